@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Files: read whole with a limit, write atomically.
+ *
+ * An atomic file is written to a temporary name beside its target, flushed to
+ * disk, and renamed over the target by omq_atomic_commit(). Until then the
+ * target is as it was; after any failure the temporary file is gone.
+ */
+#ifndef OMQ_BASE_FILE_H
+#define OMQ_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+/* Reads all of path ("-" is standard input) into *out, at most max_bytes
+ * (more is OMQ_ENOMEM, naming the limit). The caller frees *out; one zero byte
+ * follows the n_bytes. */
+int omq_file_read(const char *path, size_t max_bytes, uint8_t **out, size_t *n_bytes,
+                  struct omq_err *err) OMQ_WARN_UNUSED;
+
+struct omq_atomic {
+    char *path, *temp;
+    FILE *f; /* write here; errors are found again by commit */
+};
+
+/* Opens a temporary file in the directory of path. */
+int omq_atomic_open(struct omq_atomic *a, const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Flushes, fsyncs, renames, fsyncs the directory. On failure the temporary
+ * file is removed and the old target stands. The struct is released either way. */
+int omq_atomic_commit(struct omq_atomic *a, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Removes the temporary file; harmless after commit or a failed open. */
+void omq_atomic_abort(struct omq_atomic *a);
+
+/* Creates a directory and its parents, as mkdir -p. */
+int omq_make_dirs(const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* "dir/name", allocated; NULL when out of memory. */
+char *omq_path_join(const char *dir, const char *name);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+struct worker {
+    struct omq_pool *pool;
+    pthread_t thread;
+    int index;
+};
+
+struct omq_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t wake, done;
+    struct worker *workers; /* n_threads - 1 of them */
+    int n_threads, n_started;
+    unsigned long round; /* a new value is a new job */
+    int busy;            /* workers that have not finished it */
+    bool quit;
+    omq_pool_fn *fn;
+    void *arg;
+    int n;
+};
+
+static void run_share(struct omq_pool *p, int t, omq_pool_fn *fn, void *arg, int n)
+{
+    int begin = (int)((long)n * t / p->n_threads);
+    int end = (int)((long)n * (t + 1) / p->n_threads);
+
+    if (begin < end)
+        fn(arg, t, begin, end);
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct omq_pool *p = w->pool;
+    unsigned long seen = 0;
+
+    pthread_mutex_lock(&p->lock);
+    for (;;) {
+        while (p->round == seen && !p->quit)
+            pthread_cond_wait(&p->wake, &p->lock);
+        if (p->quit)
+            break;
+        seen = p->round;
+        pthread_mutex_unlock(&p->lock);
+        run_share(p, w->index, p->fn, p->arg, p->n);
+        pthread_mutex_lock(&p->lock);
+        if (--p->busy == 0)
+            pthread_cond_signal(&p->done);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+static int processors(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+int omq_pool_open(struct omq_pool **out, int n_threads, struct omq_err *err)
+{
+    struct omq_pool *p;
+
+    if (n_threads == 0)
+        n_threads = processors();
+    if (n_threads < 1 || n_threads > OMQ_MAX_THREADS)
+        return omq_fail(err, OMQ_EARG, "cannot run %d threads: the range is 1 to %d", n_threads,
+                        OMQ_MAX_THREADS);
+    p = calloc(1, sizeof(*p));
+    if (!p || !(p->workers = calloc((size_t)n_threads, sizeof(*p->workers)))) {
+        free(p);
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a thread pool");
+    }
+    p->n_threads = n_threads;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    pthread_cond_init(&p->done, NULL);
+    for (int i = 1; i < n_threads; i++) {
+        struct worker *w = &p->workers[i - 1];
+
+        *w = (struct worker){.pool = p, .index = i};
+        if (pthread_create(&w->thread, NULL, work, w) != 0) {
+            omq_pool_close(p);
+            return omq_fail(err, OMQ_ENOMEM, "cannot start thread %d of %d", i + 1, n_threads);
+        }
+        p->n_started++;
+    }
+    *out = p;
+    return OMQ_OK;
+}
+
+void omq_pool_close(struct omq_pool *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->quit = true;
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+    for (int i = 0; i < p->n_started; i++)
+        pthread_join(p->workers[i].thread, NULL);
+    pthread_cond_destroy(&p->done);
+    pthread_cond_destroy(&p->wake);
+    pthread_mutex_destroy(&p->lock);
+    free(p->workers);
+    free(p);
+}
+
+int omq_pool_threads(const struct omq_pool *p) { return p->n_threads; }
+
+void omq_pool_run(struct omq_pool *p, omq_pool_fn *fn, void *arg, int n)
+{
+    if (p->n_threads == 1) {
+        run_share(p, 0, fn, arg, n);
+        return;
+    }
+    pthread_mutex_lock(&p->lock);
+    p->fn = fn;
+    p->arg = arg;
+    p->n = n;
+    p->busy = p->n_threads - 1;
+    p->round++;
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+    run_share(p, 0, fn, arg, n);
+    pthread_mutex_lock(&p->lock);
+    while (p->busy > 0)
+        pthread_cond_wait(&p->done, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+}

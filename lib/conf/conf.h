@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The configuration: strict, typed YAML into one plain struct, by one schema
+ * table (conf/schema.c) that also prints --dump-config and omq-config(5).
+ *
+ * struct omq_config owns nothing: it can be copied and needs no release. Every
+ * value in it has been checked for its own range; what depends on the data or
+ * the network is checked by whoever builds those.
+ */
+#ifndef OMQ_CONF_CONF_H
+#define OMQ_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+enum {
+    OMQ_MAX_PRECISIONS = 32,
+    OMQ_MAX_CHANNELS = 4,    /* of an input image */
+    OMQ_MAX_MILESTONES = 16,
+    OMQ_PATH_SIZE = 1024,
+    OMQ_FLOAT_BITS = 32,     /* the "width" that means f32 */
+};
+
+/* A precision: bits of weights and of activations, 1 to 8, or 32 for float.
+ * Written "w4a8"; "4" for w4a4. */
+struct omq_precision {
+    int w, a;
+};
+
+enum omq_format { OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC };
+enum omq_view { OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS };
+enum omq_grid_kind { OMQ_GRID_AUTO, OMQ_GRID_MIDRISE, OMQ_GRID_SYMMETRIC };
+enum omq_steps { OMQ_STEPS_LAYER, OMQ_STEPS_CHANNEL };
+enum omq_optimizer { OMQ_OPT_SGD, OMQ_OPT_ADAM };
+enum omq_schedule { OMQ_SCHED_COSINE, OMQ_SCHED_STEP };
+
+struct omq_data_config {
+    enum omq_format format;
+    char root[OMQ_PATH_SIZE];  /* folder of the files */
+    char prefix[64];           /* before "train-images-idx3-ubyte" (EMNIST) */
+    bool transpose;            /* images are stored column by column (EMNIST) */
+    int train_limit;           /* training images used, class-balanced; 0 = all */
+    double validation;         /* share of the training images held out, 0 to 0.5 */
+    int n_mean, n_std;         /* one a channel, or one for all */
+    double mean[OMQ_MAX_CHANNELS], std[OMQ_MAX_CHANNELS]; /* of pixels scaled to 0..1 */
+    int workers;               /* loader threads */
+    struct {
+        int crop_padding;      /* zero pixels around, then a random crop */
+        double hflip;          /* probability of a mirror image */
+    } augment;
+    struct {                   /* format: synthetic */
+        int height, width, channels, classes, n_train, n_test;
+    } synthetic;
+};
+
+struct omq_model_config {
+    char arch[64]; /* a name of the table in nn/arch.c */
+    double width;  /* multiplier of channel counts */
+};
+
+struct omq_quant_config {
+    enum omq_view view;
+    int levels;               /* of the wavelet */
+    enum omq_grid_kind grid;
+    enum omq_steps weight_steps;
+    int first_last_bits;      /* of the first convolution and the last linear layer; 0: as the others */
+    double offset_decay;      /* weight decay of view: offsets */
+};
+
+struct omq_train_config {
+    int epochs, batch_size;
+    enum omq_optimizer optimizer;
+    double lr, momentum, beta2, weight_decay;
+    bool nesterov;
+    double step_lr;           /* learning rate of quantizer steps and gains, times lr */
+    enum omq_schedule schedule;
+    double warmup_epochs, min_lr;
+    int n_milestones, milestones[OMQ_MAX_MILESTONES]; /* epochs; schedule: step */
+    double gamma;             /* factor at a milestone */
+    int widths_per_step;      /* precisions a step; 0 = all of them */
+    double distill;           /* share of the loss that follows the highest precision */
+    int n_loss_weights;       /* 0 = all 1; else one for each entry of bits */
+    double loss_weights[OMQ_MAX_PRECISIONS];
+    double label_smoothing, clip_norm; /* clip_norm 0 = off */
+    double bn_momentum;
+    int eval_every, save_every; /* epochs */
+};
+
+struct omq_config {
+    char output_dir[OMQ_PATH_SIZE];
+    uint64_t seed;
+    int threads;              /* 0 = one a processor */
+    int n_precisions;
+    struct omq_precision precisions[OMQ_MAX_PRECISIONS]; /* as listed; no two equal */
+    struct omq_data_config data;
+    struct omq_model_config model;
+    struct omq_quant_config quant;
+    struct omq_train_config train;
+};
+
+/* Every problem found, one line each: "FILE:LINE:COLUMN: error: ...". Zero it
+ * before first use; release it after. */
+struct omq_diag {
+    char *text; /* NULL if there is nothing to say */
+    int n_errors;
+};
+void omq_diag_release(struct omq_diag *d);
+
+/* The defaults, which are a valid configuration but for output_dir, data.root
+ * and model.arch, which are empty. */
+void omq_config_default(struct omq_config *c);
+
+/* Reads path ("-" is standard input), then applies `sets` ("train.lr=0.1"),
+ * later ones winning, checked by the same table; messages about a set cite it
+ * as "--set #2:COLUMN". All problems go to diag (which may be NULL); then
+ * OMQ_ECONFIG with a summary in err, and *c is untouched. */
+int omq_config_load(struct omq_config *c, const char *path, const char *const *sets, int n_sets,
+                    struct omq_diag *diag, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* The same from a text in memory; name stands for the file in messages. */
+int omq_config_parse(struct omq_config *c, const char *text, size_t n_bytes, const char *name,
+                     const char *const *sets, int n_sets, struct omq_diag *diag,
+                     struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* The whole configuration as YAML that omq_config_parse() reads back to the
+ * same struct. Allocated; NULL when out of memory. */
+char *omq_config_dump(const struct omq_config *c);
+
+/* The keys with type, range, default and meaning, as the mdoc list that
+ * omq-config.5 includes. */
+void omq_config_print_mdoc(FILE *f);
+
+/* "8", "w4a8", "32" or "w32a8" to a precision; false if it is none. */
+bool omq_precision_parse(const char *s, struct omq_precision *p);
+
+/* "w4a8" into buf (always the long form). Returns buf. */
+char *omq_precision_name(struct omq_precision p, char buf[16]);
+
+/* "8 4 2 1" or "8 w4a8": the list as people write it, for messages. */
+void omq_precision_list(const struct omq_precision *p, int n, char *buf, size_t size);
+
+#endif
