@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Images: a data set in memory (one table row a format), the preprocessing
+ * that turns pixels into the network's u8 input codes, and the loader that
+ * prepares batches on its own threads ahead of the step.
+ *
+ * Layout is NHWC everywhere: u8 [n][height][width][channels].
+ */
+#ifndef OMQ_DATA_DATA_H
+#define OMQ_DATA_DATA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "conf/conf.h"
+
+enum omq_split { OMQ_SPLIT_TRAIN, OMQ_SPLIT_VALIDATION, OMQ_SPLIT_TEST };
+
+/* A data set is immutable once open: any thread may read it. */
+struct omq_dataset {
+    int n, height, width, channels, n_classes;
+    const uint8_t *pixels;    /* [n][height][width][channels] */
+    const uint16_t *labels;   /* [n], < n_classes */
+    const char *const *class_names; /* [n_classes] */
+    uint32_t fingerprint;     /* CRC-32 of pixels and labels */
+};
+
+/* Opens one split. TRAIN and VALIDATION share the training files: the held-out
+ * share (data.validation) and the limit (data.train_limit) are drawn class by
+ * class from seed. A VALIDATION split without images is OMQ_ECONFIG. */
+int omq_dataset_open(struct omq_dataset **out, const struct omq_data_config *cfg,
+                     enum omq_split split, uint64_t seed, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_dataset_close(struct omq_dataset *d); /* NULL is fine */
+
+/* Pixels to the network's input: code = clamp(rint(((p/255 - mean)/std)/step)
+ * + 128, 0, 255), one table a channel, computed in double; zero point 128.
+ * step = max over channels of max(|0 - mean|, |1 - mean|)/std / 127. */
+struct omq_preprocess {
+    int height, width, channels;
+    double mean[OMQ_MAX_CHANNELS], std[OMQ_MAX_CHANNELS];
+    float step;
+    uint8_t table[OMQ_MAX_CHANNELS][256];
+};
+
+/* mean and std: cfg's, repeated for all channels where it gives one. A count
+ * that does not fit the channels, or std <= 0, is OMQ_ECONFIG. */
+int omq_preprocess_init(struct omq_preprocess *p, const struct omq_data_config *cfg, int height,
+                        int width, int channels, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* One image of pixels [h][w][c] to codes of the same layout. */
+void omq_preprocess_apply(const struct omq_preprocess *p, const uint8_t *pixels, uint8_t *codes);
+
+struct omq_batch {
+    int n;                  /* images; the last batch of an epoch may be smaller */
+    const uint8_t *codes;   /* [n][height][width][channels] */
+    const uint16_t *labels; /* [n] */
+};
+
+struct omq_loader_options {
+    int batch_size, workers;
+    bool shuffle;           /* by (seed, epoch); else in file order */
+    bool augment;           /* cfg->augment, by (seed, epoch, sample) */
+    bool drop_last;         /* leave out an incomplete last batch */
+    uint64_t seed;
+};
+
+/* One consumer thread. Batches come in order and do not depend on workers.
+ * ds and pre must outlive the loader. */
+struct omq_loader;
+int omq_loader_open(struct omq_loader **out, const struct omq_dataset *ds,
+                    const struct omq_preprocess *pre, const struct omq_data_config *cfg,
+                    const struct omq_loader_options *opt, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_loader_close(struct omq_loader *l); /* NULL is fine; also in mid-epoch */
+
+int omq_loader_batches(const struct omq_loader *l); /* of one epoch */
+
+/* Starts epoch at batch `first` (to resume in mid-epoch); drops what was
+ * prepared of an epoch before. */
+void omq_loader_start(struct omq_loader *l, int epoch, int first);
+
+/* The next batch, valid until the next call of next, start or close; false at
+ * the end of the epoch. Waits for the workers; adds the seconds waited to
+ * *wait_s (if not NULL). */
+bool omq_loader_next(struct omq_loader *l, struct omq_batch *b, double *wait_s);
+
+#endif
