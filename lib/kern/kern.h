@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Kernels: every hot loop, behind one table of function pointers that
+ * omq_kern_init() fills for the machine it finds. A kernel allocates nothing,
+ * keeps no state, and may run on any thread.
+ *
+ * Names: omq_<op>_<types>_<isa>, e.g. omq_gemm_f32_blas, omq_quantize_u8_avx2;
+ * types are left out where only omq_real is meant.
+ *
+ * Layout: activations are [pixels][channels] (NHWC), weights [out][k] with
+ * k = (kh, kw, in). "real" is omq_real. Every variant of an elementwise kernel
+ * gives the same bits as _ref: sums run over pixels in order, a channel apart.
+ */
+#ifndef OMQ_KERN_KERN_H
+#define OMQ_KERN_KERN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/real.h"
+
+/* Instruction sets, lowest first; a level includes the ones below it. */
+enum omq_isa { OMQ_ISA_REF, OMQ_ISA_AVX2, OMQ_ISA_AVX512, OMQ_ISA_COUNT };
+
+/* Geometry of a convolution or pooling over one image; channels are those of
+ * one group. Rows and columns outside the image read as `pad`. */
+struct omq_window {
+    int h, w, c;            /* input image; c is the channel stride of a pixel */
+    int c_begin, c_count;   /* the channels read: one group's */
+    int kh, kw, sh, sw, ph, pw;
+    int oh, ow;             /* output size */
+};
+
+struct omq_kern {
+    /* c[m][n] = beta * c + op(a)[m][k] op(b)[k][n], row-major with leading
+     * dimensions; op transposes where ta/tb. beta is 0 (c is not read) or 1. */
+    void (*gemm)(bool ta, bool tb, int m, int n, int k, const omq_real *a, int lda,
+                 const omq_real *b, int ldb, omq_real beta, omq_real *c, int ldc);
+
+    /* acc[m][n] = sum over k of a[m][k] * w[n][k], exact: the caller keeps
+     * k * max|a| * max|w| < 2^31. */
+    void (*gemm_s16)(int m, int n, int k, const int16_t *a, const int16_t *w, int32_t *acc);
+
+    /* Rows of a convolution as a matrix: rows[oh*ow][kh*kw*c_count] from one
+     * image; u8 codes become code - zero_point, outside is 0. */
+    void (*im2row_u8)(const struct omq_window *g, const uint8_t *image, int zero_point,
+                      omq_real *rows);
+    void (*im2row_s16)(const struct omq_window *g, const uint8_t *image, int zero_point,
+                       int16_t *rows);
+    void (*im2row)(const struct omq_window *g, const omq_real *image, omq_real *rows);
+    /* The transpose of im2row: adds rows into image. */
+    void (*row2im)(const struct omq_window *g, const omq_real *rows, omq_real *image);
+
+    /* Mean and sum of squared deviations of each channel: two passes over
+     * x[n][c], accumulated in double. */
+    void (*channel_stats)(int n, int c, const omq_real *x, double *mean, double *m2);
+
+    /* v[i][j] = fma(acc[i][j], m[j], b[j]); with res also fma(res, r[j], b[j])
+     * in place of b: v = fma(acc, m, fma(res, r, b)). v may be acc. */
+    void (*affine)(int n, int c, const omq_real *acc, const omq_real *m, const omq_real *b,
+                   omq_real *v);
+    void (*affine_res)(int n, int c, const omq_real *acc, const omq_real *m, const omq_real *res,
+                       const omq_real *r, const omq_real *b, omq_real *v);
+
+    /* q = clamp(rint(v), 0, q_max), half to even. */
+    void (*quantize_u8)(size_t n, const omq_real *v, int q_max, uint8_t *q);
+    /* x = code - zero_point. */
+    void (*codes_to_real)(size_t n, const uint8_t *q, int zero_point, omq_real *x);
+    /* y = max(x, 0); y may be x. */
+    void (*relu)(size_t n, const omq_real *x, omq_real *y);
+
+    /* Backward of quantize_u8 with step s and zero point, v in units of s
+     * including the zero point: straight through where 0 <= v <= q_max, else 0.
+     * g is dL/d(dequantized output) on entry, dL/d(input in real units) on
+     * return. ds[j] += sum over i of g * (inside: rint(v) - v; below: -zero_point;
+     * above: q_max - zero_point). */
+    void (*quantize_backward)(int n, int c, const omq_real *v, int q_max, int zero_point,
+                              omq_real *g, omq_real *ds);
+    /* g = 0 where v <= 0. */
+    void (*relu_backward)(size_t n, const omq_real *v, omq_real *g);
+
+    /* sum_g[j] += sum of g; sum_gx[j] += sum of g * (x - mu[j]). */
+    void (*norm_sums)(int n, int c, const omq_real *g, const omq_real *x, const omq_real *mu,
+                      omq_real *sum_g, omq_real *sum_gx);
+    /* g = a[j] * g + k[j] * (x - mu[j]) + d[j], in place. */
+    void (*norm_backward)(int n, int c, omq_real *g, const omq_real *x, const omq_real *mu,
+                          const omq_real *a, const omq_real *k, const omq_real *d);
+    /* g[i][j] *= a[j]. */
+    void (*scale)(int n, int c, omq_real *g, const omq_real *a);
+    /* y += x; sum[j] += sum of x[i][j]. */
+    void (*add)(size_t n, const omq_real *x, omq_real *y);
+    void (*channel_sum)(int n, int c, const omq_real *x, omq_real *sum);
+};
+
+/* Fills the table: reference first, then upwards to the highest level that
+ * the machine has and max_isa allows; OMQ_ISA_REF also keeps BLAS out. Each
+ * kernel is compared with the reference on a small case, and one that differs
+ * is left out (noted in *dropped, a static string, if not NULL). Call once,
+ * before any thread; afterwards the table is constant. */
+void omq_kern_init(enum omq_isa max_isa, const char **dropped);
+
+/* The table; omq_kern_init() has run. */
+const struct omq_kern *omq_kern(void);
+
+/* The highest level that this machine offers (CPUID and XCR0 both). */
+enum omq_isa omq_cpu_isa(void);
+/* The level that omq_kern_init() took. */
+enum omq_isa omq_kern_isa(void);
+const char *omq_isa_name(enum omq_isa isa); /* "ref", "avx2", "avx512" */
+/* "ref", "avx2" or "avx512", as in OMQ_CPU; false for any other word. */
+bool omq_isa_parse(const char *word, enum omq_isa *isa);
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Networks. A graph of operators (what the user means) is lowered once to a
+ * plan of units (what is computed: a convolution with its batch norm, residual
+ * add, ReLU and output quantizer is one unit). Trainer and engine both execute
+ * the plan, so there is one definition of the quantized network.
+ *
+ * Data: tensors are NHWC. Codes are u8, except where a precision is float.
+ */
+#ifndef OMQ_NN_NN_H
+#define OMQ_NN_NN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/real.h"
+#include "ckpt/ckpt.h"
+#include "conf/conf.h"
+#include "data/data.h"
+#include "kern/kern.h"
+#include "quant/quant.h"
+
+enum {
+    OMQ_NAME_SIZE = 96,
+    OMQ_MAX_NODES = 4096,
+    OMQ_STREAM_BITS = 8, /* of the residual stream, at every precision */
+};
+
+/* ---- graph ---- */
+
+enum omq_op {
+    OMQ_OP_INPUT,
+    OMQ_OP_CONV,
+    OMQ_OP_LINEAR, /* over the flattened input, PyTorch's (c, h, w) order */
+    OMQ_OP_BATCHNORM,
+    OMQ_OP_RELU,
+    OMQ_OP_ADD,
+    OMQ_OP_MAXPOOL,
+    OMQ_OP_AVGPOOL,
+    OMQ_OP_GLOBALPOOL, /* average over the whole image */
+    OMQ_OP_FLATTEN,
+    OMQ_OP_COUNT
+};
+
+struct omq_node {
+    enum omq_op op;
+    char name[OMQ_NAME_SIZE];
+    int in[2];                  /* earlier nodes; -1 = none */
+    int channels;               /* conv, linear: output channels */
+    int kernel, stride, pad;    /* conv, pools: square */
+    int groups;                 /* conv */
+    bool bias;                  /* conv, linear */
+    int h, w, c;                /* output, by shape inference */
+};
+
+struct omq_graph {
+    int n_nodes;
+    struct omq_node *nodes; /* node 0 is the input; the last one is the output */
+};
+
+/* An empty graph with its input node. */
+int omq_graph_init(struct omq_graph *g, int h, int w, int c, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_graph_release(struct omq_graph *g);
+/* Appends a copy of node after shape inference; returns its index, or a
+ * negative OMQ_E* (a shape that does not fit names the node). */
+int omq_graph_add(struct omq_graph *g, const struct omq_node *node, struct omq_err *err) OMQ_WARN_UNUSED;
+const char *omq_op_name(enum omq_op op);
+
+/* Builds the graph of cfg->arch for an input and a number of classes. An
+ * unknown name is OMQ_ECONFIG, with the names there are. */
+int omq_arch_build(struct omq_graph *g, const struct omq_model_config *cfg, int h, int w, int c,
+                   int n_classes, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- plan ---- */
+
+enum omq_unit_kind {
+    OMQ_UNIT_CONV,    /* convolution or linear, with its epilogue */
+    OMQ_UNIT_REQUANT, /* u8 codes to u8 codes of another step, by a table */
+    OMQ_UNIT_MAXPOOL, /* on codes; input and output share a site */
+    OMQ_UNIT_AVGPOOL, /* sum of codes, then the output's quantizer */
+};
+
+struct omq_unit {
+    enum omq_unit_kind kind;
+    char name[OMQ_NAME_SIZE]; /* of the graph node it came from */
+    int in, out;              /* tensors */
+    int res;                  /* tensor added in the epilogue, or -1 */
+    int groups;
+    struct omq_window win;    /* of one image; c is the full channel count */
+    int oc;                   /* output channels */
+    int layer;                /* CONV: index of its weights, else -1 */
+    bool relu;
+};
+
+struct omq_tensor {
+    int h, w, c;
+    int site;      /* its quantizer; -1: the network's input, or the logits */
+    bool is_input, is_logits;
+};
+
+/* A place where activations are quantized, with a learned step per precision. */
+struct omq_site {
+    char name[OMQ_NAME_SIZE]; /* "layer1.0.conv1.in", "layer1.0.out" */
+    int layer;                /* the layer that reads it; -1: the residual stream */
+    bool is_signed;
+};
+
+/* A layer with weights. */
+struct omq_layer {
+    char name[OMQ_NAME_SIZE];
+    int out, in, kh, kw;  /* W[out][in][kh][kw]; in: of one group */
+    int groups;
+    bool edge;            /* first convolution or last linear layer */
+    bool bias, norm;
+};
+
+struct omq_plan {
+    int n_units, n_tensors, n_sites, n_layers;
+    struct omq_unit *units; /* in order of execution */
+    struct omq_tensor *tensors; /* 0 is the input, the last unit's is the logits */
+    struct omq_site *sites;
+    struct omq_layer *layers;
+};
+
+/* Lowers a graph. A pattern that cannot be fused is OMQ_EUNSUP, naming the node. */
+int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_plan_release(struct omq_plan *p);
+
+/* Bits of a layer's weights or a site's activations at precision p: 1..8, or
+ * OMQ_FLOAT_BITS. first_last_bits: as in the configuration. */
+int omq_layer_bits(const struct omq_layer *l, struct omq_precision p, int first_last_bits);
+int omq_site_bits(const struct omq_plan *plan, int site, struct omq_precision p,
+                  int first_last_bits);
+
+/* ---- net: plan and parameters ---- */
+
+enum omq_param_kind {
+    OMQ_PARAM_WEIGHT, /* [out][in][kh][kw], shared by all precisions */
+    OMQ_PARAM_BIAS,   /* [out], shared */
+    /* one a precision: */
+    OMQ_PARAM_GAMMA, OMQ_PARAM_BETA, OMQ_PARAM_MEAN, OMQ_PARAM_VAR, /* [out] */
+    OMQ_PARAM_WSTEP,  /* [1] or [out] */
+    OMQ_PARAM_ASTEP,  /* [1], of a site */
+    OMQ_PARAM_GAIN,   /* [levels + 1] */
+    OMQ_PARAM_OFFSET, /* [out][coarse in][kh][kw] */
+};
+
+struct omq_param {
+    enum omq_param_kind kind;
+    char name[OMQ_NAME_SIZE]; /* "layer1.0.conv1.weight"; unique with precision */
+    int precision;            /* index, or -1 = shared */
+    int ndim;
+    int dims[4];
+    size_t n;
+    omq_real *value;
+    omq_real *grad;           /* NULL for MEAN and VAR */
+};
+
+/* The parameters of one layer or site at one precision; NULL where there is none. */
+struct omq_layer_params {
+    struct omq_param *weight, *bias, *gamma, *beta, *mean, *var, *wstep, *gain, *offset;
+};
+
+struct omq_net {
+    struct omq_graph graph;
+    struct omq_plan plan;
+    int n_precisions;
+    struct omq_precision precisions[OMQ_MAX_PRECISIONS];
+    struct omq_quant_config quant;
+    struct omq_preprocess pre;
+    int n_classes;
+    int n_params;
+    struct omq_param *params;
+    struct omq_layer_params *layer_params; /* [n_precisions][n_layers] */
+    struct omq_param **site_steps;         /* [n_precisions][n_sites] */
+    struct omq_arena arena;                /* values and gradients */
+};
+
+#define OMQ_BN_EPS 1e-5
+
+/* Builds from a graph, which the net takes over (also on failure). Weights get
+ * He initialization from seed, BN its identity; steps are 0, meaning "not yet
+ * initialized". with_grads false leaves grad NULL everywhere. */
+int omq_net_init(struct omq_net *net, struct omq_graph *graph, const struct omq_precision *prec,
+                 int n_prec, const struct omq_quant_config *quant,
+                 const struct omq_preprocess *pre, uint64_t seed, bool with_grads,
+                 struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_net_release(struct omq_net *net);
+
+const struct omq_layer_params *omq_net_layer(const struct omq_net *net, int precision, int layer);
+struct omq_param *omq_net_site(const struct omq_net *net, int precision, int site);
+/* Index of a precision in the net, or -1. */
+int omq_net_find(const struct omq_net *net, struct omq_precision p);
+
+/* What one precision's layer looks like after view and quantizer. */
+struct omq_layer_codes {
+    struct omq_grid grid;
+    int8_t *k;        /* codes [out][kh][kw][in]: the kernels' order */
+    omq_real *unit;   /* [n_units]: real value of one code */
+    int n_units;      /* 1 or out */
+};
+/* Fills codes (caller's buffers: k of out*in*kh*kw, unit of out; scratch of
+ * omq_layer_scratch() reals). The layer's bits at that precision must not be float. */
+void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
+                          struct omq_layer_codes *out, omq_real *scratch);
+size_t omq_layer_scratch(const struct omq_net *net, int layer);
+
+/* Multiply-accumulates of one image, and bytes of the packed weights at one
+ * precision (float: 4 a weight). */
+uint64_t omq_net_macs(const struct omq_net *net);
+uint64_t omq_net_weight_bytes(const struct omq_net *net, int precision);
+uint64_t omq_net_weights(const struct omq_net *net); /* how many shared weights and biases */
+
+/* ---- file ---- */
+
+/* What a file says beside the network. */
+struct omq_model_info {
+    struct omq_config config;   /* as resolved when it was trained */
+    int n_class_names;
+    char (*class_names)[64];
+    struct omq_result {         /* per precision, as in net.precisions */
+        bool known;
+        double top1;            /* percent */
+        double loss;
+        int samples;
+    } results[OMQ_MAX_PRECISIONS];
+};
+void omq_model_info_release(struct omq_model_info *info);
+
+/* Adds META, WFPT and QPAR to a writer. Names and data are borrowed from net. */
+int omq_model_put(struct omq_ckpt_writer *w, const struct omq_net *net,
+                  const struct omq_model_info *info, struct omq_err *err) OMQ_WARN_UNUSED;
+/* Rebuilds net and info from a checked container; every value is checked for
+ * what the numerics need (finite, steps > 0, var >= 0). */
+int omq_model_get(struct omq_net *net, struct omq_model_info *info, const struct omq_ckpt *c,
+                  bool with_grads, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- execution in omq_real ---- */
+
+enum omq_mode {
+    OMQ_MODE_TRAIN,  /* batch statistics; running ones are updated; steps that are 0 are initialized */
+    OMQ_MODE_FROZEN, /* running statistics: the same integers as the engine */
+};
+
+/* Buffers for batches of up to n images. Not thread-safe; uses pool inside. */
+struct omq_exec;
+int omq_exec_open(struct omq_exec **out, struct omq_net *net, struct omq_pool *pool, int n,
+                  bool backward, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_exec_close(struct omq_exec *x); /* NULL is fine */
+size_t omq_exec_bytes(const struct omq_net *net, int n_threads, int n, bool backward);
+
+/* codes [n][h][w][c]; logits [n][n_classes] afterwards in omq_exec_logits(). */
+void omq_exec_forward(struct omq_exec *x, int precision, enum omq_mode mode, const uint8_t *codes,
+                      int n, double bn_momentum);
+const omq_real *omq_exec_logits(const struct omq_exec *x);
+/* Adds the gradients of every parameter of the last forward (MODE_TRAIN). */
+void omq_exec_backward(struct omq_exec *x, const omq_real *dlogits);
+/* Codes of a tensor after forward, or NULL where it holds reals. */
+const uint8_t *omq_exec_codes(const struct omq_exec *x, int tensor);
+const omq_real *omq_exec_reals(const struct omq_exec *x, int tensor);
+
+/* Seconds spent since the last call, by part; for profiles. */
+struct omq_exec_times {
+    double conv, quant, norm, other;
+};
+struct omq_exec_times omq_exec_take_times(struct omq_exec *x);
+
+/* ---- loss ---- */
+
+/* Mean softmax cross-entropy over n rows of logits[n][c], with label smoothing
+ * and, if teacher is not NULL, a share `distill` of cross-entropy against the
+ * teacher's probabilities [n][c]: L = (1 - d) CE(labels) + d CE(teacher).
+ * dlogits = scale * dL/dlogits; returns L (not scaled). probs, if not NULL,
+ * gets the softmax. */
+double omq_loss(int n, int c, const omq_real *logits, const uint16_t *labels, double smoothing,
+                const omq_real *teacher, double distill, double scale, omq_real *dlogits,
+                omq_real *probs);
+
+#endif

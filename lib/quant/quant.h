@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Quantization, the method itself: grids, weight and activation quantizers,
+ * the wavelet views, folding, packing. The one place that knows bit-widths.
+ *
+ * A weight code k (int8) means the value k * e, where e is the *unit*: the
+ * step s on the symmetric grid, s/2 on the mid-rise grid (whose codes are odd).
+ * An activation code q (u8) means s * (q - zero_point).
+ */
+#ifndef OMQ_QUANT_QUANT_H
+#define OMQ_QUANT_QUANT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/real.h"
+#include "conf/conf.h"
+
+/* Weight grid of one width. */
+struct omq_grid {
+    int bits;
+    bool midrise;
+    int k_min, k_max; /* codes; midrise: odd ones only */
+};
+
+/* auto: mid-rise at 1 to 3 bits, symmetric from 4. midrise has 1 to 7 bits,
+ * symmetric 2 to 8: where the kind does not have the width, the other grid is
+ * used (1: mid-rise, 8: symmetric). bits in 1..8. */
+struct omq_grid omq_grid_of(enum omq_grid_kind kind, int bits);
+
+/* e for a step s. */
+omq_real omq_grid_unit(const struct omq_grid *g, omq_real step);
+
+/* Codes of w[out][n]:
+ *   mid-rise:  j = clamp(floor(w/s) + 2^(b-1), 0, 2^b - 1), k = 2j - (2^b - 1)
+ *   symmetric: k = clamp(rint(w/s), k_min, k_max)
+ * step[n_steps], n_steps 1 (a layer) or out (a channel); every step > 0. */
+void omq_weights_quantize(const struct omq_grid *g, int out, size_t n, const omq_real *w,
+                          const omq_real *step, int n_steps, int8_t *k);
+
+/* LSQ backward (Esser et al., ICLR 2020, eq. 3), straight-through up to the
+ * outer cell edge. dq: gradient of the dequantized weights. Writes
+ * dw = dq inside, 0 outside; adds to dstep
+ *   gscale * sum dq * (value/s - (inside ? w/s : 0)), gscale = 1/sqrt(N Qmax),
+ * N the weights that share the step, Qmax the largest value/s (at least 1). */
+void omq_weights_backward(const struct omq_grid *g, int out, size_t n, const omq_real *w,
+                          const int8_t *k, const omq_real *step, int n_steps, const omq_real *dq,
+                          omq_real *dw, omq_real *dstep);
+
+/* Steps of least squared error: at 1 bit 2 * mean|w|, else by search. */
+void omq_weights_init_step(const struct omq_grid *g, int out, size_t n, const omq_real *w,
+                           omq_real *step, int n_steps);
+
+/* Activations of `bits` bits: q in 0 .. 2^bits - 1; zero_point 2^(bits-1) if
+ * signed (then bits is at least 2), else 0. */
+struct omq_act {
+    int bits, q_max, zero_point;
+};
+struct omq_act omq_act_of(int bits, bool is_signed);
+
+/* A step of least squared error over x[n] (real values). */
+omq_real omq_act_init_step(const struct omq_act *a, size_t n, const omq_real *x);
+
+/* Requantization of u8 codes: table[q] = clamp(rint((q - zp_in) * (s_in/s_out))
+ * + zp_out, 0, q_max), the quotient in f32; v[q], if not NULL, gets the value
+ * before rounding, zero point included. */
+void omq_requant_table(struct omq_act in, omq_real s_in, struct omq_act out, omq_real s_out,
+                       uint8_t table[256], omq_real *v);
+
+/* Batch norm of one channel count, or its stand-in: with gamma == NULL the
+ * output is y + beta (beta NULL: 0). */
+struct omq_norm {
+    const omq_real *gamma, *beta;
+    const omq_real *mean, *var; /* of the convolution's real output */
+    double eps;
+};
+
+/* Folds scales and batch norm into the epilogue
+ *   v[c] = fma(acc, m[c], fma(res, r, b[c])),
+ * computed in double, rounded once. unit[c] (or unit[0] if n_units == 1) times
+ * s_in is the real value of one unit of acc; s_out, zp_out describe the output
+ * (1 and 0: real output); s_res, zp_res the residual (s_res 0: none, r = 0). */
+void omq_fold(int c, const omq_real *unit, int n_units, double s_in, const struct omq_norm *norm,
+              double s_out, int zp_out, double s_res, int zp_res, omq_real *m, omq_real *b,
+              omq_real *r);
+
+/* Views: the weights of one width, w[out][in][kk] -> dst, both OIHW with kk =
+ * kh * kw. Orthonormal Haar along `in`, `levels` deep, an odd last channel
+ * passes through. gains[levels + 1], coarsest scale first; offsets has the
+ * shape of the coarsest scale, [out][omq_view_coarse(in, levels)][kk].
+ * OFF copies. gains or offsets are NULL where the view has none. */
+struct omq_view_spec {
+    enum omq_view view;
+    int levels;
+    int out, in, kk;
+};
+int omq_view_coarse(int in, int levels); /* channels of the coarsest scale */
+void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
+                      const omq_real *offsets, omq_real *dst, omq_real *scratch);
+/* Gradient: adds to dw, dgains, doffsets. ddst is overwritten. w is needed by
+ * gains only. scratch: omq_view_scratch() reals. */
+void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
+                       omq_real *ddst, omq_real *dw, omq_real *dgains, omq_real *doffsets,
+                       omq_real *scratch);
+size_t omq_view_scratch(const struct omq_view_spec *v);
+
+/* Codes at their true width: level j of grid g (j = 0 .. 2^bits - 1) as a
+ * little-endian stream of `bits` bits a code, a row of n codes starting on a
+ * byte. Symmetric j = k + 2^(bits-1); mid-rise j = (k + 2^bits - 1) / 2. */
+size_t omq_pack_row_bytes(int bits, size_t n);
+void omq_pack(const struct omq_grid *g, size_t rows, size_t n, const int8_t *k, uint8_t *packed);
+void omq_unpack(const struct omq_grid *g, size_t rows, size_t n, const uint8_t *packed, int8_t *k);
+
+#endif
