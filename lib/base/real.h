@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
  * The number type of training: float. The gradient checks build the same
- * sources a second time with -DOMQ_REAL=double, so that a derivative can be
- * compared with a difference quotient without drowning in rounding.
+ * sources a second time with -DOMQ_DOUBLE, so that a derivative can be
+ * compared with a difference quotient without drowning in rounding. The math
+ * functions of <tgmath.h> (rint, fma, floor, sqrt) follow the type.
  */
 #ifndef OMQ_BASE_REAL_H
 #define OMQ_BASE_REAL_H
 
 #include <tgmath.h>
 
-#ifndef OMQ_REAL
-#define OMQ_REAL float
+#ifdef OMQ_DOUBLE
+typedef double omq_real;
+#else
+typedef float omq_real;
 #endif
-
-typedef OMQ_REAL omq_real;
 
 #endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the programs need beyond omq.h: training and evaluation. Not installed,
+ * not stable. The programs see these two headers only.
+ */
+#ifndef OMQ_TOOLS_H
+#define OMQ_TOOLS_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "omq.h"
+
+enum { OMQ_TOOLS_MAX_PRECISIONS = 32 };
+
+/* Chooses the kernels; once, before anything else. isa: "ref", "avx2",
+ * "avx512", or NULL for the best this machine has (the programs pass
+ * $OMQ_CPU); any other word is OMQ_EARG, with the words there are. */
+int omq_init(const char *isa, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* One line about build and machine: compiler, BLAS, kernel level. */
+void omq_build_info(char *buf, size_t size);
+
+/* ---- training ---- */
+
+struct omq_train;
+
+struct omq_train_precision {
+    char name[16];  /* "w4a8" */
+    double loss;    /* of training, mean over the epoch so far; NaN = none yet */
+    double top1;    /* percent, of the last evaluation; NaN = none yet */
+    double eval_loss;
+};
+
+/* A snapshot for progress lines. */
+struct omq_train_progress {
+    int epoch, n_epochs; /* epoch counts from 1 */
+    int step, n_steps;   /* in this epoch, from 1 */
+    double loss;         /* mean over the epoch so far, all precisions */
+    double lr;
+    double images_per_s;
+    double elapsed_s, left_s; /* left_s < 0: not known yet */
+    int n_precisions;
+    struct omq_train_precision precisions[OMQ_TOOLS_MAX_PRECISIONS];
+};
+
+/* All may be NULL. Called on the thread that called omq_train_run(). */
+struct omq_train_callbacks {
+    void *ctx;
+    void (*step)(void *ctx, const struct omq_train_progress *p);
+    void (*epoch)(void *ctx, const struct omq_train_progress *p); /* after its evaluation */
+    void (*log)(void *ctx, const char *line); /* warnings and notes: one sentence */
+};
+
+/* Reads and checks the configuration. `sets` are "key=value". On OMQ_ECONFIG
+ * *errors (if not NULL) may get all problems, a line each, to be freed. */
+int omq_train_open(struct omq_train **out, const char *config_path, const char *const *sets,
+                   int n_sets, char **errors, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_train_close(struct omq_train *t); /* NULL is fine */
+
+/* The resolved configuration as YAML; allocated. */
+char *omq_train_dump_config(const struct omq_train *t);
+
+/* Opens data, builds the network, counts: the --dry-run report, to f, as text
+ * or as one JSON object. Creates nothing. */
+int omq_train_report(struct omq_train *t, FILE *f, bool json, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Trains. resume: from last.omq in output_dir, bit-identical to a run that was
+ * never stopped; without it an output_dir that already holds last.omq is
+ * refused, unless force. When *stop becomes non-zero the step is finished, a
+ * checkpoint written, and OMQ_ESTOPPED returned. */
+int omq_train_run(struct omq_train *t, bool resume, bool force,
+                  const struct omq_train_callbacks *cb, const volatile sig_atomic_t *stop,
+                  struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Times n_steps training steps after a warm-up; writes nothing. */
+struct omq_train_bench {
+    double step_ms, ms_p10, ms_p90, images_per_s;
+    double conv, quant, norm, other; /* shares of the step, sum 1 */
+    int batch_size, threads;
+    char widths[128];  /* "8 4 2 1" */
+    char kernel[32];
+};
+int omq_train_bench(struct omq_train *t, int n_steps, struct omq_train_bench *out,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- evaluation ---- */
+
+struct omq_eval;
+
+struct omq_eval_options {
+    const char *data;    /* root folder, or NULL: the model's own */
+    const char *split;   /* "test" (NULL), "train" or "validation" */
+    const char *engine;  /* "int" (NULL) or "float": the training forward */
+    int threads;         /* 0: one a processor */
+    int batch_size;      /* 0: 64 */
+    int limit;           /* first images only; 0: all */
+};
+
+/* Opens model ("-": standard input) and data. */
+int omq_eval_open(struct omq_eval **out, const char *model, const struct omq_eval_options *opt,
+                  struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_eval_close(struct omq_eval *e);
+
+/* The precisions of the model, best first as listed in it; "w4a8" names. */
+int omq_eval_count(const struct omq_eval *e);
+const char *omq_eval_name(const struct omq_eval *e, int precision);
+/* Index of "4", "w4a8" or a profile's name; OMQ_EARG with the list otherwise. */
+int omq_eval_find(const struct omq_eval *e, const char *word, struct omq_err *err) OMQ_WARN_UNUSED;
+
+struct omq_eval_result {
+    char precision[64];
+    int w, a;            /* 0 0 for a profile */
+    int samples;
+    double top1, top5;   /* percent */
+    double loss, seconds, images_per_s;
+    uint64_t weight_bytes; /* packed, of this precision */
+};
+/* confusion, if not NULL, gets [n_classes][n_classes] counts, row = label. */
+int omq_eval_run(struct omq_eval *e, int precision, struct omq_eval_result *out,
+                 uint32_t *confusion, struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_eval_classes(const struct omq_eval *e);
+const char *omq_eval_class_name(const struct omq_eval *e, int c);
+
+/* How well each layer is represented at one precision. */
+struct omq_eval_layer {
+    char name[96];
+    int w_bits, a_bits;
+    double w_sqnr_db, w_clipped; /* weights: signal to quantization noise; share clipped, percent */
+    double a_sqnr_db, a_clipped; /* its input activations, over the first batch */
+};
+/* *layers is allocated, *n of them. */
+int omq_eval_layers(struct omq_eval *e, int precision, struct omq_eval_layer **layers, int *n,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+
+#endif
