@@ -29,18 +29,18 @@ int omq_data_check_shape(uint64_t n, uint64_t height, uint64_t width, uint64_t c
     uint64_t total;
 
     if (height < 1 || height > OMQ_MAX_SIDE || width < 1 || width > OMQ_MAX_SIDE)
-        return omq_fail(err, OMQ_EUNSUP, "%s: images of %llu x %llu pixels are not supported: "
+        return omq_fail(err, OMQ_EUNSUP, "'%s': images of %llu x %llu pixels are not supported: "
                         "height and width can be 1 to %d", what, (unsigned long long)height,
                         (unsigned long long)width, OMQ_MAX_SIDE);
     if (channels < 1 || channels > OMQ_MAX_CHANNELS)
-        return omq_fail(err, OMQ_EUNSUP, "%s: images of %llu channels are not supported: there "
+        return omq_fail(err, OMQ_EUNSUP, "'%s': images of %llu channels are not supported: there "
                         "can be 1 to %d", what, (unsigned long long)channels, OMQ_MAX_CHANNELS);
     if (n < 1)
-        return omq_fail(err, OMQ_EFORMAT, "%s: there are no images", what);
+        return omq_fail(err, OMQ_EFORMAT, "'%s': there are no images", what);
     /* an image is at most 2^30 bytes, so only n can overflow */
     if (__builtin_mul_overflow(n, height * width * channels, &total) ||
         total > OMQ_MAX_DATA_BYTES || total > SIZE_MAX / 2 || n > INT32_MAX)
-        return omq_fail(err, OMQ_ENOMEM, "%s: %llu images of %llu x %llu x %llu are more than "
+        return omq_fail(err, OMQ_ENOMEM, "'%s': %llu images of %llu x %llu x %llu are more than "
                         "the limit of 4 GiB", what, (unsigned long long)n,
                         (unsigned long long)height, (unsigned long long)width,
                         (unsigned long long)channels);
