@@ -51,7 +51,9 @@ struct omq_train_callbacks {
     void *ctx;
     void (*step)(void *ctx, const struct omq_train_progress *p);
     void (*epoch)(void *ctx, const struct omq_train_progress *p); /* after its evaluation */
-    void (*log)(void *ctx, const char *line); /* warnings and notes: one sentence */
+    /* A note: one sentence, no newline. One that begins with "warning: " is
+     * shown even to those who asked for quiet. */
+    void (*log)(void *ctx, const char *line);
 };
 
 /* Reads and checks the configuration. `sets` are "key=value". On OMQ_ECONFIG
@@ -60,8 +62,12 @@ int omq_train_open(struct omq_train **out, const char *config_path, const char *
                    int n_sets, char **errors, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_train_close(struct omq_train *t); /* NULL is fine */
 
-/* The resolved configuration as YAML; allocated. */
+/* The resolved configuration as YAML, ending in a newline; allocated, NULL when
+ * out of memory. */
 char *omq_train_dump_config(const struct omq_train *t);
+
+/* Where the run's files go; owned by t. */
+const char *omq_train_output_dir(const struct omq_train *t);
 
 /* Opens data, builds the network, counts: the --dry-run report, to f, as text
  * or as one JSON object. Creates nothing. */

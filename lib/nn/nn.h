@@ -69,6 +69,8 @@ void omq_graph_release(struct omq_graph *g);
  * negative OMQ_E* (a shape that does not fit names the node). */
 int omq_graph_add(struct omq_graph *g, const struct omq_node *node, struct omq_err *err) OMQ_WARN_UNUSED;
 const char *omq_op_name(enum omq_op op);
+/* The operator of that name; false if there is none. */
+bool omq_op_parse(const char *name, enum omq_op *op);
 
 /* Builds the graph of cfg->arch for an input and a number of classes. An
  * unknown name is OMQ_ECONFIG, with the names there are. */
@@ -115,7 +117,8 @@ struct omq_layer {
     int out, in, kh, kw;  /* W[out][in][kh][kw]; in: of one group */
     int groups;
     bool edge;            /* first convolution or last linear layer */
-    bool bias, norm;
+    bool bias;
+    char norm[OMQ_NAME_SIZE]; /* its batch norm; empty: none */
 };
 
 struct omq_plan {
@@ -251,7 +254,8 @@ struct omq_exec;
 int omq_exec_open(struct omq_exec **out, struct omq_net *net, struct omq_pool *pool, int n,
                   bool backward, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_exec_close(struct omq_exec *x); /* NULL is fine */
-size_t omq_exec_bytes(const struct omq_net *net, int n_threads, int n, bool backward);
+/* Bytes that omq_exec_open() would allocate; 0 when out of memory. */
+size_t omq_exec_bytes(struct omq_net *net, struct omq_pool *pool, int n, bool backward);
 
 /* codes [n][h][w][c]; logits [n][n_classes] afterwards in omq_exec_logits(). */
 void omq_exec_forward(struct omq_exec *x, int precision, enum omq_mode mode, const uint8_t *codes,
@@ -275,9 +279,9 @@ struct omq_exec_times omq_exec_take_times(struct omq_exec *x);
  * and, if teacher is not NULL, a share `distill` of cross-entropy against the
  * teacher's probabilities [n][c]: L = (1 - d) CE(labels) + d CE(teacher).
  * dlogits = scale * dL/dlogits; returns L (not scaled). probs, if not NULL,
- * gets the softmax. */
+ * gets the softmax. row: c doubles of scratch. */
 double omq_loss(int n, int c, const omq_real *logits, const uint16_t *labels, double smoothing,
                 const omq_real *teacher, double distill, double scale, omq_real *dlogits,
-                omq_real *probs);
+                omq_real *probs, double *row);
 
 #endif

@@ -17,7 +17,7 @@ void omq_fold(int c, const omq_real *unit, int n_units, double s_in, const struc
         double shift = norm->beta ? (double)norm->beta[j] : 0;
 
         if (norm->gamma) {
-            double g = (double)norm->gamma[j] / (sqrt)((double)norm->var[j] + norm->eps);
+            double g = (double)norm->gamma[j] / sqrt((double)norm->var[j] + norm->eps);
 
             scale *= g;
             shift -= g * (double)norm->mean[j];

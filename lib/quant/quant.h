@@ -64,9 +64,8 @@ struct omq_act omq_act_of(int bits, bool is_signed);
 /* A step of least squared error over x[n] (real values). */
 omq_real omq_act_init_step(const struct omq_act *a, size_t n, const omq_real *x);
 
-/* Requantization of u8 codes: table[q] = clamp(rint((q - zp_in) * (s_in/s_out))
- * + zp_out, 0, q_max), the quotient in f32; v[q], if not NULL, gets the value
- * before rounding, zero point included. */
+/* Requantization of u8 codes: v[q] = fma(q - zp_in, s_in/s_out, zp_out), the
+ * quotient in omq_real; table[q] = clamp(rint(v[q]), 0, q_max). v may be NULL. */
 void omq_requant_table(struct omq_act in, omq_real s_in, struct omq_act out, omq_real s_out,
                        uint8_t table[256], omq_real *v);
 
