@@ -255,6 +255,24 @@ const omq_real *omq_exec_reals(const struct omq_exec *x, int tensor)
     return x->tensors[tensor].is_real ? x->tensors[tensor].x : NULL;
 }
 
+/* Codes are finite by nature, but the sums and factors behind them may not be. */
+const char *omq_exec_find_nonfinite(const struct omq_exec *x)
+{
+    for (int i = 0; i < x->net->plan.n_units; i++) {
+        const struct omq_unit *u = &x->net->plan.units[i];
+        const struct omq_unit_buf *b = &x->units[i];
+        size_t n = x->tensors[u->out].n_image * (size_t)x->n;
+
+        for (size_t j = 0; b->acc && j < n; j++)
+            if (!isfinite(b->acc[j]))
+                return u->name;
+        for (int c = 0; b->acc && c < u->oc; c++)
+            if (!isfinite(b->m[c]) || !isfinite(b->b[c]))
+                return u->name;
+    }
+    return NULL;
+}
+
 bool omq_claim_grad(struct omq_exec *x, int tensor)
 {
     bool first = !x->tensors[tensor].has_grad;

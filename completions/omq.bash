@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# bash completion for the programs of omq. Each program lists its own options:
+# "omq-x --complete" prints one a line and, after a tab, what the option takes.
+
+_omq()
+{
+    local tool=$1 cur=$2 prev=$3 name takes options=()
+
+    COMPREPLY=()
+    [[ $prev != = ]] || prev=${COMP_WORDS[COMP_CWORD - 2]} # --option=VALUE is three words
+    [[ $cur != = ]] || cur=
+    while IFS=$'\t' read -r name takes; do
+        options+=("$name")
+        [[ $name == "$prev" && -n $takes ]] || continue
+        case $takes in
+        *'|'*) mapfile -t COMPREPLY < <(compgen -W "${takes//|/ }" -- "$cur") ;;
+        DIR) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+        FILE) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+        esac
+        return
+    done < <("$tool" --complete 2>/dev/null)
+
+    if [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "${options[*]}" -- "$cur")
+    elif [[ $tool == *omq-train ]]; then
+        mapfile -t COMPREPLY < <(compgen -d -S / -- "$cur"; compgen -f -X '!*.yaml' -- "$cur")
+    else
+        mapfile -t COMPREPLY < <(compgen -d -S / -- "$cur"; compgen -f -X '!*.omq' -- "$cur")
+    fi
+}
+
+complete -o filenames -F _omq omq-train omq-eval

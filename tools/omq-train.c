@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * omq-train: trains one network for all widths of a configuration.
+ */
+#define _GNU_SOURCE /* clock_gettime, sigaction */
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "omq_tools.h"
+#include "tool.h"
+
+enum { LINE_SIZE = 1024 };
+
+static struct tool_list sets;
+static bool dry_run, dump_config, resume, force, bench;
+static int bench_steps;
+
+static const struct tool_option options[] = {
+    { .name = "set", .letter = 's', .arg = "KEY=VALUE", .list = &sets,
+      .help = "Set a key of the configuration, as in train.lr=0.05 or bits=[8,4]. Can be given "
+              "several times; the last one wins." },
+    { .name = "dry-run", .letter = 'n', .flag = &dry_run,
+      .help = "Check configuration, data and memory, report layers, parameters and bytes of "
+              "each width on standard output, and create nothing." },
+    { .name = "dump-config", .flag = &dump_config,
+      .help = "Print the configuration with all defaults filled in, and exit." },
+    { .name = "resume", .letter = 'r', .flag = &resume,
+      .help = "Continue the run in output_dir from its last checkpoint." },
+    { .name = "force", .letter = 'f', .flag = &force,
+      .help = "Start anew although output_dir holds a run, whose files are replaced." },
+    { .name = "bench", .flag = &bench,
+      .help = "Time training steps instead of training; writes no file." },
+    { .name = "steps", .arg = "N", .number = &bench_steps, .min = 1, .max = 100000,
+      .unit = "steps", .help = "Steps that --bench times, after a warm-up; without the option, "
+                               "20." },
+};
+
+static const char *const examples[] = {
+    "omq-train --dry-run configs/quickstart.yaml",
+    "omq-train --set train.epochs=5 --set output_dir=runs/short configs/quickstart.yaml",
+    NULL,
+};
+
+static const struct tool program = {
+    .name = "omq-train",
+    .operand = "CONFIG.yaml",
+    .summary = "Trains one network for all quantization widths of a configuration.",
+    .examples = examples,
+    .options = options,
+    .n_options = sizeof(options) / sizeof(options[0]),
+    .shared = TOOL_WITH_JSON | TOOL_WITH_THREADS,
+};
+
+/* ---- signals ---- */
+
+static volatile sig_atomic_t stop;
+static volatile sig_atomic_t live; /* progress is one line in place on a terminal */
+
+static void on_signal(int number)
+{
+    static const char text[] = "\nomq-train: finishing the step; again to stop at once\n";
+    int saved = errno;
+
+    if (stop && number == SIGINT) {
+        signal(number, SIG_DFL);
+        raise(number); /* delivered when this handler returns */
+        return;
+    }
+    if (!stop) {
+        size_t skip = live ? 0 : 1; /* the newline that leaves the progress line */
+
+        if (write(STDERR_FILENO, text + skip, sizeof(text) - 1 - skip) < 0) {
+            /* nobody to tell */
+        }
+    }
+    errno = saved;
+    stop = number;
+}
+
+/* A signal that the parent ignores stays ignored, as for jobs in the background
+ * of a shell script. */
+static void catch_signals(void)
+{
+    static const int numbers[] = { SIGINT, SIGTERM, SIGUSR1 };
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART }, old;
+
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &action, NULL);
+}
+
+/* ---- progress ---- */
+
+static struct {
+    double last_shown;        /* seconds on the monotonic clock */
+    struct omq_train_progress last;
+} show;
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Appends a part of a line, two spaces apart, if it fits the columns as a
+ * whole; a part is never cut. Returns whether it did. */
+__attribute__((format(printf, 3, 4)))
+static bool add_part(char *line, int columns, const char *fmt, ...)
+{
+    size_t used = strlen(line);
+    char part[160];
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(part, sizeof(part), fmt, ap);
+    va_end(ap);
+    if (n < 0 || (size_t)n >= sizeof(part) || (int)used + n > columns ||
+        used + (size_t)n >= LINE_SIZE)
+        return false;
+    memcpy(line + used, part, (size_t)n + 1);
+    return true;
+}
+
+static void add_top1(char *line, int columns, const struct omq_train_progress *p)
+{
+    bool first = true;
+    char name[16];
+
+    for (int i = 0; i < p->n_precisions; i++) {
+        if (isnan(p->precisions[i].top1))
+            continue;
+        if (!add_part(line, columns, "%s%s:%.1f", first ? "  top-1 " : " ",
+                      tool_short_precision(p->precisions[i].name, name, sizeof(name)),
+                      p->precisions[i].top1))
+            return;
+        first = false;
+    }
+}
+
+static void format_line(char line[LINE_SIZE], int columns, const struct omq_train_progress *p,
+                        bool with_step)
+{
+    char left[32];
+
+    line[0] = '\0';
+    add_part(line, columns, "epoch %d/%d", p->epoch, p->n_epochs);
+    if (with_step)
+        add_part(line, columns, "  step %d/%d", p->step, p->n_steps);
+    add_part(line, columns, "  loss %.4f", p->loss);
+    if (!with_step && tool_common.verbose)
+        add_part(line, columns, "  lr %.3g", p->lr);
+    add_part(line, columns, "  %.0f images/s", p->images_per_s);
+    if (p->left_s >= 0)
+        add_part(line, columns, "  %s left", tool_duration(p->left_s, left, sizeof(left)));
+    add_top1(line, columns, p);
+}
+
+static void put_line(const struct omq_train_progress *p, bool with_step)
+{
+    char line[LINE_SIZE];
+
+    format_line(line, LINE_SIZE - 1, p, with_step);
+    tool_progress_clear();
+    fprintf(stderr, "%s\n", line);
+}
+
+static void on_step(void *ctx, const struct omq_train_progress *p)
+{
+    const double live_interval = 0.1, log_interval = 10;
+    double t = now();
+    char line[LINE_SIZE];
+
+    (void)ctx;
+    if (live && t - show.last_shown >= live_interval) {
+        format_line(line, tool_progress_columns(), p, true);
+        tool_progress(line);
+        show.last_shown = t;
+    } else if (!live && tool_common.verbose >= 2 && t - show.last_shown >= log_interval) {
+        put_line(p, true);
+        show.last_shown = t;
+    }
+}
+
+static void put_precisions(const struct omq_train_progress *p)
+{
+    char name[16];
+
+    tool_progress_clear();
+    fprintf(stderr, "precision    top-1     loss  training loss\n");
+    for (int i = 0; i < p->n_precisions; i++) {
+        const struct omq_train_precision *q = &p->precisions[i];
+
+        fprintf(stderr, "%-9s %8.2f %8.4f %14.4f\n",
+                tool_short_precision(q->name, name, sizeof(name)), q->top1, q->eval_loss, q->loss);
+    }
+}
+
+static void on_epoch(void *ctx, const struct omq_train_progress *p)
+{
+    (void)ctx;
+    show.last = *p;
+    if (tool_common.quiet)
+        return;
+    put_line(p, false);
+    if (tool_common.verbose && p->epoch < p->n_epochs)
+        put_precisions(p);
+}
+
+static void on_log(void *ctx, const char *line)
+{
+    (void)ctx;
+    if (!tool_common.quiet || strncmp(line, "warning: ", 9) == 0)
+        tool_message("%s", line);
+}
+
+/* ---- the jobs ---- */
+
+static void say_how_to_continue(const char *config)
+{
+    fprintf(stderr, "to continue: omq-train --resume");
+    for (int i = 0; i < sets.n; i++) {
+        fprintf(stderr, " --set ");
+        tool_put_shell(stderr, sets.items[i]);
+    }
+    fprintf(stderr, " ");
+    tool_put_shell(stderr, config);
+    putc('\n', stderr);
+}
+
+static int train(struct omq_train *t, const char *config)
+{
+    static const struct omq_train_callbacks callbacks = { .step = on_step, .epoch = on_epoch,
+                                                          .log = on_log };
+    struct omq_err err = { 0 };
+    char took[32];
+    int rc;
+
+    live = tool_progress_wanted();
+    show.last_shown = -1e9;
+    rc = omq_train_run(t, resume, force, &callbacks, &stop, &err);
+    tool_progress_clear();
+    if (rc != OMQ_OK) {
+        rc = tool_fail(&err);
+        if (rc == TOOL_STOPPED)
+            say_how_to_continue(config);
+        return rc;
+    }
+    /* nothing to show where --resume met a run that was complete */
+    if (!tool_common.quiet && show.last.n_precisions > 0) {
+        put_precisions(&show.last);
+        tool_message("model in '%s/model.omq' after %s", omq_train_output_dir(t),
+                     tool_duration(show.last.elapsed_s, took, sizeof(took)));
+    }
+    return TOOL_OK;
+}
+
+static void bench_json(const struct omq_train_bench *b)
+{
+    const struct { const char *name; double value; } numbers[] = {
+        { "step_ms", b->step_ms }, { "ms_p10", b->ms_p10 }, { "ms_p90", b->ms_p90 },
+        { "images_per_s", b->images_per_s }, { "conv", b->conv }, { "quant", b->quant },
+        { "norm", b->norm }, { "other", b->other },
+    };
+
+    printf("{\"widths\":");
+    tool_json_string(stdout, b->widths);
+    printf(",\"kernel\":");
+    tool_json_string(stdout, b->kernel);
+    printf(",\"threads\":%d,\"batch_size\":%d,\"steps\":%d", b->threads, b->batch_size,
+           bench_steps);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        printf(",\"%s\":", numbers[i].name);
+        tool_json_number(stdout, numbers[i].value);
+    }
+    printf("}\n");
+}
+
+static int run_bench(struct omq_train *t)
+{
+    struct omq_train_bench b = { 0 };
+    struct omq_err err = { 0 };
+
+    if (omq_train_bench(t, bench_steps, &b, &err) != OMQ_OK)
+        return tool_fail(&err);
+    if (tool_common.json) {
+        bench_json(&b);
+        return TOOL_OK;
+    }
+    printf("widths %s, batch %d, threads %d, kernels %s, steps %d\n", b.widths, b.batch_size,
+           b.threads, b.kernel, bench_steps);
+    printf(" ms/step      p10      p90  images/s   conv  quant   norm  other\n");
+    printf("%8.1f %8.1f %8.1f %9.0f %5.1f%% %5.1f%% %5.1f%% %5.1f%%\n", b.step_ms, b.ms_p10,
+           b.ms_p90, b.images_per_s, 100 * b.conv, 100 * b.quant, 100 * b.norm, 100 * b.other);
+    return TOOL_OK;
+}
+
+static int print_config(const struct omq_train *t)
+{
+    char *text = omq_train_dump_config(t);
+
+    if (!text) {
+        tool_message("out of memory");
+        return TOOL_FAILED;
+    }
+    fputs(text, stdout);
+    free(text);
+    return TOOL_OK;
+}
+
+static int report(struct omq_train *t)
+{
+    struct omq_err err = { 0 };
+
+    return omq_train_report(t, stdout, tool_common.json, &err) == OMQ_OK ? TOOL_OK
+                                                                          : tool_fail(&err);
+}
+
+static void check_usage(void)
+{
+    if (dry_run + dump_config + bench + resume > 1)
+        tool_usage("give only one of --dry-run, --dump-config, --bench and --resume");
+    if (force && (dry_run || dump_config || bench || resume))
+        tool_usage("--force is for a new run only");
+    if (bench_steps && !bench)
+        tool_usage("--steps is for --bench only");
+    if (tool_common.json && !dry_run && !bench)
+        tool_usage("--json is for --dry-run and --bench only");
+    if (!bench_steps)
+        bench_steps = 20;
+}
+
+/* --threads is one more --set, after all others so that messages count those as
+ * they were typed; the list has room (see tool_options.c). */
+static void add_threads(void)
+{
+    static char text[32];
+
+    if (tool_common.threads) {
+        snprintf(text, sizeof(text), "threads=%d", tool_common.threads);
+        sets.items[sets.n++] = text;
+    }
+}
+
+static int open_failed(char *errors, const struct omq_err *err)
+{
+    size_t n = errors ? strlen(errors) : 0;
+
+    if (n == 0) {
+        free(errors);
+        return tool_fail(err);
+    }
+    tool_put_clean(stderr, errors, "\n");
+    if (errors[n - 1] != '\n')
+        putc('\n', stderr);
+    free(errors);
+    return err->code == OMQ_ECONFIG ? TOOL_USAGE : TOOL_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    const char *config = tool_start(&program, argc, argv);
+    struct omq_err err = { 0 };
+    struct omq_train *t = NULL;
+    char *errors = NULL;
+    int status;
+
+    check_usage();
+    add_threads();
+    if (!dry_run && !dump_config && !bench)
+        catch_signals();
+    tool_init_library();
+    if (omq_train_open(&t, config, sets.items, sets.n, &errors, &err) != OMQ_OK)
+        return tool_finish(open_failed(errors, &err));
+    if (dump_config)
+        status = print_config(t);
+    else if (dry_run)
+        status = report(t);
+    else if (bench)
+        status = run_bench(t);
+    else
+        status = train(t, config);
+    omq_train_close(t);
+    return tool_finish(status);
+}

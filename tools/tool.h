@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What all programs share: one table of options that drives the parser, --help,
+ * completion and the OPTIONS section of the man page; messages; the rules for
+ * standard output; JSON and number formatting.
+ *
+ * A program is one thread of control that may exit from here: bad usage ends it
+ * with status 2. stdout carries data only, stderr everything else.
+ */
+#ifndef OMQ_TOOL_H
+#define OMQ_TOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "omq.h"
+
+enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_USAGE = 2, TOOL_STOPPED = 75 };
+
+/* Values of an option that may be given several times, in order. */
+struct tool_list {
+    const char **items;
+    int n;
+};
+
+/* A row of the table. Exactly one of the pointers flag ... list is set and says
+ * what the option is; flag and count take no argument, the others need arg. */
+struct tool_option {
+    const char *name;     /* long form, without the dashes */
+    char letter;          /* 0: none */
+    const char *arg;      /* how help calls the argument */
+    const char *help;     /* sentences; ranges, words and def are added to them */
+    const char *def;      /* the value without the option, parsed like any other */
+    bool *flag;
+    int *count;
+    int *number;          /* min to max; the unit is for messages */
+    const char **text;
+    struct tool_list *list;
+    int min, max;
+    const char *unit;
+    const char *const *words; /* NULL-terminated: the only values text may have */
+};
+
+enum { TOOL_WITH_JSON = 1, TOOL_WITH_THREADS = 2 }; /* shared options not all programs have */
+
+struct tool {
+    const char *name;      /* "omq-train" */
+    const char *operand;   /* "CONFIG.yaml"; there is always exactly one */
+    const char *summary;   /* one sentence */
+    const char *const *examples; /* NULL-terminated command lines */
+    const struct tool_option *options;
+    int n_options;
+    unsigned shared;
+};
+
+/* Values of the shared options. */
+extern struct tool_common {
+    bool quiet, json;
+    int verbose, threads; /* threads 0: one a processor */
+} tool_common;
+
+/* ---- tool_options.c: the command line ---- */
+
+/* Parses the command line and returns the operand. Serves --help, --version and
+ * the hidden --complete and --print-mdoc, and ends the program on bad usage.
+ * Calls tool_begin(). */
+const char *tool_start(const struct tool *t, int argc, char **argv);
+
+/* ---- tool.c: everything else ---- */
+
+/* Sets the name for messages, secures file descriptors 0 to 2 and ignores
+ * SIGPIPE: a reader that goes away must not end a training. */
+void tool_begin(const char *name);
+
+/* omq_init() with $OMQ_CPU. Ends the program if that names no kernel level. */
+void tool_init_library(void);
+
+/* Closes stdout and returns the status for main(): TOOL_FAILED in place of
+ * TOOL_OK, with a message, if not all of the output could be written (without
+ * a message if the reader of a pipe went away). */
+int tool_finish(int status);
+
+/* Whether writing to stdout has failed already: stop working for it. */
+bool tool_stdout_broken(void);
+
+/* "NAME: message\n" on stderr. Control characters, which a hostile file may
+ * have put into a message, are replaced. */
+void tool_message(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The message, "try 'NAME --help'", exit 2. */
+_Noreturn void tool_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Prints a library error and returns the status that belongs to its code. */
+int tool_fail(const struct omq_err *err);
+
+/* Text to f with control characters replaced, but for those in keep. */
+void tool_put_clean(FILE *f, const char *s, const char *keep);
+
+/* s as one word of a shell command. */
+void tool_put_shell(FILE *f, const char *s);
+
+/* A JSON string, valid whatever the bytes of s; a JSON number, exact, or null
+ * where x is not finite. */
+void tool_json_string(FILE *f, const char *s);
+void tool_json_number(FILE *f, double x);
+
+/* "8" for "w8a8", other names as they are: into buf, which is returned. */
+const char *tool_short_precision(const char *name, char *buf, size_t size);
+
+/* "76.6 KiB" and "1:02:03": into buf, which is returned. */
+const char *tool_bytes(uint64_t n, char *buf, size_t size);
+const char *tool_duration(double seconds, char *buf, size_t size);
+
+/* ---- one line on the terminal behind stderr, rewritten in place ---- */
+
+bool tool_progress_wanted(void); /* stderr is a terminal, and no -q */
+int tool_progress_columns(void); /* that fit now; asks the terminal each time */
+void tool_progress(const char *line); /* shows it, cut to fit */
+void tool_progress_clear(void);  /* before anything else is printed */
+
+#endif
