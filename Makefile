@@ -44,7 +44,6 @@ UNIT_SRC  := $(sort $(wildcard tests/unit/*.c))
 GRAD_SRC  := $(sort $(wildcard tests/grad/*.c))
 FUZZERS   := $(patsubst tests/fuzz/%/fuzz.c,%,$(sort $(wildcard tests/fuzz/*/fuzz.c)))
 MAN       := $(sort $(wildcard man/*.[1-9]))
-COMPLETE  := $(sort $(wildcard tools/completion/*))
 # What the gradient checks compile a second time, with double for real numbers.
 GRAD_MODS := base conf kern kern/ref data ckpt quant nn
 GRAD_LIB  := $(sort $(wildcard $(GRAD_MODS:%=lib/%/*.c)))
@@ -74,6 +73,7 @@ OBJ      := $(LIB_OBJ) $(UNIT_OBJ) $(GRAD_OBJ) $(TOOL_OBJ) $(TOOLS:%=$(BUILD)/to
 BINS  := $(TOOLS:%=$(BUILD)/bin/%)
 TESTS := $(BUILD)/unit $(BUILD)/grad $(BUILD)/checkkern $(FUZZERS:%=$(BUILD)/fuzz/%)
 
+, := ,
 Q   := $(if $(V),,@)
 say  = $(if $(V),,@echo '  $1  $@')
 
@@ -124,6 +124,8 @@ $(BINS): $(BUILD)/bin/%: $(BUILD)/tools/%.o $(TOOL_OBJ) $(BUILD)/libomq.a
 # Tests. Both mains are tests/unit/main.c, each with its own list of suites.
 CHECK_LIBS := -lcheck -lsubunit -lrt
 $(BUILD)/unit $(BUILD)/grad: LIBS := $(CHECK_LIBS) $(LIBS)
+# tests/unit/failalloc.c stands between our objects and the allocator.
+$(BUILD)/unit: LIBS += $(addprefix -Wl$(,)--wrap=,malloc calloc realloc aligned_alloc strdup)
 $(BUILD)/tests/unit/main.o: DEFS := -I$(BUILD)/tests/unit
 $(BUILD)/tests/unit/main.o: $(BUILD)/tests/unit/suites.h
 $(BUILD)/double/tests/unit/main.o: DEFS += -I$(BUILD)/double/tests/unit
@@ -168,13 +170,13 @@ install: all
 	$(INSTALL) -m 644 lib/omq.h $(DESTDIR)$(includedir)
 	$(INSTALL) -m 644 README.md CHANGES.md LICENSE $(DESTDIR)$(docdir)
 	$(foreach m,$(MAN),$(INSTALL) -D -m 644 $m $(DESTDIR)$(call manpage,$m) &&) :
-	$(foreach c,$(COMPLETE),$(INSTALL) -m 644 $c $(DESTDIR)$(compdir) &&) :
+	$(foreach t,$(TOOLS),$(INSTALL) -m 644 completions/omq.bash $(DESTDIR)$(compdir)/$t &&) :
 
 uninstall:
 	cd '$(or $(DESTDIR),/)' && rm -f $(patsubst /%,%,$(TOOLS:%=$(bindir)/%) $(libdir)/libomq.a \
 	    $(includedir)/omq.h $(addprefix $(docdir)/,README.md CHANGES.md LICENSE) \
 	    $(foreach m,$(MAN),$(call manpage,$m)) \
-	    $(COMPLETE:tools/completion/%=$(compdir)/%))
+	    $(TOOLS:%=$(compdir)/%))
 	-rmdir $(DESTDIR)$(docdir)
 
 clean:

@@ -11,7 +11,7 @@ n=0
 # $cc unquoted: it may hold words.
 # shellcheck disable=SC2086
 try() {
-    printf '#include "%s"\n' "$h" | $cc "$@" -Wall -Wextra -Werror -Ilib -I. -fsyntax-only -fmax-errors=3 - ||
+    printf '#include "%s"\n' "$h" | $cc "$@" -Wall -Wextra -Werror -Ilib -fsyntax-only - ||
         { echo "$h: does not compile alone ($*)"; status=1; }
     n=$((n + 1))
 }

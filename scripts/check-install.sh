@@ -12,7 +12,8 @@ trap 'rm -rf "$dir"' EXIT
 unset MAKEFLAGS MAKELEVEL
 make -s BUILD="$build" CC="$cc" DESTDIR="$dir" PREFIX=/usr install
 for f in bin/omq-train bin/omq-eval lib/libomq.a include/omq.h share/man/man1/omq-train.1 \
-    share/man/man5/omq-format.5 share/doc/omq/README.md; do
+    share/man/man5/omq-format.5 share/doc/omq/README.md \
+    share/bash-completion/completions/omq-eval; do
     [ -f "$dir/usr/$f" ] || { echo "make install does not install $f"; exit 1; }
 done
 cat >"$dir/use.c" <<'END'
