@@ -95,12 +95,15 @@ int omq_ckpt_add(struct omq_ckpt_writer *w, const char *kind, const char *name,
                  struct omq_err *err) OMQ_WARN_UNUSED;
 /* To a file, atomically; "-" writes to standard output. The writer keeps its
  * additions, and may write again. */
-int omq_ckpt_write(struct omq_ckpt_writer *w, const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_ckpt_write(struct omq_ckpt_writer *w, const char *path,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* The switch word of a file in place: one pread, one pwrite. Both check magic
  * and version, reading the complement too: where it does not match, a write
  * may be under way, so keep what is active and read again later. */
-int omq_switch_read(const char *path, struct omq_switch_word *s, struct omq_err *err) OMQ_WARN_UNUSED;
-int omq_switch_write(const char *path, struct omq_switch_word s, struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_switch_read(const char *path, struct omq_switch_word *s,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_switch_write(const char *path, struct omq_switch_word s,
+                     struct omq_err *err) OMQ_WARN_UNUSED;
 
 #endif

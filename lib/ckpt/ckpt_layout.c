@@ -33,15 +33,17 @@ static const struct {
 
 enum { N_DTYPES = sizeof(dtypes) / sizeof(dtypes[0]), N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
+#define TEXT_MODE "was damaged by a transfer in text mode; copy it again in binary mode"
+
 /* What people hand over instead of a model. */
 static const struct {
     const char *bytes;
     size_t n;
     const char *message;
 } impostors[] = {
-    {"\x93OMQ\n\x1a\n", 7, "was damaged by a transfer in text mode; copy it again in binary mode"},
-    {"\x93OMQ\r\r\n", 7, "was damaged by a transfer in text mode; copy it again in binary mode"},
-    {"\x93OMQ\r\n\x1a\r", 8, "was damaged by a transfer in text mode; copy it again in binary mode"},
+    {"\x93OMQ\n\x1a\n", 7, TEXT_MODE},
+    {"\x93OMQ\r\r\n", 7, TEXT_MODE},
+    {"\x93OMQ\r\n\x1a\r", 8, TEXT_MODE},
     {"\x13OMQ", 4, "lost the eighth bit of every byte; copy it again in binary mode"},
     {"\x1f\x8b", 2, "is compressed with gzip; unpack it with 'gzip -d' first"},
     {"\x28\xb5\x2f\xfd", 4, "is compressed with zstd; unpack it with 'zstd -d' first"},
@@ -328,7 +330,7 @@ bool omq_ckpt_tensor_size(int dtype, int ndim, const uint64_t *dims, size_t *n_b
     size_t n = omq_ckpt_dtype_size(dtype);
 
     for (int i = 0; i < ndim; i++)
-        if (dims[i] == 0 || __builtin_mul_overflow(n, dims[i], &n))
+        if (__builtin_mul_overflow(n, dims[i], &n))
             return false;
     *n_bytes = n;
     return n > 0;
