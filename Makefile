@@ -65,7 +65,8 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(X86_SRC:%.c=$(BUILD)/%.o)
 UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)
 GRAD_OBJ := $(GRAD_LIB:%.c=$(BUILD)/double/%.o) $(GRAD_SRC:%.c=$(BUILD)/double/%.o) \
             $(BUILD)/double/tests/unit/main.o
-TOOL_OBJ := $(TOOLS:%=$(BUILD)/tools/%.o) $(BUILD)/tools/tool.o
+TOOL_AID := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tools/tool*.c)))
+TOOL_OBJ := $(TOOLS:%=$(BUILD)/tools/%.o) $(TOOL_AID)
 FUZZ_OBJ := $(FUZZERS:%=$(BUILD)/tests/fuzz/%/fuzz.o) $(BUILD)/tests/fuzz/main.o
 OBJ      := $(LIB_OBJ) $(UNIT_OBJ) $(GRAD_OBJ) $(TOOL_OBJ) $(FUZZ_OBJ) $(BUILD)/tests/checkkern.o
 
@@ -116,7 +117,7 @@ $(BUILD)/libomq.a: $(LIB_OBJ) $(BUILD)/objects
 	$(call say,AR  )
 	$(Q)rm -f $@ && $(AR) rcD $@ $(LIB_OBJ)
 
-$(BINS): $(BUILD)/bin/%: $(BUILD)/tools/%.o $(BUILD)/tools/tool.o $(BUILD)/libomq.a
+$(BINS): $(BUILD)/bin/%: $(BUILD)/tools/%.o $(TOOL_AID) $(BUILD)/libomq.a
 	$(link)
 
 # Tests. Both mains are tests/unit/main.c, each with its own list of suites.
