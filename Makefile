@@ -26,6 +26,7 @@ all: $(BINS) $(BUILD)/libomq.a
 
 # One instruction set a file, by suffix; never in CFLAGS, which users replace.
 $(BUILD)/%_avx2.o: ISA := -mavx2 -mfma
+$(BUILD)/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mprefer-vector-width=512
 
 # Rewritten only when the flags differ from the last build's.
 FLAGS = $(CC) $(OWN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
