@@ -1,55 +1,188 @@
 # SPDX-License-Identifier: MIT
-# omq: plain GNU make. `make help` lists the targets.
+# omq: plain GNU make, one file, no recursion but for the fuzzers' own build.
+#
+#: make              the programs (build/bin/omq-*) and the library (build/libomq.a)
+#: make check        all tests, about two minutes
+#: make check-all    and again under sanitizers, valgrind, other compilers and flags
+#: make check-headers, check-style, check-includes
+#: make bench        time of a joint training step, with shares
+#: make fuzz         libFuzzer builds of tests/fuzz/* (needs clang)
+#: make install      to PREFIX (/usr/local), below DESTDIR; also: make uninstall
+#: make clean        removes build/
+#:
+#: Variables: CC AR CPPFLAGS CFLAGS LDFLAGS PREFIX DESTDIR BUILD (the folder built
+#: to), V=1 (shows the commands).
 
-PREFIX  ?= /usr/local
-DESTDIR ?=
-CC      ?= cc
-AR      ?= ar
-CFLAGS  ?= -O3 -g
-BUILD   ?= build
+PREFIX     ?= /usr/local
+bindir     ?= $(PREFIX)/bin
+libdir     ?= $(PREFIX)/lib
+includedir ?= $(PREFIX)/include
+datadir    ?= $(PREFIX)/share
+mandir     ?= $(datadir)/man
+docdir     ?= $(datadir)/doc/omq
+compdir    ?= $(datadir)/bash-completion/completions
+DESTDIR    ?=
+CC         ?= cc
+AR         ?= ar
+INSTALL    ?= install
+CFLAGS     ?= -O3 -g
+BUILD      ?= build
 
 # Ours; CFLAGS stays the user's. No contraction: an epilogue is one fmaf, in
-# the order it is written, on every machine.
-OWN     := -std=c11 -Wall -Wextra -ffp-contract=off -fno-math-errno -Ilib
-LIBS    := -lopenblas -lyaml -ljansson -lz -lm -lpthread
+# the order it is written, on every machine. The prefix map keeps the place of
+# the checkout out of the objects, so that two builds are the same bytes.
+OWN  := -std=c11 -Wall -Wextra -ffp-contract=off -fno-math-errno \
+        -ffile-prefix-map=$(CURDIR)=. -Ilib
+LIBS := -lopenblas -lyaml -ljansson -lz -lm -lpthread
 
-LIB_SRC  := $(sort $(wildcard lib/*/*.c lib/kern/*/*.c))
-TOOLS    := $(patsubst tools/%.c,%,$(sort $(wildcard tools/omq-*.c)))
-UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
+# Sources are found by sorted wildcards: adding a file needs no edit here.
+LIB_SRC   := $(sort $(wildcard lib/*/*.c lib/kern/ref/*.c))
+X86_SRC   := $(sort $(wildcard lib/kern/x86/*.c))
+TOOLS     := $(patsubst tools/%.c,%,$(sort $(wildcard tools/omq-*.c)))
+UNIT_SRC  := $(sort $(wildcard tests/unit/*.c))
+GRAD_SRC  := $(sort $(wildcard tests/grad/*.c))
+FUZZERS   := $(patsubst tests/fuzz/%/fuzz.c,%,$(sort $(wildcard tests/fuzz/*/fuzz.c)))
+MAN       := $(sort $(wildcard man/*.[1-9]))
+COMPLETE  := $(sort $(wildcard tools/completion/*))
+# What the gradient checks compile a second time, with double for real numbers.
+GRAD_MODS := base conf kern kern/ref data ckpt quant nn
+GRAD_LIB  := $(sort $(wildcard $(GRAD_MODS:%=lib/%/*.c)))
 
-LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
-BINS     := $(TOOLS:%=$(BUILD)/bin/%)
+# One instruction set a file, by the file's suffix; never in CFLAGS, which
+# users replace. A compiler that has not got them builds the plain C kernels.
+ISA_avx2   := -mavx2 -mfma
+ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
+ifneq ($(filter-out clean help uninstall,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_avx512)),yes)
+OWN     += -DOMQ_REF_ONLY
+X86_SRC :=
+endif
+endif
+$(BUILD)/%_avx2.o:   ISA := $(ISA_avx2)
+$(BUILD)/%_avx512.o: ISA := $(ISA_avx512)
 
-Q := $(if $(V),,@)
+LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(X86_SRC:%.c=$(BUILD)/%.o)
+UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)
+GRAD_OBJ := $(GRAD_LIB:%.c=$(BUILD)/double/%.o) $(GRAD_SRC:%.c=$(BUILD)/double/%.o) \
+            $(BUILD)/double/tests/unit/main.o
+TOOL_OBJ := $(TOOLS:%=$(BUILD)/tools/%.o) $(BUILD)/tools/tool.o
+FUZZ_OBJ := $(FUZZERS:%=$(BUILD)/tests/fuzz/%/fuzz.o) $(BUILD)/tests/fuzz/main.o
+OBJ      := $(LIB_OBJ) $(UNIT_OBJ) $(GRAD_OBJ) $(TOOL_OBJ) $(FUZZ_OBJ) $(BUILD)/tests/checkkern.o
+
+BINS  := $(TOOLS:%=$(BUILD)/bin/%)
+TESTS := $(BUILD)/unit $(BUILD)/grad $(BUILD)/checkkern $(FUZZERS:%=$(BUILD)/fuzz/%)
+
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@echo '  $1  $@')
 
 all: $(BINS) $(BUILD)/libomq.a
+tests: all $(TESTS)
+fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
-# One instruction set a file, by suffix; never in CFLAGS, which users replace.
-$(BUILD)/%_avx2.o: ISA := -mavx2 -mfma
-
-# Rewritten only when the flags differ from the last build's.
-FLAGS = $(CC) $(OWN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
+# Files that change only when their text does: flags, so that others rebuild
+# everything, and lists, so that a file that comes or goes is noticed.
+quote = '$(subst ','\'',$1)'
+define stamp
+@mkdir -p $(@D)
+@printf '%s\n' $1 >$@.new
+@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+endef
 $(BUILD)/flags: FORCE
-	@mkdir -p $(@D); echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
+	$(call stamp,$(call quote,$(CC) $(OWN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)))
+$(BUILD)/objects: FORCE
+	$(call stamp,$(LIB_OBJ))
+$(BUILD)/tests/unit/suites.h: FORCE
+	$(call stamp,$(patsubst tests/unit/test_%.c,'SUITE(%)',$(filter tests/unit/test_%,$(UNIT_SRC))))
+$(BUILD)/double/tests/unit/suites.h: FORCE
+	$(call stamp,$(patsubst tests/grad/test_%.c,'SUITE(%)',$(filter tests/grad/test_%,$(GRAD_SRC))))
 
+define compile
+@mkdir -p $(@D)
+$(call say,CC  )
+$(Q)$(CC) $(OWN) $(DEFS) $(CPPFLAGS) -MMD -MP $(CFLAGS) $(ISA) -c -o $@ $<
+endef
+define link
+@mkdir -p $(@D)
+$(call say,LINK)
+$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+endef
 $(BUILD)/%.o: %.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(if $(V),,@echo '  CC    $<')
-	$(Q)$(CC) $(OWN) $(CPPFLAGS) -MMD -MP $(CFLAGS) $(ISA) -c -o $@ $<
+	$(compile)
+$(BUILD)/double/%.o: DEFS := -DOMQ_DOUBLE -DOMQ_REF_ONLY
+$(BUILD)/double/%.o: %.c $(BUILD)/flags
+	$(compile)
 
-$(BUILD)/libomq.a: $(LIB_OBJ)
-	$(Q)rm -f $@ && $(AR) rcD $@ $^
+$(BUILD)/libomq.a: $(LIB_OBJ) $(BUILD)/objects
+	$(call say,AR  )
+	$(Q)rm -f $@ && $(AR) rcD $@ $(LIB_OBJ)
 
 $(BINS): $(BUILD)/bin/%: $(BUILD)/tools/%.o $(BUILD)/tools/tool.o $(BUILD)/libomq.a
-	@mkdir -p $(@D)
-	$(if $(V),,@echo '  LINK  $@')
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(link)
 
-$(BUILD)/unit: $(UNIT_SRC:%.c=$(BUILD)/%.o) $(BUILD)/libomq.a
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcheck -lsubunit -lrt
+# Tests. Both mains are tests/unit/main.c, each with its own list of suites.
+CHECK_LIBS := -lcheck -lsubunit -lrt
+$(BUILD)/unit $(BUILD)/grad: LIBS := $(CHECK_LIBS) $(LIBS)
+$(BUILD)/tests/unit/main.o: DEFS := -I$(BUILD)/tests/unit
+$(BUILD)/tests/unit/main.o: $(BUILD)/tests/unit/suites.h
+$(BUILD)/double/tests/unit/main.o: DEFS += -I$(BUILD)/double/tests/unit
+$(BUILD)/double/tests/unit/main.o: $(BUILD)/double/tests/unit/suites.h
+$(BUILD)/unit: $(UNIT_OBJ) $(BUILD)/libomq.a
+	$(link)
+$(BUILD)/grad: $(GRAD_OBJ)
+	$(link)
+$(BUILD)/checkkern: $(BUILD)/tests/checkkern.o $(BUILD)/libomq.a
+	$(link)
+# FUZZ_ENGINE=-fsanitize=fuzzer links clang's libFuzzer in place of the plain main.
+FUZZ_MAIN := $(if $(FUZZ_ENGINE),,$(BUILD)/tests/fuzz/main.o)
+$(BUILD)/fuzz/%: LIBS := $(FUZZ_ENGINE) $(LIBS)
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%/fuzz.o $(FUZZ_MAIN) $(BUILD)/libomq.a
+	$(link)
+
+# The scripts build what they test, so that a build that fails is counted too.
+check:
+	+@MAKE='$(MAKE)' BUILD='$(BUILD)' CC='$(CC)' scripts/run-checks.sh
+check-all:
+	+@MAKE='$(MAKE)' BUILD='$(BUILD)' CC='$(CC)' scripts/run-checks-all.sh
+check-headers:
+	@scripts/check-headers.sh '$(CC)'
+check-style check-includes:
+	@scripts/$@.sh
+
+bench: all
+	@scripts/bench.sh $(BUILD)/bin
+
+FUZZ_SAN := address,undefined
+fuzz:
+	+$(Q)$(MAKE) BUILD=$(BUILD)/fuzzer CC=clang FUZZ_ENGINE=-fsanitize=fuzzer \
+	    CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,$(FUZZ_SAN)' LDFLAGS='-fsanitize=$(FUZZ_SAN)' fuzzers
+	@echo "run, for example: $(BUILD)/fuzzer/fuzz/$(firstword $(FUZZERS)) -max_total_time=60" \
+	    "FOLDER_FOR_FINDINGS tests/fuzz/$(firstword $(FUZZERS))/corpus"
+
+manpage = $(mandir)/man$(subst .,,$(suffix $1))/$(notdir $1)
+install: all
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(libdir) $(includedir) $(docdir) $(compdir))
+	$(INSTALL) -m 755 $(BINS) $(DESTDIR)$(bindir)
+	$(INSTALL) -m 644 $(BUILD)/libomq.a $(DESTDIR)$(libdir)
+	$(INSTALL) -m 644 lib/omq.h $(DESTDIR)$(includedir)
+	$(INSTALL) -m 644 README.md CHANGES.md LICENSE $(DESTDIR)$(docdir)
+	$(foreach m,$(MAN),$(INSTALL) -D -m 644 $m $(DESTDIR)$(call manpage,$m) &&) :
+	$(foreach c,$(COMPLETE),$(INSTALL) -m 644 $c $(DESTDIR)$(compdir) &&) :
+
+uninstall:
+	cd '$(or $(DESTDIR),/)' && rm -f $(patsubst /%,%,$(TOOLS:%=$(bindir)/%) $(libdir)/libomq.a \
+	    $(includedir)/omq.h $(addprefix $(docdir)/,README.md CHANGES.md LICENSE) \
+	    $(foreach m,$(MAN),$(call manpage,$m)) \
+	    $(COMPLETE:tools/completion/%=$(compdir)/%))
+	-rmdir $(DESTDIR)$(docdir)
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all clean FORCE
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+help:
+	@sed -n 's/^#: \{0,1\}//p' Makefile
+
+.PHONY: all tests fuzzers check check-all check-headers check-style check-includes bench fuzz \
+        install uninstall clean help FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+-include $(OBJ:.o=.d)

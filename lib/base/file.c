@@ -71,13 +71,29 @@ int omq_file_read(const char *path, size_t max_bytes, uint8_t **out, size_t *n_b
     return rc;
 }
 
+/* Devices and pipes are written as they are: a rename would put a file in
+ * place of /dev/null. */
+static int open_special(struct omq_atomic *a, struct omq_err *err)
+{
+    a->f = fopen(a->path, "wbe");
+    if (!a->f) {
+        omq_fail_errno(err, OMQ_EIO, "cannot open '%s'", a->path);
+        omq_atomic_abort(a);
+        return OMQ_EIO;
+    }
+    return OMQ_OK;
+}
+
 int omq_atomic_open(struct omq_atomic *a, const char *path, struct omq_err *err)
 {
+    struct stat st;
     mode_t mask;
     int fd;
 
     *a = (struct omq_atomic){0};
     a->path = strdup(path);
+    if (a->path && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return open_special(a, err);
     if (!a->path || asprintf(&a->temp, "%s.XXXXXX", path) < 0) {
         a->temp = NULL;
         omq_atomic_abort(a);
@@ -121,7 +137,7 @@ static int sync_dir(const char *path)
 
 int omq_atomic_commit(struct omq_atomic *a, struct omq_err *err)
 {
-    bool bad = ferror(a->f) || fflush(a->f) != 0 || fsync(fileno(a->f)) < 0;
+    bool bad = ferror(a->f) || fflush(a->f) != 0 || (a->temp && fsync(fileno(a->f)) < 0);
     int rc = OMQ_OK;
 
     if (bad) {
@@ -129,9 +145,9 @@ int omq_atomic_commit(struct omq_atomic *a, struct omq_err *err)
     } else {
         bad = fclose(a->f) != 0;
         a->f = NULL;
-        if (bad || rename(a->temp, a->path) < 0) {
+        if (bad || (a->temp && rename(a->temp, a->path) < 0)) {
             rc = omq_fail_errno(err, OMQ_EIO, "cannot write '%s'", a->path);
-        } else {
+        } else if (a->temp) {
             free(a->temp);
             a->temp = NULL;
             if (sync_dir(a->path) < 0)

@@ -4,7 +4,8 @@
  *
  * An atomic file is written to a temporary name beside its target, flushed to
  * disk, and renamed over the target by omq_atomic_commit(). Until then the
- * target is as it was; after any failure the temporary file is gone.
+ * target is as it was; after any failure the temporary file is gone. A target
+ * that exists and is no regular file (a device, a pipe) is written directly.
  */
 #ifndef OMQ_BASE_FILE_H
 #define OMQ_BASE_FILE_H
@@ -22,7 +23,7 @@ int omq_file_read(const char *path, size_t max_bytes, uint8_t **out, size_t *n_b
                   struct omq_err *err) OMQ_WARN_UNUSED;
 
 struct omq_atomic {
-    char *path, *temp;
+    char *path, *temp; /* temp NULL: written directly */
     FILE *f; /* write here; errors are found again by commit */
 };
 

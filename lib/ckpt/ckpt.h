@@ -35,15 +35,15 @@ struct omq_tensor_info {
     char kind[5];
     const char *name;
     enum omq_dtype dtype;
-    int bits; /* of one packed element for pACK, else 0 */
+    int bits; /* of one packed weight for pACK (dims count stored elements), else 0 */
     int ndim;
     uint64_t dims[OMQ_CKPT_MAX_DIMS];
     const void *data; /* aligned to 64 bytes, values in the machine's order */
     size_t n_bytes;
 };
 
-/* The switch word: the active precision, outside every checksum. All zero
- * means none was ever set. */
+/* The switch word: the active precision, outside every checksum. {0, 0, -1}
+ * means that none was ever set. */
 struct omq_switch_word {
     int w, a;    /* bits; 0 0 = unset, or a profile is active */
     int profile; /* index into the profiles of META, or -1 */
@@ -63,6 +63,9 @@ void omq_ckpt_close(struct omq_ckpt *c); /* NULL is fine */
 /* The META section, UTF-8 with a zero byte behind it. */
 const char *omq_ckpt_meta(const struct omq_ckpt *c, size_t *n_bytes);
 struct omq_switch_word omq_ckpt_switch(const struct omq_ckpt *c); /* as it was when opened */
+
+/* Tensors, in the order of the file; also those of kinds that only a newer
+ * version knows: copy them if the fourth letter is lower-case. */
 int omq_ckpt_count(const struct omq_ckpt *c);
 const struct omq_tensor_info *omq_ckpt_at(const struct omq_ckpt *c, int i);
 
@@ -76,24 +79,31 @@ int omq_ckpt_get(const struct omq_ckpt *c, const char *kind, const char *name,
                  enum omq_dtype dtype, int ndim, const uint64_t *dims, const void **data,
                  struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* Writing: collect, then write atomically. Added memory is borrowed until
- * omq_ckpt_write() returns. The same additions give the same bytes. */
+/* Writing: collect, then write atomically. The data of tensors and META are
+ * borrowed until omq_ckpt_write() returns; names and shapes are copied. The
+ * same additions give the same bytes, and META must be one of them. */
 struct omq_ckpt_writer;
 int omq_ckpt_writer_open(struct omq_ckpt_writer **out, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_ckpt_writer_close(struct omq_ckpt_writer *w); /* NULL is fine */
 void omq_ckpt_set_meta(struct omq_ckpt_writer *w, const char *json, size_t n_bytes);
 void omq_ckpt_set_switch(struct omq_ckpt_writer *w, struct omq_switch_word s);
-/* Names are unique within a kind, UTF-8, at most 255 bytes, without NUL or
- * '/'; a wrong one is OMQ_EARG. */
+/* Names are unique within a kind, UTF-8, 1 to 255 bytes, without '/' and
+ * control characters; dims are at least 1. Plain bytes are U8 with one
+ * dimension. A wrong argument is OMQ_EARG and adds nothing. */
 int omq_ckpt_add(struct omq_ckpt_writer *w, const char *kind, const char *name,
                  enum omq_dtype dtype, int bits, int ndim, const uint64_t *dims, const void *data,
                  struct omq_err *err) OMQ_WARN_UNUSED;
-/* To a file, atomically; "-" writes to standard output. */
-int omq_ckpt_write(struct omq_ckpt_writer *w, const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
+/* To a file, atomically; "-" writes to standard output. The writer keeps its
+ * additions, and may write again. */
+int omq_ckpt_write(struct omq_ckpt_writer *w, const char *path,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* The switch word of a file in place: one pread, one pwrite. Reading checks
- * the magic and the complement. */
-int omq_switch_read(const char *path, struct omq_switch_word *s, struct omq_err *err) OMQ_WARN_UNUSED;
-int omq_switch_write(const char *path, struct omq_switch_word s, struct omq_err *err) OMQ_WARN_UNUSED;
+/* The switch word of a file in place: one pread, one pwrite. Both check magic
+ * and version, reading the complement too: where it does not match, a write
+ * may be under way, so keep what is active and read again later. */
+int omq_switch_read(const char *path, struct omq_switch_word *s,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_switch_write(const char *path, struct omq_switch_word s,
+                     struct omq_err *err) OMQ_WARN_UNUSED;
 
 #endif

@@ -20,23 +20,26 @@ enum omq_split { OMQ_SPLIT_TRAIN, OMQ_SPLIT_VALIDATION, OMQ_SPLIT_TEST };
 
 /* A data set is immutable once open: any thread may read it. */
 struct omq_dataset {
-    int n, height, width, channels, n_classes;
+    int n, height, width, channels;
+    int n_classes;            /* of the whole file; names in classes.txt if it is there */
     const uint8_t *pixels;    /* [n][height][width][channels] */
     const uint16_t *labels;   /* [n], < n_classes */
     const char *const *class_names; /* [n_classes] */
     uint32_t fingerprint;     /* CRC-32 of pixels and labels */
 };
 
-/* Opens one split. TRAIN and VALIDATION share the training files: the held-out
- * share (data.validation) and the limit (data.train_limit) are drawn class by
- * class from seed. A VALIDATION split without images is OMQ_ECONFIG. */
+/* Opens one split. TRAIN and VALIDATION share the training files: the images in
+ * use (data.train_limit) and, of those, the held-out share (data.validation) are
+ * drawn class by class from seed; both splits keep the order of the file. A
+ * TRAIN or VALIDATION split without images is OMQ_ECONFIG. */
 int omq_dataset_open(struct omq_dataset **out, const struct omq_data_config *cfg,
                      enum omq_split split, uint64_t seed, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_dataset_close(struct omq_dataset *d); /* NULL is fine */
 
 /* Pixels to the network's input: code = clamp(rint(((p/255 - mean)/std)/step)
  * + 128, 0, 255), one table a channel, computed in double; zero point 128.
- * step = max over channels of max(|0 - mean|, |1 - mean|)/std / 127. */
+ * step = max over channels of max(|0 - mean|, |1 - mean|)/std / 127, rounded to
+ * float before it is used, so that (code - 128) * step is what the network sees. */
 struct omq_preprocess {
     int height, width, channels;
     double mean[OMQ_MAX_CHANNELS], std[OMQ_MAX_CHANNELS];
@@ -77,7 +80,8 @@ void omq_loader_close(struct omq_loader *l); /* NULL is fine; also in mid-epoch 
 int omq_loader_batches(const struct omq_loader *l); /* of one epoch */
 
 /* Starts epoch at batch `first` (to resume in mid-epoch); drops what was
- * prepared of an epoch before. */
+ * prepared of an epoch before. From `first` = batches on, the epoch is over.
+ * Before the first start there is no batch. */
 void omq_loader_start(struct omq_loader *l, int epoch, int first);
 
 /* The next batch, valid until the next call of next, start or close; false at

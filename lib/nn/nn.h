@@ -26,6 +26,7 @@
 
 enum {
     OMQ_NAME_SIZE = 96,
+    OMQ_CLASS_NAME_SIZE = 64,
     OMQ_MAX_NODES = 4096,
     OMQ_STREAM_BITS = 8, /* of the residual stream, at every precision */
 };
@@ -69,6 +70,8 @@ void omq_graph_release(struct omq_graph *g);
  * negative OMQ_E* (a shape that does not fit names the node). */
 int omq_graph_add(struct omq_graph *g, const struct omq_node *node, struct omq_err *err) OMQ_WARN_UNUSED;
 const char *omq_op_name(enum omq_op op);
+/* The operator of that name; false if there is none. */
+bool omq_op_parse(const char *name, enum omq_op *op);
 
 /* Builds the graph of cfg->arch for an input and a number of classes. An
  * unknown name is OMQ_ECONFIG, with the names there are. */
@@ -115,7 +118,8 @@ struct omq_layer {
     int out, in, kh, kw;  /* W[out][in][kh][kw]; in: of one group */
     int groups;
     bool edge;            /* first convolution or last linear layer */
-    bool bias, norm;
+    bool bias;
+    char norm[OMQ_NAME_SIZE]; /* its batch norm; empty: none */
 };
 
 struct omq_plan {
@@ -217,23 +221,37 @@ uint64_t omq_net_weights(const struct omq_net *net); /* how many shared weights 
 
 /* ---- file ---- */
 
-/* What a file says beside the network. */
+/* What a file says beside the network. Zero it before first use. */
 struct omq_model_info {
     struct omq_config config;   /* as resolved when it was trained */
+    uint32_t data_fingerprint;  /* of the training images */
     int n_class_names;
-    char (*class_names)[64];
+    char (*class_names)[OMQ_CLASS_NAME_SIZE];
     struct omq_result {         /* per precision, as in net.precisions */
         bool known;
         double top1;            /* percent */
         double loss;
         int samples;
     } results[OMQ_MAX_PRECISIONS];
+    int n_profiles;
+    struct omq_profile {        /* a precision for each layer */
+        char name[64];
+        int stream;             /* index of the precision of the rest */
+        int *layers;            /* [n_layers], indices into net.precisions */
+    } *profiles;
 };
+int omq_model_info_set_classes(struct omq_model_info *info, const char *const *names, int n,
+                               struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_model_info_release(struct omq_model_info *info);
 
-/* Adds META, WFPT and QPAR to a writer. Names and data are borrowed from net. */
+/* Adds META, WFPT and QPAR to a writer. Values are borrowed from net, and *meta
+ * (allocated here) too: free it after omq_ckpt_write(). */
 int omq_model_put(struct omq_ckpt_writer *w, const struct omq_net *net,
-                  const struct omq_model_info *info, struct omq_err *err) OMQ_WARN_UNUSED;
+                  const struct omq_model_info *info, char **meta,
+                  struct omq_err *err) OMQ_WARN_UNUSED;
+/* The name under which a parameter stands in a file: "NAME" or "NAME@w4a8". */
+void omq_param_file_name(const struct omq_net *net, const struct omq_param *p,
+                         char buf[OMQ_NAME_SIZE + 24]);
 /* Rebuilds net and info from a checked container; every value is checked for
  * what the numerics need (finite, steps > 0, var >= 0). */
 int omq_model_get(struct omq_net *net, struct omq_model_info *info, const struct omq_ckpt *c,
@@ -251,7 +269,8 @@ struct omq_exec;
 int omq_exec_open(struct omq_exec **out, struct omq_net *net, struct omq_pool *pool, int n,
                   bool backward, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_exec_close(struct omq_exec *x); /* NULL is fine */
-size_t omq_exec_bytes(const struct omq_net *net, int n_threads, int n, bool backward);
+/* Bytes that omq_exec_open() would allocate; 0 when out of memory. */
+size_t omq_exec_bytes(struct omq_net *net, struct omq_pool *pool, int n, bool backward);
 
 /* codes [n][h][w][c]; logits [n][n_classes] afterwards in omq_exec_logits(). */
 void omq_exec_forward(struct omq_exec *x, int precision, enum omq_mode mode, const uint8_t *codes,
@@ -262,6 +281,9 @@ void omq_exec_backward(struct omq_exec *x, const omq_real *dlogits);
 /* Codes of a tensor after forward, or NULL where it holds reals. */
 const uint8_t *omq_exec_codes(const struct omq_exec *x, int tensor);
 const omq_real *omq_exec_reals(const struct omq_exec *x, int tensor);
+
+/* Name of the first unit whose output is not finite after forward, or NULL. */
+const char *omq_exec_find_nonfinite(const struct omq_exec *x);
 
 /* Seconds spent since the last call, by part; for profiles. */
 struct omq_exec_times {
@@ -275,9 +297,9 @@ struct omq_exec_times omq_exec_take_times(struct omq_exec *x);
  * and, if teacher is not NULL, a share `distill` of cross-entropy against the
  * teacher's probabilities [n][c]: L = (1 - d) CE(labels) + d CE(teacher).
  * dlogits = scale * dL/dlogits; returns L (not scaled). probs, if not NULL,
- * gets the softmax. */
+ * gets the softmax. row: c doubles of scratch. */
 double omq_loss(int n, int c, const omq_real *logits, const uint16_t *labels, double smoothing,
                 const omq_real *teacher, double distill, double scale, omq_real *dlogits,
-                omq_real *probs);
+                omq_real *probs, double *row);
 
 #endif

@@ -23,6 +23,7 @@ struct omq_grid {
     int bits;
     bool midrise;
     int k_min, k_max; /* codes; midrise: odd ones only */
+    omq_real edge;    /* straight-through range: |w| <= edge * step, the outer cell's edge */
 };
 
 /* auto: mid-rise at 1 to 3 bits, symmetric from 4. midrise has 1 to 7 bits,
@@ -63,9 +64,8 @@ struct omq_act omq_act_of(int bits, bool is_signed);
 /* A step of least squared error over x[n] (real values). */
 omq_real omq_act_init_step(const struct omq_act *a, size_t n, const omq_real *x);
 
-/* Requantization of u8 codes: table[q] = clamp(rint((q - zp_in) * (s_in/s_out))
- * + zp_out, 0, q_max), the quotient in f32; v[q], if not NULL, gets the value
- * before rounding, zero point included. */
+/* Requantization of u8 codes: v[q] = fma(q - zp_in, s_in/s_out, zp_out), the
+ * quotient in omq_real; table[q] = clamp(rint(v[q]), 0, q_max). v may be NULL. */
 void omq_requant_table(struct omq_act in, omq_real s_in, struct omq_act out, omq_real s_out,
                        uint8_t table[256], omq_real *v);
 
@@ -86,11 +86,16 @@ void omq_fold(int c, const omq_real *unit, int n_units, double s_in, const struc
               double s_out, int zp_out, double s_res, int zp_res, omq_real *m, omq_real *b,
               omq_real *r);
 
+/* The same for an average of count codes: v = fma(sum of (code - zero point),
+ * m, b). */
+void omq_fold_pool(double s_in, int count, double s_out, int zp_out, omq_real *m, omq_real *b);
+
 /* Views: the weights of one width, w[out][in][kk] -> dst, both OIHW with kk =
  * kh * kw. Orthonormal Haar along `in`, `levels` deep, an odd last channel
  * passes through. gains[levels + 1], coarsest scale first; offsets has the
  * shape of the coarsest scale, [out][omq_view_coarse(in, levels)][kk].
- * OFF copies. gains or offsets are NULL where the view has none. */
+ * OFF copies. gains or offsets are NULL where the view has none; gains of 1 and
+ * offsets of 0 give w bit for bit. scratch: omq_view_scratch() reals. */
 struct omq_view_spec {
     enum omq_view view;
     int levels;
@@ -99,11 +104,11 @@ struct omq_view_spec {
 int omq_view_coarse(int in, int levels); /* channels of the coarsest scale */
 void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
                       const omq_real *offsets, omq_real *dst, omq_real *scratch);
-/* Gradient: adds to dw, dgains, doffsets. ddst is overwritten. w is needed by
- * gains only. scratch: omq_view_scratch() reals. */
+/* Gradient: adds to dw, dgains, doffsets. w is needed by
+ * gains only. */
 void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
-                       omq_real *ddst, omq_real *dw, omq_real *dgains, omq_real *doffsets,
-                       omq_real *scratch);
+                       const omq_real *ddst, omq_real *dw, omq_real *dgains,
+                       omq_real *doffsets, omq_real *scratch);
 size_t omq_view_scratch(const struct omq_view_spec *v);
 
 /* Codes at their true width: level j of grid g (j = 0 .. 2^bits - 1) as a

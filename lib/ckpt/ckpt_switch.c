@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The switch word: its bits, and its place in a file. Eight aligned bytes are
+ * read and written by one system call each; the complement finds a torn write.
+ */
+#define _GNU_SOURCE
+#include "ckpt/ckpt_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+
+enum { MAX_BITS = 32, MAX_PROFILE = 65534 };
+
+static bool is_unset(struct omq_switch_word s) { return s.w == 0 && s.a == 0 && s.profile == -1; }
+
+static bool is_valid(struct omq_switch_word s)
+{
+    if (s.profile >= 0)
+        return s.profile <= MAX_PROFILE && s.w == 0 && s.a == 0;
+    return s.profile == -1 && s.w >= 1 && s.w <= MAX_BITS && s.a >= 1 && s.a <= MAX_BITS;
+}
+
+int omq_ckpt_switch_decode(struct omq_switch_word *s, const uint8_t p[8], struct omq_err *err)
+{
+    uint32_t word = omq_get_le32(p), complement = omq_get_le32(p + 4);
+    struct omq_switch_word v = {
+        .w = (int)(word & 0xff), .a = (int)(word >> 8 & 0xff), .profile = (int)(word >> 16) - 1,
+    };
+
+    if (word == 0 && complement == 0) {
+        *s = (struct omq_switch_word){.profile = -1};
+        return OMQ_OK;
+    }
+    if (complement != (uint32_t)~word)
+        return omq_fail(err, OMQ_EFORMAT, "the switch word at byte %d does not match its "
+                        "complement; set it again with omq-switch", CKPT_SWITCH_POS);
+    if (!is_valid(v))
+        return omq_fail(err, OMQ_EFORMAT, "the switch word at byte %d, 0x%08x, names no "
+                        "precision; set it again with omq-switch", CKPT_SWITCH_POS, word);
+    *s = v;
+    return OMQ_OK;
+}
+
+int omq_ckpt_switch_encode(uint8_t p[8], struct omq_switch_word s, struct omq_err *err)
+{
+    uint32_t word;
+
+    if (is_unset(s)) {
+        omq_put_le64(p, 0);
+        return OMQ_OK;
+    }
+    if (!is_valid(s))
+        return omq_fail(err, OMQ_EARG, "w%da%d with profile %d is no precision: bits are 1 to %d, "
+                        "or 0 0 with a profile from 0 to %d", s.w, s.a, s.profile, MAX_BITS,
+                        MAX_PROFILE);
+    word = (uint32_t)s.w | (uint32_t)s.a << 8 | (uint32_t)(s.profile + 1) << 16;
+    omq_put_le32(p, word);
+    omq_put_le32(p + 4, ~word);
+    return OMQ_OK;
+}
+
+/* Opens path and reads its header, as far as it goes. *fd is open on success. */
+static int open_header(const char *path, int flags, int *fd, uint8_t p[CKPT_HEADER_SIZE],
+                       struct omq_err *err)
+{
+    struct stat st;
+    ssize_t n;
+    int rc;
+
+    *fd = open(path, flags | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold us */
+    if (*fd < 0)
+        return omq_fail_errno(err, OMQ_EIO, "cannot open '%s'", path);
+    if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        rc = omq_fail(err, OMQ_EIO, "'%s' is not a regular file, so it has no switch word", path);
+        goto err_close;
+    }
+    n = pread(*fd, p, CKPT_HEADER_SIZE, 0);
+    if (n < 0) {
+        rc = omq_fail_errno(err, OMQ_EIO, "cannot read '%s'", path);
+        goto err_close;
+    }
+    rc = omq_ckpt_magic_check(p, (size_t)n, err);
+    if (rc < 0) {
+        omq_wrap(err, "'%s'", path);
+        goto err_close;
+    }
+    return OMQ_OK;
+
+err_close:
+    close(*fd);
+    return rc;
+}
+
+int omq_switch_read(const char *path, struct omq_switch_word *s, struct omq_err *err)
+{
+    uint8_t p[CKPT_HEADER_SIZE];
+    int fd, rc;
+
+    rc = open_header(path, O_RDONLY, &fd, p, err);
+    if (rc < 0)
+        return rc;
+    close(fd);
+    rc = omq_ckpt_switch_decode(s, p + CKPT_SWITCH_POS, err);
+    if (rc < 0)
+        omq_wrap(err, "'%s'", path);
+    return rc;
+}
+
+int omq_switch_write(const char *path, struct omq_switch_word s, struct omq_err *err)
+{
+    uint8_t p[CKPT_HEADER_SIZE], word[8];
+    ssize_t n;
+    int fd, rc;
+
+    rc = omq_ckpt_switch_encode(word, s, err);
+    if (rc < 0)
+        return rc;
+    rc = open_header(path, O_RDWR, &fd, p, err);
+    if (rc < 0)
+        return rc;
+    n = pwrite(fd, word, sizeof(word), CKPT_SWITCH_POS);
+    if (n != (ssize_t)sizeof(word)) {
+        errno = n < 0 ? errno : ENOSPC;
+        rc = omq_fail_errno(err, OMQ_EIO, "cannot write the switch word of '%s'", path);
+    }
+    if (close(fd) < 0 && rc == OMQ_OK)
+        rc = omq_fail_errno(err, OMQ_EIO, "cannot write the switch word of '%s'", path);
+    return rc;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The checks that need more than one key. Each is made only if what it looks
+ * at was itself fine, so that one mistake gives one message.
+ */
+#include "conf/conf_internal.h"
+
+#include <string.h>
+
+static int key(const char *path)
+{
+    size_t n;
+    const char *word = omq_conf_last_word(path, &n);
+    char section[OMQ_CONF_PATH_SIZE] = "";
+    int k;
+
+    memcpy(section, path, n);
+    k = omq_conf_find(section, word, strlen(word));
+    if (k < 0)
+        OMQ_BUG("a check names a key that the schema does not have");
+    return k;
+}
+
+/* Neither the key nor a section around it was given with an error. */
+static bool fine(const struct omq_conf_state *s, const char *path)
+{
+    char section[OMQ_CONF_PATH_SIZE] = "";
+    size_t n;
+
+    if (s->bad[key(path)])
+        return false;
+    omq_conf_last_word(path, &n);
+    memcpy(section, path, n);
+    return n == 0 || fine(s, section);
+}
+
+static bool given(const struct omq_conf_state *s, const char *path) { return s->given[key(path)]; }
+
+/* Of the last value of a key; of its section, if it has none. */
+static struct omq_conf_place place(const struct omq_conf_state *s, const char *path)
+{
+    char section[OMQ_CONF_PATH_SIZE] = "";
+    size_t n;
+
+    if (given(s, path))
+        return s->place[key(path)];
+    omq_conf_last_word(path, &n);
+    memcpy(section, path, n);
+    if (n > 0 && given(s, section))
+        return s->place[key(section)];
+    return (struct omq_conf_place){0, 1, 1};
+}
+
+/* A value that must be there; `empty` says that it is not. */
+static void require(struct omq_conf_state *s, const char *path, bool empty, const char *note)
+{
+    if (!empty || !fine(s, path))
+        return;
+    if (given(s, path))
+        omq_conf_error(s, place(s, path), "'%s' is empty%s", path, note);
+    else
+        omq_conf_error(s, place(s, path), "missing required key '%s'%s", path, note);
+}
+
+static void check_data(struct omq_conf_state *s)
+{
+    const struct omq_data_config *d = &s->c.data;
+    static const char needed[] = ", which format idx needs";
+    int channels = d->synthetic.channels;
+
+    if (!fine(s, "data.format"))
+        return;
+    if (d->format == OMQ_FORMAT_IDX) {
+        require(s, "data.root", d->root[0] == 0, needed);
+        require(s, "data.mean", d->n_mean == 0, needed);
+        require(s, "data.std", d->n_std == 0, needed);
+    } else if (fine(s, "data.synthetic.channels")) {
+        if (fine(s, "data.mean") && d->n_mean > 1 && d->n_mean != channels)
+            omq_conf_error(s, place(s, "data.mean"),
+                           "'data.mean' has %d entries, but 'data.synthetic.channels' is %d",
+                           d->n_mean, channels);
+        if (fine(s, "data.std") && d->n_std > 1 && d->n_std != channels)
+            omq_conf_error(s, place(s, "data.std"),
+                           "'data.std' has %d entries, but 'data.synthetic.channels' is %d",
+                           d->n_std, channels);
+    }
+}
+
+static void check_grid(struct omq_conf_state *s)
+{
+    enum omq_grid_kind grid = s->c.quant.grid;
+    const char *path = given(s, "quant.grid") ? "quant.grid" : "bits";
+
+    if (!fine(s, "quant.grid") || !fine(s, "bits") || grid == OMQ_GRID_AUTO)
+        return;
+    for (int i = 0; i < s->c.n_precisions; i++) {
+        int w = s->c.precisions[i].w;
+
+        if (grid == OMQ_GRID_MIDRISE && w == 8) {
+            omq_conf_error(s, place(s, path),
+                           "'quant.grid' midrise has 1 to 7 bits, but 'bits' lists 8 for weights");
+            return;
+        }
+        if (grid == OMQ_GRID_SYMMETRIC && w == 1) {
+            omq_conf_error(s, place(s, path),
+                           "'quant.grid' symmetric has 2 to 8 bits, but 'bits' lists 1 for weights");
+            return;
+        }
+    }
+}
+
+static void check_widths(struct omq_conf_state *s)
+{
+    struct omq_train_config *t = &s->c.train;
+    int n = s->c.n_precisions;
+    double sum = 0;
+
+    if (!fine(s, "bits"))
+        return;
+    if (!given(s, "train.widths_per_step") && t->widths_per_step > n)
+        t->widths_per_step = n;
+    if (fine(s, "train.widths_per_step") && t->widths_per_step > n)
+        omq_conf_error(s, place(s, "train.widths_per_step"),
+                       "'train.widths_per_step' is %d, but 'bits' has %d %s (0 is all)",
+                       t->widths_per_step, n, n == 1 ? "entry" : "entries");
+    if (!fine(s, "train.loss_weights") || t->n_loss_weights == 0)
+        return;
+    for (int i = 0; i < t->n_loss_weights; i++)
+        sum += t->loss_weights[i];
+    if (t->n_loss_weights != n)
+        omq_conf_error(s, place(s, "train.loss_weights"),
+                       "'train.loss_weights' has %d %s, but 'bits' has %d", t->n_loss_weights,
+                       t->n_loss_weights == 1 ? "entry" : "entries", n);
+    else if (sum == 0)
+        omq_conf_error(s, place(s, "train.loss_weights"),
+                       "'train.loss_weights' are all 0: nothing would be learned");
+}
+
+static void check_schedule(struct omq_conf_state *s)
+{
+    const struct omq_train_config *t = &s->c.train;
+
+    if (fine(s, "train.lr") && fine(s, "train.min_lr") && t->min_lr > t->lr)
+        omq_conf_error(s, place(s, given(s, "train.min_lr") ? "train.min_lr" : "train.lr"),
+                       "'train.min_lr' is %.10g, above 'train.lr', which is %.10g", t->min_lr,
+                       t->lr);
+    if (fine(s, "train.warmup_epochs") && fine(s, "train.epochs") && t->warmup_epochs > t->epochs)
+        omq_conf_error(s, place(s, "train.warmup_epochs"),
+                       "'train.warmup_epochs' is %.10g, more than 'train.epochs', which is %d",
+                       t->warmup_epochs, t->epochs);
+    if (!fine(s, "train.milestones"))
+        return;
+    if (fine(s, "train.schedule") && t->schedule == OMQ_SCHED_STEP)
+        require(s, "train.milestones", t->n_milestones == 0, ", which schedule step needs");
+    for (int i = 1; i < t->n_milestones; i++) {
+        if (t->milestones[i] <= t->milestones[i - 1]) {
+            omq_conf_error(s, place(s, "train.milestones"),
+                           "'train.milestones' are not ascending: %d after %d", t->milestones[i],
+                           t->milestones[i - 1]);
+            return;
+        }
+    }
+}
+
+void omq_conf_cross_check(struct omq_conf_state *s)
+{
+    for (int k = 0; k < omq_conf_n_keys; k++) {
+        const char *field = (const char *)&s->c + omq_conf_keys[k].offset;
+
+        if (omq_conf_keys[k].required)
+            require(s, omq_conf_keys[k].path, *field == 0, "");
+    }
+    check_data(s);
+    check_grid(s);
+    check_widths(s);
+    check_schedule(s);
+}

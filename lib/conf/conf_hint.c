@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What somebody meant who typed a key that does not exist.
+ */
+#include "conf/conf_internal.h"
+
+#include <string.h>
+
+enum { MAX_WORD = 40 };
+
+/* Names that other tools give to our keys. */
+static const struct {
+    const char *word, *path, *note;
+} synonyms[] = {
+    {"batch", "train.batch_size", ""},
+    {"bit_width_list", "bits", ""},
+    {"bs", "train.batch_size", ""},
+    {"clip_grad", "train.clip_norm", ""},
+    {"data_dir", "data.root", ""},
+    {"decay_milestones", "train.milestones", ""},
+    {"decay_rate", "train.gamma", ""},
+    {"learning_rate", "train.lr", ""},
+    {"log_interval", "train.eval_every", ", in epochs"},
+    {"lr0", "train.lr", ""},
+    {"num_epochs", "train.epochs", ""},
+    {"num_workers", "data.workers", ""},
+    {"opt", "train.optimizer", ""},
+    {"output", "output_dir", ""},
+    {"save_period", "train.save_every", ""},
+    {"sched", "train.schedule", ""},
+    {"scheduler", "train.schedule", ""},
+    {"smoothing", "train.label_smoothing", ""},
+    {"wd", "train.weight_decay", ""},
+};
+
+static int min2(int a, int b) { return a < b ? a : b; }
+
+/* Optimal string alignment: insertions, deletions, changes, and swaps of two
+ * neighbours cost 1 each. Both words are at most MAX_WORD long. */
+static int distance(const char *a, const char *b)
+{
+    int rows[3][MAX_WORD + 1], n = (int)strlen(a), m = (int)strlen(b);
+    int *before = rows[0], *last = rows[1], *now = rows[2];
+
+    for (int j = 0; j <= m; j++)
+        last[j] = j;
+    for (int i = 1; i <= n; i++) {
+        int *free_row = before;
+
+        now[0] = i;
+        for (int j = 1; j <= m; j++) {
+            now[j] = min2(min2(last[j], now[j - 1]) + 1, last[j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                now[j] = min2(now[j], before[j - 2] + 1);
+        }
+        before = last;
+        last = now;
+        now = free_row;
+    }
+    return last[m];
+}
+
+static bool in_section(const char *path, size_t n_section, const char *section)
+{
+    return strlen(section) == n_section && memcmp(path, section, n_section) == 0;
+}
+
+/* The word stands in other sections: " (it belongs in 'train')". */
+static bool hint_section(const char *word, char *buf, size_t size)
+{
+    size_t used = 0, n;
+
+    for (int i = 0; i < omq_conf_n_keys && used < size; i++) {
+        const char *path = omq_conf_keys[i].path;
+
+        if (strcmp(omq_conf_last_word(path, &n), word) != 0)
+            continue;
+        used += (size_t)snprintf(buf + used, size - used, "%s",
+                                 used ? " or " : " (it belongs ");
+        if (used < size && n > 0)
+            used += (size_t)snprintf(buf + used, size - used, "in '%.*s'", (int)n, path);
+        else if (used < size)
+            used += (size_t)snprintf(buf + used, size - used, "at the top level");
+    }
+    if (used > 0 && used < size)
+        snprintf(buf + used, size - used, ")");
+    return used > 0;
+}
+
+/* The nearest key, one of this section before one of another. */
+static void hint_nearest(const char *section, const char *word, char *buf, size_t size)
+{
+    int n_word = (int)strlen(word), most = n_word <= 3 ? 1 : n_word <= 6 ? 2 : 3;
+    int best = -1, best_cost = 2 * most + 2;
+    size_t n;
+
+    if (n_word > MAX_WORD)
+        return;
+    for (int i = 0; i < omq_conf_n_keys; i++) {
+        const char *path = omq_conf_keys[i].path, *last = omq_conf_last_word(path, &n);
+        int cost = 2 * distance(word, last) + !in_section(path, n, section);
+
+        if (cost < best_cost && distance(word, last) < (int)strlen(last)) {
+            best = i;
+            best_cost = cost;
+        }
+    }
+    if (best >= 0) {
+        const char *path = omq_conf_keys[best].path, *last = omq_conf_last_word(path, &n);
+
+        snprintf(buf, size, " (did you mean '%s'?)", in_section(path, n, section) ? last : path);
+    }
+}
+
+char *omq_conf_hint(const char *section, const char *word, char *buf, size_t size)
+{
+    size_t n;
+
+    buf[0] = 0;
+    for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++) {
+        if (strcmp(synonyms[i].word, word) == 0) {
+            snprintf(buf, size, " (use '%s'%s)", synonyms[i].path, synonyms[i].note);
+            return buf;
+        }
+    }
+    for (int i = 0; i < omq_conf_n_keys; i++) {
+        const char *path = omq_conf_keys[i].path, *last = omq_conf_last_word(path, &n);
+
+        if (n > 0 && strcmp(path, word) == 0) {
+            snprintf(buf, size, " (write '%s' inside '%.*s')", last, (int)n, path);
+            return buf;
+        }
+    }
+    if (!hint_section(word, buf, size))
+        hint_nearest(section, word, buf, size);
+    return buf;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside of the configuration: the schema table and what reads it.
+ *
+ * A key is named by its row's index everywhere. Nothing here is seen outside
+ * lib/conf and its tests.
+ */
+#ifndef OMQ_CONF_CONF_INTERNAL_H
+#define OMQ_CONF_CONF_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "conf/conf.h"
+
+enum {
+    OMQ_CONF_MAX_KEYS = 96,
+    OMQ_CONF_MAX_ERRORS = 100,      /* then reading stops */
+    OMQ_CONF_MAX_DEPTH = 32,        /* of nested YAML collections */
+    OMQ_CONF_MAX_BYTES = 1 << 20,
+    OMQ_CONF_PATH_SIZE = 96,        /* of "train.lr" with room to spare */
+};
+
+enum omq_conf_type {
+    OMQ_CONF_SECTION,
+    OMQ_CONF_BOOL,
+    OMQ_CONF_INT,
+    OMQ_CONF_U64,
+    OMQ_CONF_NUMBER,
+    OMQ_CONF_WORD,    /* an enum, by its words */
+    OMQ_CONF_STRING,
+    OMQ_CONF_INTS,
+    OMQ_CONF_NUMBERS,
+    OMQ_CONF_BITS,
+};
+
+/* One row of the schema. Sections are rows too, before their keys. */
+struct omq_conf_key {
+    const char *path;         /* "train.lr" */
+    enum omq_conf_type type;
+    size_t offset;            /* in struct omq_config; of the first element of a list */
+    size_t count_offset;      /* lists: of their int count */
+    size_t size;              /* bytes of a string with its zero; most entries of a list */
+    double lo, hi;            /* both allowed; of each entry of a list */
+    const char *const *words; /* in the order of the enum; NULL ends them */
+    bool required;
+    const char *doc;          /* mdoc text, one sentence a line */
+};
+
+extern const struct omq_conf_key omq_conf_keys[];
+extern const int omq_conf_n_keys;
+
+/* The row of section + "." + word (section "" is the top level), or -1. The
+ * word is n bytes and may hold anything. */
+int omq_conf_find(const char *section, const char *word, size_t n);
+
+/* The part of a path behind its last dot; the length of the part before it
+ * goes to *n_section (0 at the top level). */
+const char *omq_conf_last_word(const char *path, size_t *n_section);
+
+/* Bytes of one element of a list of this type. */
+size_t omq_conf_element_size(enum omq_conf_type type);
+
+/* "a number from 0 to 1", "one of sgd, adam", "true or false", ... */
+char *omq_conf_expectation(const struct omq_conf_key *k, char *buf, size_t size);
+
+/* The value of key k in c as YAML; of a SECTION nothing. */
+void omq_conf_print_value(FILE *f, const struct omq_config *c, const struct omq_conf_key *k);
+
+/* Where something was said. */
+struct omq_conf_place {
+    int source;       /* 0: the file or nowhere; n: --set #n */
+    int line, column; /* from 1 */
+};
+
+struct omq_conf_state {
+    struct omq_config c;
+    const char *name; /* of the file */
+    struct omq_diag *diag;
+    int n_errors;
+    bool stop;        /* at the cap of errors, or out of memory */
+    bool no_memory;
+    bool incomplete;  /* the file could not be read to its end */
+    bool given[OMQ_CONF_MAX_KEYS]; /* by the file or a set */
+    bool bad[OMQ_CONF_MAX_KEYS];   /* given, with an error */
+    struct omq_conf_place place[OMQ_CONF_MAX_KEYS]; /* of the last value given */
+};
+
+/* Adds a line to the diagnostics; at the cap it sets s->stop. */
+void omq_conf_error(struct omq_conf_state *s, struct omq_conf_place at, const char *fmt,
+                    ...) OMQ_PRINTF(3, 4);
+
+/* n bytes of foreign text made fit for a message: cut to about 48 bytes at a
+ * character, without control characters. Returns buf. */
+char *omq_conf_quote(const char *text, size_t n, char buf[64]);
+
+/* One YAML scalar as it was written. */
+struct omq_conf_scalar {
+    const char *text; /* n bytes and a zero */
+    size_t n;
+    bool plain;       /* not quoted and not a block */
+};
+
+/* Converts v by the type of k, checks it and stores it at dst (the field, or
+ * one element of the list). False, with the reason in why, if it does not fit. */
+bool omq_conf_convert(const struct omq_conf_key *k, const struct omq_conf_scalar *v, void *dst,
+                      char *why, size_t size);
+
+/* " (did you mean 'lr'?)" for a word that `section` does not have, or "". */
+char *omq_conf_hint(const char *section, const char *word, char *buf, size_t size);
+
+/* Checks a raw text: size, UTF-8, no control characters, no directives. False,
+ * with the place and the reason, if it is not fit to be fed to libyaml. */
+bool omq_conf_text_ok(const char *text, size_t n, struct omq_conf_place *at, const char **why);
+
+/* Reads one text into s: the file (source 0) or the value of a set. */
+void omq_conf_read_file(struct omq_conf_state *s, const char *text, size_t n);
+void omq_conf_read_set(struct omq_conf_state *s, int number, const char *set);
+
+/* What takes more than one key to judge. */
+void omq_conf_cross_check(struct omq_conf_state *s);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a text must be before libyaml sees it. Nesting is not judged here: the
+ * reader counts the depth of the events. libyaml looks at most 1024 characters
+ * ahead of an event, so that its quadratic cost for deep nesting is bounded.
+ * Directives are refused because it compares each with all before.
+ */
+#include "conf/conf_internal.h"
+
+/* The character at p, of which n >= 1 bytes are left, and its length; -1 if it
+ * is not UTF-8. */
+static long decode(const unsigned char *p, size_t n, size_t *length)
+{
+    static const long least[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t k = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
+    long c;
+
+    if (k == 0 || k > n)
+        return -1;
+    c = k == 1 ? p[0] : p[0] & (0x7F >> k);
+    for (size_t i = 1; i < k; i++) {
+        if (p[i] >> 6 != 2)
+            return -1;
+        c = c << 6 | (p[i] & 0x3F);
+    }
+    *length = k;
+    return c < least[k] || (c >= 0xD800 && c <= 0xDFFF) || c > 0x10FFFF ? -1 : c;
+}
+
+static bool is_control(long c)
+{
+    return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || (c >= 0x7F && c < 0xA0) ||
+           c == 0x2028 || c == 0x2029 || c == 0xFFFE || c == 0xFFFF;
+}
+
+bool omq_conf_text_ok(const char *text, size_t n, struct omq_conf_place *at, const char **why)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    size_t length = 1;
+
+    at->line = at->column = 1;
+    if (n > OMQ_CONF_MAX_BYTES) {
+        *why = "the text is larger than the limit of 1048576 bytes";
+        return false;
+    }
+    for (size_t i = 0; i < n; i += length) {
+        long c = decode(p + i, n - i, &length);
+
+        *why = NULL;
+        if (c < 0)
+            *why = "this is not UTF-8 text";
+        else if (c == 0)
+            *why = "a zero byte: this is not a text file";
+        else if (is_control(c))
+            *why = "a control character";
+        else if (c == '%' && at->column == 1)
+            *why = "a line that begins with '%': YAML directives are not supported";
+        if (*why)
+            return false;
+        if (c == '\n' || (c == '\r' && !(i + 1 < n && p[i + 1] == '\n'))) {
+            at->line++;
+            at->column = 1;
+        } else {
+            at->column++;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The one table of the configuration's keys, and their defaults. Adding a key
+ * is a field of struct omq_config, a row here, and its default if that is not
+ * zero; then scripts/gen-config-man.sh.
+ */
+#include "conf/conf_internal.h"
+
+#include <string.h>
+
+#include "base/pool.h"
+
+static const char *const format_words[] = {"idx", "synthetic", NULL};
+static const char *const view_words[] = {"off", "gains", "offsets", NULL};
+static const char *const grid_words[] = {"auto", "midrise", "symmetric", NULL};
+static const char *const steps_words[] = {"layer", "channel", NULL};
+static const char *const optimizer_words[] = {"sgd", "adam", NULL};
+static const char *const schedule_words[] = {"cosine", "step", NULL};
+
+/* Enums are stored through an int. */
+_Static_assert(sizeof(enum omq_format) == sizeof(int), "enums must be as wide as int");
+
+/* The offset of member m, which must have type t. */
+#define AT(t, m) _Generic(((struct omq_config *)0)->m, t : offsetof(struct omq_config, m))
+#define SIZE(m) sizeof(((struct omq_config *)0)->m)
+#define LENGTH(m) (SIZE(m) / SIZE(m[0]))
+
+#define SECTION(p, d) {.path = p, .type = OMQ_CONF_SECTION, .doc = d}
+#define BOOL(p, m, d) {.path = p, .type = OMQ_CONF_BOOL, .offset = AT(bool, m), .doc = d}
+#define INT(p, m, l, h, d) \
+    {.path = p, .type = OMQ_CONF_INT, .offset = AT(int, m), .lo = l, .hi = h, .doc = d}
+#define U64(p, m, d) {.path = p, .type = OMQ_CONF_U64, .offset = AT(uint64_t, m), .doc = d}
+#define NUMBER(p, m, l, h, d) \
+    {.path = p, .type = OMQ_CONF_NUMBER, .offset = AT(double, m), .lo = l, .hi = h, .doc = d}
+#define WORD(p, m, t, w, d) \
+    {.path = p, .type = OMQ_CONF_WORD, .offset = AT(enum t, m), .words = w, .doc = d}
+#define STRING(p, m, r, d) \
+    {.path = p, .type = OMQ_CONF_STRING, .offset = offsetof(struct omq_config, m), \
+     .size = SIZE(m), .required = r, .doc = d}
+#define LIST(p, ty, m, n, l, h, d) \
+    {.path = p, .type = ty, .offset = offsetof(struct omq_config, m), \
+     .count_offset = AT(int, n), .size = LENGTH(m), .lo = l, .hi = h, .doc = d}
+
+const struct omq_conf_key omq_conf_keys[] = {
+    STRING("output_dir", output_dir, true, "Directory for models, checkpoints and metrics."),
+    U64("seed", seed, "Seed of every random choice."),
+    INT("threads", threads, 0, OMQ_MAX_THREADS, "Computing threads; 0 is one a processor."),
+    LIST("bits", OMQ_CONF_BITS, precisions, n_precisions, 0, 0,
+         "The precisions that the model learns, no two equal.\n"
+         "One entry trains a dedicated model."),
+
+    SECTION("data", "The images."),
+    WORD("data.format", data.format, omq_format, format_words,
+         "How the images are stored.\n"
+         "Files of format idx may be compressed with gzip."),
+    STRING("data.root", data.root, false, "Folder of the files; required by format idx."),
+    STRING("data.prefix", data.prefix, false,
+           "What the names of the files begin with, before train-images-idx3-ubyte."),
+    BOOL("data.transpose", data.transpose,
+         "The images are stored column by column, as those of EMNIST are."),
+    INT("data.train_limit", data.train_limit, 0, 1000000000,
+        "Training images used, the same share of each class; 0 is all."),
+    NUMBER("data.validation", data.validation, 0, 0.5,
+           "Share of the training images that is held out for validation."),
+    LIST("data.mean", OMQ_CONF_NUMBERS, data.mean, data.n_mean, 0, 1,
+         "Mean of the pixels, scaled to 0 to 1: one for all channels or one each.\n"
+         "Required by format idx."),
+    LIST("data.std", OMQ_CONF_NUMBERS, data.std, data.n_std, 0.001, 1,
+         "Standard deviation of the pixels, likewise."),
+    INT("data.workers", data.workers, 1, 64, "Threads that load images."),
+    SECTION("data.augment", "Random changes of the training images."),
+    INT("data.augment.crop_padding", data.augment.crop_padding, 0, 64,
+        "Zero pixels added on each side before a random crop to the old size."),
+    NUMBER("data.augment.hflip", data.augment.hflip, 0, 1, "Probability of a mirror image."),
+    SECTION("data.synthetic", "The shape of generated images."),
+    INT("data.synthetic.height", data.synthetic.height, 1, 1024, "Rows of an image."),
+    INT("data.synthetic.width", data.synthetic.width, 1, 1024, "Columns of an image."),
+    INT("data.synthetic.channels", data.synthetic.channels, 1, OMQ_MAX_CHANNELS,
+        "Channels of an image."),
+    INT("data.synthetic.classes", data.synthetic.classes, 2, 1000, "Classes."),
+    INT("data.synthetic.train", data.synthetic.n_train, 1, 10000000, "Training images."),
+    INT("data.synthetic.test", data.synthetic.n_test, 1, 10000000, "Test images."),
+
+    SECTION("model", "The network."),
+    STRING("model.arch", model.arch, true,
+           "Name of the architecture, such as lenet5, resnet8 or resnet20."),
+    NUMBER("model.width", model.width, 0.0625, 16, "Multiplier of all channel counts."),
+
+    SECTION("quant", "How weights and activations are quantized."),
+    WORD("quant.view", quant.view, omq_view, view_words,
+         "What each width changes in the shared weights before they are quantized:\n"
+         "nothing, a gain for each wavelet scale, or an offset of the coarsest scale."),
+    INT("quant.levels", quant.levels, 1, 4, "Levels of the wavelet."),
+    WORD("quant.grid", quant.grid, omq_grid_kind, grid_words,
+         "Weight codes: midrise has no zero and 1 to 7 bits, symmetric has 2 to 8 bits,\n"
+         "auto takes midrise up to 3 bits and symmetric above."),
+    WORD("quant.weight_steps", quant.weight_steps, omq_steps, steps_words,
+         "One learned step a layer or one an output channel."),
+    INT("quant.first_last_bits", quant.first_last_bits, 0, 8,
+        "Bits of the first convolution and the last linear layer; 0 is as all others."),
+    NUMBER("quant.offset_decay", quant.offset_decay, 0, 1, "Weight decay of the offsets."),
+
+    SECTION("train", "How the model learns."),
+    INT("train.epochs", train.epochs, 1, 100000, "Passes over the training images."),
+    INT("train.batch_size", train.batch_size, 1, 65536, "Images a step."),
+    WORD("train.optimizer", train.optimizer, omq_optimizer, optimizer_words,
+         "Stochastic gradient descent with momentum, or Adam."),
+    NUMBER("train.lr", train.lr, 0, 10, "Highest learning rate."),
+    NUMBER("train.momentum", train.momentum, 0, 0.9999, "Momentum; of Adam, the first beta."),
+    BOOL("train.nesterov", train.nesterov, "Nesterov momentum, for sgd."),
+    NUMBER("train.beta2", train.beta2, 0, 0.999999, "Second beta of Adam."),
+    NUMBER("train.weight_decay", train.weight_decay, 0, 1,
+           "Weight decay; steps, gains, offsets, biases and batch norm have none of it."),
+    NUMBER("train.step_lr", train.step_lr, 0, 100,
+           "Learning rate of quantizer steps and gains, times lr."),
+    WORD("train.schedule", train.schedule, omq_schedule, schedule_words,
+         "The learning rate falls as a cosine to min_lr, or by gamma at each milestone."),
+    NUMBER("train.warmup_epochs", train.warmup_epochs, 0, 100000,
+           "Epochs, or a part of one, in which the learning rate rises from 0."),
+    NUMBER("train.min_lr", train.min_lr, 0, 10, "Last learning rate of the cosine."),
+    LIST("train.milestones", OMQ_CONF_INTS, train.milestones, train.n_milestones, 1, 100000,
+         "Epochs after which schedule step lowers the learning rate, ascending."),
+    NUMBER("train.gamma", train.gamma, 0, 1, "Factor of the learning rate at a milestone."),
+    INT("train.widths_per_step", train.widths_per_step, 0, OMQ_MAX_PRECISIONS,
+        "Precisions that learn from a batch: the highest, the lowest and random ones;\n"
+        "0 is all.\n"
+        "The default is all of them where bits lists fewer."),
+    NUMBER("train.distill", train.distill, 0, 1,
+           "Share of the loss that follows the output of the highest precision\n"
+           "instead of the labels."),
+    LIST("train.loss_weights", OMQ_CONF_NUMBERS, train.loss_weights, train.n_loss_weights, 0, 1000,
+         "Weight of the loss of each entry of bits; empty is 1 for each."),
+    NUMBER("train.label_smoothing", train.label_smoothing, 0, 0.9, "Label smoothing."),
+    NUMBER("train.clip_norm", train.clip_norm, 0, 1000000,
+           "Largest norm of the gradients; 0 is no limit."),
+    NUMBER("train.bn_momentum", train.bn_momentum, 0.0001, 1,
+           "Share of a batch in the running statistics of batch norm."),
+    INT("train.eval_every", train.eval_every, 1, 100000, "Epochs between evaluations."),
+    INT("train.save_every", train.save_every, 1, 100000, "Epochs between checkpoints."),
+};
+
+enum { N_KEYS = sizeof(omq_conf_keys) / sizeof(omq_conf_keys[0]) };
+_Static_assert((int)N_KEYS <= (int)OMQ_CONF_MAX_KEYS, "raise OMQ_CONF_MAX_KEYS");
+const int omq_conf_n_keys = N_KEYS;
+
+void omq_config_default(struct omq_config *c)
+{
+    memset(c, 0, sizeof(*c)); /* padding too: equal configurations are equal bytes */
+    c->seed = 1;
+    c->n_precisions = 8;
+    for (int i = 0; i < 8; i++)
+        c->precisions[i] = (struct omq_precision){8 - i, 8 - i};
+
+    c->data.workers = 1;
+    c->data.synthetic.height = 32;
+    c->data.synthetic.width = 32;
+    c->data.synthetic.channels = 3;
+    c->data.synthetic.classes = 10;
+    c->data.synthetic.n_train = 2048;
+    c->data.synthetic.n_test = 512;
+
+    c->model.width = 1.0;
+
+    c->quant.view = OMQ_VIEW_OFFSETS;
+    c->quant.levels = 1;
+    c->quant.first_last_bits = 8;
+    c->quant.offset_decay = 1e-4;
+
+    c->train.epochs = 10;
+    c->train.batch_size = 128;
+    c->train.lr = 0.1;
+    c->train.momentum = 0.9;
+    c->train.nesterov = true;
+    c->train.beta2 = 0.999;
+    c->train.weight_decay = 5e-4;
+    c->train.step_lr = 0.1;
+    c->train.warmup_epochs = 0.5;
+    c->train.gamma = 0.1;
+    c->train.widths_per_step = 3;
+    c->train.clip_norm = 5;
+    c->train.bn_momentum = 0.1;
+    c->train.eval_every = 1;
+    c->train.save_every = 1;
+}
+
+const char *omq_conf_last_word(const char *path, size_t *n_section)
+{
+    const char *dot = strrchr(path, '.');
+
+    *n_section = dot ? (size_t)(dot - path) : 0;
+    return dot ? dot + 1 : path;
+}
+
+int omq_conf_find(const char *section, const char *word, size_t n)
+{
+    size_t n_want = strlen(section), n_section;
+
+    for (int i = 0; i < N_KEYS; i++) {
+        const char *path = omq_conf_keys[i].path;
+        const char *last = omq_conf_last_word(path, &n_section);
+
+        if (n_section == n_want && memcmp(path, section, n_want) == 0 && strlen(last) == n &&
+            memcmp(last, word, n) == 0)
+            return i;
+    }
+    return -1;
+}
+
+size_t omq_conf_element_size(enum omq_conf_type type)
+{
+    switch (type) {
+    case OMQ_CONF_INTS: return sizeof(int);
+    case OMQ_CONF_NUMBERS: return sizeof(double);
+    case OMQ_CONF_BITS: return sizeof(struct omq_precision);
+    default: return 0;
+    }
+}
+
+char *omq_conf_expectation(const struct omq_conf_key *k, char *buf, size_t size)
+{
+    size_t n;
+
+    switch (k->type) {
+    case OMQ_CONF_SECTION:
+        snprintf(buf, size, "a mapping of keys");
+        break;
+    case OMQ_CONF_BOOL:
+        snprintf(buf, size, "true or false");
+        break;
+    case OMQ_CONF_INT:
+        snprintf(buf, size, "an integer from %.10g to %.10g", k->lo, k->hi);
+        break;
+    case OMQ_CONF_U64:
+        snprintf(buf, size, "an integer from 0 to 18446744073709551615");
+        break;
+    case OMQ_CONF_NUMBER:
+        snprintf(buf, size, "a number from %.10g to %.10g", k->lo, k->hi);
+        break;
+    case OMQ_CONF_WORD:
+        n = (size_t)snprintf(buf, size, "one of ");
+        for (int i = 0; k->words[i] && n < size; i++)
+            n += (size_t)snprintf(buf + n, size - n, "%s%s", i ? ", " : "", k->words[i]);
+        break;
+    case OMQ_CONF_STRING:
+        snprintf(buf, size, "text of at most %zu bytes", k->size - 1);
+        break;
+    case OMQ_CONF_INTS:
+        snprintf(buf, size, "a list of at most %zu integers from %.10g to %.10g", k->size, k->lo,
+                 k->hi);
+        break;
+    case OMQ_CONF_NUMBERS:
+        snprintf(buf, size, "a list of at most %zu numbers from %.10g to %.10g", k->size, k->lo,
+                 k->hi);
+        break;
+    case OMQ_CONF_BITS:
+        snprintf(buf, size, "a list of 1 to %zu precisions, as in [8, w4a8, {w: 2, a: 4}]", k->size);
+        break;
+    }
+    return buf;
+}

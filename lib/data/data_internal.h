@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside lib/data: what a reader of one format delivers, and the steps between
+ * a reader and a batch. A new format is one file with a struct omq_reader, and
+ * one row in the table of data.c.
+ */
+#ifndef OMQ_DATA_DATA_INTERNAL_H
+#define OMQ_DATA_DATA_INTERNAL_H
+
+#include "data/data.h"
+
+enum {
+    OMQ_MAX_CLASSES = 1000,
+    OMQ_MAX_SIDE = 16384, /* height and width of an image */
+};
+
+/* The pixels of one data set; a file or a configuration that claims more is
+ * refused before anything is allocated. */
+#define OMQ_MAX_DATA_BYTES (UINT64_C(1) << 32)
+
+/* All images of the training or the test files. Owns its three blocks, which
+ * come from malloc; zeroed is empty. */
+struct omq_raw {
+    int n, height, width, channels, n_classes;
+    uint8_t *pixels;    /* [n][height][width][channels] */
+    uint16_t *labels;   /* [n], < n_classes <= OMQ_MAX_CLASSES */
+    const char **names; /* [n_classes], the text behind it; or NULL: "0", "1", ... */
+};
+void omq_raw_release(struct omq_raw *raw);
+
+struct omq_reader {
+    enum omq_format format;
+    /* Fills *raw (zeroed before); the caller releases it, after a failure too. */
+    int (*read)(struct omq_raw *raw, const struct omq_data_config *cfg, bool test, uint64_t seed,
+                struct omq_err *err);
+};
+extern const struct omq_reader omq_reader_idx, omq_reader_synthetic;
+
+/* height, width and channels within the limits above, else OMQ_EUNSUP; what
+ * names the file or the keys. *n_bytes is n * height * width * channels. */
+int omq_data_check_shape(uint64_t n, uint64_t height, uint64_t width, uint64_t channels,
+                         const char *what, size_t *n_bytes, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* n names of classes from "a\nb\n" (which loses its line ends); the array and
+ * its text are one block for free(). name stands for the file in messages. */
+int omq_class_names_parse(const char ***names, int *n, const uint8_t *text, size_t n_bytes,
+                          const char *name, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* "0" to "n - 1", the same way; NULL when out of memory. */
+const char **omq_class_names_number(int n);
+
+/* The contents of one idx file of unsigned bytes. */
+struct omq_idx {
+    int n_dims;
+    uint32_t dims[4];
+    size_t n_bytes; /* product of dims */
+    uint8_t *bytes; /* from malloc */
+};
+enum omq_idx_kind { OMQ_IDX_LABELS, OMQ_IDX_IMAGES };
+
+/* Reads a file, plain or gzip as its first bytes tell. On success the caller
+ * frees x->bytes; on failure *x is untouched. Never takes more memory than
+ * 1032 times the file (what gzip can hold), nor more than OMQ_MAX_DATA_BYTES. */
+int omq_idx_read(struct omq_idx *x, const char *path, enum omq_idx_kind kind,
+                 struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* The same from memory; name stands for the file in messages. */
+int omq_idx_decode(struct omq_idx *x, const uint8_t *bytes, size_t n_bytes, const char *name,
+                   enum omq_idx_kind kind, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* What becomes of a training image. */
+enum omq_role { OMQ_ROLE_UNUSED, OMQ_ROLE_TRAIN, OMQ_ROLE_VALIDATION };
+
+/* Draws role[i] of n images. limit (0: none) images are used, as equally many
+ * of each class as there are; of those the share `validation` is held out,
+ * class by class. A function of labels, limit, validation and seed only.
+ * OMQ_ENOMEM is the only failure. */
+int omq_split_draw(uint8_t *role, const uint16_t *labels, int n, int n_classes, int limit,
+                   double validation, uint64_t seed, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* The order of n images in an epoch: a permutation by (seed, epoch). */
+void omq_shuffle(uint32_t *order, int n, uint64_t seed, int epoch);
+
+/* One image [h][w][c] to another, moved by up to crop_padding pixels each way
+ * (what comes in from outside is pixel value 0) and mirrored with probability
+ * hflip, as (seed, epoch, sample) say. */
+void omq_augment(uint8_t *out, const uint8_t *in, int height, int width, int channels,
+                 int crop_padding, double hflip, uint64_t seed, int epoch, uint32_t sample);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#include <cblas.h>
+
+#include "kern/kern_internal.h"
+
+#ifdef OMQ_DOUBLE
+#define GEMM cblas_dgemm
+#else
+#define GEMM cblas_sgemm
+#endif
+
+void omq_blas_init(void)
+{
+    openblas_set_num_threads(1);
+}
+
+void omq_gemm_blas(bool ta, bool tb, int m, int n, int k, const omq_real *a, int lda,
+                   const omq_real *b, int ldb, omq_real beta, omq_real *c, int ldc)
+{
+    GEMM(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, m, n, k, 1,
+         a, lda, b, ldb, beta, c, ldc);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the processor and the operating system offer. An instruction set
+ * counts only if the kernel also saves its registers (XCR0); CPUID alone says
+ * yes on systems where the first AVX instruction faults.
+ */
+#include <string.h>
+
+#include "kern/kern.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+#define XCR0_AVX 0x06u    /* XMM, YMM */
+#define XCR0_AVX512 0xe6u /* and opmask, ZMM high halves, ZMM16-31 */
+
+static unsigned xcr0(void)
+{
+    unsigned lo, hi;
+
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return lo;
+}
+
+enum omq_isa omq_cpu_isa(void)
+{
+    const unsigned need_ecx1 = bit_OSXSAVE | bit_AVX | bit_FMA;
+    const unsigned need_avx512 = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
+    unsigned a, b, c, d, saved;
+
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & need_ecx1) != need_ecx1)
+        return OMQ_ISA_REF;
+    saved = xcr0();
+    if ((saved & XCR0_AVX) != XCR0_AVX || !__get_cpuid_count(7, 0, &a, &b, &c, &d) ||
+        !(b & bit_AVX2))
+        return OMQ_ISA_REF;
+    if ((saved & XCR0_AVX512) != XCR0_AVX512 || (b & need_avx512) != need_avx512)
+        return OMQ_ISA_AVX2;
+    return OMQ_ISA_AVX512;
+}
+
+#else
+
+enum omq_isa omq_cpu_isa(void)
+{
+    return OMQ_ISA_REF;
+}
+
+#endif
+
+static const char *const isa_names[OMQ_ISA_COUNT] = {"ref", "avx2", "avx512"};
+
+const char *omq_isa_name(enum omq_isa isa)
+{
+    return isa_names[isa];
+}
+
+bool omq_isa_parse(const char *word, enum omq_isa *isa)
+{
+    for (int i = 0; i < OMQ_ISA_COUNT; i++) {
+        if (strcmp(word, isa_names[i]) == 0) {
+            *isa = (enum omq_isa)i;
+            return true;
+        }
+    }
+    return false;
+}

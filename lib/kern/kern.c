@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table: filled once, a level at a time, each kernel only after it gave
+ * the reference's bits on a small case.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "kern/kern_internal.h"
+
+static struct omq_kern table;
+static enum omq_isa table_isa;
+
+void omq_kern_fill_ref(struct omq_kern *k)
+{
+    memset(k, 0, sizeof(*k));
+#define OMQ_KERNEL(slot, function, level) \
+    if (OMQ_LEVEL_##level == OMQ_LEVEL_REF) \
+        k->slot = function;
+#include "kern/kernels.def"
+#undef OMQ_KERNEL
+}
+
+bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa)
+{
+    enum omq_isa isa = omq_cpu_isa();
+
+    if (isa > max_isa)
+        isa = max_isa;
+    switch (level) {
+    case OMQ_LEVEL_REF:
+        return true;
+    case OMQ_LEVEL_BLAS:
+        return max_isa > OMQ_ISA_REF;
+    case OMQ_LEVEL_AVX2:
+        return isa >= OMQ_ISA_AVX2;
+    case OMQ_LEVEL_AVX512:
+        return isa >= OMQ_ISA_AVX512;
+    }
+    return false;
+}
+
+/* One small case of every kernel: CH channels leave a tail behind vectors of
+ * any width, values are halves (ties of rint) beyond both ends of the codes,
+ * and the products of gemm stay exact in any order. */
+enum { CH = 37, PIX = 12, CODES = PIX * CH, TAPS = 9 * CH };
+
+struct probe {
+    omq_real gemm[PIX * PIX];
+    int32_t gemm_s16[PIX * 6];
+    omq_real rows_u8[PIX * TAPS], rows[PIX * TAPS], image[CODES];
+    int16_t rows_s16[PIX * TAPS];
+    double mean[CH], m2[CH];
+    omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
+    uint8_t q[CODES];
+    omq_real ds[CH], q_grad[CODES], relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
+    omq_real scale[CODES], add[CODES], sum[CH];
+};
+
+static void probe_run(const struct omq_kern *k, struct probe *p)
+{
+    static const struct omq_window g = {
+        .h = 3, .w = 4, .c = CH, .c_count = CH,
+        .kh = 3, .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4,
+    };
+    omq_real x[CODES], y[CODES], a[CH], b[CH];
+    int16_t s[CODES];
+    uint8_t q[CODES];
+
+    for (int i = 0; i < CODES; i++) {
+        x[i] = (omq_real)((i * 29) % 61 - 15) / 2;
+        y[i] = (omq_real)((i * 17) % 23 - 11) / 4;
+        s[i] = (int16_t)((i * 113) % 511 - 255);
+        q[i] = (uint8_t)(i * 71);
+    }
+    for (int j = 0; j < CH; j++) {
+        a[j] = (omq_real)(j + 1) / 3;
+        b[j] = (omq_real)(18 - j) / 7;
+    }
+    memset(p, 0, sizeof(*p));
+    k->gemm(false, true, PIX, PIX, CH, x, CH, y, CH, 0, p->gemm, PIX);
+    k->gemm_s16(PIX, 6, CH, s, s + CH, p->gemm_s16);
+    k->im2row_u8(&g, q, 128, p->rows_u8);
+    k->im2row_s16(&g, q, 128, p->rows_s16);
+    k->im2row(&g, x, p->rows);
+    k->row2im(&g, p->rows, p->image);
+    k->channel_stats(PIX, CH, x, p->mean, p->m2);
+    k->affine(PIX, CH, x, a, b, p->affine);
+    k->affine_res(PIX, CH, x, a, y, b, b, p->affine_res);
+    k->quantize_u8(CODES, x, 15, p->q);
+    k->codes_to_real(CODES, q, 128, p->real);
+    k->relu(CODES, x, p->relu);
+    memcpy(p->q_grad, y, sizeof(y));
+    k->quantize_backward(PIX, CH, x, 15, 8, p->q_grad, p->ds);
+    memcpy(p->relu_grad, y, sizeof(y));
+    k->relu_backward(CODES, x, p->relu_grad);
+    k->norm_sums(PIX, CH, y, x, a, p->sum_g, p->sum_gx);
+    memcpy(p->norm_grad, y, sizeof(y));
+    k->norm_backward(PIX, CH, p->norm_grad, x, a, a, b, b);
+    memcpy(p->scale, y, sizeof(y));
+    k->scale(PIX, CH, p->scale, a);
+    memcpy(p->add, y, sizeof(y));
+    k->add(CODES, x, p->add);
+    k->channel_sum(PIX, CH, x, p->sum);
+}
+
+static bool passes(const struct omq_kern *trial, const struct probe *want)
+{
+    static struct probe got;
+
+    probe_run(trial, &got);
+    return memcmp(&got, want, sizeof(got)) == 0;
+}
+
+/* A list of names in *dropped, cut where its buffer ends. */
+static void drop(const char *name, const char **dropped)
+{
+    static char names[256];
+    size_t len = strlen(names);
+
+    snprintf(names + len, sizeof(names) - len, "%s%s", len > 0 ? ", " : "", name);
+    if (dropped)
+        *dropped = names;
+}
+
+static void check_filled(const struct omq_kern *k)
+{
+    void (*f[sizeof(*k) / sizeof(void (*)(void))])(void);
+
+    _Static_assert(sizeof(f) == sizeof(*k), "struct omq_kern holds function pointers only");
+    memcpy(f, k, sizeof(f));
+    for (size_t i = 0; i < sizeof(f) / sizeof(f[0]); i++)
+        if (!f[i])
+            OMQ_BUG("a kernel has no reference row in kernels.def");
+}
+
+void omq_kern_init(enum omq_isa max_isa, const char **dropped)
+{
+    static struct probe want;
+    struct omq_kern ref, trial;
+
+    if (dropped)
+        *dropped = NULL;
+    omq_kern_fill_ref(&ref);
+    check_filled(&ref);
+    table = ref;
+    table_isa = omq_cpu_isa() < max_isa ? omq_cpu_isa() : max_isa;
+    if (max_isa == OMQ_ISA_REF)
+        return;
+    omq_blas_init();
+    probe_run(&ref, &want);
+#define OMQ_KERNEL(slot, function, level) \
+    if (OMQ_LEVEL_##level != OMQ_LEVEL_REF && omq_kern_allows(OMQ_LEVEL_##level, max_isa)) { \
+        trial = ref; \
+        trial.slot = function; \
+        if (passes(&trial, &want)) \
+            table.slot = function; \
+        else \
+            drop(#function, dropped); \
+    }
+#include "kern/kernels.def"
+#undef OMQ_KERNEL
+}
+
+const struct omq_kern *omq_kern(void)
+{
+    return &table;
+}
+
+enum omq_isa omq_kern_isa(void)
+{
+    return table_isa;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Prototypes of all kernels: each has the type of its slot, so a definition
+ * that drifts from kern.h does not compile.
+ */
+#ifndef OMQ_KERN_KERN_INTERNAL_H
+#define OMQ_KERN_KERN_INTERNAL_H
+
+#include "kern/kern.h"
+
+/* Levels of the rows of kernels.def. BLAS finds its own instruction set at run
+ * time; it is taken wherever more than the reference is allowed. */
+enum omq_kern_level {
+    OMQ_LEVEL_REF,
+    OMQ_LEVEL_BLAS,
+    OMQ_LEVEL_AVX2,
+    OMQ_LEVEL_AVX512,
+};
+
+#define OMQ_KERNEL(slot, function, level) \
+    extern __typeof__(*((struct omq_kern *)0)->slot) function;
+#include "kern/kernels.def"
+#undef OMQ_KERNEL
+
+/* Keeps BLAS on the thread that calls it: the parallel loops are ours. */
+void omq_blas_init(void);
+
+/* The reference kernel in every slot. */
+void omq_kern_fill_ref(struct omq_kern *k);
+/* Whether this machine and max_isa allow kernels of that level. */
+bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa);
+
+#endif

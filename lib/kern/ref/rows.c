@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+#define OMQ_SUFFIX _ref
+#include "kern/ref/template.h"

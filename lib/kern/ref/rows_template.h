@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The elementwise kernels, over x[n][c] or over n values. Sums run over rows
+ * in order with a channel a lane, so vectors of any width give the same bits.
+ */
+void OMQ_FN(row2im)(const struct omq_window *g, const omq_real *restrict rows,
+                    omq_real *restrict image)
+{
+    const ptrdiff_t c = g->c, cc = g->c_count;
+
+    for (int oy = 0; oy < g->oh; oy++) {
+        for (int ox = 0; ox < g->ow; ox++) {
+            const int ix = ox * g->sw - g->pw;
+            const int k0 = omq_clamp_int(-ix, 0, g->kw), k1 = omq_clamp_int(g->w - ix, k0, g->kw);
+
+            for (int ky = 0; ky < g->kh; ky++, rows += g->kw * cc) {
+                const int iy = oy * g->sh - g->ph + ky;
+                const omq_real *restrict src = rows + k0 * cc;
+                omq_real *restrict dst;
+
+                if (iy < 0 || iy >= g->h || k0 == k1)
+                    continue;
+                dst = image + ((ptrdiff_t)iy * g->w + ix + k0) * c + g->c_begin;
+                if (cc == c) {
+                    for (ptrdiff_t j = 0; j < (k1 - k0) * cc; j++)
+                        dst[j] += src[j];
+                    continue;
+                }
+                for (int kx = k0; kx < k1; kx++, src += cc, dst += c)
+                    for (ptrdiff_t j = 0; j < cc; j++)
+                        dst[j] += src[j];
+            }
+        }
+    }
+}
+
+void OMQ_FN(channel_stats)(int n, int c, const omq_real *restrict x, double *restrict mean,
+                           double *restrict m2)
+{
+    const omq_real *row = x;
+
+    for (int j = 0; j < c; j++)
+        mean[j] = m2[j] = 0;
+    for (int i = 0; i < n; i++, row += c)
+        for (int j = 0; j < c; j++)
+            mean[j] += row[j];
+    for (int j = 0; j < c; j++)
+        mean[j] /= n;
+    row = x;
+    for (int i = 0; i < n; i++, row += c) {
+        for (int j = 0; j < c; j++) {
+            const double d = row[j] - mean[j];
+
+            m2[j] += d * d;
+        }
+    }
+}
+
+void OMQ_FN(affine)(int n, int c, const omq_real *acc, const omq_real *restrict m,
+                    const omq_real *restrict b, omq_real *v)
+{
+    for (int i = 0; i < n; i++, acc += c, v += c) {
+        OMQ_IVDEP
+        for (int j = 0; j < c; j++)
+            v[j] = fma(acc[j], m[j], b[j]);
+    }
+}
+
+void OMQ_FN(affine_res)(int n, int c, const omq_real *acc, const omq_real *restrict m,
+                        const omq_real *res, const omq_real *restrict r,
+                        const omq_real *restrict b, omq_real *v)
+{
+    for (int i = 0; i < n; i++, acc += c, res += c, v += c) {
+        OMQ_IVDEP
+        for (int j = 0; j < c; j++)
+            v[j] = fma(acc[j], m[j], fma(res[j], r[j], b[j]));
+    }
+}
+
+/* A NaN becomes 0. */
+void OMQ_FN(quantize_u8)(size_t n, const omq_real *restrict v, int q_max, uint8_t *restrict q)
+{
+    const omq_real top = q_max;
+
+    for (size_t i = 0; i < n; i++) {
+        omq_real r = rint(v[i]);
+
+        r = r > 0 ? r : 0;
+        r = r < top ? r : top;
+        q[i] = (uint8_t)(int)r;
+    }
+}
+
+void OMQ_FN(codes_to_real)(size_t n, const uint8_t *restrict q, int zero_point,
+                           omq_real *restrict x)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = (omq_real)((int)q[i] - zero_point);
+}
+
+/* A NaN stays one. */
+void OMQ_FN(relu)(size_t n, const omq_real *x, omq_real *y)
+{
+    OMQ_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = 0 > x[i] ? 0 : x[i];
+}
+
+void OMQ_FN(quantize_backward)(int n, int c, const omq_real *restrict v, int q_max, int zero_point,
+                               omq_real *restrict g, omq_real *restrict ds)
+{
+    const omq_real top = q_max, below = -zero_point, above = q_max - zero_point;
+
+    for (int i = 0; i < n; i++, v += c, g += c) {
+        for (int j = 0; j < c; j++) {
+            const omq_real x = v[j], y = g[j];
+            omq_real d = rint(x) - x;
+
+            d = x < 0 ? below : d;
+            d = x > top ? above : d;
+            ds[j] += y * d;
+            g[j] = ((x < 0) | (x > top)) ? 0 : y;
+        }
+    }
+}
+
+void OMQ_FN(relu_backward)(size_t n, const omq_real *restrict v, omq_real *restrict g)
+{
+    for (size_t i = 0; i < n; i++)
+        g[i] = v[i] <= 0 ? 0 : g[i];
+}
+
+void OMQ_FN(norm_sums)(int n, int c, const omq_real *restrict g, const omq_real *restrict x,
+                       const omq_real *restrict mu, omq_real *restrict sum_g,
+                       omq_real *restrict sum_gx)
+{
+    for (int i = 0; i < n; i++, g += c, x += c) {
+        for (int j = 0; j < c; j++) {
+            sum_g[j] += g[j];
+            sum_gx[j] += g[j] * (x[j] - mu[j]);
+        }
+    }
+}
+
+void OMQ_FN(norm_backward)(int n, int c, omq_real *restrict g, const omq_real *restrict x,
+                           const omq_real *restrict mu, const omq_real *restrict a,
+                           const omq_real *restrict k, const omq_real *restrict d)
+{
+    for (int i = 0; i < n; i++, g += c, x += c)
+        for (int j = 0; j < c; j++)
+            g[j] = a[j] * g[j] + k[j] * (x[j] - mu[j]) + d[j];
+}
+
+void OMQ_FN(scale)(int n, int c, omq_real *restrict g, const omq_real *restrict a)
+{
+    for (int i = 0; i < n; i++, g += c)
+        for (int j = 0; j < c; j++)
+            g[j] *= a[j];
+}
+
+void OMQ_FN(add)(size_t n, const omq_real *restrict x, omq_real *restrict y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += x[i];
+}
+
+void OMQ_FN(channel_sum)(int n, int c, const omq_real *restrict x, omq_real *restrict sum)
+{
+    for (int i = 0; i < n; i++, x += c)
+        for (int j = 0; j < c; j++)
+            sum[j] += x[j];
+}

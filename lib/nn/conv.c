@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Convolution and linear layers (a linear layer is a convolution over the whole
+ * of its input). As matrices, for a few images at a time:
+ *   rows[pixels][K]  = im2row(input),       K = kh * kw * in
+ *   acc[pixels][out] = rows operand^T       operand[out][K]: codes
+ *   dw[out][K]      += dy^T rows
+ *   drows[pixels][K] = dy dequant;          dinput += row2im(drows)
+ */
+#include "nn/nn_internal.h"
+
+#include <string.h>
+
+static int shape_conv(const struct omq_graph *g, struct omq_node *node, struct omq_err *err)
+{
+    const struct omq_node *in = &g->nodes[node->in[0]];
+
+    if (node->channels < 1 || node->channels > 65536 || node->kernel < 1 || node->kernel > 64 ||
+        node->stride < 1 || node->stride > 64 || node->pad < 0 || node->pad >= node->kernel ||
+        node->groups < 1)
+        return omq_fail(err, OMQ_ECONFIG, "convolution '%s' has an attribute out of range",
+                        node->name);
+    if (in->c % node->groups || node->channels % node->groups)
+        return omq_fail(err, OMQ_ECONFIG,
+                        "convolution '%s': %d groups do not divide %d input and %d output channels",
+                        node->name, node->groups, in->c, node->channels);
+    if (in->h + 2 * node->pad < node->kernel || in->w + 2 * node->pad < node->kernel)
+        return omq_fail(err, OMQ_ECONFIG,
+                        "convolution '%s': a kernel of %d does not fit an input of %d x %d",
+                        node->name, node->kernel, in->h, in->w);
+    node->h = (in->h + 2 * node->pad - node->kernel) / node->stride + 1;
+    node->w = (in->w + 2 * node->pad - node->kernel) / node->stride + 1;
+    node->c = node->channels;
+    return OMQ_OK;
+}
+
+static int shape_linear(const struct omq_graph *g, struct omq_node *node, struct omq_err *err)
+{
+    const struct omq_node *in = &g->nodes[node->in[0]];
+
+    if (node->channels < 1 || node->channels > 65536)
+        return omq_fail(err, OMQ_ECONFIG, "linear layer '%s' has %d outputs; the range is 1 to 65536",
+                        node->name, node->channels);
+    if (in->h != 1 || in->w != 1)
+        return omq_fail(err, OMQ_ECONFIG, "linear layer '%s' needs a flatten before it", node->name);
+    node->h = node->w = 1;
+    node->c = node->channels;
+    return OMQ_OK;
+}
+
+const struct omq_op_row omq_op_conv = {"conv", 1, shape_conv};
+const struct omq_op_row omq_op_linear = {"linear", 1, shape_linear};
+
+/* About 800 rows: enough for a GEMM, and they stay in L2. */
+int omq_conv_chunk(const struct omq_unit *u)
+{
+    int n = 800 / (u->win.oh * u->win.ow);
+
+    return n < 1 ? 1 : n > 64 ? 64 : n;
+}
+
+struct job {
+    struct omq_exec *x;
+    int ui;
+    int chunk, n_chunks;
+};
+
+static struct job job_of(struct omq_exec *x, int ui)
+{
+    int chunk = omq_conv_chunk(&x->net->plan.units[ui]);
+
+    return (struct job){x, ui, chunk, (x->n + chunk - 1) / chunk};
+}
+
+/* The window of one group of channels. */
+static struct omq_window group_window(const struct omq_unit *u, int group)
+{
+    struct omq_window w = u->win;
+
+    w.c_begin = group * w.c_count;
+    return w;
+}
+
+static void rows_of(const struct omq_exec *x, const struct omq_unit *u, int group, int image,
+                    omq_real *rows)
+{
+    const struct omq_tensor_buf *in = &x->tensors[u->in];
+    struct omq_window w = group_window(u, group);
+    size_t at = (size_t)image * in->n_image;
+
+    if (in->is_real)
+        x->kern->im2row(&w, in->x + at, rows);
+    else
+        x->kern->im2row_u8(&w, in->q + at, in->act.zero_point, rows);
+}
+
+/* Whether sums of codes stay exact in omq_real. */
+static bool is_exact(const struct omq_exec *x, const struct omq_unit *u)
+{
+    const struct omq_tensor_buf *in = &x->tensors[u->in];
+    const struct omq_layer_buf *l = &x->layers[u->layer];
+    int below = in->act.zero_point, above = in->act.q_max - below;
+    double limit = sizeof(omq_real) == 4 ? 0x1p24 : 0x1p53;
+
+    return in->is_real || l->is_float || l->peak * (below > above ? below : above) <= limit;
+}
+
+/* acc of images [i0, i0 + n) of one group by integers, rounded once. */
+static void multiply_s16(struct omq_exec *x, int ui, int group, int i0, int n,
+                         struct omq_thread_buf *t)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    const struct omq_tensor_buf *in = &x->tensors[u->in];
+    struct omq_window w = group_window(u, group);
+    int pixels = w.oh * w.ow, k = w.kh * w.kw * w.c_count, oc = u->oc / u->groups;
+    omq_real *acc = x->units[ui].acc + (size_t)i0 * pixels * u->oc + (size_t)group * oc;
+
+    for (int i = 0; i < n; i++)
+        x->kern->im2row_s16(&w, in->q + (size_t)(i0 + i) * in->n_image, in->act.zero_point,
+                            t->rows16 + (size_t)i * pixels * k);
+    x->kern->gemm_s16(n * pixels, oc, k, t->rows16, x->layers[u->layer].k16 + (size_t)group * oc * k,
+                      t->acc32);
+    for (int p = 0; p < n * pixels; p++)
+        for (int c = 0; c < oc; c++)
+            acc[(size_t)p * u->oc + c] = (omq_real)t->acc32[(size_t)p * oc + c];
+}
+
+static void multiply(struct omq_exec *x, int ui, int group, int i0, int n, struct omq_thread_buf *t)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    int pixels = u->win.oh * u->win.ow, k = u->win.kh * u->win.kw * u->win.c_count;
+    int oc = u->oc / u->groups;
+
+    for (int i = 0; i < n; i++)
+        rows_of(x, u, group, i0 + i, t->rows + (size_t)i * pixels * k);
+    x->kern->gemm(false, true, n * pixels, oc, k, t->rows, k,
+                  x->layers[u->layer].operand + (size_t)group * oc * k, k, 0,
+                  x->units[ui].acc + (size_t)i0 * pixels * u->oc + (size_t)group * oc, u->oc);
+}
+
+static void accumulate(void *arg, int thread, int begin, int end)
+{
+    const struct job *j = arg;
+    struct omq_exec *x = j->x;
+    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    struct omq_unit_buf *b = &x->units[j->ui];
+    struct omq_thread_buf *t = &x->threads[thread];
+    bool stats = x->mode == OMQ_MODE_TRAIN && x->net->plan.layers[u->layer].norm[0];
+    int pixels = u->win.oh * u->win.ow;
+
+    for (int c = begin; c < end; c++) {
+        int i0 = c * j->chunk, n = x->n - i0 < j->chunk ? x->n - i0 : j->chunk;
+        double start = omq_now(), mid;
+
+        for (int group = 0; group < u->groups; group++)
+            (is_exact(x, u) ? multiply : multiply_s16)(x, j->ui, group, i0, n, t);
+        mid = omq_now();
+        t->t.conv += mid - start;
+        for (int i = i0; stats && i < i0 + n; i++)
+            x->kern->channel_stats(pixels, u->oc, b->acc + (size_t)i * pixels * u->oc,
+                                   b->mean_i + (size_t)i * u->oc, b->m2_i + (size_t)i * u->oc);
+        t->t.norm += omq_now() - mid;
+    }
+}
+
+static void finish(void *arg, int thread, int begin, int end)
+{
+    const struct job *j = arg;
+
+    for (int i = begin; i < end; i++)
+        omq_epilogue_forward(j->x, j->ui, i, &j->x->threads[thread]);
+}
+
+static void forward(struct omq_exec *x, int ui)
+{
+    struct job j = job_of(x, ui);
+
+    omq_pool_run(x->pool, accumulate, &j, j.n_chunks);
+    omq_epilogue_fold(x, ui);
+    omq_pool_run(x->pool, finish, &j, x->n);
+}
+
+static void unfinish(void *arg, int thread, int begin, int end)
+{
+    const struct job *j = arg;
+
+    for (int i = begin; i < end; i++)
+        omq_epilogue_backward(j->x, j->ui, i, &j->x->threads[thread]);
+}
+
+/* dw and dinput of images [i0, i0 + n) of one group. */
+static void gradients(struct omq_exec *x, int ui, int group, int i0, int n, int thread)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    struct omq_layer_buf *l = &x->layers[u->layer];
+    struct omq_thread_buf *t = &x->threads[thread];
+    struct omq_window w = group_window(u, group);
+    int pixels = w.oh * w.ow, k = w.kh * w.kw * w.c_count, oc = u->oc / u->groups;
+    size_t n_weights = (size_t)u->oc * k;
+    const omq_real *dy = x->tensors[u->out].g + (size_t)i0 * pixels * u->oc + (size_t)group * oc;
+
+    for (int i = 0; i < n; i++)
+        rows_of(x, u, group, i0 + i, t->rows + (size_t)i * pixels * k);
+    x->kern->gemm(true, false, oc, k, n * pixels, dy, u->oc, t->rows, k, 1,
+                  l->dw + (size_t)thread * n_weights + (size_t)group * oc * k, k);
+    if (x->net->plan.tensors[u->in].is_input)
+        return;
+    x->kern->gemm(false, false, n * pixels, k, oc, dy, u->oc, l->dequant + (size_t)group * oc * k, k,
+                  0, t->drows, k);
+    for (int i = 0; i < n; i++)
+        x->kern->row2im(&w, t->drows + (size_t)i * pixels * k,
+                        omq_image_grad(x, u->in, i0 + i, x->units[ui].first_in && group == 0));
+}
+
+static void propagate(void *arg, int thread, int begin, int end)
+{
+    const struct job *j = arg;
+    struct omq_exec *x = j->x;
+    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    struct omq_thread_buf *t = &x->threads[thread];
+
+    for (int c = begin; c < end; c++) {
+        int i0 = c * j->chunk, n = x->n - i0 < j->chunk ? x->n - i0 : j->chunk;
+        double start;
+
+        for (int i = i0; i < i0 + n; i++)
+            omq_epilogue_norm(x, j->ui, i, t);
+        start = omq_now();
+        for (int group = 0; group < u->groups; group++)
+            gradients(x, j->ui, group, i0, n, thread);
+        t->t.conv += omq_now() - start;
+    }
+}
+
+static void backward(struct omq_exec *x, int ui)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    struct omq_layer_buf *l = &x->layers[u->layer];
+    struct omq_unit_buf *b = &x->units[ui];
+    struct job j = job_of(x, ui);
+    size_t n_weights = omq_net_layer(x->net, x->precision, u->layer)->weight->n;
+
+    b->first_res = u->res >= 0 && omq_claim_grad(x, u->res);
+    omq_pool_run(x->pool, unfinish, &j, x->n);
+    omq_epilogue_reduce(x, ui);
+    memset(l->dw, 0, sizeof(omq_real) * n_weights * (size_t)omq_pool_threads(x->pool));
+    l->in_step = omq_tensor_step(&x->tensors[u->in]);
+    b->first_in = !x->net->plan.tensors[u->in].is_input && omq_claim_grad(x, u->in);
+    omq_pool_run(x->pool, propagate, &j, j.n_chunks);
+}
+
+const struct omq_unit_row omq_unit_conv = {forward, backward};

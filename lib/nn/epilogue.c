@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What follows a convolution in one unit: batch norm, residual add, ReLU and
+ * the output's quantizer, as v = fma(acc, m, fma(res, r, b)) and one rounding.
+ * Training uses the same fold as the engine, with the batch's statistics in
+ * place of the running ones.
+ *
+ * Backward recomputes v from acc. In real units, with S the real value of one
+ * unit of acc, y = S acc, xhat = (y - mean) / sqrt(var + eps):
+ *   dL/dy = gamma / sqrt(var + eps) * (g - mean(g) - xhat mean(g xhat)).
+ */
+#include "nn/nn_internal.h"
+
+#include <string.h>
+
+/* The operators that are fused here keep their input's shape. */
+static int shape_same(const struct omq_graph *g, struct omq_node *node, struct omq_err *err)
+{
+    const struct omq_node *in = &g->nodes[node->in[0]];
+
+    (void)err;
+    node->h = in->h;
+    node->w = in->w;
+    node->c = in->c;
+    return OMQ_OK;
+}
+
+static int shape_add(const struct omq_graph *g, struct omq_node *node, struct omq_err *err)
+{
+    const struct omq_node *a = &g->nodes[node->in[0]], *b = &g->nodes[node->in[1]];
+
+    if (a->h != b->h || a->w != b->w || a->c != b->c)
+        return omq_fail(err, OMQ_ECONFIG, "add '%s' cannot join %d x %d x %d and %d x %d x %d",
+                        node->name, a->h, a->w, a->c, b->h, b->w, b->c);
+    return shape_same(g, node, err);
+}
+
+const struct omq_op_row omq_op_batchnorm = {"batchnorm", 1, shape_same};
+const struct omq_op_row omq_op_relu = {"relu", 1, shape_same};
+const struct omq_op_row omq_op_add = {"add", 2, shape_add};
+
+static const struct omq_layer_params *params_of(const struct omq_exec *x, const struct omq_unit *u)
+{
+    return u->layer < 0 ? NULL : omq_net_layer(x->net, x->precision, u->layer);
+}
+
+static bool has_norm(const struct omq_exec *x, const struct omq_unit *u)
+{
+    return u->layer >= 0 && x->net->plan.layers[u->layer].norm[0];
+}
+
+/* Real value of one unit of acc, in channel c. */
+static double scale_of(const struct omq_exec *x, const struct omq_unit *u, int c)
+{
+    const struct omq_layer_buf *l = &x->layers[u->layer];
+
+    return (double)l->unit[l->n_units == 1 ? 0 : c] * (double)omq_tensor_step(&x->tensors[u->in]);
+}
+
+/* Joins the images' means and deviations (Chan, Golub, LeVeque 1983) in order,
+ * so that nothing depends on the threads. */
+static void batch_stats(struct omq_exec *x, int ui)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    const struct omq_layer_params *lp = params_of(x, u);
+    struct omq_unit_buf *b = &x->units[ui];
+    double pixels = (double)u->win.oh * u->win.ow, total = pixels * x->n, mom = x->bn_momentum;
+
+    for (int c = 0; c < u->oc; c++) {
+        double s = scale_of(x, u, c), mean = 0, m2 = 0;
+
+        for (int i = 0; i < x->n; i++)
+            mean += b->mean_i[(size_t)i * u->oc + c];
+        mean /= x->n;
+        for (int i = 0; i < x->n; i++) {
+            double d = b->mean_i[(size_t)i * u->oc + c] - mean;
+
+            m2 += b->m2_i[(size_t)i * u->oc + c] + pixels * d * d;
+        }
+        b->mu[c] = (omq_real)mean;
+        b->var[c] = m2 / total;
+        b->ka[c] = (omq_real)(s * mean);
+        b->kd[c] = (omq_real)(s * s * b->var[c]);
+        lp->mean->value[c] += (omq_real)(mom * (s * mean - (double)lp->mean->value[c]));
+        lp->var->value[c] += (omq_real)(mom * (s * s * m2 / fmax(total - 1, 1) -
+                                               (double)lp->var->value[c]));
+    }
+}
+
+static void fold(struct omq_exec *x, int ui, double s_out, int zp_out)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    const struct omq_layer_params *lp = params_of(x, u);
+    const struct omq_tensor_buf *in = &x->tensors[u->in];
+    const struct omq_tensor_buf *res = u->res < 0 ? NULL : &x->tensors[u->res];
+    struct omq_unit_buf *b = &x->units[ui];
+    struct omq_norm norm = {.eps = OMQ_BN_EPS};
+
+    if (!lp) {
+        omq_fold_pool((double)omq_tensor_step(in), u->win.kh * u->win.kw, s_out, zp_out, &b->m[0],
+                      &b->b[0]);
+        for (int c = 1; c < u->oc; c++) {
+            b->m[c] = b->m[0];
+            b->b[c] = b->b[0];
+        }
+        return;
+    }
+    if (has_norm(x, u)) {
+        norm.gamma = lp->gamma->value;
+        norm.beta = lp->beta->value;
+        norm.mean = x->mode == OMQ_MODE_TRAIN ? b->ka : lp->mean->value;
+        norm.var = x->mode == OMQ_MODE_TRAIN ? b->kd : lp->var->value;
+    } else if (lp->bias) {
+        norm.beta = lp->bias->value;
+    }
+    omq_fold(u->oc, x->layers[u->layer].unit, x->layers[u->layer].n_units,
+             (double)omq_tensor_step(in), &norm, s_out, zp_out,
+             res ? (double)omq_tensor_step(res) : 0, res && !res->is_real ? res->act.zero_point : 0,
+             b->m, b->b, b->r);
+}
+
+/* v of pixels [from, from + n) of one image. */
+static void values(const struct omq_exec *x, int ui, int image, int from, int n, omq_real *res_buf,
+                   omq_real *v)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    const struct omq_unit_buf *b = &x->units[ui];
+    size_t at = ((size_t)image * u->win.oh * u->win.ow + from) * u->oc;
+    const omq_real *res;
+
+    if (u->res < 0) {
+        x->kern->affine(n, u->oc, b->acc + at, b->m, b->b, v);
+        return;
+    }
+    res = x->tensors[u->res].is_real ? x->tensors[u->res].x + at : res_buf;
+    if (res == res_buf) /* raw codes: the zero point is in b */
+        x->kern->codes_to_real((size_t)n * u->oc, x->tensors[u->res].q + at, 0, res_buf);
+    x->kern->affine_res(n, u->oc, b->acc + at, b->m, res, b->r, b->b, v);
+}
+
+static int block_pixels(const struct omq_unit *u) { return OMQ_BLOCK > u->oc ? OMQ_BLOCK / u->oc : 1; }
+
+/* The first value of the output's step, from the first images' real outputs;
+ * the gradient's buffer is free to hold them. */
+static void init_step(struct omq_exec *x, int ui)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    struct omq_tensor_buf *out = &x->tensors[u->out];
+    int pixels = u->win.oh * u->win.ow, images = x->n < 16 ? x->n : 16;
+    struct omq_thread_buf *t = &x->threads[0];
+    int pb = block_pixels(u);
+
+    fold(x, ui, 1, 0);
+    for (int i = 0; i < images; i++)
+        for (int p = 0; p < pixels; p += pb)
+            values(x, ui, i, p, pixels - p < pb ? pixels - p : pb, t->res,
+                   out->g + ((size_t)i * pixels + p) * u->oc);
+    omq_site_init_step(x, x->net->plan.tensors[u->out].site, out->n_image * images, out->g);
+}
+
+void omq_epilogue_fold(struct omq_exec *x, int ui)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    struct omq_tensor_buf *out = &x->tensors[u->out];
+
+    if (x->mode == OMQ_MODE_TRAIN && has_norm(x, u))
+        batch_stats(x, ui);
+    if (out->is_real) {
+        fold(x, ui, 1, 0);
+        return;
+    }
+    if (x->mode == OMQ_MODE_TRAIN && !(out->step > 0))
+        init_step(x, ui);
+    fold(x, ui, (double)out->step, out->act.zero_point);
+}
+
+void omq_epilogue_forward(struct omq_exec *x, int ui, int image, struct omq_thread_buf *t)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    struct omq_tensor_buf *out = &x->tensors[u->out];
+    int pixels = u->win.oh * u->win.ow, pb = block_pixels(u);
+    double start = omq_now();
+
+    for (int p = 0; p < pixels; p += pb) {
+        int n = pixels - p < pb ? pixels - p : pb;
+        size_t at = ((size_t)image * pixels + p) * u->oc, count = (size_t)n * u->oc;
+
+        if (!out->is_real) {
+            values(x, ui, image, p, n, t->res, t->v);
+            x->kern->quantize_u8(count, t->v, out->act.q_max, out->q + at);
+            continue;
+        }
+        values(x, ui, image, p, n, t->res, out->x + at);
+        if (u->relu)
+            x->kern->relu(count, out->x + at, out->x + at);
+    }
+    t->t.quant += omq_now() - start;
+}
+
+void omq_epilogue_backward(struct omq_exec *x, int ui, int image, struct omq_thread_buf *t)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    const struct omq_tensor_buf *out = &x->tensors[u->out];
+    struct omq_unit_buf *b = &x->units[ui];
+    int pixels = u->win.oh * u->win.ow, pb = block_pixels(u), oc = u->oc;
+    omq_real *ds = b->ds_i + (size_t)image * oc, *sg = b->g_i + (size_t)image * oc;
+    omq_real *sgx = b->gx_i + (size_t)image * oc, *res = NULL;
+    double start = omq_now(), mid;
+
+    memset(ds, 0, sizeof(*ds) * (size_t)oc);
+    memset(sg, 0, sizeof(*sg) * (size_t)oc);
+    memset(sgx, 0, sizeof(*sgx) * (size_t)oc);
+    if (u->res >= 0)
+        res = omq_image_grad(x, u->res, image, b->first_res);
+    for (int p = 0; p < pixels; p += pb) {
+        int n = pixels - p < pb ? pixels - p : pb;
+        size_t at = ((size_t)image * pixels + p) * oc, count = (size_t)n * oc;
+        omq_real *g = out->g + at;
+
+        if (!out->is_real || u->relu)
+            values(x, ui, image, p, n, t->res, t->v);
+        if (!out->is_real)
+            x->kern->quantize_backward(n, oc, t->v, out->act.q_max, out->act.zero_point, g, ds);
+        else if (u->relu)
+            x->kern->relu_backward(count, t->v, g);
+        if (res)
+            x->kern->add(count, g, res + (size_t)p * oc);
+    }
+    mid = omq_now();
+    t->t.quant += mid - start;
+    if (has_norm(x, u))
+        x->kern->norm_sums(pixels, oc, out->g + (size_t)image * out->n_image,
+                           b->acc + (size_t)image * out->n_image, b->mu, sg, sgx);
+    else
+        x->kern->channel_sum(pixels, oc, out->g + (size_t)image * out->n_image, sg);
+    t->t.norm += omq_now() - mid;
+}
+
+/* Sum over the images, in order. */
+static double total(const struct omq_exec *x, const omq_real *per_image, int oc, int c)
+{
+    double sum = 0;
+
+    for (int i = 0; i < x->n; i++)
+        sum += (double)per_image[(size_t)i * oc + c];
+    return sum;
+}
+
+void omq_epilogue_reduce(struct omq_exec *x, int ui)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    const struct omq_layer_params *lp = params_of(x, u);
+    struct omq_unit_buf *b = &x->units[ui];
+    double count = (double)u->win.oh * u->win.ow * x->n, ds = 0;
+
+    for (int c = 0; c < u->oc; c++) {
+        double g = total(x, b->g_i, u->oc, c), s, inv, gxhat, a;
+
+        ds += total(x, b->ds_i, u->oc, c);
+        if (lp && lp->bias)
+            lp->bias->grad[c] += (omq_real)g;
+        if (!has_norm(x, u))
+            continue;
+        s = scale_of(x, u, c);
+        inv = s / sqrt(s * s * b->var[c] + OMQ_BN_EPS); /* xhat = inv * (acc - mu) */
+        gxhat = inv * total(x, b->gx_i, u->oc, c);
+        a = (double)lp->gamma->value[c] * inv / s;
+        lp->gamma->grad[c] += (omq_real)gxhat;
+        lp->beta->grad[c] += (omq_real)g;
+        b->ka[c] = (omq_real)a;
+        b->kk[c] = (omq_real)(-a * inv * gxhat / count);
+        b->kd[c] = (omq_real)(-a * g / count);
+    }
+    if (!x->tensors[u->out].is_real)
+        omq_site_add_grad(x, u->out, ds);
+}
+
+void omq_epilogue_norm(struct omq_exec *x, int ui, int image, struct omq_thread_buf *t)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    struct omq_unit_buf *b = &x->units[ui];
+    size_t at = (size_t)image * x->tensors[u->out].n_image;
+    double start = omq_now();
+
+    if (!has_norm(x, u))
+        return;
+    x->kern->norm_backward(u->win.oh * u->win.ow, u->oc, x->tensors[u->out].g + at, b->acc + at,
+                           b->mu, b->ka, b->kk, b->kd);
+    t->t.norm += omq_now() - start;
+}

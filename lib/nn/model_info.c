@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#include "nn/nn_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int omq_model_info_set_classes(struct omq_model_info *info, const char *const *names, int n,
+                               struct omq_err *err)
+{
+    char(*copy)[OMQ_CLASS_NAME_SIZE] = calloc((size_t)n, sizeof(*copy));
+
+    if (!copy)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate %d class names", n);
+    for (int i = 0; i < n; i++)
+        snprintf(copy[i], sizeof(copy[i]), "%s", names[i]);
+    free(info->class_names);
+    info->class_names = copy;
+    info->n_class_names = n;
+    return OMQ_OK;
+}
+
+void omq_model_info_release(struct omq_model_info *info)
+{
+    for (int i = 0; i < info->n_profiles; i++)
+        free(info->profiles[i].layers);
+    free(info->profiles);
+    free(info->class_names);
+    *info = (struct omq_model_info){0};
+}
+
+void omq_param_file_name(const struct omq_net *net, const struct omq_param *p,
+                         char buf[OMQ_NAME_SIZE + 24])
+{
+    char precision[16];
+
+    if (p->precision < 0)
+        snprintf(buf, OMQ_NAME_SIZE + 24, "%s", p->name);
+    else
+        snprintf(buf, OMQ_NAME_SIZE + 24, "%s@%s", p->name,
+                 omq_precision_name(net->precisions[p->precision], precision));
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Parameters: which there are (declare), one arena for all of them, how they
+ * start, and how a layer's weights look at one precision.
+ */
+#include "nn/nn_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+
+/* Appends a parameter; its memory comes later. */
+static struct omq_param *declare(struct omq_net *net, enum omq_param_kind kind, int precision,
+                                 const char *owner, const char *suffix, int ndim, const int *dims)
+{
+    struct omq_param *p = &net->params[net->n_params++];
+
+    *p = (struct omq_param){.kind = kind, .precision = precision, .ndim = ndim, .n = 1};
+    snprintf(p->name, sizeof(p->name), "%.*s.%s", OMQ_NAME_SIZE - 16, owner, suffix);
+    for (int i = 0; i < ndim; i++) {
+        p->dims[i] = dims[i];
+        p->n *= (size_t)dims[i];
+    }
+    return p;
+}
+
+static void declare_shared(struct omq_net *net, int layer)
+{
+    const struct omq_layer *l = &net->plan.layers[layer];
+    struct omq_layer_params *first = &net->layer_params[layer];
+    int dims[4] = {l->out, l->in, l->kh, l->kw};
+
+    first->weight = declare(net, OMQ_PARAM_WEIGHT, -1, l->name, "weight", 4, dims);
+    if (l->bias)
+        first->bias = declare(net, OMQ_PARAM_BIAS, -1, l->name, "bias", 1, dims);
+    for (int p = 1; p < net->n_precisions; p++) {
+        net->layer_params[p * net->plan.n_layers + layer].weight = first->weight;
+        net->layer_params[p * net->plan.n_layers + layer].bias = first->bias;
+    }
+}
+
+static void declare_layer(struct omq_net *net, int p, int layer)
+{
+    const struct omq_layer *l = &net->plan.layers[layer];
+    struct omq_layer_params *lp = &net->layer_params[p * net->plan.n_layers + layer];
+    bool quantized = omq_layer_bits(l, net->precisions[p], net->quant.first_last_bits) !=
+                     OMQ_FLOAT_BITS;
+    int dims[4] = {l->out, omq_view_coarse(l->in, net->quant.levels), l->kh, l->kw};
+    int n_steps = net->quant.weight_steps == OMQ_STEPS_CHANNEL ? l->out : 1;
+    int n_gains = net->quant.levels + 1;
+
+    if (l->norm[0]) {
+        lp->gamma = declare(net, OMQ_PARAM_GAMMA, p, l->norm, "weight", 1, dims);
+        lp->beta = declare(net, OMQ_PARAM_BETA, p, l->norm, "bias", 1, dims);
+        lp->mean = declare(net, OMQ_PARAM_MEAN, p, l->norm, "running_mean", 1, dims);
+        lp->var = declare(net, OMQ_PARAM_VAR, p, l->norm, "running_var", 1, dims);
+    }
+    if (quantized)
+        lp->wstep = declare(net, OMQ_PARAM_WSTEP, p, l->name, "step", 1, &n_steps);
+    if (quantized && !l->edge && net->quant.view == OMQ_VIEW_GAINS)
+        lp->gain = declare(net, OMQ_PARAM_GAIN, p, l->name, "gain", 1, &n_gains);
+    if (quantized && !l->edge && net->quant.view == OMQ_VIEW_OFFSETS)
+        lp->offset = declare(net, OMQ_PARAM_OFFSET, p, l->name, "offset", 4, dims);
+}
+
+static void declare_all(struct omq_net *net)
+{
+    const struct omq_plan *plan = &net->plan;
+    int one = 1;
+
+    for (int l = 0; l < plan->n_layers; l++)
+        declare_shared(net, l);
+    for (int p = 0; p < net->n_precisions; p++) {
+        for (int l = 0; l < plan->n_layers; l++)
+            declare_layer(net, p, l);
+        for (int s = 0; s < plan->n_sites; s++)
+            if (omq_site_bits(plan, s, net->precisions[p], net->quant.first_last_bits) !=
+                OMQ_FLOAT_BITS)
+                net->site_steps[p * plan->n_sites + s] =
+                    declare(net, OMQ_PARAM_ASTEP, p, plan->sites[s].name, "step", 1, &one);
+    }
+}
+
+static bool has_grad(const struct omq_param *p)
+{
+    return p->kind != OMQ_PARAM_MEAN && p->kind != OMQ_PARAM_VAR;
+}
+
+static int allocate(struct omq_net *net, bool with_grads, struct omq_err *err)
+{
+    int rc;
+
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < net->n_params; i++) {
+            struct omq_param *p = &net->params[i];
+
+            p->value = omq_arena_take(&net->arena, p->n, sizeof(omq_real));
+        }
+        for (int i = 0; with_grads && i < net->n_params; i++) {
+            struct omq_param *p = &net->params[i];
+
+            if (has_grad(p))
+                p->grad = omq_arena_take(&net->arena, p->n, sizeof(omq_real));
+        }
+        if (pass == 0 && (rc = omq_arena_commit(&net->arena, "the network's parameters", err)) < 0)
+            return rc;
+    }
+    return OMQ_OK;
+}
+
+static void fill(struct omq_param *p, omq_real x)
+{
+    for (size_t i = 0; i < p->n; i++)
+        p->value[i] = x;
+}
+
+/* Normal with variance 2 / fan-out (He et al., ICCV 2015) for convolutions,
+ * uniform in +-1/sqrt(fan-in) for linear layers, which see one position. */
+static void init_weight(struct omq_param *p, const struct omq_layer *l, uint64_t seed, int index)
+{
+    double std = sqrt(2.0 / ((double)l->out * l->kh * l->kw));
+    double bound = 1.0 / sqrt((double)l->in * l->kh * l->kw);
+    struct omq_rng r;
+
+    omq_rng_init(&r, seed, OMQ_STREAM_INIT, (uint32_t)index, 0);
+    for (size_t i = 0; i < p->n; i++)
+        p->value[i] = (omq_real)(l->bias ? bound * (2 * omq_rng_uniform(&r) - 1)
+                                         : std * omq_rng_normal(&r));
+}
+
+static void init_values(struct omq_net *net, uint64_t seed)
+{
+    for (int l = 0; l < net->plan.n_layers; l++)
+        init_weight(net->layer_params[l].weight, &net->plan.layers[l], seed, l);
+    for (int i = 0; i < net->n_params; i++) {
+        struct omq_param *p = &net->params[i];
+
+        if (p->kind == OMQ_PARAM_GAMMA || p->kind == OMQ_PARAM_VAR || p->kind == OMQ_PARAM_GAIN)
+            fill(p, 1);
+    }
+}
+
+int omq_net_init(struct omq_net *net, struct omq_graph *graph, const struct omq_precision *prec,
+                 int n_prec, const struct omq_quant_config *quant,
+                 const struct omq_preprocess *pre, uint64_t seed, bool with_grads,
+                 struct omq_err *err)
+{
+    size_t per_precision;
+    int rc;
+
+    *net = (struct omq_net){.graph = *graph, .n_precisions = n_prec, .quant = *quant, .pre = *pre};
+    *graph = (struct omq_graph){0};
+    memcpy(net->precisions, prec, sizeof(*prec) * (size_t)n_prec);
+    if ((rc = omq_plan_init(&net->plan, &net->graph, err)) < 0)
+        goto err_release;
+    net->n_classes = net->plan.tensors[net->plan.units[net->plan.n_units - 1].out].c;
+    per_precision = 7 * (size_t)net->plan.n_layers + (size_t)net->plan.n_sites;
+    net->params = calloc(2 * (size_t)net->plan.n_layers + (size_t)n_prec * per_precision,
+                         sizeof(*net->params));
+    net->layer_params = calloc((size_t)n_prec * (size_t)net->plan.n_layers,
+                               sizeof(*net->layer_params));
+    net->site_steps = calloc((size_t)n_prec * (size_t)net->plan.n_sites, sizeof(*net->site_steps));
+    if (!net->params || !net->layer_params || !net->site_steps) {
+        rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate the network's parameters");
+        goto err_release;
+    }
+    declare_all(net);
+    if ((rc = allocate(net, with_grads, err)) < 0)
+        goto err_release;
+    init_values(net, seed);
+    return OMQ_OK;
+
+err_release:
+    omq_net_release(net);
+    return rc;
+}
+
+void omq_net_release(struct omq_net *net)
+{
+    omq_arena_release(&net->arena);
+    free(net->site_steps);
+    free(net->layer_params);
+    free(net->params);
+    omq_plan_release(&net->plan);
+    omq_graph_release(&net->graph);
+    *net = (struct omq_net){0};
+}
+
+const struct omq_layer_params *omq_net_layer(const struct omq_net *net, int precision, int layer)
+{
+    return &net->layer_params[precision * net->plan.n_layers + layer];
+}
+
+struct omq_param *omq_net_site(const struct omq_net *net, int precision, int site)
+{
+    return net->site_steps[precision * net->plan.n_sites + site];
+}
+
+int omq_net_find(const struct omq_net *net, struct omq_precision p)
+{
+    for (int i = 0; i < net->n_precisions; i++)
+        if (net->precisions[i].w == p.w && net->precisions[i].a == p.a)
+            return i;
+    return -1;
+}
+
+/* ---- counting ---- */
+
+uint64_t omq_net_macs(const struct omq_net *net)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < net->plan.n_units; i++) {
+        const struct omq_unit *u = &net->plan.units[i];
+
+        if (u->kind == OMQ_UNIT_CONV)
+            n += (uint64_t)u->win.oh * (uint64_t)u->win.ow *
+                 net->layer_params[u->layer].weight->n;
+    }
+    return n;
+}
+
+uint64_t omq_net_weight_bytes(const struct omq_net *net, int precision)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < net->plan.n_layers; i++) {
+        const struct omq_layer *l = &net->plan.layers[i];
+        size_t row = net->layer_params[i].weight->n / (size_t)l->out;
+        int bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits);
+
+        n += (uint64_t)l->out *
+             (bits == OMQ_FLOAT_BITS ? 4 * row : omq_pack_row_bytes(bits, row));
+    }
+    return n;
+}
+
+uint64_t omq_net_weights(const struct omq_net *net)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < net->n_params; i++)
+        if (net->params[i].precision < 0)
+            n += net->params[i].n;
+    return n;
+}

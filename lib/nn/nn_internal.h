@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside nn: the rows that operators and units add to their tables, and the
+ * executor's state, which the units' files share.
+ */
+#ifndef OMQ_NN_NN_INTERNAL_H
+#define OMQ_NN_NN_INTERNAL_H
+
+#include "base/clock.h"
+#include "nn/nn.h"
+
+/* ---- operators ---- */
+
+struct omq_op_row {
+    const char *name;
+    int n_in;
+    /* Sets node->h, w, c from the inputs; checks the node's attributes. */
+    int (*shape)(const struct omq_graph *g, struct omq_node *node, struct omq_err *err);
+};
+
+extern const struct omq_op_row omq_op_conv, omq_op_linear, omq_op_batchnorm, omq_op_relu,
+    omq_op_add, omq_op_maxpool, omq_op_avgpool, omq_op_globalpool;
+
+/* ---- executor ---- */
+
+/* A tensor at the current precision. Gradients are of the real values. */
+struct omq_tensor_buf {
+    uint8_t *q;          /* codes [n][h][w][c], unless is_real */
+    omq_real *x;         /* reals of the same layout, if is_real */
+    omq_real *g;
+    bool is_real;        /* float precision, or the logits */
+    bool has_grad;       /* g holds something to add to */
+    struct omq_act act;
+    omq_real step;
+    size_t n_image;      /* h * w * c */
+};
+
+/* A layer's weights at the current precision. */
+struct omq_layer_buf {
+    omq_real *view;      /* [out][in][kh][kw] after the view */
+    int8_t *k;           /* codes of view, same order; unused if float */
+    omq_real *operand;   /* [out][kh][kw][in]: codes as reals, or the weights */
+    int16_t *k16;        /* the same codes as integers */
+    omq_real *dequant;   /* [out][kh][kw][in] */
+    omq_real *unit;      /* [n_units]: real value of one unit of operand */
+    int n_units;
+    bool is_float;
+    double peak;         /* largest sum of |operand| over an output channel */
+    omq_real in_step;    /* real value of one unit of the input, for dw */
+    omq_real *dw;        /* [threads][out][kh][kw][in] */
+    omq_real *scratch;   /* omq_layer_scratch() */
+};
+
+/* A unit's epilogue. */
+struct omq_unit_buf {
+    omq_real *acc;             /* [n][oh][ow][oc], before the epilogue */
+    omq_real *m, *b, *r, *mu;  /* [oc] */
+    double *var;               /* [oc], of acc */
+    double *mean_i, *m2_i;     /* [n][oc], per image */
+    omq_real *ds_i, *g_i, *gx_i; /* [n][oc]: sums of backward, per image */
+    omq_real *ka, *kk, *kd;    /* [oc]: coefficients of norm_backward */
+    omq_real *requant_v;       /* [256] */
+    uint8_t *table;            /* [256] */
+    omq_real *hist_i;          /* [n][256] */
+    bool first_in, first_res;  /* this unit is the first to add to that gradient */
+};
+
+/* What one thread needs. */
+struct omq_thread_buf {
+    omq_real *rows, *drows;    /* of one chunk of images */
+    int16_t *rows16;
+    int32_t *acc32;
+    omq_real *v, *res;         /* OMQ_BLOCK values and a pixel */
+    struct omq_exec_times t;
+    char pad[64];              /* keeps neighbours off this line */
+};
+
+enum { OMQ_BLOCK = 4096 };     /* elements of a pass that stay in L1 */
+
+struct omq_exec {
+    struct omq_net *net;
+    struct omq_pool *pool;
+    const struct omq_kern *kern;
+    int n_max, n;              /* images */
+    int precision;
+    enum omq_mode mode;
+    bool backward;
+    double bn_momentum;
+    struct omq_arena arena;
+    struct omq_tensor_buf *tensors;
+    struct omq_layer_buf *layers;
+    struct omq_unit_buf *units;
+    struct omq_thread_buf *threads;
+};
+
+/* Executes one kind of unit. */
+struct omq_unit_row {
+    void (*forward)(struct omq_exec *x, int u);
+    void (*backward)(struct omq_exec *x, int u);
+};
+extern const struct omq_unit_row omq_unit_conv, omq_unit_requant, omq_unit_maxpool,
+    omq_unit_avgpool;
+
+/* Images of a unit that one GEMM takes together, so that it has rows enough. */
+int omq_conv_chunk(const struct omq_unit *u);
+
+/* layer.c: every layer's weights for the current precision, and their gradients
+ * back to the shared ones. */
+void omq_layers_forward(struct omq_exec *x);
+void omq_layers_backward(struct omq_exec *x);
+
+/* epilogue.c: what follows acc. */
+
+/* With acc there (and, in training, mean_i and m2_i): batch statistics, the
+ * output's step if it has none yet, and m, b, r. */
+void omq_epilogue_fold(struct omq_exec *x, int u);
+/* acc to the output tensor, for one image. */
+void omq_epilogue_forward(struct omq_exec *x, int u, int image, struct omq_thread_buf *t);
+/* The output's gradient of one image, in place, to that of the value before
+ * the quantizer and ReLU; adds the residual's share to its tensor; leaves sums
+ * in ds_i, g_i, gx_i. */
+void omq_epilogue_backward(struct omq_exec *x, int u, int image, struct omq_thread_buf *t);
+/* Between the passes: sums to parameter gradients and to ka, kk, kd. */
+void omq_epilogue_reduce(struct omq_exec *x, int u);
+/* Through the batch norm: to the gradient of acc's real value, in place. */
+void omq_epilogue_norm(struct omq_exec *x, int u, int image, struct omq_thread_buf *t);
+
+/* A site's step: its first value from x[n] reals, and its gradient from
+ * sum = sum of g * d(output)/d(step), scaled as LSQ does. */
+void omq_site_init_step(struct omq_exec *x, int site, size_t n, const omq_real *values);
+void omq_site_add_grad(struct omq_exec *x, int tensor, double sum);
+/* The step of a tensor's codes; 1 where it holds reals. */
+omq_real omq_tensor_step(const struct omq_tensor_buf *b);
+
+/* True for the first who asks: it must zero each image's gradient before it
+ * adds. Call from one thread, before the pool runs. */
+bool omq_claim_grad(struct omq_exec *x, int tensor);
+/* One image's gradient, zeroed if first. */
+omq_real *omq_image_grad(struct omq_exec *x, int tensor, int image, bool first);
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Lowering: graph -> plan. First each convolution or linear layer takes the
+ * batch norm, add and ReLU that follow it alone (fuse); then every tensor gets
+ * its quantizer, and readers of the residual stream get a requantization of
+ * their own (place_sites).
+ */
+#include "nn/nn_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct lowering {
+    const struct omq_graph *g;
+    struct omq_plan *p;
+    int *tensor_of; /* [nodes]: the tensor that holds a node's output; -1 = none yet */
+    struct omq_err *err;
+};
+
+/* The node that alone reads node i, or -1. */
+static int sole_reader(const struct omq_graph *g, int i)
+{
+    int reader = -1;
+
+    for (int j = i + 1; j < g->n_nodes; j++)
+        for (int k = 0; k < 2; k++)
+            if (g->nodes[j].in[k] == i) {
+                if (reader >= 0)
+                    return -1;
+                reader = j;
+            }
+    return reader;
+}
+
+static bool reads(const struct omq_graph *g, int reader, enum omq_op op)
+{
+    return reader >= 0 && g->nodes[reader].op == op;
+}
+
+static struct omq_window window_of(const struct omq_node *in, const struct omq_node *n)
+{
+    bool whole = n->op == OMQ_OP_LINEAR || n->op == OMQ_OP_GLOBALPOOL;
+    struct omq_window w = {.h = in->h, .w = in->w, .c = in->c, .c_count = in->c,
+                           .oh = n->h, .ow = n->w, .ph = n->pad, .pw = n->pad};
+
+    w.kh = whole ? in->h : n->kernel;
+    w.kw = whole ? in->w : n->kernel;
+    w.sh = w.sw = whole ? 1 : n->stride;
+    if (n->op == OMQ_OP_CONV)
+        w.c_count = in->c / n->groups;
+    return w;
+}
+
+static int add_tensor(struct omq_plan *p, const struct omq_node *n)
+{
+    p->tensors[p->n_tensors] = (struct omq_tensor){.h = n->h, .w = n->w, .c = n->c, .site = -1};
+    return p->n_tensors++;
+}
+
+/* Linear layers read through a flatten: as a convolution over the whole of
+ * what was flattened, which keeps PyTorch's order of weights. */
+static const struct omq_node *unflattened(const struct omq_graph *g, int i)
+{
+    while (g->nodes[i].op == OMQ_OP_FLATTEN)
+        i = g->nodes[i].in[0];
+    return &g->nodes[i];
+}
+
+/* Takes node i and what follows it alone into unit u and layer l; returns the
+ * last node taken. */
+static int fuse(struct lowering *w, int i, struct omq_unit *u, struct omq_layer *l)
+{
+    const struct omq_graph *g = w->g;
+    int next = sole_reader(g, i);
+
+    w->tensor_of[i] = u->out;
+    if (reads(g, next, OMQ_OP_BATCHNORM)) {
+        snprintf(l->norm, sizeof(l->norm), "%s", g->nodes[next].name);
+        w->tensor_of[i = next] = u->out;
+        next = sole_reader(g, i);
+    }
+    if (reads(g, next, OMQ_OP_ADD)) {
+        const struct omq_node *add = &g->nodes[next];
+        int other = add->in[0] == i ? add->in[1] : add->in[0];
+
+        if (w->tensor_of[other] >= 0) {
+            u->res = w->tensor_of[other];
+            w->tensor_of[i = next] = u->out;
+            next = sole_reader(g, i);
+        }
+    }
+    if (reads(g, next, OMQ_OP_RELU)) {
+        u->relu = true;
+        w->tensor_of[i = next] = u->out;
+    }
+    return i;
+}
+
+static void lower_layer(struct lowering *w, int i)
+{
+    const struct omq_node *n = &w->g->nodes[i];
+    const struct omq_node *in = n->op == OMQ_OP_LINEAR ? unflattened(w->g, n->in[0])
+                                                       : &w->g->nodes[n->in[0]];
+    struct omq_plan *p = w->p;
+    struct omq_layer *l = &p->layers[p->n_layers];
+    struct omq_unit *u = &p->units[p->n_units++];
+
+    *u = (struct omq_unit){.kind = OMQ_UNIT_CONV, .in = w->tensor_of[n->in[0]], .res = -1,
+                           .groups = n->op == OMQ_OP_CONV ? n->groups : 1,
+                           .win = window_of(in, n), .oc = n->c, .layer = p->n_layers++,
+                           .out = add_tensor(p, n)};
+    *l = (struct omq_layer){.out = n->c, .in = u->win.c_count, .kh = u->win.kh, .kw = u->win.kw,
+                            .groups = u->groups, .bias = n->bias};
+    snprintf(l->name, sizeof(l->name), "%s", n->name);
+    snprintf(u->name, sizeof(u->name), "%s", w->g->nodes[fuse(w, i, u, l)].name);
+}
+
+static void lower_pool(struct lowering *w, int i, enum omq_unit_kind kind)
+{
+    const struct omq_node *n = &w->g->nodes[i];
+    struct omq_unit *u = &w->p->units[w->p->n_units++];
+
+    *u = (struct omq_unit){.kind = kind, .in = w->tensor_of[n->in[0]], .res = -1, .groups = 1,
+                           .win = window_of(&w->g->nodes[n->in[0]], n), .oc = n->c, .layer = -1};
+    snprintf(u->name, sizeof(u->name), "%s", n->name);
+    u->out = w->tensor_of[i] = add_tensor(w->p, n);
+}
+
+/* A node that a unit has taken has its tensor already. */
+static int lower_node(struct lowering *w, int i)
+{
+    const struct omq_node *n = &w->g->nodes[i];
+
+    if (w->tensor_of[i] >= 0)
+        return OMQ_OK;
+    switch (n->op) {
+    case OMQ_OP_CONV:
+    case OMQ_OP_LINEAR:
+        lower_layer(w, i);
+        return OMQ_OK;
+    case OMQ_OP_MAXPOOL:
+        lower_pool(w, i, OMQ_UNIT_MAXPOOL);
+        return OMQ_OK;
+    case OMQ_OP_AVGPOOL:
+    case OMQ_OP_GLOBALPOOL:
+        lower_pool(w, i, OMQ_UNIT_AVGPOOL);
+        return OMQ_OK;
+    case OMQ_OP_FLATTEN:
+        w->tensor_of[i] = w->tensor_of[n->in[0]];
+        return OMQ_OK;
+    default:
+        return omq_fail(w->err, OMQ_EUNSUP,
+                        "the %s '%s' does not follow a convolution or linear layer that only it "
+                        "reads", omq_op_name(n->op), n->name);
+    }
+}
+
+/* ---- quantizers ---- */
+
+/* How many units read tensor t; *last is one of them. */
+static int readers(const struct omq_plan *p, int t, int *last)
+{
+    int n = 0;
+
+    for (int u = 0; u < p->n_units; u++)
+        if (p->units[u].in == t || p->units[u].res == t) {
+            *last = u;
+            n++;
+        }
+    return n;
+}
+
+static bool is_signed(const struct omq_plan *p, int t)
+{
+    if (p->tensors[t].is_input)
+        return true;
+    for (int u = 0; u < p->n_units; u++)
+        if (p->units[u].out == t)
+            return p->units[u].kind == OMQ_UNIT_CONV ? !p->units[u].relu
+                                                     : is_signed(p, p->units[u].in);
+    return false;
+}
+
+static int add_site(struct omq_plan *p, const char *name, const char *suffix, int layer, int tensor)
+{
+    struct omq_site *s = &p->sites[p->n_sites];
+
+    *s = (struct omq_site){.layer = layer, .is_signed = is_signed(p, tensor)};
+    snprintf(s->name, sizeof(s->name), "%.*s.%s", OMQ_NAME_SIZE - 8, name, suffix);
+    return p->n_sites++;
+}
+
+/* Puts a requantization of unit at's input before it. */
+static void insert_requant(struct omq_plan *p, int at)
+{
+    struct omq_unit *u = &p->units[at];
+    const struct omq_tensor *in = &p->tensors[u->in];
+    int t = p->n_tensors++;
+
+    memmove(u + 1, u, sizeof(*u) * (size_t)(p->n_units - at));
+    p->n_units++;
+    *u = (struct omq_unit){.kind = OMQ_UNIT_REQUANT, .in = u[1].in, .out = t, .res = -1,
+                           .groups = 1, .oc = in->c, .layer = -1,
+                           .win = {.h = in->h, .w = in->w, .c = in->c, .c_count = in->c,
+                                   .kh = 1, .kw = 1, .sh = 1, .sw = 1, .oh = in->h, .ow = in->w}};
+    snprintf(u->name, sizeof(u->name), "%.*s.in", OMQ_NAME_SIZE - 4,
+             p->layers[u[1].layer].name);
+    p->tensors[t] = *in;
+    p->tensors[t].site = -1;
+    u[1].in = t;
+    p->tensors[t].site = add_site(p, p->layers[u[1].layer].name, "in", u[1].layer, t);
+}
+
+static int producer(const struct omq_plan *p, int t)
+{
+    int u = 0;
+
+    while (p->units[u].out != t)
+        u++;
+    return u;
+}
+
+/* Backwards over the tensors, so that a max pool's output is placed before its
+ * input, which shares its quantizer. */
+static int place_sites(struct omq_plan *p, struct omq_err *err)
+{
+    for (int t = p->n_tensors - 1; t >= 1; t--) {
+        struct omq_tensor *tensor = &p->tensors[t];
+        int reader = -1, n = readers(p, t, &reader);
+        const struct omq_unit *r = reader >= 0 ? &p->units[reader] : NULL;
+
+        if (tensor->is_logits)
+            continue;
+        if (n == 0)
+            return omq_fail(err, OMQ_EUNSUP, "nothing reads the output of '%s'",
+                            p->units[producer(p, t)].name);
+        if (n == 1 && r->kind == OMQ_UNIT_MAXPOOL) {
+            tensor->site = p->tensors[r->out].site;
+        } else if (n == 1 && r->kind == OMQ_UNIT_CONV && r->in == t) {
+            tensor->site = add_site(p, p->layers[r->layer].name, "in", r->layer, t);
+        } else {
+            tensor->site = add_site(p, p->units[producer(p, t)].name, "out", -1, t);
+            for (int u = 0; u < p->n_units; u++)
+                if (p->units[u].kind == OMQ_UNIT_CONV && p->units[u].in == t)
+                    insert_requant(p, u++);
+        }
+    }
+    for (int u = 0; u < p->n_units; u++)
+        if (p->units[u].res == 0 || (p->units[u].in == 0 && p->units[u].kind != OMQ_UNIT_CONV))
+            return omq_fail(err, OMQ_EUNSUP, "'%s' reads the input image: only convolutions and "
+                            "linear layers can", p->units[u].name);
+    return OMQ_OK;
+}
+
+static int mark_edges(struct omq_plan *p, struct omq_err *err)
+{
+    const struct omq_unit *last = &p->units[p->n_units - 1];
+
+    if (p->n_layers < 2 || last->kind != OMQ_UNIT_CONV || last->win.oh != 1 || last->win.ow != 1)
+        return omq_fail(err, OMQ_EUNSUP, "the network must end in a linear layer, and have a "
+                        "layer before it");
+    if (last->relu || last->res >= 0)
+        return omq_fail(err, OMQ_EUNSUP, "the network must end in a linear layer, not '%s'",
+                        last->name);
+    p->layers[0].edge = p->layers[last->layer].edge = true;
+    p->tensors[last->out].is_logits = true;
+    return OMQ_OK;
+}
+
+int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, struct omq_err *err)
+{
+    struct lowering w = {.g = g, .p = p, .err = err};
+    size_t n = 2 * (size_t)g->n_nodes; /* a requantization for every node at most */
+    int rc;
+
+    *p = (struct omq_plan){
+        .units = calloc(n, sizeof(*p->units)),
+        .tensors = calloc(n, sizeof(*p->tensors)),
+        .sites = calloc(n, sizeof(*p->sites)),
+        .layers = calloc(n, sizeof(*p->layers)),
+    };
+    w.tensor_of = malloc(sizeof(int) * (size_t)g->n_nodes);
+    if (!p->units || !p->tensors || !p->sites || !p->layers || !w.tensor_of) {
+        rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate a plan");
+        goto err_release;
+    }
+    for (int i = 0; i < g->n_nodes; i++)
+        w.tensor_of[i] = -1;
+    w.tensor_of[0] = add_tensor(p, &g->nodes[0]);
+    p->tensors[0].is_input = true;
+    for (int i = 1; i < g->n_nodes; i++)
+        if ((rc = lower_node(&w, i)) < 0)
+            goto err_release;
+    if (p->n_units == 0) {
+        rc = omq_fail(err, OMQ_EUNSUP, "the network has no layer");
+        goto err_release;
+    }
+    if ((rc = mark_edges(p, err)) < 0 || (rc = place_sites(p, err)) < 0)
+        goto err_release;
+    free(w.tensor_of);
+    return OMQ_OK;
+
+err_release:
+    free(w.tensor_of);
+    omq_plan_release(p);
+    return rc;
+}
+
+void omq_plan_release(struct omq_plan *p)
+{
+    free(p->units);
+    free(p->tensors);
+    free(p->sites);
+    free(p->layers);
+    *p = (struct omq_plan){0};
+}
+
+int omq_layer_bits(const struct omq_layer *l, struct omq_precision p, int first_last_bits)
+{
+    return p.w != OMQ_FLOAT_BITS && l->edge && first_last_bits ? first_last_bits : p.w;
+}
+
+int omq_site_bits(const struct omq_plan *plan, int site, struct omq_precision p,
+                  int first_last_bits)
+{
+    const struct omq_site *s = &plan->sites[site];
+
+    if (p.a == OMQ_FLOAT_BITS)
+        return p.a;
+    if (s->layer < 0)
+        return OMQ_STREAM_BITS;
+    return plan->layers[s->layer].edge && first_last_bits ? first_last_bits : p.a;
+}

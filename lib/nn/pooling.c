@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pooling. The maximum is taken of codes, which keep the order of values; of
+ * equal ones the first takes the gradient. An average is the sum of codes,
+ * with its own quantizer as the epilogue.
+ */
+#include "nn/nn_internal.h"
+
+static int shape_pool(const struct omq_graph *g, struct omq_node *node, struct omq_err *err)
+{
+    const struct omq_node *in = &g->nodes[node->in[0]];
+
+    if (node->kernel < 1 || node->kernel > 1024 || node->stride < 1 || node->stride > 1024 ||
+        node->pad < 0 || 2 * node->pad > node->kernel)
+        return omq_fail(err, OMQ_ECONFIG, "pooling '%s' has an attribute out of range", node->name);
+    if (in->h + 2 * node->pad < node->kernel || in->w + 2 * node->pad < node->kernel)
+        return omq_fail(err, OMQ_ECONFIG,
+                        "pooling '%s': a window of %d does not fit an input of %d x %d",
+                        node->name, node->kernel, in->h, in->w);
+    node->h = (in->h + 2 * node->pad - node->kernel) / node->stride + 1;
+    node->w = (in->w + 2 * node->pad - node->kernel) / node->stride + 1;
+    node->c = in->c;
+    return OMQ_OK;
+}
+
+static int shape_global(const struct omq_graph *g, struct omq_node *node, struct omq_err *err)
+{
+    (void)err;
+    node->h = node->w = 1;
+    node->c = g->nodes[node->in[0]].c;
+    return OMQ_OK;
+}
+
+const struct omq_op_row omq_op_maxpool = {"maxpool", 1, shape_pool};
+const struct omq_op_row omq_op_avgpool = {"avgpool", 1, shape_pool};
+const struct omq_op_row omq_op_globalpool = {"globalpool", 1, shape_global};
+
+struct job {
+    struct omq_exec *x;
+    int ui;
+};
+
+/* The part of output (oy, ox)'s window that lies inside the image. */
+struct span {
+    int y0, y1, x0, x1;
+};
+
+static struct span inside(const struct omq_window *w, int oy, int ox)
+{
+    int y = oy * w->sh - w->ph, x = ox * w->sw - w->pw;
+
+    return (struct span){y < 0 ? 0 : y, y + w->kh > w->h ? w->h : y + w->kh,
+                         x < 0 ? 0 : x, x + w->kw > w->w ? w->w : x + w->kw};
+}
+
+/* Runs body for every pixel index `at` of the input under output pixel `o`. */
+#define FOR_WINDOW(win, o, at, body)                                       \
+    do {                                                                   \
+        struct span s_ = inside(win, (o) / (win)->ow, (o) % (win)->ow);    \
+                                                                           \
+        for (int y_ = s_.y0; y_ < s_.y1; y_++)                             \
+            for (int x_ = s_.x0; x_ < s_.x1; x_++) {                       \
+                size_t at = ((size_t)y_ * (win)->w + x_) * (win)->c;       \
+                body                                                       \
+            }                                                              \
+    } while (0)
+
+static double value_at(const struct omq_tensor_buf *b, size_t i)
+{
+    return b->is_real ? (double)b->x[i] : (double)b->q[i];
+}
+
+/* Index, within the input, of the first largest value of channel c. */
+static size_t argmax(const struct omq_tensor_buf *in, const struct omq_window *w, size_t image,
+                     int o, int c)
+{
+    size_t best = SIZE_MAX;
+
+    FOR_WINDOW(w, o, at, {
+        size_t i = image + at + (size_t)c;
+
+        if (best == SIZE_MAX || value_at(in, i) > value_at(in, best))
+            best = i;
+    });
+    return best;
+}
+
+static void max_forward_images(void *arg, int thread, int begin, int end)
+{
+    const struct job *j = arg;
+    struct omq_exec *x = j->x;
+    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    const struct omq_tensor_buf *in = &x->tensors[u->in];
+    struct omq_tensor_buf *out = &x->tensors[u->out];
+    double start = omq_now();
+
+    for (int i = begin; i < end; i++)
+        for (int o = 0; o < u->win.oh * u->win.ow; o++)
+            for (int c = 0; c < u->oc; c++) {
+                size_t from = argmax(in, &u->win, (size_t)i * in->n_image, o, c);
+                size_t to = (size_t)i * out->n_image + (size_t)o * u->oc + c;
+
+                if (out->is_real)
+                    out->x[to] = in->x[from];
+                else
+                    out->q[to] = in->q[from];
+            }
+    x->threads[thread].t.other += omq_now() - start;
+}
+
+static void max_forward(struct omq_exec *x, int ui)
+{
+    struct job j = {x, ui};
+
+    omq_pool_run(x->pool, max_forward_images, &j, x->n);
+}
+
+static void max_backward_images(void *arg, int thread, int begin, int end)
+{
+    const struct job *j = arg;
+    struct omq_exec *x = j->x;
+    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    struct omq_tensor_buf *in = &x->tensors[u->in];
+    const struct omq_tensor_buf *out = &x->tensors[u->out];
+    double start = omq_now();
+
+    for (int i = begin; i < end; i++) {
+        omq_image_grad(x, u->in, i, x->units[j->ui].first_in);
+        for (int o = 0; o < u->win.oh * u->win.ow; o++)
+            for (int c = 0; c < u->oc; c++)
+                in->g[argmax(in, &u->win, (size_t)i * in->n_image, o, c)] +=
+                    out->g[(size_t)i * out->n_image + (size_t)o * u->oc + c];
+    }
+    x->threads[thread].t.other += omq_now() - start;
+}
+
+static void max_backward(struct omq_exec *x, int ui)
+{
+    struct job j = {x, ui};
+
+    x->units[ui].first_in = omq_claim_grad(x, x->net->plan.units[ui].in);
+    omq_pool_run(x->pool, max_backward_images, &j, x->n);
+}
+
+static void sum_images(void *arg, int thread, int begin, int end)
+{
+    const struct job *j = arg;
+    struct omq_exec *x = j->x;
+    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    const struct omq_tensor_buf *in = &x->tensors[u->in];
+    double start = omq_now();
+
+    for (int i = begin; i < end; i++)
+        for (int o = 0; o < u->win.oh * u->win.ow; o++) {
+            omq_real *acc = x->units[j->ui].acc +
+                            ((size_t)i * u->win.oh * u->win.ow + o) * u->oc;
+
+            for (int c = 0; c < u->oc; c++)
+                acc[c] = 0;
+            FOR_WINDOW(&u->win, o, at, {
+                size_t from = (size_t)i * in->n_image + at;
+
+                for (int c = 0; c < u->oc; c++)
+                    acc[c] += in->is_real ? in->x[from + c]
+                                          : (omq_real)(in->q[from + c] - in->act.zero_point);
+            });
+        }
+    x->threads[thread].t.other += omq_now() - start;
+}
+
+static void finish(void *arg, int thread, int begin, int end)
+{
+    const struct job *j = arg;
+
+    for (int i = begin; i < end; i++)
+        omq_epilogue_forward(j->x, j->ui, i, &j->x->threads[thread]);
+}
+
+static void avg_forward(struct omq_exec *x, int ui)
+{
+    struct job j = {x, ui};
+
+    omq_pool_run(x->pool, sum_images, &j, x->n);
+    omq_epilogue_fold(x, ui);
+    omq_pool_run(x->pool, finish, &j, x->n);
+}
+
+static void avg_backward_images(void *arg, int thread, int begin, int end)
+{
+    const struct job *j = arg;
+    struct omq_exec *x = j->x;
+    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    const struct omq_tensor_buf *out = &x->tensors[u->out];
+    omq_real share = 1 / (omq_real)(u->win.kh * u->win.kw);
+
+    for (int i = begin; i < end; i++) {
+        omq_real *dst = omq_image_grad(x, u->in, i, x->units[j->ui].first_in);
+
+        omq_epilogue_backward(x, j->ui, i, &x->threads[thread]);
+        for (int o = 0; o < u->win.oh * u->win.ow; o++) {
+            const omq_real *g = out->g + (size_t)i * out->n_image + (size_t)o * u->oc;
+
+            FOR_WINDOW(&u->win, o, at, {
+                for (int c = 0; c < u->oc; c++)
+                    dst[at + c] += share * g[c];
+            });
+        }
+    }
+}
+
+static void avg_backward(struct omq_exec *x, int ui)
+{
+    struct job j = {x, ui};
+
+    x->units[ui].first_in = omq_claim_grad(x, x->net->plan.units[ui].in);
+    omq_pool_run(x->pool, avg_backward_images, &j, x->n);
+    omq_epilogue_reduce(x, ui);
+}
+
+const struct omq_unit_row omq_unit_maxpool = {max_forward, max_backward};
+const struct omq_unit_row omq_unit_avgpool = {avg_forward, avg_backward};

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Folding: the one place where scales and batch norm become the epilogue's
+ * multiply-adds. In double, rounded once; trainer, engine and exports all
+ * call it.
+ */
+#include "quant/quant.h"
+
+void omq_fold(int c, const omq_real *unit, int n_units, double s_in, const struct omq_norm *norm,
+              double s_out, int zp_out, double s_res, int zp_res, omq_real *m, omq_real *b,
+              omq_real *r)
+{
+    double res = s_res / s_out;
+
+    for (int j = 0; j < c; j++) {
+        double scale = (double)unit[n_units == 1 ? 0 : j] * s_in;
+        double shift = norm->beta ? (double)norm->beta[j] : 0;
+
+        if (norm->gamma) {
+            double g = (double)norm->gamma[j] / sqrt((double)norm->var[j] + norm->eps);
+
+            scale *= g;
+            shift -= g * (double)norm->mean[j];
+        }
+        m[j] = (omq_real)(scale / s_out);
+        b[j] = (omq_real)(shift / s_out + zp_out - res * zp_res);
+        r[j] = (omq_real)res;
+    }
+}
+
+void omq_fold_pool(double s_in, int count, double s_out, int zp_out, omq_real *m, omq_real *b)
+{
+    *m = (omq_real)(s_in / (count * s_out));
+    *b = (omq_real)zp_out;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "quant/quant.h"
+
+size_t omq_pack_row_bytes(int bits, size_t n) { return (n * (size_t)bits + 7) / 8; }
+
+/* Level of a code, 0 .. 2^bits - 1, and back. */
+static unsigned level_of(const struct omq_grid *g, int k)
+{
+    return (unsigned)(g->midrise ? (k + g->k_max) / 2 : k + (1 << (g->bits - 1)));
+}
+
+static int code_of(const struct omq_grid *g, unsigned j)
+{
+    return g->midrise ? 2 * (int)j - g->k_max : (int)j - (1 << (g->bits - 1));
+}
+
+void omq_pack(const struct omq_grid *g, size_t rows, size_t n, const int8_t *k, uint8_t *packed)
+{
+    size_t row_bytes = omq_pack_row_bytes(g->bits, n);
+
+    memset(packed, 0, rows * row_bytes);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < n; i++) {
+            size_t bit = i * (size_t)g->bits;
+            unsigned j = level_of(g, k[r * n + i]) << (bit % 8);
+            uint8_t *p = packed + r * row_bytes + bit / 8;
+
+            p[0] |= (uint8_t)j;
+            if (bit % 8 + (size_t)g->bits > 8)
+                p[1] |= (uint8_t)(j >> 8);
+        }
+}
+
+void omq_unpack(const struct omq_grid *g, size_t rows, size_t n, const uint8_t *packed, int8_t *k)
+{
+    size_t row_bytes = omq_pack_row_bytes(g->bits, n);
+
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < n; i++) {
+            size_t bit = i * (size_t)g->bits;
+            const uint8_t *p = packed + r * row_bytes + bit / 8;
+            unsigned j = p[0];
+
+            if (bit % 8 + (size_t)g->bits > 8)
+                j |= (unsigned)p[1] << 8;
+            k[r * n + i] = (int8_t)code_of(g, j >> (bit % 8) & ((1u << g->bits) - 1));
+        }
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Weight quantizer: learned steps after LSQ (Esser et al., ICLR 2020), on the
+ * grids of DESIGN.md.
+ */
+#include "quant/quant.h"
+
+static omq_real clamp(omq_real x, omq_real lo, omq_real hi)
+{
+    return x < lo ? lo : x > hi ? hi : x;
+}
+
+/* One code from t = w/s. */
+static int code(const struct omq_grid *g, omq_real t)
+{
+    if (g->midrise) {
+        omq_real levels = (omq_real)((1 << g->bits) - 1);
+        omq_real j = clamp(floor(t) + (omq_real)(1 << (g->bits - 1)), 0, levels);
+
+        return 2 * (int)j - (int)levels;
+    }
+    return (int)clamp(rint(t), (omq_real)g->k_min, (omq_real)g->k_max);
+}
+
+/* Value of a code in steps: k, or k/2 on the mid-rise grid. */
+static omq_real in_steps(const struct omq_grid *g, int k)
+{
+    return g->midrise ? (omq_real)k / 2 : (omq_real)k;
+}
+
+void omq_weights_quantize(const struct omq_grid *g, int out, size_t n, const omq_real *w,
+                          const omq_real *step, int n_steps, int8_t *k)
+{
+    for (int o = 0; o < out; o++) {
+        omq_real s = step[n_steps == 1 ? 0 : o];
+
+        for (size_t i = 0; i < n; i++)
+            k[(size_t)o * n + i] = (int8_t)code(g, w[(size_t)o * n + i] / s);
+    }
+}
+
+void omq_weights_backward(const struct omq_grid *g, int out, size_t n, const omq_real *w,
+                          const int8_t *k, const omq_real *step, int n_steps, const omq_real *dq,
+                          omq_real *dw, omq_real *dstep)
+{
+    double q_max = fmax(1.0, (double)in_steps(g, g->k_max));
+    double shared = n_steps == 1 ? (double)out * (double)n : (double)n;
+    double gscale = 1.0 / sqrt(shared * q_max);
+
+    for (int o = 0; o < out; o++) {
+        int c = n_steps == 1 ? 0 : o;
+        omq_real s = step[c];
+        double sum = 0;
+
+        for (size_t i = (size_t)o * n; i < (size_t)(o + 1) * n; i++) {
+            omq_real t = w[i] / s;
+            bool inside = fabs(t) <= g->edge;
+
+            dw[i] = inside ? dq[i] : 0;
+            sum += (double)dq[i] * (double)(in_steps(g, k[i]) - (inside ? t : 0));
+        }
+        dstep[c] += (omq_real)(gscale * sum);
+    }
+}
+
+/* Squared error of n weights at step s. */
+static double error_at(const struct omq_grid *g, size_t n, const omq_real *w, omq_real s)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        double d = (double)(w[i] - s * in_steps(g, code(g, w[i] / s)));
+
+        sum += d * d;
+    }
+    return sum;
+}
+
+/* Least squares over a geometric range of steps below the one that clips
+ * nothing; 2^(-1/8) apart, which is closer than training moves them. */
+static omq_real search(const struct omq_grid *g, size_t n, const omq_real *w)
+{
+    omq_real peak = 0, best, s;
+    double mean = 0, least;
+
+    for (size_t i = 0; i < n; i++) {
+        peak = fmax(peak, fabs(w[i]));
+        mean += (double)fabs(w[i]);
+    }
+    if (!(peak > 0))
+        return 1; /* all zero: any step represents it alike */
+    if (g->bits == 1)
+        return (omq_real)(2 * mean / (double)n);
+    s = best = peak / in_steps(g, g->k_max);
+    least = error_at(g, n, w, s);
+    for (int i = 1; i < 24; i++) {
+        double e;
+
+        s *= (omq_real)0.917004043204671; /* 2^(-1/8) */
+        e = error_at(g, n, w, s);
+        if (e < least) {
+            least = e;
+            best = s;
+        }
+    }
+    return best;
+}
+
+void omq_weights_init_step(const struct omq_grid *g, int out, size_t n, const omq_real *w,
+                           omq_real *step, int n_steps)
+{
+    if (n_steps == 1) {
+        step[0] = search(g, (size_t)out * n, w);
+        return;
+    }
+    for (int o = 0; o < out; o++)
+        step[o] = search(g, n, w + (size_t)o * n);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The joint step: several precisions on one batch, their gradients added, one
+ * update. Every precision learns from the labels; a share may follow the
+ * highest one's output.
+ */
+#include "train/train_internal.h"
+
+#include <string.h>
+
+static int diverged(struct omq_train *t, int precision, const char *what, struct omq_err *err)
+{
+    char name[16];
+    const char *layer = omq_exec_find_nonfinite(t->exec);
+
+    return omq_fail(err, OMQ_EDIVERGED,
+                    "%s is not finite at epoch %d step %d, precision %s, first in '%s': nothing was "
+                    "written over the last checkpoint; try a smaller train.lr",
+                    what, t->epoch + 1, t->step + 1,
+                    omq_precision_name(t->net.precisions[precision], name),
+                    layer ? layer : "the loss");
+}
+
+static double loss_weight(const struct omq_train_config *cfg, int precision)
+{
+    return cfg->n_loss_weights ? cfg->loss_weights[precision] : 1;
+}
+
+/* Forward, loss and backward of one precision; the highest one of a step
+ * leaves its probabilities for the others. */
+static int one_precision(struct omq_train *t, const struct omq_batch *b, int precision,
+                         bool is_teacher, bool has_teacher, struct omq_err *err)
+{
+    const struct omq_train_config *cfg = &t->config.train;
+    double loss;
+
+    omq_exec_forward(t->exec, precision, OMQ_MODE_TRAIN, b->codes, b->n, cfg->bn_momentum);
+    loss = omq_loss(b->n, t->net.n_classes, omq_exec_logits(t->exec), b->labels,
+                    cfg->label_smoothing, has_teacher ? t->teacher : NULL, cfg->distill,
+                    loss_weight(cfg, precision), t->dlogits, is_teacher ? t->teacher : NULL, t->row);
+    if (!isfinite(loss))
+        return diverged(t, precision, "the loss", err);
+    omq_exec_backward(t->exec, t->dlogits);
+    t->loss_sum[precision] += loss;
+    t->loss_count[precision]++;
+    return OMQ_OK;
+}
+
+int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct omq_err *err)
+{
+    const struct omq_train_config *cfg = &t->config.train;
+    int batches = omq_loader_batches(t->loader), chosen[OMQ_MAX_PRECISIONS], n, rc;
+    uint32_t global = (uint32_t)t->epoch * (uint32_t)batches + (uint32_t)t->step;
+    double lr = omq_schedule_lr(cfg, t->epoch + (double)t->step / batches), norm;
+    bool active[OMQ_MAX_PRECISIONS] = {false};
+
+    n = omq_schedule_widths(cfg, t->config.seed, global, t->order, t->net.n_precisions, chosen);
+    omq_optim_zero_grad(&t->net);
+    for (int i = 0; i < n; i++) {
+        active[chosen[i]] = true;
+        rc = one_precision(t, batch, chosen[i], cfg->distill > 0 && i == 0,
+                           cfg->distill > 0 && i > 0, err);
+        if (rc < 0)
+            return rc;
+    }
+    norm = omq_optim_grad_norm(&t->net, active);
+    if (!isfinite(norm))
+        return diverged(t, chosen[n - 1], "a gradient", err);
+    omq_optim_step(&t->optim, &t->net, cfg, t->config.quant.offset_decay, lr,
+                   cfg->clip_norm > 0 && norm > cfg->clip_norm ? cfg->clip_norm / norm : 1, active);
+    return OMQ_OK;
+}

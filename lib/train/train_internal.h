@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside train: one run's state, and the parts that the loop calls.
+ */
+#ifndef OMQ_TRAIN_TRAIN_INTERNAL_H
+#define OMQ_TRAIN_TRAIN_INTERNAL_H
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "conf/conf.h"
+#include "data/data.h"
+#include "nn/nn.h"
+#include "omq_tools.h"
+
+/* ---- optimizer.c ---- */
+
+/* State of SGD (m) or Adam (m, v), a slot for every parameter. */
+struct omq_optim {
+    omq_real **m, **v;  /* [n_params]; NULL where there is none */
+    uint64_t *n_updates; /* [n_params]; Adam's t */
+    struct omq_arena arena;
+};
+
+int omq_optim_init(struct omq_optim *o, const struct omq_net *net,
+                   const struct omq_train_config *cfg, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_optim_release(struct omq_optim *o);
+
+void omq_optim_zero_grad(const struct omq_net *net);
+/* Norm of the gradients of the shared parameters and of those whose precision
+ * is active; not finite if one of them is not. */
+double omq_optim_grad_norm(const struct omq_net *net, const bool *active);
+/* One update of the same parameters, gradients first times grad_scale. */
+void omq_optim_step(struct omq_optim *o, const struct omq_net *net,
+                    const struct omq_train_config *cfg, double offset_decay, double lr,
+                    double grad_scale, const bool *active);
+
+/* ---- schedule.c ---- */
+
+/* Learning rate after `done` epochs (fractions count). */
+double omq_schedule_lr(const struct omq_train_config *cfg, double done);
+
+/* The precisions of a step, the highest first: all of them, or the highest,
+ * the lowest and random ones between, a function of (seed, step). Returns how
+ * many. order: omq_schedule_order()'s. */
+int omq_schedule_widths(const struct omq_train_config *cfg, uint64_t seed, uint32_t step,
+                        const int *order, int n_precisions, int *chosen);
+/* Indices of the precisions from the highest to the lowest. */
+void omq_schedule_order(const struct omq_precision *p, int n, int *order);
+
+/* ---- run state ---- */
+
+struct omq_train {
+    struct omq_config config;
+    /* opened by omq_train_prepare() */
+    struct omq_dataset *train, *held_out; /* held_out: what is evaluated */
+    struct omq_pool *pool;
+    struct omq_net net;
+    struct omq_exec *exec;
+    struct omq_optim optim;
+    struct omq_loader *loader;
+    omq_real *dlogits, *teacher; /* [batch][classes] */
+    double *row;                 /* [classes], omq_loss()'s scratch */
+    uint8_t *eval_codes;         /* a batch to evaluate */
+    int order[OMQ_MAX_PRECISIONS];
+    struct omq_model_info info;
+    /* position: all that a checkpoint needs beside net and optimizer */
+    int epoch, step;             /* epochs done; steps done of the next one */
+    double loss_sum[OMQ_MAX_PRECISIONS]; /* of this epoch */
+    uint64_t loss_count[OMQ_MAX_PRECISIONS];
+    double best;                 /* mean top-1 over widths of best.omq; < 0 = none */
+    double wait_s;               /* waited for the loader, for profiles */
+    int saved_threads;           /* of the run that is resumed; 0 = none */
+    bool data_changed;           /* the checkpoint was trained on other images */
+};
+
+/* Data, network, buffers: everything that can fail before a run. */
+int omq_train_prepare(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* step.c: one joint step on a batch. OMQ_EDIVERGED leaves the parameters as
+ * they were before the step. */
+int omq_train_step(struct omq_train *t, const struct omq_batch *batch,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- checkpoint.c ---- */
+
+/* Writes NAME in the output folder: the model, and with state what --resume needs. */
+int omq_checkpoint_save(struct omq_train *t, const char *name, bool state,
+                        struct omq_err *err) OMQ_WARN_UNUSED;
+/* Reads last.omq back into a prepared run, whose network it must fit. */
+int omq_checkpoint_load(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- metrics.c ---- */
+
+/* metrics.jsonl and metrics.csv: read what is there up to the position resumed
+ * from, append in memory, rewrite atomically. */
+struct omq_metrics {
+    char *jsonl, *csv;
+    size_t n_jsonl, n_csv;
+};
+int omq_metrics_open(struct omq_metrics *m, const char *dir, uint64_t resumed_step,
+                     struct omq_err *err) OMQ_WARN_UNUSED;
+/* A row for each precision: after an epoch. */
+int omq_metrics_add(struct omq_metrics *m, const struct omq_train_progress *p, uint64_t step,
+                    const char *split, struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_metrics_write(const struct omq_metrics *m, const char *dir,
+                      struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_metrics_release(struct omq_metrics *m);
+
+#endif

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Sourced by run-checks*.sh: named test steps, one line each, and one sum.
+#
+#   step NAME COMMAND...   runs it; a line with its result and time; its output
+#                          is shown only if it fails. Exit status 77 = skipped,
+#                          the last line of the output being the reason.
+#   steps_end              prints "N passed, N failed[, N skipped]" and exits
+#
+# A step counts the results that its output states, Check's ("100%: Checks: 5,
+# Failures: 0, Errors: 0") or "5 passed, 0 failed[, 1 skipped]"; else itself.
+# A step that ends badly counts as a failure whatever it printed.
+
+passed=0 failed=0 skipped=0
+step_limit=${STEP_LIMIT:-900} # seconds: a test that hangs is a test that fails
+logs=$(mktemp -d) || exit 1
+trap 'rm -rf "$logs"' EXIT
+trap 'exit 130' INT TERM
+
+# Sums the results stated in a log: "found passed failed skipped".
+step_counts() {
+    awk '
+        /^[0-9]+%: Checks: [0-9]+, Failures: [0-9]+, Errors: [0-9]+$/ {
+            n++; bad = $5 + $7; p += $3 - bad; f += bad }
+        /^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ { n++; p += $1; f += $3; s += $5 }
+        END { print n + 0, p + 0, f + 0, s + 0 }' "$1"
+}
+
+step() {
+    local name=$1 log="$logs/log" start=$SECONDS status=0 word found p f s
+    shift
+    timeout -k 10 "$step_limit" "$@" >"$log" 2>&1 </dev/null || status=$?
+    read -r found p f s < <(step_counts "$log")
+    if [ $status -eq 77 ]; then
+        p=0 f=0 s=1 word="skipped: $(tail -n 1 "$log")"
+    else
+        if [ $status -ne 0 ]; then
+            [ "$f" -gt 0 ] || f=1
+        elif [ "$found" -eq 0 ]; then
+            p=1
+        elif [ $((p + f + s)) -eq 0 ]; then
+            f=1
+            echo "this step ran no test at all" >>"$log"
+        fi
+        word=$([ "$f" -gt 0 ] && echo "FAILED" || echo ok)
+        [ "$found" -eq 0 ] || word="$word, $p passed, $f failed, $s skipped"
+        word=${word%, 0 skipped}
+        [ $status -ne 124 ] || word="$word (stopped after $step_limit s)"
+    fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    printf '%-24s %4d s  %s\n' "$name" $((SECONDS - start)) "$word"
+    if [ "$f" -gt 0 ]; then
+        echo "---- $name: $*"
+        tail -n 200 "$log"
+        echo "---- end of $name, exit status $status"
+    fi
+}
+
+steps_end() {
+    if [ $skipped -gt 0 ]; then
+        echo "$passed passed, $failed failed, $skipped skipped"
+    else
+        echo "$passed passed, $failed failed"
+    fi
+    [ $failed -eq 0 ]
+    exit
+}
+
+# The make to build with: under make, with its jobs if it was given any, else
+# one job a processor.
+read -ra make <<<"${MAKE:-make} --no-print-directory"
+[[ ${MAKEFLAGS-} == *-j* ]] || make+=("-j$(nproc)")

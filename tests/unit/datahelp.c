@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "datahelp.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <zlib.h>
+
+char datahelp_dir[64];
+
+void datahelp_setup(void)
+{
+    strcpy(datahelp_dir, "/tmp/omq-test-data-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(datahelp_dir));
+}
+
+const char *datahelp_path(const char *name)
+{
+    static char path[512];
+
+    snprintf(path, sizeof(path), "%s/%s", datahelp_dir, name);
+    return path;
+}
+
+void datahelp_teardown(void)
+{
+    DIR *d = opendir(datahelp_dir);
+    struct dirent *e;
+
+    ck_assert_ptr_nonnull(d);
+    while ((e = readdir(d)))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            remove(datahelp_path(e->d_name));
+    closedir(d);
+    ck_assert_int_eq(rmdir(datahelp_dir), 0);
+}
+
+void datahelp_put(const char *name, const void *bytes, size_t n)
+{
+    FILE *f = fopen(datahelp_path(name), "wb");
+
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(bytes, 1, n, f), n);
+    ck_assert_int_eq(fclose(f), 0);
+}
+
+size_t datahelp_pack(uint8_t *out, size_t cap, const uint8_t *in, size_t n)
+{
+    z_stream z = {0};
+    size_t size;
+
+    ck_assert_int_eq(deflateInit2(&z, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, 0), Z_OK);
+    z.next_in = (Bytef *)in;
+    z.avail_in = (uInt)n;
+    z.next_out = out;
+    z.avail_out = (uInt)cap;
+    ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
+    size = cap - z.avail_out;
+    deflateEnd(&z);
+    return size;
+}
+
+size_t datahelp_header(uint8_t *out, int n_dims, const uint32_t *dims)
+{
+    memcpy(out, (uint8_t[]){0, 0, 8, (uint8_t)n_dims}, 4);
+    for (int i = 0; i < n_dims; i++)
+        for (int b = 0; b < 4; b++)
+            out[4 + 4 * i + b] = (uint8_t)(dims[i] >> (24 - 8 * b));
+    return 4 + 4 * (size_t)n_dims;
+}
+
+void datahelp_put_idx(const char *name, int n_dims, const uint32_t *dims, const uint8_t *values)
+{
+    uint8_t buf[1 << 14];
+    size_t at = datahelp_header(buf, n_dims, dims), n = 1;
+
+    for (int i = 0; i < n_dims; i++)
+        n *= dims[i];
+    ck_assert_uint_le(at + n, sizeof(buf));
+    memcpy(buf + at, values, n);
+    datahelp_put(name, buf, at + n);
+}
+
+struct omq_data_config datahelp_synthetic(int n, int h, int w, int c, int classes)
+{
+    return (struct omq_data_config){
+        .format = OMQ_FORMAT_SYNTHETIC, .n_mean = 1, .n_std = 1, .mean = {0.5}, .std = {0.25},
+        .synthetic = {.height = h, .width = w, .channels = c, .classes = classes, .n_train = n,
+                      .n_test = n},
+    };
+}
+
+size_t datahelp_small(uint8_t out[64])
+{
+    size_t at = datahelp_header(out, DIMS(3, 2, 2));
+
+    for (int i = 0; i < 12; i++)
+        out[at + (size_t)i] = (uint8_t)(i * 20);
+    return at + 12;
+}
+
+void datahelp_fails(int rc, struct omq_err *err, int code, const char *a, const char *b,
+                    const char *c)
+{
+    const char *parts[] = {a, b, c};
+    size_t n = strlen(err->msg);
+
+    ck_assert_int_eq(rc, code);
+    ck_assert_int_eq(err->code, code);
+    for (int i = 0; i < 3; i++)
+        if (parts[i])
+            ck_assert_msg(strstr(err->msg, parts[i]) != NULL, "no \"%s\" in \"%s\"", parts[i],
+                          err->msg);
+    ck_assert_uint_gt(n, 10);
+    ck_assert_uint_lt(n, sizeof(err->msg) - 1);
+    ck_assert(!strchr(err->msg, '\n') && err->msg[n - 1] != '.');
+    memset(err, 0, sizeof(*err));
+}
+
+struct omq_dataset *datahelp_open(const struct omq_data_config *cfg, enum omq_split split,
+                                  uint64_t seed)
+{
+    struct omq_dataset *d = NULL;
+    struct omq_err err;
+    int rc = omq_dataset_open(&d, cfg, split, seed, &err);
+
+    ck_assert_msg(rc == OMQ_OK, "%s", err.msg);
+    for (int i = 0; i < d->n; i++)
+        ck_assert_int_lt(d->labels[i], d->n_classes);
+    return d;
+}

@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "failalloc.h"
+
+Suite *omq_suite_base(void);
+
+/* ---- err */
+
+START_TEST(err_wrap_prefixes)
+{
+    struct omq_err err;
+
+    ck_assert_int_eq(omq_fail(&err, OMQ_EFORMAT, "tensor '%s' is cut", "a"), OMQ_EFORMAT);
+    ck_assert_int_eq(omq_wrap(&err, "cannot load '%s'", "m.omq"), OMQ_EFORMAT);
+    ck_assert_str_eq(err.msg, "cannot load 'm.omq': tensor 'a' is cut");
+    errno = ENOENT;
+    ck_assert_int_eq(omq_fail_errno(&err, OMQ_EIO, "cannot open 'x'"), OMQ_EIO);
+    ck_assert_str_eq(err.msg, "cannot open 'x': No such file or directory");
+    ck_assert_int_eq(errno, ENOENT);
+}
+END_TEST
+
+START_TEST(err_null_is_fine)
+{
+    ck_assert_int_eq(omq_fail(NULL, OMQ_EARG, "x"), OMQ_EARG);
+    ck_assert_int_eq(omq_fail_errno(NULL, OMQ_ENOMEM, "x"), OMQ_ENOMEM);
+    ck_assert_int_eq(omq_wrap(NULL, "x"), OMQ_EIO);
+}
+END_TEST
+
+/* Messages and prefixes of every length around that of the buffer. */
+START_TEST(err_truncates)
+{
+    struct {
+        struct omq_err err;
+        char canary[8];
+    } s;
+    const int size = sizeof(s.err.msg);
+    char text[2 * sizeof(s.err.msg)];
+
+    memset(text, 'a', sizeof(text));
+    memset(s.canary, 'c', sizeof(s.canary));
+    for (int n = size - 8; n < size + 8; n++) {
+        omq_fail(&s.err, OMQ_EIO, "%.*s", n, text);
+        ck_assert_uint_eq(strlen(s.err.msg), (size_t)(n < size ? n : size - 1));
+        omq_wrap(&s.err, "prefix");
+        ck_assert_int_eq(strncmp(s.err.msg, "prefix: aaa", 11), 0);
+        ck_assert_uint_lt(strlen(s.err.msg), (size_t)size);
+        omq_fail(&s.err, OMQ_EIO, "short");
+        omq_wrap(&s.err, "%.*s", n, text);
+        ck_assert_uint_lt(strlen(s.err.msg), (size_t)size);
+        ck_assert_int_eq(s.err.code, OMQ_EIO);
+        errno = EIO;
+        omq_fail_errno(&s.err, OMQ_EIO, "%.*s", n, text);
+        ck_assert_uint_lt(strlen(s.err.msg), (size_t)size);
+    }
+    ck_assert_int_eq(memcmp(s.canary, "cccccccc", 8), 0);
+}
+END_TEST
+
+/* ---- mem */
+
+START_TEST(size_arithmetic)
+{
+    size_t n;
+
+    ck_assert(omq_mul_size(SIZE_MAX / 2, 2, &n));
+    ck_assert(!omq_mul_size(SIZE_MAX / 2 + 1, 2, &n));
+    ck_assert(omq_add_size(SIZE_MAX - 1, 1, &n));
+    ck_assert(!omq_add_size(SIZE_MAX, 1, &n));
+}
+END_TEST
+
+START_TEST(calloc_aligns_and_clears)
+{
+    for (size_t n = 0; n < 200; n += 13) {
+        unsigned char *p = omq_calloc(n, 3);
+
+        ck_assert_ptr_nonnull(p);
+        ck_assert_uint_eq((uintptr_t)p % OMQ_ALIGN, 0);
+        for (size_t i = 0; i < n * 3; i++)
+            ck_assert_uint_eq(p[i], 0);
+        free(p);
+    }
+    ck_assert_ptr_null(omq_calloc(SIZE_MAX / 2, 3));
+    ck_assert_ptr_null(omq_calloc(SIZE_MAX, 1));
+}
+END_TEST
+
+static const size_t plan[] = {1, 64, 0, 65, 1000, 7};
+
+static void run_plan(struct omq_arena *a, char *p[])
+{
+    for (size_t i = 0; i < sizeof(plan) / sizeof(plan[0]); i++)
+        p[i] = omq_arena_take(a, plan[i], 3);
+}
+
+START_TEST(arena_two_passes)
+{
+    struct omq_arena a = {0};
+    struct omq_err err;
+    const int n = sizeof(plan) / sizeof(plan[0]);
+    char *p[sizeof(plan) / sizeof(plan[0])];
+
+    run_plan(&a, p);
+    for (int i = 0; i < n; i++)
+        ck_assert_ptr_null(p[i]);
+    ck_assert_int_eq(omq_arena_commit(&a, "a test", &err), OMQ_OK);
+    run_plan(&a, p);
+    ck_assert_uint_eq(a.used, a.size);
+    for (int i = 0; i < n; i++) {
+        ck_assert_uint_eq((uintptr_t)p[i] % OMQ_ALIGN, 0);
+        for (size_t k = 0; k < plan[i] * 3; k++) {
+            ck_assert_int_eq(p[i][k], 0); /* also: no piece overlaps an earlier one */
+            p[i][k] = 1;
+        }
+    }
+    omq_arena_release(&a);
+    ck_assert_ptr_null(a.base);
+    ck_assert_uint_eq(a.used, 0);
+}
+END_TEST
+
+START_TEST(arena_overflow_is_an_error)
+{
+    struct omq_arena a = {0};
+    struct omq_err err;
+
+    ck_assert_ptr_null(omq_arena_take(&a, SIZE_MAX / 2, 3));
+    ck_assert_ptr_null(omq_arena_take(&a, 1, 1));
+    ck_assert_int_eq(omq_arena_commit(&a, "a test", &err), OMQ_ENOMEM);
+    ck_assert_ptr_nonnull(strstr(err.msg, "a test"));
+    omq_arena_release(&a);
+}
+END_TEST
+
+START_TEST(arena_out_of_memory)
+{
+    struct omq_arena a = {0};
+    struct omq_err err;
+    int rc;
+
+    omq_arena_take(&a, 100, 1);
+    failalloc_set(1);
+    rc = omq_arena_commit(&a, "a test", &err);
+    failalloc_set(0);
+    ck_assert_int_eq(rc, OMQ_ENOMEM);
+    ck_assert_uint_eq(a.used, 128);
+    ck_assert_int_eq(omq_arena_commit(&a, "a test", &err), OMQ_OK);
+    omq_arena_release(&a);
+}
+END_TEST
+
+/* ---- rng */
+
+/* Known answers of the Random123 distribution (kat_vectors). */
+START_TEST(rng_known_answers)
+{
+    static const struct {
+        uint32_t ctr[4], key[2], out[4];
+    } kat[] = {
+        {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+        {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+         {0xffffffff, 0xffffffff},
+         {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+         {0xa4093822, 0x299f31d0},
+         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+    };
+
+    for (size_t i = 0; i < sizeof(kat) / sizeof(kat[0]); i++) {
+        struct omq_rng r = {0};
+
+        memcpy(r.ctr, kat[i].ctr, sizeof(r.ctr));
+        memcpy(r.key, kat[i].key, sizeof(r.key));
+        omq_rng_u32(&r);
+        ck_assert_mem_eq(r.out, kat[i].out, sizeof(r.out));
+    }
+}
+END_TEST
+
+START_TEST(rng_is_a_function_of_its_arguments)
+{
+    struct omq_rng a, b;
+
+    omq_rng_init(&a, 5, OMQ_STREAM_TEST, 1, 2);
+    for (int i = 0; i < 9; i++)
+        omq_rng_u32(&a);
+    omq_rng_init(&b, 5, OMQ_STREAM_TEST, 1, 2);
+    for (int i = 0; i < 9; i++)
+        omq_rng_u32(&b);
+    ck_assert_uint_eq(omq_rng_u32(&a), omq_rng_u32(&b));
+
+    static const struct {
+        uint64_t seed;
+        enum omq_stream stream;
+        uint32_t a, b;
+    } other[] = {
+        {6, OMQ_STREAM_TEST, 1, 2}, {5 | 1ull << 32, OMQ_STREAM_TEST, 1, 2},
+        {5, OMQ_STREAM_DATA, 1, 2}, {5, OMQ_STREAM_TEST, 2, 2}, {5, OMQ_STREAM_TEST, 1, 3},
+    };
+    for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+        omq_rng_init(&a, 5, OMQ_STREAM_TEST, 1, 2);
+        omq_rng_init(&b, other[i].seed, other[i].stream, other[i].a, other[i].b);
+        ck_assert_uint_ne(omq_rng_u32(&a), omq_rng_u32(&b));
+    }
+}
+END_TEST
+
+/* Chi-square over 10 cells: 27.88 is passed by one good generator in 1,000. */
+START_TEST(rng_below_is_uniform)
+{
+    struct omq_rng r;
+    int count[10] = {0};
+    double chi = 0;
+
+    omq_rng_init(&r, 1, OMQ_STREAM_TEST, 0, 0);
+    for (int i = 0; i < 100000; i++) {
+        uint32_t v = omq_rng_below(&r, 10);
+
+        ck_assert_uint_lt(v, 10);
+        count[v]++;
+    }
+    for (int i = 0; i < 10; i++)
+        chi += (count[i] - 10000.0) * (count[i] - 10000.0) / 10000.0;
+    ck_assert_double_lt(chi, 27.88);
+    ck_assert_uint_eq(omq_rng_below(&r, 1), 0);
+}
+END_TEST
+
+/* Of 3 * 2^30 values, a biased reduction of 32 bits gives the multiples of 3
+ * twice as often as the others: half of the draws instead of a third. */
+START_TEST(rng_below_is_unbiased)
+{
+    struct omq_rng r;
+    const uint32_t n = 3u << 30;
+    int low = 0;
+
+    omq_rng_init(&r, 2, OMQ_STREAM_TEST, 0, 0);
+    for (int i = 0; i < 30000; i++)
+        low += omq_rng_below(&r, n) % 3 == 0;
+    ck_assert_int_gt(low, 10000 - 330); /* 4 standard deviations */
+    ck_assert_int_lt(low, 10000 + 330);
+}
+END_TEST
+
+START_TEST(rng_moments)
+{
+    struct omq_rng r;
+    const int n = 100000;
+    double u1 = 0, u2 = 0, n1 = 0, n2 = 0;
+
+    omq_rng_init(&r, 3, OMQ_STREAM_TEST, 0, 0);
+    for (int i = 0; i < n; i++) {
+        double u = omq_rng_uniform(&r), g = omq_rng_normal(&r);
+
+        ck_assert(u >= 0.0 && u < 1.0 && isfinite(g));
+        u1 += u / n;
+        u2 += u * u / n;
+        n1 += g / n;
+        n2 += g * g / n;
+    }
+    ck_assert_double_eq_tol(u1, 1.0 / 2, 0.005);
+    ck_assert_double_eq_tol(u2, 1.0 / 3, 0.005);
+    ck_assert_double_eq_tol(n1, 0, 0.015);
+    ck_assert_double_eq_tol(n2, 1, 0.02);
+}
+END_TEST
+
+/* ---- bytes */
+
+START_TEST(cursor_reads)
+{
+    static const uint8_t b[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 0, 1, 2};
+    struct omq_cursor c = omq_cursor_init(b, sizeof(b));
+
+    ck_assert_uint_eq(omq_cursor_u8(&c), 1);
+    ck_assert_uint_eq(omq_cursor_le16(&c), 0x0302);
+    ck_assert_uint_eq(omq_cursor_le32(&c), 0x07060504);
+    ck_assert_uint_eq(omq_cursor_le64(&c), 0x0f0e0d0c0b0a0908);
+    ck_assert_uint_eq(omq_cursor_be32(&c), 0x00000102);
+    ck_assert(!c.failed);
+    ck_assert_uint_eq(c.pos, sizeof(b));
+}
+END_TEST
+
+/* A read that does not fit fails for good, also where a smaller one would. */
+START_TEST(cursor_error_is_sticky)
+{
+    static const uint8_t b[] = {1, 2, 3};
+    struct omq_cursor c = omq_cursor_init(b, sizeof(b));
+
+    ck_assert_uint_eq(omq_cursor_u8(&c), 1);
+    ck_assert_uint_eq(omq_cursor_le32(&c), 0);
+    ck_assert(c.failed);
+    ck_assert_uint_eq(c.fail_pos, 1);
+    ck_assert_uint_eq(omq_cursor_u8(&c), 0);
+    ck_assert_ptr_null(omq_cursor_take(&c, 0));
+    ck_assert_uint_eq(c.fail_pos, 1);
+    c = omq_cursor_init(b, sizeof(b));
+    ck_assert_ptr_null(omq_cursor_take(&c, SIZE_MAX));
+    ck_assert(c.failed);
+}
+END_TEST
+
+START_TEST(put_and_get)
+{
+    uint8_t b[8];
+
+    omq_put_le64(b, 0x1122334455667788);
+    ck_assert_uint_eq(b[0], 0x88);
+    ck_assert_uint_eq(omq_get_le64(b), 0x1122334455667788);
+    ck_assert_uint_eq(omq_get_le32(b), 0x55667788);
+    omq_put_le16(b, 0xabcd);
+    omq_put_le32(b + 2, 0x01020304);
+    ck_assert_uint_eq(b[0], 0xcd);
+    ck_assert_uint_eq(b[1], 0xab);
+    ck_assert_uint_eq(omq_get_le32(b + 2), 0x01020304);
+}
+END_TEST
+
+/* ---- file */
+
+static char dir[] = "/tmp/omq-base-XXXXXX";
+static char file[64];
+
+static void make_dir(void)
+{
+    memcpy(dir + sizeof(dir) - 7, "XXXXXX", 6);
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(file, sizeof(file), "%s/f", dir);
+}
+
+static void remove_dir(void)
+{
+    unlink(file);
+    ck_assert_int_eq(rmdir(dir), 0); /* fails if a temporary file is left */
+}
+
+static void put_text(const char *text)
+{
+    struct omq_atomic a;
+    struct omq_err err;
+
+    ck_assert_int_eq(omq_atomic_open(&a, file, &err), OMQ_OK);
+    ck_assert_int_ge(fputs(text, a.f), 0);
+    ck_assert_int_eq(omq_atomic_commit(&a, &err), OMQ_OK);
+}
+
+static void assert_text(const char *text)
+{
+    struct omq_err err;
+    uint8_t *p;
+    size_t n;
+
+    ck_assert_int_eq(omq_file_read(file, 1000, &p, &n, &err), OMQ_OK);
+    ck_assert_uint_eq(n, strlen(text));
+    ck_assert_str_eq((char *)p, text);
+    free(p);
+}
+
+START_TEST(atomic_commit)
+{
+    struct stat st;
+    mode_t mask = umask(027);
+
+    put_text("old");
+    assert_text("old");
+    ck_assert_int_eq(stat(file, &st), 0);
+    ck_assert_int_eq(st.st_mode & 0777, 0640);
+    umask(mask);
+    put_text("new");
+    assert_text("new");
+}
+END_TEST
+
+START_TEST(atomic_abort)
+{
+    struct omq_atomic a;
+    struct omq_err err;
+
+    put_text("old");
+    ck_assert_int_eq(omq_atomic_open(&a, file, &err), OMQ_OK);
+    fputs("new", a.f);
+    fflush(a.f);
+    assert_text("old"); /* until the commit, too */
+    omq_atomic_abort(&a);
+    omq_atomic_abort(&a);
+    assert_text("old");
+}
+END_TEST
+
+/* The disk is full: the descriptor below the stream leads to /dev/full. */
+START_TEST(atomic_full_disk)
+{
+    struct omq_atomic a;
+    struct omq_err err;
+    int fd = open("/dev/full", O_WRONLY);
+
+    ck_assert_int_ge(fd, 0);
+    put_text("old");
+    ck_assert_int_eq(omq_atomic_open(&a, file, &err), OMQ_OK);
+    ck_assert_int_ge(dup2(fd, fileno(a.f)), 0);
+    close(fd);
+    fputs("new", a.f);
+    ck_assert_int_eq(omq_atomic_commit(&a, &err), OMQ_EIO);
+    ck_assert_ptr_nonnull(strstr(err.msg, "No space left on device"));
+    ck_assert_ptr_nonnull(strstr(err.msg, file));
+    assert_text("old");
+}
+END_TEST
+
+START_TEST(atomic_missing_dir)
+{
+    struct omq_atomic a;
+    struct omq_err err;
+    char path[80];
+
+    snprintf(path, sizeof(path), "%s/missing/f", dir);
+    ck_assert_int_eq(omq_atomic_open(&a, path, &err), OMQ_EIO);
+    ck_assert_ptr_nonnull(strstr(err.msg, "No such file or directory"));
+    omq_atomic_abort(&a);
+    ck_assert_int_eq(omq_atomic_open(&a, dir, &err), OMQ_EIO);
+    ck_assert_ptr_nonnull(strstr(err.msg, "Is a directory"));
+    omq_atomic_abort(&a);
+}
+END_TEST
+
+/* Root may write everywhere, so the test becomes another user for a while. */
+START_TEST(atomic_unwritable_dir)
+{
+    struct omq_atomic a;
+    struct omq_err err;
+    bool root = geteuid() == 0;
+    int rc;
+
+    put_text("old");
+    ck_assert_int_eq(chmod(dir, 0555), 0);
+    ck_assert(!root || seteuid(65534) == 0);
+    rc = omq_atomic_open(&a, file, &err);
+    ck_assert(!root || seteuid(0) == 0);
+    ck_assert_int_eq(chmod(dir, 0755), 0);
+    ck_assert_int_eq(rc, OMQ_EIO);
+    ck_assert_ptr_nonnull(strstr(err.msg, "Permission denied"));
+    omq_atomic_abort(&a);
+    assert_text("old");
+}
+END_TEST
+
+/* "base: write devices and pipes directly": the FIFO is still one afterwards. */
+START_TEST(atomic_keeps_special_files)
+{
+    struct omq_atomic a;
+    struct omq_err err;
+    struct stat st;
+    char got[4] = "";
+    int fd;
+
+    ck_assert_int_eq(mkfifo(file, 0600), 0);
+    fd = open(file, O_RDONLY | O_NONBLOCK);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(omq_atomic_open(&a, file, &err), OMQ_OK);
+    fputs("new", a.f);
+    ck_assert_int_eq(omq_atomic_commit(&a, &err), OMQ_OK);
+    ck_assert_int_eq(read(fd, got, 3), 3);
+    ck_assert_str_eq(got, "new");
+    close(fd);
+    ck_assert_int_eq(stat(file, &st), 0);
+    ck_assert(S_ISFIFO(st.st_mode));
+    ck_assert_int_eq(omq_atomic_open(&a, "/dev/full", &err), OMQ_OK);
+    fputs("new", a.f);
+    ck_assert_int_eq(omq_atomic_commit(&a, &err), OMQ_EIO);
+    ck_assert_int_eq(stat("/dev/full", &st), 0);
+    ck_assert(S_ISCHR(st.st_mode));
+}
+END_TEST
+
+START_TEST(file_read_limit)
+{
+    struct omq_err err;
+    uint8_t *p;
+    size_t n;
+
+    put_text("12345");
+    ck_assert_int_eq(omq_file_read(file, 4, &p, &n, &err), OMQ_ENOMEM);
+    ck_assert_ptr_nonnull(strstr(err.msg, "4 bytes"));
+    ck_assert_int_eq(omq_file_read(file, 5, &p, &n, &err), OMQ_OK);
+    ck_assert_uint_eq(n, 5);
+    free(p);
+    ck_assert_int_eq(omq_file_read(dir, 5, &p, &n, &err), OMQ_EIO);
+    ck_assert_int_eq(omq_file_read("/nonexistent", 5, &p, &n, &err), OMQ_EIO);
+}
+END_TEST
+
+START_TEST(make_dirs_and_join)
+{
+    struct omq_err err;
+    char *a = omq_path_join(dir, "a"), *b = omq_path_join(a, "b/");
+    char *c = omq_path_join(b, "c");
+
+    ck_assert_int_eq(strcmp(c + strlen(dir), "/a/b/c"), 0);
+    ck_assert_int_eq(omq_make_dirs(c, &err), OMQ_OK);
+    ck_assert_int_eq(omq_make_dirs(c, &err), OMQ_OK);
+    ck_assert_int_eq(rmdir(c), 0);
+    put_text("a file");
+    ck_assert_int_eq(omq_make_dirs(file, &err), OMQ_EIO);
+    ck_assert_ptr_nonnull(strstr(err.msg, "not a directory"));
+    rmdir(b);
+    rmdir(a);
+    free(a);
+    free(b);
+    free(c);
+}
+END_TEST
+
+/* ---- pool */
+
+struct job {
+    int n, n_threads;
+    int *calls; /* per index */
+    int ranges[OMQ_MAX_THREADS][2];
+};
+
+/* Indices are disjoint between threads if the pool is right. */
+static void count_calls(void *arg, int thread, int begin, int end)
+{
+    struct job *j = arg;
+
+    j->ranges[thread][0] = begin;
+    j->ranges[thread][1] = end;
+    for (int i = begin; i < end; i++)
+        j->calls[i]++;
+}
+
+START_TEST(pool_runs_every_index_once)
+{
+    static const int sizes[] = {0, 1, 2, 3, 7, 100, 1001};
+    int n_threads = _i;
+    struct omq_pool *p;
+    struct omq_err err;
+
+    ck_assert_int_eq(omq_pool_open(&p, n_threads, &err), OMQ_OK);
+    ck_assert_int_eq(omq_pool_threads(p), n_threads);
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        struct job j = {.n = sizes[s], .n_threads = n_threads};
+
+        j.calls = calloc((size_t)j.n + 1, sizeof(int));
+        ck_assert_ptr_nonnull(j.calls);
+        for (int round = 1; round <= 50; round++) {
+            omq_pool_run(p, count_calls, &j, j.n);
+            for (int i = 0; i < j.n; i++)
+                ck_assert_int_eq(j.calls[i], round);
+            ck_assert_int_eq(j.calls[j.n], 0);
+        }
+        for (int t = 0; t < n_threads && j.n >= n_threads; t++) {
+            ck_assert_int_eq(j.ranges[t][0], j.n * t / n_threads);
+            ck_assert_int_eq(j.ranges[t][1], j.n * (t + 1) / n_threads);
+        }
+        free(j.calls);
+    }
+    omq_pool_close(p);
+}
+END_TEST
+
+START_TEST(pool_arguments)
+{
+    struct omq_pool *p = NULL;
+    struct omq_err err;
+
+    ck_assert_int_eq(omq_pool_open(&p, -1, &err), OMQ_EARG);
+    ck_assert_int_eq(omq_pool_open(&p, OMQ_MAX_THREADS + 1, &err), OMQ_EARG);
+    ck_assert_ptr_null(p);
+    ck_assert_int_eq(omq_pool_open(&p, 0, &err), OMQ_OK);
+    ck_assert_int_ge(omq_pool_threads(p), 1);
+    omq_pool_close(p);
+    omq_pool_close(NULL);
+}
+END_TEST
+
+Suite *omq_suite_base(void)
+{
+    Suite *s = suite_create("base");
+    TCase *t = tcase_create("values"), *f = tcase_create("file"), *p = tcase_create("pool");
+
+    tcase_add_test(t, err_wrap_prefixes);
+    tcase_add_test(t, err_null_is_fine);
+    tcase_add_test(t, err_truncates);
+    tcase_add_test(t, size_arithmetic);
+    tcase_add_test(t, calloc_aligns_and_clears);
+    tcase_add_test(t, arena_two_passes);
+    tcase_add_test(t, arena_overflow_is_an_error);
+    tcase_add_test(t, arena_out_of_memory);
+    tcase_add_test(t, rng_known_answers);
+    tcase_add_test(t, rng_is_a_function_of_its_arguments);
+    tcase_add_test(t, rng_below_is_uniform);
+    tcase_add_test(t, rng_below_is_unbiased);
+    tcase_add_test(t, rng_moments);
+    tcase_add_test(t, cursor_reads);
+    tcase_add_test(t, cursor_error_is_sticky);
+    tcase_add_test(t, put_and_get);
+    suite_add_tcase(s, t);
+    tcase_add_checked_fixture(f, make_dir, remove_dir);
+    tcase_add_test(f, atomic_commit);
+    tcase_add_test(f, atomic_abort);
+    tcase_add_test(f, atomic_full_disk);
+    tcase_add_test(f, atomic_missing_dir);
+    tcase_add_test(f, atomic_unwritable_dir);
+    tcase_add_test(f, atomic_keeps_special_files);
+    tcase_add_test(f, file_read_limit);
+    tcase_add_test(f, make_dirs_and_join);
+    suite_add_tcase(s, f);
+    tcase_add_loop_test(p, pool_runs_every_index_once, 1, 4);
+    tcase_add_test(p, pool_arguments);
+    suite_add_tcase(s, p);
+    return s;
+}
