@@ -43,7 +43,6 @@ UNIT_SRC  := $(sort $(wildcard tests/unit/*.c))
 GRAD_SRC  := $(sort $(wildcard tests/grad/*.c))
 FUZZERS   := $(patsubst tests/fuzz/%/fuzz.c,%,$(sort $(wildcard tests/fuzz/*/fuzz.c)))
 MAN       := $(sort $(wildcard man/*.[1-9]))
-COMPLETE  := $(sort $(wildcard tools/completion/*))
 # What the gradient checks compile a second time, with double for real numbers.
 GRAD_MODS := base conf kern kern/ref data ckpt quant nn
 GRAD_LIB  := $(sort $(wildcard $(GRAD_MODS:%=lib/%/*.c)))
@@ -65,8 +64,8 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(X86_SRC:%.c=$(BUILD)/%.o)
 UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)
 GRAD_OBJ := $(GRAD_LIB:%.c=$(BUILD)/double/%.o) $(GRAD_SRC:%.c=$(BUILD)/double/%.o) \
             $(BUILD)/double/tests/unit/main.o
-TOOL_AID := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tools/tool*.c)))
-TOOL_OBJ := $(TOOLS:%=$(BUILD)/tools/%.o) $(TOOL_AID)
+TOOL_LIB := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tools/tool*.c)))
+TOOL_OBJ := $(TOOLS:%=$(BUILD)/tools/%.o) $(TOOL_LIB)
 FUZZ_OBJ := $(FUZZERS:%=$(BUILD)/tests/fuzz/%/fuzz.o) $(BUILD)/tests/fuzz/main.o
 OBJ      := $(LIB_OBJ) $(UNIT_OBJ) $(GRAD_OBJ) $(TOOL_OBJ) $(FUZZ_OBJ) $(BUILD)/tests/checkkern.o
 
@@ -117,7 +116,7 @@ $(BUILD)/libomq.a: $(LIB_OBJ) $(BUILD)/objects
 	$(call say,AR  )
 	$(Q)rm -f $@ && $(AR) rcD $@ $(LIB_OBJ)
 
-$(BINS): $(BUILD)/bin/%: $(BUILD)/tools/%.o $(TOOL_AID) $(BUILD)/libomq.a
+$(BINS): $(BUILD)/bin/%: $(BUILD)/tools/%.o $(TOOL_LIB) $(BUILD)/libomq.a
 	$(link)
 
 # Tests. Both mains are tests/unit/main.c, each with its own list of suites.
@@ -167,13 +166,13 @@ install: all
 	$(INSTALL) -m 644 lib/omq.h $(DESTDIR)$(includedir)
 	$(INSTALL) -m 644 README.md CHANGES.md LICENSE $(DESTDIR)$(docdir)
 	$(foreach m,$(MAN),$(INSTALL) -D -m 644 $m $(DESTDIR)$(call manpage,$m) &&) :
-	$(foreach c,$(COMPLETE),$(INSTALL) -m 644 $c $(DESTDIR)$(compdir) &&) :
+	$(foreach t,$(TOOLS),$(INSTALL) -m 644 completions/omq.bash $(DESTDIR)$(compdir)/$t &&) :
 
 uninstall:
 	cd '$(or $(DESTDIR),/)' && rm -f $(patsubst /%,%,$(TOOLS:%=$(bindir)/%) $(libdir)/libomq.a \
 	    $(includedir)/omq.h $(addprefix $(docdir)/,README.md CHANGES.md LICENSE) \
 	    $(foreach m,$(MAN),$(call manpage,$m)) \
-	    $(COMPLETE:tools/completion/%=$(compdir)/%))
+	    $(TOOLS:%=$(compdir)/%))
 	-rmdir $(DESTDIR)$(docdir)
 
 clean:
