@@ -60,6 +60,7 @@ struct omq_train {
     struct omq_loader *loader;
     omq_real *dlogits, *teacher; /* [batch][classes] */
     double *row;                 /* [classes], omq_loss()'s scratch */
+    uint8_t *eval_codes;         /* a batch to evaluate */
     int order[OMQ_MAX_PRECISIONS];
     struct omq_model_info info;
     /* position: all that a checkpoint needs beside net and optimizer */
@@ -68,6 +69,8 @@ struct omq_train {
     uint64_t loss_count[OMQ_MAX_PRECISIONS];
     double best;                 /* mean top-1 over widths of best.omq; < 0 = none */
     double wait_s;               /* waited for the loader, for profiles */
+    int saved_threads;           /* of the run that is resumed; 0 = none */
+    bool data_changed;           /* the checkpoint was trained on other images */
 };
 
 /* Data, network, buffers: everything that can fail before a run. */

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include "train/train_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The next batch, from epoch to epoch without end. */
+static void next_batch(struct omq_train *t, struct omq_batch *b)
+{
+    while (!omq_loader_next(t->loader, b, &t->wait_s)) {
+        t->epoch++;
+        t->step = 0;
+        omq_loader_start(t->loader, t->epoch, 0);
+    }
+}
+
+static int measure(struct omq_train *t, int n_steps, double *ms, struct omq_err *err)
+{
+    struct omq_batch batch;
+    int rc;
+
+    omq_loader_start(t->loader, 0, 0);
+    for (int i = -3; i < n_steps; i++) { /* three steps to warm up */
+        double start;
+
+        next_batch(t, &batch);
+        if (i == 0)
+            omq_exec_take_times(t->exec);
+        start = omq_now();
+        if ((rc = omq_train_step(t, &batch, err)) < 0)
+            return rc;
+        t->step++;
+        if (i >= 0)
+            ms[i] = 1e3 * (omq_now() - start);
+    }
+    return OMQ_OK;
+}
+
+int omq_train_bench(struct omq_train *t, int n_steps, struct omq_train_bench *out,
+                    struct omq_err *err)
+{
+    struct omq_exec_times times;
+    double *ms, total = 0;
+    int rc;
+
+    if (n_steps < 1 || n_steps > 1000000)
+        return omq_fail(err, OMQ_EARG, "cannot time %d steps: the range is 1 to 1000000", n_steps);
+    if ((rc = omq_train_prepare(t, err)) < 0)
+        return rc;
+    ms = calloc((size_t)n_steps, sizeof(*ms));
+    if (!ms)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate the times of %d steps", n_steps);
+    if ((rc = measure(t, n_steps, ms, err)) < 0)
+        goto out;
+    times = omq_exec_take_times(t->exec);
+    for (int i = 0; i < n_steps; i++)
+        total += ms[i] / 1e3;
+    qsort(ms, (size_t)n_steps, sizeof(*ms), by_value);
+    *out = (struct omq_train_bench){
+        .step_ms = ms[n_steps / 2], .ms_p10 = ms[n_steps / 10], .ms_p90 = ms[n_steps * 9 / 10],
+        .images_per_s = 1e3 * t->config.train.batch_size / ms[n_steps / 2],
+        .conv = times.conv / total, .quant = times.quant / total, .norm = times.norm / total,
+        .other = 1 - (times.conv + times.quant + times.norm) / total,
+        .batch_size = t->config.train.batch_size, .threads = omq_pool_threads(t->pool),
+    };
+    omq_precision_list(t->net.precisions, t->net.n_precisions, out->widths, sizeof(out->widths));
+    snprintf(out->kernel, sizeof(out->kernel), "%s", omq_isa_name(omq_kern_isa()));
+out:
+    free(ms);
+    return rc;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Checkpoints: the model, and for --resume the optimizer's state and the
+ * position of the run. Random numbers are functions of the position, so there
+ * is no generator to save.
+ */
+#include "train/train_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+/* What stands in the position section, in this order. */
+enum { POS_EPOCH, POS_STEP, POS_THREADS, POS_COUNTS, POS_SIZE = POS_COUNTS + OMQ_MAX_PRECISIONS };
+
+struct position {
+    uint64_t ints[POS_SIZE];
+    double reals[1 + OMQ_MAX_PRECISIONS]; /* best, loss sums */
+};
+
+static int add_slot(struct omq_ckpt_writer *w, const struct omq_net *net, const struct omq_param *p,
+                    const char *slot, const omq_real *data, struct omq_err *err)
+{
+    char file_name[OMQ_NAME_SIZE + 24], name[OMQ_NAME_SIZE + 28];
+    uint64_t n = p->n;
+
+    omq_param_file_name(net, p, file_name);
+    snprintf(name, sizeof(name), "%s:%s", slot, file_name);
+    return omq_ckpt_add(w, OMQ_SEC_OPT, name, OMQ_F32, 0, 1, &n, data, err);
+}
+
+static int add_state(struct omq_ckpt_writer *w, const struct omq_train *t, struct position *pos,
+                     struct omq_err *err)
+{
+    uint64_t n_params = (uint64_t)t->net.n_params, n_ints = POS_SIZE;
+    uint64_t n_reals = sizeof(pos->reals) / sizeof(pos->reals[0]);
+    int rc;
+
+    for (int i = 0; i < t->net.n_params; i++) {
+        const struct omq_param *p = &t->net.params[i];
+
+        if (t->optim.m[i] && (rc = add_slot(w, &t->net, p, "m", t->optim.m[i], err)) < 0)
+            return rc;
+        if (t->optim.v[i] && (rc = add_slot(w, &t->net, p, "v", t->optim.v[i], err)) < 0)
+            return rc;
+    }
+    pos->ints[POS_EPOCH] = (uint64_t)t->epoch;
+    pos->ints[POS_STEP] = (uint64_t)t->step;
+    pos->ints[POS_THREADS] = (uint64_t)omq_pool_threads(t->pool);
+    memcpy(pos->ints + POS_COUNTS, t->loss_count, sizeof(t->loss_count));
+    pos->reals[0] = t->best;
+    memcpy(pos->reals + 1, t->loss_sum, sizeof(t->loss_sum));
+    if ((rc = omq_ckpt_add(w, OMQ_SEC_OPT, "updates", OMQ_U64, 0, 1, &n_params,
+                           t->optim.n_updates, err)) < 0 ||
+        (rc = omq_ckpt_add(w, OMQ_SEC_RNG, "position", OMQ_U64, 0, 1, &n_ints, pos->ints, err)) < 0)
+        return rc;
+    return omq_ckpt_add(w, OMQ_SEC_RNG, "progress", OMQ_F64, 0, 1, &n_reals, pos->reals, err);
+}
+
+int omq_checkpoint_save(struct omq_train *t, const char *name, bool state, struct omq_err *err)
+{
+    char *path = omq_path_join(t->config.output_dir, name), *meta = NULL;
+    struct omq_ckpt_writer *w = NULL;
+    struct position pos = {0};
+    int rc;
+
+    if (!path)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
+    if ((rc = omq_ckpt_writer_open(&w, err)) < 0 ||
+        (rc = omq_model_put(w, &t->net, &t->info, &meta, err)) < 0 ||
+        (state && (rc = add_state(w, t, &pos, err)) < 0))
+        goto out;
+    rc = omq_ckpt_write(w, path, err);
+out:
+    omq_ckpt_writer_close(w);
+    free(meta);
+    free(path);
+    return rc;
+}
+
+/* ---- reading ---- */
+
+static int get_slot(const struct omq_ckpt *c, const struct omq_net *net, const struct omq_param *p,
+                    const char *slot, omq_real *dst, struct omq_err *err)
+{
+    char file_name[OMQ_NAME_SIZE + 24], name[OMQ_NAME_SIZE + 28];
+    uint64_t n = p->n;
+    const void *data;
+    int rc;
+
+    omq_param_file_name(net, p, file_name);
+    snprintf(name, sizeof(name), "%s:%s", slot, file_name);
+    if ((rc = omq_ckpt_get(c, OMQ_SEC_OPT, name, OMQ_F32, 1, &n, &data, err)) < 0)
+        return rc;
+    for (size_t i = 0; i < p->n; i++)
+        dst[i] = (omq_real)((const float *)data)[i];
+    return OMQ_OK;
+}
+
+static int get_state(struct omq_train *t, const struct omq_ckpt *c, struct omq_err *err)
+{
+    uint64_t n_params = (uint64_t)t->net.n_params, n_ints = POS_SIZE;
+    uint64_t n_reals = 1 + OMQ_MAX_PRECISIONS;
+    const void *updates, *ints, *reals;
+    const uint64_t *pos;
+    int rc;
+
+    if ((rc = omq_ckpt_get(c, OMQ_SEC_OPT, "updates", OMQ_U64, 1, &n_params, &updates, err)) < 0 ||
+        (rc = omq_ckpt_get(c, OMQ_SEC_RNG, "position", OMQ_U64, 1, &n_ints, &ints, err)) < 0 ||
+        (rc = omq_ckpt_get(c, OMQ_SEC_RNG, "progress", OMQ_F64, 1, &n_reals, &reals, err)) < 0)
+        return rc;
+    pos = ints;
+    if (pos[POS_EPOCH] > INT32_MAX || pos[POS_STEP] > (uint64_t)omq_loader_batches(t->loader))
+        return omq_fail(err, OMQ_EFORMAT, "the position in the checkpoint (epoch %llu, step %llu) "
+                        "is not one of this run", (unsigned long long)pos[POS_EPOCH],
+                        (unsigned long long)pos[POS_STEP]);
+    for (int i = 0; i < t->net.n_params; i++) {
+        const struct omq_param *p = &t->net.params[i];
+
+        if (t->optim.m[i] && (rc = get_slot(c, &t->net, p, "m", t->optim.m[i], err)) < 0)
+            return rc;
+        if (t->optim.v[i] && (rc = get_slot(c, &t->net, p, "v", t->optim.v[i], err)) < 0)
+            return rc;
+    }
+    memcpy(t->optim.n_updates, updates, sizeof(*t->optim.n_updates) * n_params);
+    t->epoch = (int)pos[POS_EPOCH];
+    t->step = (int)pos[POS_STEP];
+    t->saved_threads = (int)pos[POS_THREADS];
+    memcpy(t->loss_count, pos + POS_COUNTS, sizeof(t->loss_count));
+    t->best = ((const double *)reals)[0];
+    memcpy(t->loss_sum, (const double *)reals + 1, sizeof(t->loss_sum));
+    return OMQ_OK;
+}
+
+/* Same parameters, same precisions: then values can be copied over. */
+static bool same_net(const struct omq_net *a, const struct omq_net *b)
+{
+    if (a->n_params != b->n_params || a->n_precisions != b->n_precisions ||
+        memcmp(a->precisions, b->precisions, sizeof(*a->precisions) * (size_t)a->n_precisions))
+        return false;
+    for (int i = 0; i < a->n_params; i++)
+        if (strcmp(a->params[i].name, b->params[i].name) || a->params[i].n != b->params[i].n ||
+            a->params[i].kind != b->params[i].kind)
+            return false;
+    return true;
+}
+
+/* The network and its results, from c into t. */
+static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_err *err)
+{
+    struct omq_model_info info = {0};
+    struct omq_net net;
+    int rc = omq_model_get(&net, &info, c, false, err);
+
+    if (rc < 0)
+        return rc;
+    if (!same_net(&t->net, &net)) {
+        rc = omq_fail(err, OMQ_ECONFIG, "it holds another network than the configuration describes: "
+                      "resume with the configuration that began the run");
+    } else {
+        for (int i = 0; i < net.n_params; i++)
+            memcpy(t->net.params[i].value, net.params[i].value, sizeof(omq_real) * net.params[i].n);
+        memcpy(t->info.results, info.results, sizeof(info.results));
+        t->data_changed = info.data_fingerprint != t->info.data_fingerprint;
+    }
+    omq_net_release(&net);
+    omq_model_info_release(&info);
+    return rc;
+}
+
+int omq_checkpoint_load(struct omq_train *t, struct omq_err *err)
+{
+    char *path = omq_path_join(t->config.output_dir, "last.omq");
+    struct omq_ckpt *c = NULL;
+    int rc;
+
+    if (!path)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
+    if ((rc = omq_ckpt_open(&c, path, 0, err)) < 0)
+        goto out;
+    if ((rc = get_model(t, c, err)) < 0 || (rc = get_state(t, c, err)) < 0)
+        omq_wrap(err, "cannot resume from '%s'", path);
+out:
+    omq_ckpt_close(c);
+    free(path);
+    return rc;
+}

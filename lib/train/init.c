@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
+#include "kern/kern.h"
+#include "omq_tools.h"
+
+int omq_init(const char *word, struct omq_err *err)
+{
+    enum omq_isa isa = omq_cpu_isa();
+    const char *dropped;
+
+    if (word && !omq_isa_parse(word, &isa))
+        return omq_fail(err, OMQ_EARG, "unknown kernel level 'OMQ_CPU=%s'; there are ref, avx2 and "
+                        "avx512", word);
+    omq_kern_init(isa, &dropped);
+    return OMQ_OK;
+}
+
+void omq_build_info(char *buf, size_t size)
+{
+    snprintf(buf, size, "built with %s, kernels %s", __VERSION__, omq_isa_name(omq_kern_isa()));
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * metrics.jsonl and metrics.csv: a row for each precision after each epoch,
+ * the same figures in both. Kept in memory and rewritten whole, so that a
+ * reader never sees half a row and a resumed run drops what it will repeat.
+ */
+#include "train/train_internal.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+static const char csv_head[] =
+    "step,epoch,split,precision,train_loss,loss,top1,lr,images_per_s,time_s\n";
+
+static int append(char **text, size_t *n, struct omq_err *err, const char *fmt, ...)
+{
+    char row[512], *grown;
+    va_list ap;
+    int len;
+
+    va_start(ap, fmt);
+    len = vsnprintf(row, sizeof(row), fmt, ap);
+    va_end(ap);
+    grown = len < 0 || (size_t)len >= sizeof(row) ? NULL : realloc(*text, *n + (size_t)len + 1);
+    if (!grown)
+        return omq_fail(err, OMQ_ENOMEM, "cannot keep the run's metrics");
+    memcpy(grown + *n, row, (size_t)len + 1);
+    *text = grown;
+    *n += (size_t)len;
+    return OMQ_OK;
+}
+
+/* Keeps the lines of text whose number after `key` is at most step. */
+static size_t keep_until(char *text, const char *key, uint64_t step)
+{
+    char *to = text;
+
+    for (char *line = text, *next; *line; line = next) {
+        char *end = strchr(line, '\n');
+        size_t n = end ? (size_t)(end + 1 - line) : strlen(line);
+        const char *number = strncmp(line, key, strlen(key)) == 0 ? line + strlen(key) : NULL;
+
+        next = line + n;
+        if (end && number && strtoull(number, NULL, 10) <= step) {
+            memmove(to, line, n);
+            to += n;
+        }
+    }
+    *to = 0;
+    return (size_t)(to - text);
+}
+
+/* Rows of an earlier run: absent is empty. */
+static int read_rows(char **text, size_t *n, const char *dir, const char *name, const char *key,
+                     uint64_t step, struct omq_err *err)
+{
+    char *path = omq_path_join(dir, name);
+    int rc = OMQ_OK;
+
+    if (!path)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
+    if (access(path, F_OK) == 0)
+        rc = omq_file_read(path, 1u << 30, (uint8_t **)text, n, err);
+    if (rc == OMQ_OK && *text)
+        *n = keep_until(*text, key, step);
+    free(path);
+    return rc;
+}
+
+int omq_metrics_open(struct omq_metrics *m, const char *dir, uint64_t resumed_step,
+                     struct omq_err *err)
+{
+    char *rows = NULL;
+    size_t n_rows = 0;
+    int rc;
+
+    *m = (struct omq_metrics){0};
+    if ((rc = append(&m->csv, &m->n_csv, err, "%s", csv_head)) < 0 || resumed_step == 0)
+        return rc;
+    rc = read_rows(&m->jsonl, &m->n_jsonl, dir, "metrics.jsonl", "{\"step\": ", resumed_step, err);
+    if (rc == OMQ_OK)
+        rc = read_rows(&rows, &n_rows, dir, "metrics.csv", "", resumed_step, err);
+    for (char *line = rows, *end; rc == OMQ_OK && line && (end = strchr(line, '\n'));
+         line = end + 1) {
+        *end = 0;
+        if (line[0] >= '0' && line[0] <= '9')
+            rc = append(&m->csv, &m->n_csv, err, "%s\n", line);
+    }
+    free(rows);
+    return rc;
+}
+
+/* A number for JSON, which has no NaN; empty_csv for CSV, where it is a gap. */
+static const char *number(char *buf, size_t size, double x, const char *none)
+{
+    if (isfinite(x))
+        snprintf(buf, size, "%.6g", x);
+    else
+        snprintf(buf, size, "%s", none);
+    return buf;
+}
+
+int omq_metrics_add(struct omq_metrics *m, const struct omq_train_progress *p, uint64_t step,
+                    const char *split, struct omq_err *err)
+{
+    for (int i = 0; i < p->n_precisions; i++) {
+        const struct omq_train_precision *r = &p->precisions[i];
+        char a[32], b[32], c[32];
+        int rc;
+
+        rc = append(&m->jsonl, &m->n_jsonl, err,
+                    "{\"step\": %llu, \"epoch\": %d, \"split\": \"%s\", \"precision\": \"%s\", "
+                    "\"train_loss\": %s, \"loss\": %s, \"top1\": %s, \"lr\": %.6g, "
+                    "\"images_per_s\": %.6g, \"time_s\": %.3f}\n",
+                    (unsigned long long)step, p->epoch, split, r->name,
+                    number(a, sizeof(a), r->loss, "null"),
+                    number(b, sizeof(b), r->eval_loss, "null"),
+                    number(c, sizeof(c), r->top1, "null"), p->lr, p->images_per_s, p->elapsed_s);
+        if (rc < 0)
+            return rc;
+        rc = append(&m->csv, &m->n_csv, err, "%llu,%d,%s,%s,%s,%s,%s,%.6g,%.6g,%.3f\n",
+                    (unsigned long long)step, p->epoch, split, r->name,
+                    number(a, sizeof(a), r->loss, ""), number(b, sizeof(b), r->eval_loss, ""),
+                    number(c, sizeof(c), r->top1, ""), p->lr, p->images_per_s, p->elapsed_s);
+        if (rc < 0)
+            return rc;
+    }
+    return OMQ_OK;
+}
+
+static int write_one(const char *dir, const char *name, const char *text, size_t n,
+                     struct omq_err *err)
+{
+    char *path = omq_path_join(dir, name);
+    struct omq_atomic a;
+    int rc;
+
+    if (!path)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
+    rc = omq_atomic_open(&a, path, err);
+    if (rc == OMQ_OK) {
+        fwrite(text, 1, n, a.f); /* commit finds the error again */
+        rc = omq_atomic_commit(&a, err);
+    }
+    free(path);
+    return rc;
+}
+
+int omq_metrics_write(const struct omq_metrics *m, const char *dir, struct omq_err *err)
+{
+    int rc = write_one(dir, "metrics.jsonl", m->jsonl ? m->jsonl : "", m->n_jsonl, err);
+
+    return rc < 0 ? rc : write_one(dir, "metrics.csv", m->csv, m->n_csv, err);
+}
+
+void omq_metrics_release(struct omq_metrics *m)
+{
+    free(m->jsonl);
+    free(m->csv);
+    *m = (struct omq_metrics){0};
+}

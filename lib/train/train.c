@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The run: epochs of joint steps, an evaluation of every precision after each,
+ * checkpoints, and the way out when asked to stop.
+ */
+#include "train/train_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+
+struct run {
+    struct omq_train *t;
+    const struct omq_train_callbacks *cb;
+    const volatile sig_atomic_t *stop;
+    struct omq_metrics metrics;
+    double start;        /* when this process began to train */
+    uint64_t done;       /* steps of this process */
+    double eval_s;       /* seconds of it spent on evaluation */
+};
+
+static void note(const struct run *r, const char *line)
+{
+    if (r->cb && r->cb->log)
+        (r->cb->log)(r->cb->ctx, line); /* not the macro of <tgmath.h> */
+}
+
+static uint64_t steps_of_run(const struct omq_train *t)
+{
+    return (uint64_t)t->config.train.epochs * (uint64_t)omq_loader_batches(t->loader);
+}
+
+static uint64_t steps_so_far(const struct omq_train *t)
+{
+    return (uint64_t)t->epoch * (uint64_t)omq_loader_batches(t->loader) + (uint64_t)t->step;
+}
+
+/* Epoch `epoch` of which `step` steps are done. */
+static void progress(const struct run *r, int epoch, int step, struct omq_train_progress *p)
+{
+    const struct omq_train *t = r->t;
+    double now = omq_now(), trained = now - r->start - r->eval_s, sum = 0;
+    int batches = omq_loader_batches(t->loader), counted = 0;
+    uint64_t total = steps_of_run(t);
+    uint64_t at = (uint64_t)(epoch - 1) * (uint64_t)batches + (uint64_t)step;
+
+    *p = (struct omq_train_progress){
+        .epoch = epoch, .n_epochs = t->config.train.epochs, .step = step, .n_steps = batches,
+        .lr = omq_schedule_lr(&t->config.train, (double)at / batches),
+        .elapsed_s = now - r->start, .left_s = -1, .n_precisions = t->net.n_precisions,
+    };
+    if (r->done && trained > 0) {
+        p->images_per_s = (double)r->done * t->config.train.batch_size / trained;
+        p->left_s = p->elapsed_s / (double)r->done * (double)(total > at ? total - at : 0);
+    }
+    for (int i = 0; i < t->net.n_precisions; i++) {
+        struct omq_train_precision *q = &p->precisions[i];
+        const struct omq_result *result = &t->info.results[i];
+
+        omq_precision_name(t->net.precisions[i], q->name);
+        q->loss = t->loss_count[i] ? t->loss_sum[i] / (double)t->loss_count[i] : NAN;
+        q->top1 = result->known ? result->top1 : NAN;
+        q->eval_loss = result->known ? result->loss : NAN;
+        if (t->loss_count[i]) {
+            sum += q->loss;
+            counted++;
+        }
+    }
+    p->loss = counted ? sum / counted : NAN;
+}
+
+/* ---- evaluation ---- */
+
+/* Top-1 and loss of one precision: the forward with frozen statistics gives
+ * the integer engine's integers. False when asked to stop. */
+static bool evaluate_one(struct run *r, int precision)
+{
+    struct omq_train *t = r->t;
+    const struct omq_dataset *d = t->held_out;
+    size_t image = (size_t)d->height * (size_t)d->width * (size_t)d->channels;
+    int correct = 0, classes = t->net.n_classes, n;
+    double loss = 0;
+
+    for (int i = 0; i < d->n; i += n) {
+        if (r->stop && *r->stop)
+            return false;
+        n = d->n - i < t->config.train.batch_size ? d->n - i : t->config.train.batch_size;
+        for (int j = 0; j < n; j++)
+            omq_preprocess_apply(&t->net.pre, d->pixels + (size_t)(i + j) * image,
+                                 t->eval_codes + (size_t)j * image);
+        omq_exec_forward(t->exec, precision, OMQ_MODE_FROZEN, t->eval_codes, n, 0);
+        loss += n * omq_loss(n, classes, omq_exec_logits(t->exec), d->labels + i, 0, NULL, 0, 1,
+                             t->dlogits, NULL, t->row);
+        for (int j = 0; j < n; j++) {
+            const omq_real *z = omq_exec_logits(t->exec) + (size_t)j * classes;
+            int best = 0;
+
+            for (int c = 1; c < classes; c++)
+                if (z[c] > z[best])
+                    best = c;
+            correct += best == d->labels[i + j];
+        }
+    }
+    t->info.results[precision] = (struct omq_result){
+        .known = true, .top1 = 100.0 * correct / d->n, .loss = loss / d->n, .samples = d->n,
+    };
+    return true;
+}
+
+/* A precision that no step has drawn yet has no steps, and is left out. */
+static bool is_trained(const struct omq_train *t, int precision)
+{
+    for (int i = 0; i < t->net.n_params; i++)
+        if (t->net.params[i].precision == precision && t->optim.n_updates[i])
+            return true;
+    return false;
+}
+
+/* The mean top-1 over the precisions; negative when asked to stop. */
+static double evaluate(struct run *r)
+{
+    double start = omq_now(), sum = 0;
+    bool finished = true;
+
+    for (int p = 0; finished && p < r->t->net.n_precisions; p++)
+        if (is_trained(r->t, p)) {
+            finished = evaluate_one(r, p);
+            sum += r->t->info.results[p].top1;
+        }
+    r->eval_s += omq_now() - start;
+    return finished ? sum / r->t->net.n_precisions : -1;
+}
+
+/* ---- the loop ---- */
+
+static bool asked_to_stop(const struct run *r) { return r->stop && *r->stop; }
+
+static int stopped(struct run *r, struct omq_err *err)
+{
+    int rc = omq_checkpoint_save(r->t, "last.omq", true, err);
+
+    if (rc < 0)
+        return rc;
+    return omq_fail(err, OMQ_ESTOPPED, "stopped at epoch %d step %d; --resume continues from "
+                    "'%s/last.omq'", r->t->epoch + 1, r->t->step, r->t->config.output_dir);
+}
+
+static int train_epoch(struct run *r, struct omq_err *err)
+{
+    struct omq_train *t = r->t;
+    struct omq_train_progress p;
+    struct omq_batch batch;
+    int rc;
+
+    omq_loader_start(t->loader, t->epoch, t->step);
+    while (omq_loader_next(t->loader, &batch, &t->wait_s)) {
+        if ((rc = omq_train_step(t, &batch, err)) < 0)
+            return rc;
+        t->step++;
+        r->done++;
+        if (r->cb && r->cb->step) {
+            progress(r, t->epoch + 1, t->step, &p);
+            r->cb->step(r->cb->ctx, &p);
+        }
+        if (asked_to_stop(r))
+            return stopped(r, err);
+    }
+    return OMQ_OK;
+}
+
+static bool is_due(const struct omq_train *t, int every)
+{
+    return (t->epoch + 1) % every == 0 || t->epoch + 1 == t->config.train.epochs;
+}
+
+static int save_best(struct run *r, double mean, struct omq_err *err)
+{
+    struct omq_train *t = r->t;
+
+    /* without held-out images there is nothing honest to choose by */
+    if (t->config.data.validation > 0 && mean <= t->best)
+        return OMQ_OK;
+    t->best = mean;
+    return omq_checkpoint_save(t, "best.omq", false, err);
+}
+
+/* After an epoch's steps. A stop in mid-evaluation leaves the position at the
+ * end of the steps, from where a resumed run evaluates again. */
+static int end_epoch(struct run *r, struct omq_err *err)
+{
+    struct omq_train *t = r->t;
+    const char *split = t->config.data.validation > 0 ? "validation" : "test";
+    bool evaluated = is_due(t, t->config.train.eval_every);
+    struct omq_train_progress p;
+    double mean = evaluated ? evaluate(r) : 0;
+    int rc;
+
+    if (mean < 0)
+        return stopped(r, err);
+    progress(r, t->epoch + 1, t->step, &p);
+    if ((rc = omq_metrics_add(&r->metrics, &p, steps_so_far(t), split, err)) < 0)
+        return rc;
+    t->epoch++;
+    t->step = 0;
+    memset(t->loss_sum, 0, sizeof(t->loss_sum));
+    memset(t->loss_count, 0, sizeof(t->loss_count));
+    if (evaluated && (rc = save_best(r, mean, err)) < 0)
+        return rc;
+    if ((t->epoch % t->config.train.save_every == 0 || t->epoch == t->config.train.epochs) &&
+        (rc = omq_checkpoint_save(t, "last.omq", true, err)) < 0)
+        return rc;
+    if ((rc = omq_metrics_write(&r->metrics, t->config.output_dir, err)) < 0)
+        return rc;
+    if (r->cb && r->cb->epoch)
+        r->cb->epoch(r->cb->ctx, &p);
+    return OMQ_OK;
+}
+
+/* ---- begin ---- */
+
+static int resume(struct run *r, struct omq_err *err)
+{
+    struct omq_train *t = r->t;
+    int rc = omq_checkpoint_load(t, err);
+
+    if (rc < 0)
+        return rc;
+    if (t->saved_threads != omq_pool_threads(t->pool))
+        note(r, "warning: the run was begun with another number of threads, and will not repeat "
+                "bit for bit");
+    if (t->data_changed)
+        note(r, "warning: the training images are not those that the run was begun with");
+    return OMQ_OK;
+}
+
+/* Refuses to mix runs before anything is created. */
+static int check_output(const struct omq_train *t, bool resuming, bool force, struct omq_err *err)
+{
+    char *last = omq_path_join(t->config.output_dir, "last.omq");
+    bool there = last && access(last, F_OK) == 0;
+
+    free(last);
+    if (resuming && !there)
+        return omq_fail(err, OMQ_ECONFIG, "there is no '%s/last.omq' to resume from",
+                        t->config.output_dir);
+    if (there && !resuming && !force)
+        return omq_fail(err, OMQ_ECONFIG, "'%s' already holds a run: --resume continues it, "
+                        "--force starts again", t->config.output_dir);
+    return OMQ_OK;
+}
+
+static int run(struct run *r, bool resuming, struct omq_err *err)
+{
+    struct omq_train *t = r->t;
+    int rc;
+
+    if ((rc = omq_train_prepare(t, err)) < 0 || (resuming && (rc = resume(r, err)) < 0) ||
+        (rc = omq_make_dirs(t->config.output_dir, err)) < 0 ||
+        (rc = omq_metrics_open(&r->metrics, t->config.output_dir,
+                               resuming ? steps_so_far(t) : 0, err)) < 0)
+        return rc;
+    r->start = omq_now();
+    while (t->epoch < t->config.train.epochs) {
+        if ((rc = train_epoch(r, err)) < 0 || (rc = end_epoch(r, err)) < 0)
+            return rc;
+        if (t->epoch < t->config.train.epochs && asked_to_stop(r))
+            return stopped(r, err);
+    }
+    return omq_checkpoint_save(t, "model.omq", false, err);
+}
+
+int omq_train_run(struct omq_train *t, bool resuming, bool force,
+                  const struct omq_train_callbacks *cb, const volatile sig_atomic_t *stop,
+                  struct omq_err *err)
+{
+    struct run r = {.t = t, .cb = cb, .stop = stop};
+    int rc = check_output(t, resuming, force, err);
+
+    if (rc < 0)
+        return rc;
+    rc = run(&r, resuming, err);
+    omq_metrics_release(&r.metrics);
+    return rc;
+}

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+for tool in omq-train omq-eval; do
+    $tool --version
+done
+# "--version" tells which kernels are used, and takes the same words.
+OMQ_CPU=ref omq-eval --version >out
+has out ref
+OMQ_CPU=nonsense expect 2 omq-eval --version
+has err OMQ_CPU nonsense
+empty out

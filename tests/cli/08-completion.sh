@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# The completion offers every option of --help, its words, and files that fit.
+. "$OMQ_SRC/completions/omq.bash"
+
+complete_words() { # the words typed; the last one is being completed
+    COMP_WORDS=("$@")
+    COMP_CWORD=$(($# - 1))
+    _omq "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    echo "${COMPREPLY[*]}"
+}
+
+touch a.yaml b.omq c.txt
+mkdir sub
+for tool in omq-train omq-eval; do
+    expect 0 $tool --help
+    mapfile -t all < <(grep -oE '^  (-.,|   ) --[a-z-]+' out | grep -oE -e '--.*')
+    for option in "${all[@]}"; do
+        [ "$(complete_words $tool "$option")" = "$option" ] || fail "$tool $option"
+    done
+done
+[ "$(complete_words omq-train --du)" = --dump-config ] || fail "--du"
+[ "$(complete_words omq-eval --engine f)" = float ] || fail "--engine f"
+[ "$(complete_words omq-eval --split = v)" = validation ] || fail "--split=v"
+[ "$(complete_words omq-eval --split '=')" = "test validation train" ] || fail "--split="
+[ "$(complete_words omq-eval --data s)" = sub ] || fail "--data s"
+[ "$(complete_words omq-train '')" = "sub/ a.yaml" ] || fail "omq-train"
+[ "$(complete_words omq-eval '')" = "sub/ b.omq" ] || fail "omq-eval"

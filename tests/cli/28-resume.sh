@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Stopped twice in the middle and continued, a run ends with the same bytes.
+options=(--set train.epochs=30 --set data.augment.hflip=0.5 --set train.widths_per_step=2)
+mkdir whole parts
+tiny_config | tee whole/tiny.yaml >parts/tiny.yaml
+(cd whole && expect 0 omq-train -q "${options[@]}" tiny.yaml)
+cd parts || exit
+
+omq-train "${options[@]}" tiny.yaml >out 2>err &
+pid=$!
+wait_for $pid err "epoch 2/30"
+kill -USR1 $pid
+ended $pid 75
+has err "omq-train: finishing the step; again to stop at once" \
+    "to continue: omq-train --resume --set train.epochs=30 " " tiny.yaml"
+empty out
+[ ! -e run/model.omq ] || fail "a model of half a training"
+[ -s run/last.omq ] || fail "no checkpoint"
+
+# Without --resume it is refused, and the checkpoint stays.
+sum=$(cksum <run/last.omq)
+omq-train "${options[@]}" tiny.yaml >out 2>err && fail "started anew"
+[ "$(cksum <run/last.omq)" = "$sum" ] || fail "the checkpoint has changed"
+
+omq-train --resume "${options[@]}" tiny.yaml >out 2>err &
+pid=$!
+wait_for $pid err "epoch 9/30"
+kill -TERM $pid
+ended $pid 75
+has_not err "epoch 1/30"
+
+expect 0 omq-train --resume "${options[@]}" tiny.yaml
+has_not err "epoch 8/30"
+has err "epoch 30/30"
+cmp run/model.omq ../whole/run/model.omq
+# The metrics have no gap and nothing twice.
+[ "$(wc -l <run/metrics.csv)" -eq "$(wc -l <../whole/run/metrics.csv)" ] || fail "metrics.csv"
+[ "$(wc -l <run/metrics.jsonl)" -eq "$(wc -l <../whole/run/metrics.jsonl)" ] ||
+    fail "metrics.jsonl"

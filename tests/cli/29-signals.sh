@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# The second SIGINT ends a run at once, in the middle of a long step.
+env --default-signal=INT true 2>/dev/null || skip "env cannot reset signals"
+tiny_config >tiny.yaml
+big=(--set data.synthetic.height=32 --set data.synthetic.width=32 --set model.width=2
+    --set data.synthetic.train=256 --set train.batch_size=256
+    --set 'bits=[8,7,6,5,4,3,2,1]')
+env --default-signal=INT omq-train "${big[@]}" tiny.yaml >out 2>err &
+pid=$!
+sleep 0.5
+kill -INT $pid
+wait_for $pid err "again to stop at once"
+sleep 0.1
+kill -INT $pid
+ended $pid 130
+[ ! -e run/model.omq ] || fail "a model of half a training"
+
+# A signal that the parent ignores stays ignored: jobs in the background of a script.
+(trap '' INT; exec omq-train --set output_dir=kept tiny.yaml) >out 2>err &
+pid=$!
+sleep 0.1
+kill -INT $pid || true
+ended $pid 0
+has_not err "finishing"

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# The examples of --help are accepted as they are printed.
+[ -e "$OMQ_SRC/configs/quickstart.yaml" ] || skip "no configs/quickstart.yaml"
+ln -s "$OMQ_SRC/configs" "$OMQ_SRC/data" .
+expect 0 omq-train --help
+grep '^  omq-train' out >examples
+while read -r command; do
+    # As a dry run, which an example may already be.
+    eval "$command --dry-run" >/dev/null || fail "$command"
+done <examples
+tiny_model
+mkdir -p runs/quickstart
+cp run/model.omq runs/quickstart
+expect 0 omq-eval --help
+grep '^  omq-eval' out >examples
+while read -r command; do
+    eval "$command" >/dev/null || fail "$command"
+done <examples

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# What the cases have in common; sourced before each of them.
+export PATH=$OMQ_BIN:$PATH
+
+fail() {
+    echo "failed: $*"
+    exit 1
+}
+
+skip() {
+    echo "$*"
+    exit 77
+}
+
+need() {
+    local program
+    for program in "$@"; do
+        command -v "$program" >/dev/null || skip "$program is not installed"
+    done
+}
+
+# expect STATUS COMMAND...: runs it with stdout to the file out and stderr to err.
+expect() {
+    local want=$1 status=0
+    shift
+    "$@" >out 2>err || status=$?
+    [ $status -eq "$want" ] || {
+        cat out err
+        fail "exit status $status, not $want: $*"
+    }
+}
+
+# has FILE TEXT...: each text is in a line of the file.
+has() {
+    local file=$1 text
+    shift
+    for text in "$@"; do
+        grep -qF -e "$text" "$file" || {
+            cat "$file"
+            fail "no '$text' in $file"
+        }
+    done
+}
+
+has_not() {
+    ! grep -qF -e "$2" "$1" || {
+        cat "$1"
+        fail "'$2' in $1"
+    }
+}
+
+empty() {
+    [ ! -s "$1" ] || {
+        cat "$1"
+        fail "$1 is not empty"
+    }
+}
+
+# wait_for PID FILE TEXT: until the file has it; fails if the process ends first.
+wait_for() {
+    local n=0
+    until grep -qF -e "$3" "$2" 2>/dev/null; do
+        kill -0 "$1" 2>/dev/null || {
+            cat "$2"
+            fail "the process ended before it said '$3'"
+        }
+        n=$((n + 1))
+        [ $n -lt 6000 ] || fail "no '$3' in $2 for a minute"
+        sleep 0.01
+    done
+}
+
+# ended PID STATUS: waits for a process in the background.
+ended() {
+    local status=0
+    wait "$1" || status=$?
+    [ $status -eq "$2" ] || {
+        [ ! -e err ] || cat err
+        fail "exit status $status, not $2"
+    }
+}
+
+# A configuration that trains within a second, on generated images.
+tiny_config() {
+    cat <<'END'
+output_dir: run
+seed: 7
+threads: 1
+bits: [8, 2, {w: 4, a: 8}]
+data:
+  format: synthetic
+  synthetic: {height: 12, width: 12, channels: 1, classes: 4, train: 96, test: 40}
+  mean: [0.5]
+  std: [0.25]
+model: {arch: resnet8, width: 0.25}
+train: {epochs: 2, batch_size: 16, widths_per_step: 0}
+END
+}
+
+# tiny_model [OPTION...]: trains it; the model is run/model.omq.
+tiny_model() {
+    tiny_config >tiny.yaml
+    expect 0 omq-train -q "$@" tiny.yaml
+}
