@@ -50,6 +50,7 @@ step() {
     fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     printf '%-24s %4d s  %s\n' "$name" $((SECONDS - start)) "$word"
+    # shellcheck disable=SC2034 # for the script that sources this one
     step_ok=yes
     if [ "$f" -gt 0 ]; then
         step_ok=no
