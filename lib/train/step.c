@@ -14,8 +14,8 @@ static int diverged(struct omq_train *t, int precision, const char *what, struct
     const char *layer = omq_exec_find_nonfinite(t->exec);
 
     return omq_fail(err, OMQ_EDIVERGED,
-                    "%s is not finite at epoch %d step %d, precision %s, first in '%s': nothing was "
-                    "written over the last checkpoint; try a smaller train.lr",
+                    "%s is not finite at epoch %d step %d, precision %s, first in '%s': nothing "
+                    "was written over the last checkpoint; try a smaller train.lr",
                     what, t->epoch + 1, t->step + 1,
                     omq_precision_name(t->net.precisions[precision], name),
                     layer ? layer : "the loss");
@@ -37,7 +37,8 @@ static int one_precision(struct omq_train *t, const struct omq_batch *b, int pre
     omq_exec_forward(t->exec, precision, OMQ_MODE_TRAIN, b->codes, b->n, cfg->bn_momentum);
     loss = omq_loss(b->n, t->net.n_classes, omq_exec_logits(t->exec), b->labels,
                     cfg->label_smoothing, has_teacher ? t->teacher : NULL, cfg->distill,
-                    loss_weight(cfg, precision), t->dlogits, is_teacher ? t->teacher : NULL, t->row);
+                    loss_weight(cfg, precision), t->dlogits, is_teacher ? t->teacher : NULL,
+                    t->row);
     if (!isfinite(loss))
         return diverged(t, precision, "the loss", err);
     omq_exec_backward(t->exec, t->dlogits);
