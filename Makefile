@@ -39,6 +39,7 @@ LIBS := -lopenblas -lyaml -ljansson -lz -lm -lpthread
 LIB_SRC   := $(sort $(wildcard lib/*/*.c lib/kern/ref/*.c))
 X86_SRC   := $(sort $(wildcard lib/kern/x86/*.c))
 TOOLS     := $(patsubst tools/%.c,%,$(sort $(wildcard tools/omq-*.c)))
+TOOL_SRC  := $(sort $(wildcard tools/tool*.c))
 UNIT_SRC  := $(sort $(wildcard tests/unit/*.c))
 GRAD_SRC  := $(sort $(wildcard tests/grad/*.c))
 FUZZERS   := $(patsubst tests/fuzz/%/fuzz.c,%,$(sort $(wildcard tests/fuzz/*/fuzz.c)))
@@ -53,7 +54,7 @@ ISA_avx2   := -mavx2 -mfma
 ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 ifneq ($(filter-out clean help uninstall,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_avx512)),yes)
-OWN     += -DOMQ_REF_ONLY
+OWN     += -DOMQ_NO_SIMD
 X86_SRC :=
 endif
 endif
@@ -64,14 +65,15 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(X86_SRC:%.c=$(BUILD)/%.o)
 UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)
 GRAD_OBJ := $(GRAD_LIB:%.c=$(BUILD)/double/%.o) $(GRAD_SRC:%.c=$(BUILD)/double/%.o) \
             $(BUILD)/double/tests/unit/main.o
-TOOL_LIB := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tools/tool*.c)))
-TOOL_OBJ := $(TOOLS:%=$(BUILD)/tools/%.o) $(TOOL_LIB)
+TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/%.o)
 FUZZ_OBJ := $(FUZZERS:%=$(BUILD)/tests/fuzz/%/fuzz.o) $(BUILD)/tests/fuzz/main.o
-OBJ      := $(LIB_OBJ) $(UNIT_OBJ) $(GRAD_OBJ) $(TOOL_OBJ) $(FUZZ_OBJ) $(BUILD)/tests/checkkern.o
+OBJ      := $(LIB_OBJ) $(UNIT_OBJ) $(GRAD_OBJ) $(TOOL_OBJ) $(TOOLS:%=$(BUILD)/tools/%.o) \
+            $(FUZZ_OBJ) $(BUILD)/tests/checkkern.o
 
 BINS  := $(TOOLS:%=$(BUILD)/bin/%)
 TESTS := $(BUILD)/unit $(BUILD)/grad $(BUILD)/checkkern $(FUZZERS:%=$(BUILD)/fuzz/%)
 
+, := ,
 Q   := $(if $(V),,@)
 say  = $(if $(V),,@echo '  $1  $@')
 
@@ -108,7 +110,7 @@ $(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 endef
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(compile)
-$(BUILD)/double/%.o: DEFS := -DOMQ_DOUBLE -DOMQ_REF_ONLY
+$(BUILD)/double/%.o: DEFS := -DOMQ_DOUBLE
 $(BUILD)/double/%.o: %.c $(BUILD)/flags
 	$(compile)
 
@@ -116,12 +118,14 @@ $(BUILD)/libomq.a: $(LIB_OBJ) $(BUILD)/objects
 	$(call say,AR  )
 	$(Q)rm -f $@ && $(AR) rcD $@ $(LIB_OBJ)
 
-$(BINS): $(BUILD)/bin/%: $(BUILD)/tools/%.o $(TOOL_LIB) $(BUILD)/libomq.a
+$(BINS): $(BUILD)/bin/%: $(BUILD)/tools/%.o $(TOOL_OBJ) $(BUILD)/libomq.a
 	$(link)
 
 # Tests. Both mains are tests/unit/main.c, each with its own list of suites.
 CHECK_LIBS := -lcheck -lsubunit -lrt
 $(BUILD)/unit $(BUILD)/grad: LIBS := $(CHECK_LIBS) $(LIBS)
+# tests/unit/failalloc.c stands between our objects and the allocator.
+$(BUILD)/unit: LIBS += $(addprefix -Wl$(,)--wrap=,malloc calloc realloc aligned_alloc strdup)
 $(BUILD)/tests/unit/main.o: DEFS := -I$(BUILD)/tests/unit
 $(BUILD)/tests/unit/main.o: $(BUILD)/tests/unit/suites.h
 $(BUILD)/double/tests/unit/main.o: DEFS += -I$(BUILD)/double/tests/unit
@@ -149,7 +153,7 @@ check-style check-includes:
 	@scripts/$@.sh
 
 bench: all
-	@scripts/bench.sh $(BUILD)/bin
+	@for config in configs/bench/*.yaml; do $(BUILD)/bin/omq-train --bench $$config || exit; done
 
 FUZZ_SAN := address,undefined
 fuzz:

@@ -21,7 +21,7 @@ complain() {
 forbid() {
     local what=$1 pattern=$2
     shift 2
-    [ $# -eq 0 ] || complain "$(grep -HnE "$pattern" "$@" |
+    complain "$(grep -HnE "$pattern" "$@" /dev/null |
         grep -vE '^[^:]*:[0-9]+:[[:space:]]*(\*|/\*|//)' | sed "s/\$/   <- $what/")"
 }
 
@@ -35,7 +35,8 @@ mapfile -t no_bug < <(printf '%s\n' "${library[@]}" | grep -v '^lib/base/err\.c$
 ends='exit|_exit|_Exit|quick_exit|abort|assert'
 forbid "the library never ends the process" "$(call "$ends")" "${no_bug[@]}"
 forbid "the library never prints" "$(call 'printf|vprintf|puts|putchar|perror')" "${no_bug[@]}"
-forbid "the library never prints" '(^|[^A-Za-z0-9_])std(err|out)([^A-Za-z0-9_]|$)' "${no_bug[@]}"
+# (It may write a file called "-" to stdout, but not talk there.)
+forbid "the library never prints" 'f(printf|puts|putc)\(.*stdout|[^A-Za-z0-9_]stderr' "${no_bug[@]}"
 forbid "the library never reads the environment" "$(call 'getenv|secure_getenv|setenv|putenv')" \
     "${library[@]}"
 
@@ -56,10 +57,9 @@ for f in "${scripts[@]}" Makefile; do
 done
 all=("${sources[@]}" "${scripts[@]}" "${texts[@]}")
 complain "$(grep -Hn $'\t' "${sources[@]}" /dev/null | sed 's/$/   <- no tabs/')"
-# Columns are characters, not bytes.
-complain "$(awk '{ gsub(/[\200-\277]/, "") } length > 100 {
-    print FILENAME ":" FNR ": " length " columns; at most 100" }' \
-    "${sources[@]}" "${scripts[@]}" Makefile)"
+# Columns are characters, not bytes; addresses and checksums cannot be wrapped.
+complain "$(LC_ALL=C.UTF-8 grep -HnE '^.{101}' "${sources[@]}" "${scripts[@]}" Makefile |
+    grep -vE 'https?:|[0-9a-f]{32}' | sed 's/$/   <- at most 100 columns/')"
 complain "$(grep -HnE '[[:space:]]+$' "${all[@]}" | sed 's/$/   <- spaces at the end/')"
 complain "$(grep -HnE 'TO''DO|FIX''ME' "${all[@]}" | sed 's/$/   <- do it, or open an issue/')"
 for f in "${all[@]}"; do

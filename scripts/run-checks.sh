@@ -35,6 +35,7 @@ for dir in tests/fuzz/*/; do
 done
 
 step "command line" env OMQ_BIN="$PWD/$BUILD/bin" OMQ_SRC="$PWD" tests/cli/run.sh
+step install scripts/check-install.sh "$BUILD"
 step golden scripts/check-golden.sh
 
 steps_end

@@ -51,7 +51,7 @@ step() {
     printf '%-24s %4d s  %s\n' "$name" $((SECONDS - start)) "$word"
     if [ "$f" -gt 0 ]; then
         echo "---- $name: $*"
-        tail -n 200 "$log"
+        tail -n 200 "$log" | sed 's/^/| /'
         echo "---- end of $name, exit status $status"
     fi
 }

@@ -98,12 +98,14 @@ static void check_grid(struct omq_conf_state *s)
 
         if (grid == OMQ_GRID_MIDRISE && w == 8) {
             omq_conf_error(s, place(s, path),
-                           "'quant.grid' midrise has 1 to 7 bits, but 'bits' lists 8 for weights");
+                           "'quant.grid' midrise has 1 to 7 bits, "
+                           "but 'bits' lists 8 for weights");
             return;
         }
         if (grid == OMQ_GRID_SYMMETRIC && w == 1) {
             omq_conf_error(s, place(s, path),
-                           "'quant.grid' symmetric has 2 to 8 bits, but 'bits' lists 1 for weights");
+                           "'quant.grid' symmetric has 2 to 8 bits, "
+                           "but 'bits' lists 1 for weights");
             return;
         }
     }

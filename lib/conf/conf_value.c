@@ -163,7 +163,8 @@ static bool to_string(const struct omq_conf_key *k, const struct omq_conf_scalar
                       char *why, size_t size)
 {
     if (v->plain && (strcmp(v->text, "null") == 0 || strcmp(v->text, "~") == 0)) {
-        snprintf(why, size, "wrong type for '%s': expected text, found null (quote it to mean '%s')",
+        snprintf(why, size,
+                 "wrong type for '%s': expected text, found null (quote it to mean '%s')",
                  k->path, v->text);
         return false;
     }

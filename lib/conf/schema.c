@@ -253,7 +253,8 @@ char *omq_conf_expectation(const struct omq_conf_key *k, char *buf, size_t size)
                  k->hi);
         break;
     case OMQ_CONF_BITS:
-        snprintf(buf, size, "a list of 1 to %zu precisions, as in [8, w4a8, {w: 2, a: 4}]", k->size);
+        snprintf(buf, size, "a list of 1 to %zu precisions, as in [8, w4a8, {w: 2, a: 4}]",
+                 k->size);
         break;
     }
     return buf;

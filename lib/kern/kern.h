@@ -64,11 +64,11 @@ struct omq_kern {
     void (*affine_res)(int n, int c, const omq_real *acc, const omq_real *m, const omq_real *res,
                        const omq_real *r, const omq_real *b, omq_real *v);
 
-    /* q = clamp(rint(v), 0, q_max), half to even. */
+    /* q = clamp(rint(v), 0, q_max), half to even; a NaN gives 0. */
     void (*quantize_u8)(size_t n, const omq_real *v, int q_max, uint8_t *q);
     /* x = code - zero_point. */
     void (*codes_to_real)(size_t n, const uint8_t *q, int zero_point, omq_real *x);
-    /* y = max(x, 0); y may be x. */
+    /* y = max(x, 0), a NaN staying one; y may be x. */
     void (*relu)(size_t n, const omq_real *x, omq_real *y);
 
     /* Backward of quantize_u8 with step s and zero point, v in units of s

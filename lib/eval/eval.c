@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A model file and its data set, for omq-eval. Precisions are numbered as in
+ * the model; its profiles come behind them.
+ */
+#include "eval/eval.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "omq_tools.h"
+
+enum { DEFAULT_BATCH = 64, LAYER_IMAGES = 256 };
+
+struct omq_eval {
+    struct omq_net net;
+    struct omq_model_info info;
+    struct omq_dataset *data;
+    struct omq_pool *pool;
+    bool use_float;
+    int batch, limit;
+    char names[OMQ_MAX_PRECISIONS][16];
+};
+
+/* ---- opening ---- */
+
+static int parse_split(const char *word, enum omq_split *split, struct omq_err *err)
+{
+    static const struct {
+        const char *word;
+        enum omq_split split;
+    } splits[] = {
+        {"test", OMQ_SPLIT_TEST}, {"train", OMQ_SPLIT_TRAIN}, {"validation", OMQ_SPLIT_VALIDATION},
+    };
+
+    for (size_t i = 0; i < sizeof(splits) / sizeof(splits[0]); i++)
+        if (!word || strcmp(word, splits[i].word) == 0) {
+            *split = splits[i].split;
+            return OMQ_OK;
+        }
+    return omq_fail(err, OMQ_EARG, "unknown split '%s': there are test, train and validation",
+                    word);
+}
+
+static int parse_engine(const char *word, bool *use_float, struct omq_err *err)
+{
+    if (word && strcmp(word, "int") != 0 && strcmp(word, "float") != 0)
+        return omq_fail(err, OMQ_EARG, "unknown engine '%s': there are int and float", word);
+    *use_float = word && strcmp(word, "float") == 0;
+    return OMQ_OK;
+}
+
+static int load_model(struct omq_eval *e, const char *path, struct omq_err *err)
+{
+    struct omq_ckpt *c;
+    int rc = omq_ckpt_open(&c, path, 0, err);
+
+    if (rc < 0)
+        return rc;
+    if ((rc = omq_model_get(&e->net, &e->info, c, false, err)) < 0)
+        rc = omq_wrap(err, "cannot load '%s'", path);
+    omq_ckpt_close(c);
+    return rc;
+}
+
+static int load_data(struct omq_eval *e, const struct omq_eval_options *opt, enum omq_split split,
+                     struct omq_err *err)
+{
+    struct omq_data_config cfg = e->info.config.data;
+    int rc;
+
+    if (opt->data && strlen(opt->data) >= sizeof(cfg.root))
+        return omq_fail(err, OMQ_EARG, "the name of the data folder is longer than %zu bytes",
+                        sizeof(cfg.root) - 1);
+    if (opt->data)
+        snprintf(cfg.root, sizeof(cfg.root), "%s", opt->data);
+    if ((rc = omq_dataset_open(&e->data, &cfg, split, e->info.config.seed, err)) < 0)
+        return rc;
+    if ((rc = omq_eval_check(&e->net, e->data, err)) < 0)
+        return omq_wrap(err, "the model and the data do not fit");
+    return OMQ_OK;
+}
+
+int omq_eval_open(struct omq_eval **out, const char *model, const struct omq_eval_options *opt,
+                  struct omq_err *err)
+{
+    struct omq_eval *e;
+    enum omq_split split = OMQ_SPLIT_TEST;
+    bool use_float = false;
+    int rc;
+
+    if ((rc = parse_split(opt->split, &split, err)) < 0 ||
+        (rc = parse_engine(opt->engine, &use_float, err)) < 0)
+        return rc;
+    if (opt->batch_size < 0 || opt->limit < 0)
+        return omq_fail(err, OMQ_EARG, "batch size and limit cannot be negative");
+    e = calloc(1, sizeof(*e));
+    if (!e)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate an evaluation");
+    e->use_float = use_float;
+    e->batch = opt->batch_size ? opt->batch_size : DEFAULT_BATCH;
+    e->limit = opt->limit;
+    if ((rc = load_model(e, model, err)) < 0 || (rc = load_data(e, opt, split, err)) < 0 ||
+        (rc = omq_pool_open(&e->pool, opt->threads, err)) < 0) {
+        omq_eval_close(e);
+        return rc;
+    }
+    for (int i = 0; i < e->net.n_precisions; i++)
+        omq_precision_name(e->net.precisions[i], e->names[i]);
+    *out = e;
+    return OMQ_OK;
+}
+
+void omq_eval_close(struct omq_eval *e)
+{
+    if (!e)
+        return;
+    omq_pool_close(e->pool);
+    omq_dataset_close(e->data);
+    omq_model_info_release(&e->info);
+    omq_net_release(&e->net);
+    free(e);
+}
+
+/* ---- precisions and classes ---- */
+
+int omq_eval_count(const struct omq_eval *e) { return e->net.n_precisions + e->info.n_profiles; }
+
+static const struct omq_profile *profile_of(const struct omq_eval *e, int precision)
+{
+    return precision < e->net.n_precisions ? NULL
+                                           : &e->info.profiles[precision - e->net.n_precisions];
+}
+
+const char *omq_eval_name(const struct omq_eval *e, int precision)
+{
+    const struct omq_profile *f = profile_of(e, precision);
+
+    return f ? f->name : e->names[precision];
+}
+
+/* What people can choose from, as far as it fits. */
+static void list_all(const struct omq_eval *e, char *buf, size_t size)
+{
+    omq_precision_list(e->net.precisions, e->net.n_precisions, buf, size);
+    for (int i = 0; i < e->info.n_profiles; i++) {
+        size_t used = strlen(buf);
+
+        snprintf(buf + used, size - used, " %s", e->info.profiles[i].name);
+    }
+}
+
+int omq_eval_find(const struct omq_eval *e, const char *word, struct omq_err *err)
+{
+    struct omq_precision p;
+    char list[512];
+    int i;
+
+    for (i = 0; i < e->info.n_profiles; i++)
+        if (strcmp(e->info.profiles[i].name, word) == 0)
+            return e->net.n_precisions + i;
+    if (omq_precision_parse(word, &p) && (i = omq_net_find(&e->net, p)) >= 0)
+        return i;
+    list_all(e, list, sizeof(list));
+    return omq_fail(err, OMQ_EARG, "the model has no precision '%s'; it has %s", word, list);
+}
+
+int omq_eval_classes(const struct omq_eval *e) { return e->net.n_classes; }
+
+const char *omq_eval_class_name(const struct omq_eval *e, int c)
+{
+    if (c < e->info.n_class_names)
+        return e->info.class_names[c];
+    return c < e->data->n_classes ? e->data->class_names[c] : "";
+}
+
+/* ---- running ---- */
+
+static int how_of(const struct omq_eval *e, int precision, struct omq_eval_how *how,
+                  struct omq_err *err)
+{
+    const struct omq_profile *f;
+
+    if (precision < 0 || precision >= omq_eval_count(e))
+        return omq_fail(err, OMQ_EARG, "the model has no precision number %d", precision);
+    f = profile_of(e, precision);
+    *how = (struct omq_eval_how){
+        .precision = f ? f->stream : precision, .layer_precision = f ? f->layers : NULL,
+        .use_float = e->use_float, .batch = e->batch, .limit = e->limit,
+    };
+    return OMQ_OK;
+}
+
+static uint64_t weight_bytes(const struct omq_net *net, const struct omq_eval_how *how)
+{
+    uint64_t n = 0;
+
+    if (!how->layer_precision)
+        return omq_net_weight_bytes(net, how->precision);
+    for (int i = 0; i < net->plan.n_layers; i++) {
+        const struct omq_layer *l = &net->plan.layers[i];
+        size_t row = (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
+        int bits = omq_layer_bits(l, net->precisions[how->layer_precision[i]],
+                                  net->quant.first_last_bits);
+
+        n += (uint64_t)l->out *
+             (bits == OMQ_FLOAT_BITS ? 4 * row : omq_pack_row_bytes(bits, row));
+    }
+    return n;
+}
+
+int omq_eval_run(struct omq_eval *e, int precision, struct omq_eval_result *out,
+                 uint32_t *confusion, struct omq_err *err)
+{
+    struct omq_eval_counts counts;
+    struct omq_eval_how how;
+    double seconds = omq_now();
+    int rc;
+
+    if ((rc = how_of(e, precision, &how, err)) < 0)
+        return rc;
+    how.confusion = confusion;
+    if ((rc = omq_eval_net_how(&e->net, &how, e->data, e->pool, &counts, err)) < 0)
+        return omq_wrap(err, "cannot evaluate %s", omq_eval_name(e, precision));
+    seconds = omq_now() - seconds;
+    *out = (struct omq_eval_result){
+        .samples = counts.samples, .loss = counts.loss, .seconds = seconds,
+        .top1 = 100.0 * counts.top1 / counts.samples, .top5 = 100.0 * counts.top5 / counts.samples,
+        .images_per_s = seconds > 0 ? counts.samples / seconds : 0,
+        .weight_bytes = weight_bytes(&e->net, &how),
+    };
+    snprintf(out->precision, sizeof(out->precision), "%s", omq_eval_name(e, precision));
+    if (!how.layer_precision) {
+        out->w = e->net.precisions[precision].w;
+        out->a = e->net.precisions[precision].a;
+    }
+    return OMQ_OK;
+}
+
+int omq_eval_layers(struct omq_eval *e, int precision, struct omq_eval_layer **layers, int *n,
+                    struct omq_err *err)
+{
+    int n_layers = e->net.plan.n_layers, images = LAYER_IMAGES, rc;
+    struct omq_eval_layer *list;
+    struct omq_eval_how how;
+
+    if ((rc = how_of(e, precision, &how, err)) < 0)
+        return rc;
+    if (how.limit > 0 && how.limit < images)
+        images = how.limit;
+    list = calloc((size_t)n_layers, sizeof(*list));
+    if (!list)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a table of %d layers", n_layers);
+    if ((rc = omq_eval_layers_of(&e->net, &how, e->data, images, list, err)) < 0) {
+        free(list);
+        return omq_wrap(err, "cannot look at the layers of %s", omq_eval_name(e, precision));
+    }
+    *layers = list;
+    *n = n_layers;
+    return OMQ_OK;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Evaluation of a network on a data set: the trainer uses it after each epoch,
+ * omq-eval through omq_tools.h. Results do not depend on the number of threads.
+ */
+#ifndef OMQ_EVAL_EVAL_H
+#define OMQ_EVAL_EVAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "data/data.h"
+#include "nn/nn.h"
+
+struct omq_eval_counts {
+    int samples;
+    int top1, top5; /* images whose label is the first, or one of the first five */
+    double loss;    /* mean cross-entropy; not finite if a logit is not */
+};
+
+/* Evaluates all of ds at a precision (an index): on the integer engine, or, for
+ * float precisions, by the frozen training forward. batch: images that are
+ * computed together, at most. ds must have the shape that the network takes,
+ * and no label that it does not know (OMQ_EARG). */
+int omq_eval_net(const struct omq_net *net, int precision, const struct omq_dataset *ds,
+                 struct omq_pool *pool, int batch, struct omq_eval_counts *out,
+                 struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* The same, with everything that can be chosen. */
+struct omq_eval_how {
+    int precision;
+    const int *layer_precision; /* [n_layers], or NULL: the profile */
+    bool use_float;             /* the frozen training forward, for any precision */
+    int batch;
+    int limit;                  /* first images only; 0 = all */
+    uint32_t *confusion;        /* [n_classes][n_classes] of the net, row = label; or NULL */
+};
+int omq_eval_net_how(const struct omq_net *net, const struct omq_eval_how *how,
+                     const struct omq_dataset *ds, struct omq_pool *pool,
+                     struct omq_eval_counts *out, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Whether ds can be shown to net at all. */
+int omq_eval_check(const struct omq_net *net, const struct omq_dataset *ds,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- metrics.c ---- */
+
+/* One image's answer. */
+struct omq_answer {
+    double loss;   /* cross-entropy */
+    int rank;      /* classes ahead of the label; of equal logits the lower index wins */
+    int predicted; /* rank 0: the label */
+};
+/* A logit that is NaN is ahead of every other, so that it never counts as right. */
+struct omq_answer omq_answer_of(int n_classes, const float *logits, int label);
+
+/* ---- layers.c ---- */
+
+struct omq_eval_layer;
+
+/* Fills layers[n_layers] (omq_tools.h): weights, and activations over the first
+ * `images` images of ds. What a float layer has none of is NaN. */
+int omq_eval_layers_of(const struct omq_net *net, const struct omq_eval_how *how,
+                       const struct omq_dataset *ds, int images, struct omq_eval_layer *layers,
+                       struct omq_err *err) OMQ_WARN_UNUSED;
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How well each layer is represented at one precision. The signal of the
+ * weights is what the view makes of them; that of the activations is what the
+ * engine has before it rounds. Noise is what rounding and clipping change.
+ */
+#include "eval/eval.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/engine.h"
+#include "omq_tools.h"
+
+struct noise {
+    double signal, noise; /* sums of squares */
+    uint64_t n, clipped;
+};
+
+static void add(struct noise *s, double value, double quantized, bool clipped)
+{
+    double d = value - quantized;
+
+    s->signal += value * value;
+    s->noise += d * d;
+    s->n++;
+    s->clipped += clipped;
+}
+
+/* NaN where there was nothing to see; without noise infinite. */
+static double sqnr_db(const struct noise *s) { return 10 * log10(s->signal / s->noise); }
+
+static double clipped_percent(const struct noise *s)
+{
+    return 100.0 * (double)s->clipped / (double)s->n;
+}
+
+/* ---- weights ---- */
+
+/* Weights of one width as reals, in the order that codes have. */
+static void view_of(const struct omq_net *net, const struct omq_layer_params *lp,
+                    const struct omq_layer *l, omq_real *dst, omq_real *scratch)
+{
+    struct omq_view_spec v = {
+        .view = lp->gain || lp->offset ? net->quant.view : OMQ_VIEW_OFF,
+        .levels = net->quant.levels, .out = l->out, .in = l->in, .kk = l->kh * l->kw,
+    };
+
+    omq_view_forward(&v, lp->weight->value, lp->gain ? lp->gain->value : NULL,
+                     lp->offset ? lp->offset->value : NULL, dst, scratch);
+}
+
+static int weight_noise(const struct omq_net *net, int precision, int layer, struct noise *s,
+                        struct omq_err *err)
+{
+    const struct omq_layer *l = &net->plan.layers[layer];
+    const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
+    struct omq_grid g = omq_grid_of(net->quant.grid,
+                                    omq_layer_bits(l, net->precisions[precision],
+                                                   net->quant.first_last_bits));
+    size_t n = lp->weight->n, per_out = n / (size_t)l->out;
+    omq_real *w = omq_calloc(n, sizeof(*w));
+    omq_real *scratch = omq_calloc(omq_layer_scratch(net, layer), sizeof(*scratch));
+    int8_t *k = omq_calloc(n, 1);
+    int rc = OMQ_OK;
+
+    if (!w || !scratch || !k) {
+        rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate the weights of '%s'", l->name);
+        goto out;
+    }
+    view_of(net, lp, l, w, scratch);
+    omq_weights_quantize(&g, l->out, per_out, w, lp->wstep->value, (int)lp->wstep->n, k);
+    for (size_t i = 0; i < n; i++) {
+        omq_real step = lp->wstep->value[lp->wstep->n == 1 ? 0 : i / per_out];
+
+        add(s, (double)w[i], (double)(k[i] * omq_grid_unit(&g, step)),
+            fabs(w[i]) > g.edge * step);
+    }
+out:
+    free(w);
+    free(scratch);
+    free(k);
+    return rc;
+}
+
+/* ---- activations ---- */
+
+struct watcher {
+    const struct omq_plan *plan;
+    const struct omq_engine *engine;
+    struct noise *units; /* [n_units], of what each unit writes */
+};
+
+/* In units of the step. What a ReLU takes away is not noise. */
+static void see(void *ctx, int unit, omq_real v, uint8_t q)
+{
+    struct watcher *w = ctx;
+    struct omq_act act = omq_engine_act(w->engine, w->plan->units[unit].out);
+    double x = act.zero_point == 0 && v < 0 ? 0 : (double)v;
+
+    add(&w->units[unit], x - act.zero_point, (double)q - act.zero_point,
+        rint(x) < 0 || rint(x) > act.q_max);
+}
+
+/* Pixels against their codes: the input's quantizer is a table. */
+static void input_noise(const struct omq_preprocess *pre, const uint8_t *pixels, size_t n,
+                        struct noise *s)
+{
+    for (size_t i = 0; i < n; i++) {
+        int c = (int)(i % (size_t)pre->channels);
+        double x = (pixels[i] / 255.0 - pre->mean[c]) / pre->std[c] / (double)pre->step;
+
+        add(s, x, pre->table[c][pixels[i]] - 128.0, rint(x) < -128 || rint(x) > 127);
+    }
+}
+
+/* The unit whose rounding made tensor t, looking through max pools; -1 for the
+ * network's input. */
+static int maker(const struct omq_plan *p, int t)
+{
+    for (int u = p->n_units - 1; u >= 0; u--)
+        if (p->units[u].out == t) {
+            if (p->units[u].kind != OMQ_UNIT_MAXPOOL)
+                return u;
+            t = p->units[u].in;
+        }
+    return -1;
+}
+
+static int run_images(const struct omq_net *net, const struct omq_engine *e,
+                      const struct omq_dataset *ds, int images, struct noise *units,
+                      struct noise *input, struct omq_err *err)
+{
+    struct watcher w = {&net->plan, e, units};
+    struct omq_engine_watch watch = {&w, see};
+    size_t image = (size_t)ds->height * (size_t)ds->width * (size_t)ds->channels;
+    uint8_t *codes = omq_calloc(1, image);
+    float *logits = omq_calloc((size_t)net->n_classes, sizeof(*logits));
+    char *scratch = omq_calloc(1, omq_engine_scratch_size(e, 1));
+    int rc = OMQ_OK;
+
+    if (!codes || !logits || !scratch)
+        rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate the activations of an image");
+    for (int i = 0; rc == OMQ_OK && i < images && i < ds->n; i++) {
+        const uint8_t *pixels = ds->pixels + (size_t)i * image;
+
+        omq_preprocess_apply(&net->pre, pixels, codes);
+        input_noise(&net->pre, pixels, image, input);
+        omq_engine_run_watched(e, codes, 1, logits, scratch, &watch);
+    }
+    free(codes);
+    free(logits);
+    free(scratch);
+    return rc;
+}
+
+static int activation_noise(const struct omq_net *net, const struct omq_eval_how *how,
+                            const struct omq_dataset *ds, int images, struct noise *layers,
+                            struct omq_err *err)
+{
+    const struct omq_plan *p = &net->plan;
+    struct noise *units = omq_calloc((size_t)p->n_units, sizeof(*units)), input = {0};
+    struct omq_engine *e = NULL;
+    int rc;
+
+    if (!units)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a table of %d units", p->n_units);
+    rc = omq_engine_open(&e, net, how->layer_precision, how->precision, err);
+    if (rc == OMQ_OK)
+        rc = run_images(net, e, ds, images, units, &input, err);
+    for (int i = 0; rc == OMQ_OK && i < p->n_units; i++) {
+        int from = maker(p, p->units[i].in);
+
+        if (p->units[i].layer >= 0)
+            layers[p->units[i].layer] = from < 0 ? input : units[from];
+    }
+    omq_engine_close(e);
+    free(units);
+    return rc;
+}
+
+/* ---- together ---- */
+
+/* Bits of what each layer reads: its site's, or the input image's 8. */
+static int input_bits(const struct omq_net *net, int layer, int precision)
+{
+    const struct omq_plan *p = &net->plan;
+
+    for (int i = 0; i < p->n_units; i++)
+        if (p->units[i].layer == layer) {
+            int site = p->tensors[p->units[i].in].site;
+
+            return site < 0 ? 8 : omq_site_bits(p, site, net->precisions[precision],
+                                                net->quant.first_last_bits);
+        }
+    OMQ_BUG("a layer without a unit");
+}
+
+static void describe(const struct omq_net *net, const struct omq_eval_how *how, int layer,
+                     struct omq_eval_layer *out)
+{
+    const struct omq_layer *l = &net->plan.layers[layer];
+    int precision = how->layer_precision ? how->layer_precision[layer] : how->precision;
+
+    *out = (struct omq_eval_layer){
+        .w_bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits),
+        .a_bits = input_bits(net, layer, precision),
+    };
+    snprintf(out->name, sizeof(out->name), "%s", l->name);
+}
+
+int omq_eval_layers_of(const struct omq_net *net, const struct omq_eval_how *how,
+                       const struct omq_dataset *ds, int images, struct omq_eval_layer *layers,
+                       struct omq_err *err)
+{
+    int n = net->plan.n_layers, rc = OMQ_OK;
+    struct noise *inputs = omq_calloc((size_t)n, sizeof(*inputs));
+    bool is_float = false;
+
+    if (!inputs)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a table of %d layers", n);
+    for (int i = 0; i < n; i++) {
+        describe(net, how, i, &layers[i]);
+        is_float |= layers[i].w_bits == OMQ_FLOAT_BITS || layers[i].a_bits == OMQ_FLOAT_BITS;
+    }
+    if (!is_float) /* the values before rounding are the integer engine's */
+        rc = activation_noise(net, how, ds, images, inputs, err);
+    for (int i = 0; rc == OMQ_OK && i < n; i++) {
+        int precision = how->layer_precision ? how->layer_precision[i] : how->precision;
+        struct noise weights = {0};
+
+        if (layers[i].w_bits != OMQ_FLOAT_BITS)
+            rc = weight_noise(net, precision, i, &weights, err);
+        layers[i].w_sqnr_db = sqnr_db(&weights);
+        layers[i].w_clipped = clipped_percent(&weights);
+        layers[i].a_sqnr_db = sqnr_db(&inputs[i]);
+        layers[i].a_clipped = clipped_percent(&inputs[i]);
+    }
+    free(inputs);
+    return rc;
+}

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# run-checks-all.sh: what `make check-all` does: `make check`, and then the
+# tests again under sanitizers, valgrind, other compilers and other flags. Tens
+# of minutes. A tool that is missing is a step skipped, and said so.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+export LC_ALL=C BUILD=${BUILD:-build} CC=${CC:-cc} STEP_LIMIT=${STEP_LIMIT:-3600}
+unset OMQ_CPU
+. scripts/steps.sh
+
+git_state() { git status --porcelain --ignored=no 2>/dev/null; }
+before=$(git_state)
+
+# need NAME COMMAND: whether there is COMMAND; if not, a skipped step.
+need() {
+    command -v "$2" >/dev/null && return
+    step "$1" bash -c "echo '$2 is not installed'; exit 77"
+    return 1
+}
+
+# build NAME GOALS VARIABLE=VALUE...: builds to build/NAME.
+build() {
+    local name=$1 goals=$2
+    shift 2
+    # $goals unquoted: words.
+    # shellcheck disable=SC2086
+    step "$name: build" "${make[@]}" BUILD="$BUILD/$name" "$@" $goals
+}
+
+# tests NAME VARIABLE=VALUE...: all test programs of build/NAME.
+tests() {
+    local name=$1 dir="$BUILD/$1" f
+    shift
+    step "$name: unit" env "$@" "$dir/unit"
+    step "$name: gradients" env "$@" "$dir/grad"
+    step "$name: checkkern" env "$@" "$dir/checkkern"
+    for f in tests/fuzz/*/; do
+        f=$(basename "$f")
+        step "$name: fuzz, $f" env "$@" "$dir/fuzz/$f" "tests/fuzz/$f/corpus"
+    done
+    step "$name: command line" env "$@" OMQ_BIN="$PWD/$dir/bin" OMQ_SRC="$PWD" tests/cli/run.sh
+}
+
+step "make check" scripts/run-checks.sh
+
+# Sanitizers: no forks, so that leaks are looked for in the tests themselves.
+san='-O1 -g -fno-omit-frame-pointer'
+build asan tests CC=gcc CFLAGS="$san -fsanitize=address"
+tests asan CK_FORK=no ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+build ubsan tests CC=gcc CFLAGS="$san -fsanitize=undefined -fno-sanitize-recover=all"
+tests ubsan CK_FORK=no UBSAN_OPTIONS=print_stacktrace=1
+# OpenBLAS was not built for ThreadSanitizer: the plain kernels do without it.
+build tsan tests CC=gcc CFLAGS="$san -fsanitize=thread"
+tests tsan CK_FORK=no OMQ_CPU=ref TSAN_OPTIONS=halt_on_error=1
+
+if need valgrind valgrind; then
+    # Optimised, because valgrind is slow enough; it has no AVX-512.
+    build valgrind tests CFLAGS='-O2 -g'
+    supp=tests/valgrind.supp
+    [ -f $supp ] && supp="--suppressions=$supp" || supp=
+    # $supp unquoted: it may be nothing.
+    # shellcheck disable=SC2086
+    step "valgrind: unit" env CK_FORK=no OMQ_TEST_QUICK=1 valgrind -q --error-exitcode=9 \
+        --leak-check=full --errors-for-leak-kinds=definite,indirect,possible \
+        --show-leak-kinds=definite,indirect,possible $supp "$BUILD/valgrind/unit"
+fi
+
+# Compilers and flags. All code must be silent, and give the same results.
+strict='-O2 -g -pedantic -Werror'
+build gcc tests CC=gcc CFLAGS="$strict"
+tests gcc
+if need clang clang; then
+    build clang tests CC=clang CFLAGS="$strict"
+    tests clang
+fi
+build O0 tests CFLAGS='-O0 -g'
+step "O0: unit" "$BUILD/O0/unit"
+build native tests CFLAGS='-O3 -g -march=native'
+tests native
+
+# Without make, and without any instruction set but the base.
+mkdir -p "$BUILD/direct"
+# $CC unquoted: it may hold words.
+# shellcheck disable=SC2086
+step "direct compilation" $CC -O2 -DOMQ_NO_SIMD -Ilib -o "$BUILD/direct/omq-eval" \
+    lib/*/*.c lib/kern/ref/*.c tools/tool*.c tools/omq-eval.c \
+    -lopenblas -lz -lyaml -ljansson -lm -lpthread
+step "direct: runs" "$BUILD/direct/omq-eval" --version
+
+step "reproducible" scripts/check-repro.sh
+if need "clean tree" git && git rev-parse --git-dir >/dev/null 2>&1; then
+    after=$(git_state)
+    step "clean tree" diff <(echo "$before") <(echo "$after")
+fi
+steps_end
