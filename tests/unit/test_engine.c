@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The engine against the training forward: on random small networks the codes
+ * of every tensor and the bits of every logit are the same, at every kernel
+ * level (the runner repeats all suites under each).
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "engine/engine.h"
+
+Suite *omq_suite_engine(void);
+
+enum { SIDE = 9, CHANNELS = 3, CLASSES = 5, IMAGES = 5 };
+
+static struct omq_err err;
+
+static int add(struct omq_graph *g, const char *name, int in, struct omq_node n)
+{
+    int rc;
+
+    snprintf(n.name, sizeof(n.name), "%s", name);
+    n.in[0] = in;
+    rc = omq_graph_add(g, &n, &err);
+    ck_assert_msg(rc >= 0, "%s: %s", name, err.msg);
+    return rc;
+}
+
+static int conv(struct omq_graph *g, const char *name, int in, int c, int kernel, int stride,
+                int pad, int groups, bool bias)
+{
+    return add(g, name, in, (struct omq_node){.op = OMQ_OP_CONV, .channels = c, .kernel = kernel,
+                                              .stride = stride, .pad = pad, .groups = groups,
+                                              .bias = bias});
+}
+
+static int op(struct omq_graph *g, const char *name, enum omq_op kind, int in)
+{
+    return add(g, name, in, (struct omq_node){.op = kind});
+}
+
+static int pool(struct omq_graph *g, const char *name, enum omq_op kind, int in, int kernel,
+                int stride, int pad)
+{
+    return add(g, name, in, (struct omq_node){.op = kind, .kernel = kernel, .stride = stride,
+                                              .pad = pad});
+}
+
+static void head(struct omq_graph *g, int in)
+{
+    int x = op(g, "flatten", OMQ_OP_FLATTEN, in);
+
+    add(g, "fc", x, (struct omq_node){.op = OMQ_OP_LINEAR, .channels = CLASSES, .bias = true});
+}
+
+/* Two residual blocks, the second with a shortcut, signed sums and groups. */
+static void residual(struct omq_graph *g)
+{
+    int x, y, s;
+
+    x = conv(g, "conv1", 0, 8, 3, 1, 1, 1, false);
+    x = op(g, "bn1", OMQ_OP_BATCHNORM, x);
+    s = x = op(g, "relu1", OMQ_OP_RELU, x);
+    y = conv(g, "a1", x, 8, 3, 1, 1, 4, false);
+    y = op(g, "abn1", OMQ_OP_BATCHNORM, y);
+    y = op(g, "arelu1", OMQ_OP_RELU, y);
+    y = conv(g, "a2", y, 8, 3, 1, 1, 1, false);
+    y = op(g, "abn2", OMQ_OP_BATCHNORM, y);
+    x = add(g, "aadd", y, (struct omq_node){.op = OMQ_OP_ADD, .in = {0, s}});
+    s = conv(g, "short", x, 10, 1, 2, 0, 1, false);
+    s = op(g, "sbn", OMQ_OP_BATCHNORM, s);
+    y = conv(g, "b1", x, 10, 3, 2, 1, 1, true);
+    y = op(g, "brelu1", OMQ_OP_RELU, y);
+    y = conv(g, "b2", y, 10, 3, 1, 1, 2, false);
+    y = op(g, "bbn2", OMQ_OP_BATCHNORM, y);
+    x = add(g, "badd", y, (struct omq_node){.op = OMQ_OP_ADD, .in = {0, s}});
+    x = op(g, "brelu2", OMQ_OP_RELU, x);
+    head(g, op(g, "gap", OMQ_OP_GLOBALPOOL, x));
+}
+
+/* Pools of both kinds with padding, signed tensors through them. */
+static void pools(struct omq_graph *g)
+{
+    int x = conv(g, "conv1", 0, 7, 5, 1, 2, 1, true);
+
+    x = pool(g, "max", OMQ_OP_MAXPOOL, x, 3, 2, 1);
+    x = conv(g, "conv2", x, 6, 3, 1, 0, 1, false);
+    x = op(g, "bn2", OMQ_OP_BATCHNORM, x);
+    x = pool(g, "avg", OMQ_OP_AVGPOOL, x, 3, 1, 1);
+    x = conv(g, "conv3", x, 9, 2, 1, 0, 3, false);
+    x = op(g, "relu3", OMQ_OP_RELU, x);
+    head(g, pool(g, "max3", OMQ_OP_MAXPOOL, x, 2, 1, 0));
+}
+
+/* Linear layers over an image, one of them wide. */
+static void mlp(struct omq_graph *g)
+{
+    int x = conv(g, "conv1", 0, 16, 3, 2, 0, 1, false);
+
+    x = op(g, "relu1", OMQ_OP_RELU, x);
+    x = op(g, "flat1", OMQ_OP_FLATTEN, x);
+    x = add(g, "fc1", x, (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 33});
+    x = op(g, "bn2", OMQ_OP_BATCHNORM, x);
+    x = op(g, "relu2", OMQ_OP_RELU, x);
+    head(g, x);
+}
+
+/* A sum beyond 2^24, where f32 alone would not be exact: 8192 inputs, 8 bits. */
+static void long_sum(struct omq_graph *g)
+{
+    int x = conv(g, "conv1", 0, 512, 3, 2, 0, 1, false);
+
+    x = op(g, "relu1", OMQ_OP_RELU, x);
+    x = op(g, "flat1", OMQ_OP_FLATTEN, x);
+    x = add(g, "fc1", x, (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 6});
+    x = op(g, "relu2", OMQ_OP_RELU, x);
+    head(g, x);
+}
+
+static void (*const graphs[])(struct omq_graph *g) = {residual, pools, mlp, long_sum};
+enum { N_GRAPHS = sizeof(graphs) / sizeof(graphs[0]) };
+
+static const struct omq_precision precisions[] = {
+    {8, 8}, {7, 7}, {6, 6}, {5, 5}, {4, 4}, {3, 3}, {2, 2}, {1, 1},
+    {1, 8}, {8, 1}, {4, 8}, {3, 5}, {2, 4}, {7, 2},
+};
+enum { N_PRECISIONS = sizeof(precisions) / sizeof(precisions[0]) };
+
+/* Outputs of about the size of inputs, whatever the width. */
+static void fill_param(struct omq_param *p, struct omq_rng *r)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        double z = omq_rng_normal(r);
+
+        switch (p->kind) {
+        case OMQ_PARAM_WEIGHT:
+            p->value[i] = (omq_real)(z * sqrt(2.0 * p->dims[0] / (double)p->n));
+            break;
+        case OMQ_PARAM_BIAS: p->value[i] = (omq_real)(0.3 * z); break;
+        case OMQ_PARAM_GAMMA: p->value[i] = i == 1 ? 0 : (omq_real)(1 + 0.7 * z); break;
+        case OMQ_PARAM_BETA: p->value[i] = (omq_real)(0.5 * z); break;
+        case OMQ_PARAM_MEAN: p->value[i] = (omq_real)(0.4 * z); break;
+        case OMQ_PARAM_VAR: p->value[i] = (omq_real)(0.1 + z * z); break;
+        case OMQ_PARAM_GAIN: p->value[i] = (omq_real)(1 + 0.2 * z); break;
+        case OMQ_PARAM_OFFSET: p->value[i] = (omq_real)(0.05 * z); break;
+        case OMQ_PARAM_WSTEP:
+        case OMQ_PARAM_ASTEP: p->value[i] = (omq_real)(0.02 + 0.1 * omq_rng_uniform(r)); break;
+        }
+    }
+}
+
+/* Steps that use the codes there are: too small a step only clips. */
+static void widen_steps(struct omq_net *net)
+{
+    for (int i = 0; i < net->n_params; i++) {
+        struct omq_param *p = &net->params[i];
+        int bits = p->kind == OMQ_PARAM_WSTEP ? net->precisions[p->precision].w
+                                              : net->precisions[p->precision < 0 ? 0 : p->precision].a;
+
+        if (p->kind == OMQ_PARAM_WSTEP || p->kind == OMQ_PARAM_ASTEP)
+            for (size_t j = 0; j < p->n; j++)
+                p->value[j] *= (omq_real)((p->kind == OMQ_PARAM_ASTEP ? 40.0 : 6.0) / (1 << bits));
+    }
+}
+
+static void make_net(struct omq_net *net, int graph, const struct omq_quant_config *quant,
+                     uint64_t seed)
+{
+    struct omq_preprocess pre = {.height = SIDE, .width = SIDE, .channels = CHANNELS,
+                                 .step = 0.0173f};
+    struct omq_graph g;
+    struct omq_rng r;
+
+    ck_assert_msg(omq_graph_init(&g, SIDE, SIDE, CHANNELS, &err) == 0, "%s", err.msg);
+    graphs[graph](&g);
+    ck_assert_msg(omq_net_init(net, &g, precisions, N_PRECISIONS, quant, &pre, seed, false,
+                               &err) == 0, "%s", err.msg);
+    omq_rng_init(&r, seed, OMQ_STREAM_TEST, (uint32_t)graph, 0);
+    for (int i = 0; i < net->n_params; i++)
+        fill_param(&net->params[i], &r);
+    widen_steps(net);
+}
+
+static void random_codes(uint8_t *codes, size_t n, uint64_t seed)
+{
+    struct omq_rng r;
+
+    omq_rng_init(&r, seed, OMQ_STREAM_TEST, 99, 0);
+    for (size_t i = 0; i < n; i++)
+        codes[i] = (uint8_t)omq_rng_below(&r, 256);
+}
+
+/* Returns how many of a tensor's codes are neither 0 nor the largest. */
+static size_t compare_tensor(const struct omq_net *net, const struct omq_engine *e, int t,
+                             const uint8_t *got, const uint8_t *want, const char *where)
+{
+    const struct omq_tensor *tensor = &net->plan.tensors[t];
+    size_t n = (size_t)tensor->h * (size_t)tensor->w * (size_t)tensor->c * IMAGES, inner = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        ck_assert_msg(got[i] == want[i], "%s, tensor %d, code %zu: engine %d, training %d", where,
+                      t, i, got[i], want[i]);
+        inner += got[i] > 0 && got[i] < omq_engine_act(e, t).q_max;
+    }
+    return inner;
+}
+
+static void compare(struct omq_net *net, struct omq_exec *x, int precision, const uint8_t *codes,
+                    const char *where)
+{
+    const uint8_t **tensors = calloc((size_t)net->plan.n_tensors, sizeof(*tensors));
+    const omq_real *want;
+    float logits[IMAGES * CLASSES];
+    struct omq_engine *e;
+    size_t inner = 0;
+    void *scratch;
+
+    ck_assert_msg(omq_engine_open(&e, net, NULL, precision, &err) == 0, "%s: %s", where, err.msg);
+    scratch = omq_calloc(1, omq_engine_scratch_size(e, IMAGES));
+    ck_assert(scratch && tensors);
+    omq_engine_run(e, codes, IMAGES, logits, scratch, tensors);
+    omq_exec_forward(x, precision, OMQ_MODE_FROZEN, codes, IMAGES, 0);
+    for (int t = 1; t < net->plan.n_tensors; t++)
+        if (tensors[t])
+            inner += compare_tensor(net, e, t, tensors[t], omq_exec_codes(x, t), where);
+    ck_assert(tensors[0] == codes);
+    if (net->precisions[precision].a > 1)
+        ck_assert_msg(inner > 50, "%s: only %zu codes are not clipped", where, inner);
+    want = omq_exec_logits(x);
+    for (int i = 0; i < IMAGES * CLASSES; i++)
+        ck_assert_msg(memcmp(&logits[i], &want[i], sizeof(float)) == 0,
+                      "%s, logit %d: engine %a, training %a", where, i, (double)logits[i],
+                      (double)want[i]);
+    omq_engine_close(e);
+    free(scratch);
+    free(tensors);
+}
+
+static void compare_all(int graph, const struct omq_quant_config *quant, int threads)
+{
+    static uint8_t codes[IMAGES * SIDE * SIDE * CHANNELS];
+    struct omq_net net;
+    struct omq_pool *pool_;
+    struct omq_exec *x;
+    char where[96], name[16];
+
+    make_net(&net, graph, quant, 7 + (uint64_t)graph);
+    random_codes(codes, sizeof(codes), (uint64_t)graph);
+    ck_assert_msg(omq_pool_open(&pool_, threads, &err) == 0, "%s", err.msg);
+    ck_assert_msg(omq_exec_open(&x, &net, pool_, IMAGES, false, &err) == 0, "%s", err.msg);
+    for (int p = 0; p < N_PRECISIONS; p++) {
+        snprintf(where, sizeof(where), "graph %d, view %d, grid %d, steps %d, %s", graph,
+                 quant->view, quant->grid, quant->weight_steps,
+                 omq_precision_name(precisions[p], name));
+        compare(&net, x, p, codes, where);
+    }
+    omq_exec_close(x);
+    omq_pool_close(pool_);
+    omq_net_release(&net);
+}
+
+START_TEST(engine_equals_training_forward)
+{
+    for (int view = OMQ_VIEW_OFF; view <= OMQ_VIEW_OFFSETS; view++)
+        for (int steps = OMQ_STEPS_LAYER; steps <= OMQ_STEPS_CHANNEL; steps++) {
+            struct omq_quant_config quant = {.view = (enum omq_view)view, .levels = 1 + steps,
+                                             .weight_steps = (enum omq_steps)steps,
+                                             .first_last_bits = 8};
+
+            compare_all(_i, &quant, 1 + steps);
+        }
+}
+END_TEST
+
+START_TEST(engine_equals_training_forward_on_other_grids)
+{
+    for (int grid = OMQ_GRID_MIDRISE; grid <= OMQ_GRID_SYMMETRIC; grid++) {
+        struct omq_quant_config quant = {.grid = (enum omq_grid_kind)grid, .levels = 1};
+
+        compare_all(_i, &quant, 1);
+    }
+}
+END_TEST
+
+static const struct omq_quant_config plain = {.levels = 1, .first_last_bits = 8};
+
+/* Images do not see each other: any batch gives each the same answer. */
+START_TEST(answers_do_not_depend_on_the_batch)
+{
+    uint8_t codes[IMAGES * SIDE * SIDE * CHANNELS];
+    float all[IMAGES * CLASSES], one[CLASSES];
+    struct omq_engine *e;
+    struct omq_net net;
+    void *scratch;
+
+    make_net(&net, _i, &plain, 3);
+    random_codes(codes, sizeof(codes), 4);
+    ck_assert(omq_engine_open(&e, &net, NULL, 4, &err) == 0);
+    scratch = omq_calloc(1, omq_engine_scratch_size(e, IMAGES));
+    omq_engine_run(e, codes, IMAGES, all, scratch, NULL);
+    for (int i = 0; i < IMAGES; i++) {
+        free(scratch);
+        scratch = omq_calloc(1, omq_engine_scratch_size(e, 1));
+        omq_engine_run(e, codes + i * SIDE * SIDE * CHANNELS, 1, one, scratch, NULL);
+        ck_assert(memcmp(one, all + i * CLASSES, sizeof(one)) == 0);
+    }
+    free(scratch);
+    omq_engine_close(e);
+    omq_net_release(&net);
+}
+END_TEST
+
+/* A plan outlives its net. */
+START_TEST(plans_own_what_they_need)
+{
+    uint8_t codes[SIDE * SIDE * CHANNELS];
+    float before[CLASSES], after[CLASSES];
+    struct omq_engine *e;
+    struct omq_net net;
+    void *scratch;
+
+    make_net(&net, 0, &plain, 3);
+    random_codes(codes, sizeof(codes), 4);
+    ck_assert(omq_engine_open(&e, &net, NULL, 2, &err) == 0);
+    scratch = omq_calloc(1, omq_engine_scratch_size(e, 1));
+    omq_engine_run(e, codes, 1, before, scratch, NULL);
+    omq_net_release(&net);
+    omq_engine_run(e, codes, 1, after, scratch, NULL);
+    ck_assert(memcmp(before, after, sizeof(before)) == 0);
+    free(scratch);
+    omq_engine_close(e);
+}
+END_TEST
+
+static void run_profile(const struct omq_net *net, const int *layers, int stream,
+                        const uint8_t *codes, float *logits)
+{
+    struct omq_engine *e;
+    void *scratch;
+
+    ck_assert_msg(omq_engine_open(&e, net, layers, stream, &err) == 0, "%s", err.msg);
+    scratch = omq_calloc(1, omq_engine_scratch_size(e, IMAGES));
+    omq_engine_run(e, codes, IMAGES, logits, scratch, NULL);
+    free(scratch);
+    omq_engine_close(e);
+}
+
+/* A profile that names one precision everywhere is that precision; one that
+ * mixes them is a net whose layers hold those parameters. */
+START_TEST(profiles_take_each_layers_parameters)
+{
+    static uint8_t codes[IMAGES * SIDE * SIDE * CHANNELS];
+    float plainly[IMAGES * CLASSES], profiled[IMAGES * CLASSES], mixed[IMAGES * CLASSES];
+    int layers[16], n;
+    struct omq_net net;
+
+    make_net(&net, 0, &plain, 11);
+    random_codes(codes, sizeof(codes), 5);
+    n = net.plan.n_layers;
+    ck_assert(n <= 16);
+    for (int l = 0; l < n; l++)
+        layers[l] = 3;
+    run_profile(&net, NULL, 3, codes, plainly);
+    run_profile(&net, layers, 3, codes, profiled);
+    ck_assert(memcmp(plainly, profiled, sizeof(plainly)) == 0);
+
+    layers[2] = 6;
+    run_profile(&net, layers, 3, codes, mixed);
+    ck_assert(memcmp(plainly, mixed, sizeof(plainly)) != 0);
+    /* the same by hand: layer 2's entry at precision 3 becomes that of 6, bits too */
+    net.layer_params[3 * n + 2] = *omq_net_layer(&net, 6, 2);
+    for (int s = 0; s < net.plan.n_sites; s++)
+        if (net.plan.sites[s].layer == 2)
+            net.site_steps[3 * net.plan.n_sites + s] = omq_net_site(&net, 6, s);
+    ck_assert_int_ne(net.precisions[3].w, net.precisions[6].w);
+    run_profile(&net, layers, 3, codes, profiled);
+    ck_assert(memcmp(mixed, profiled, sizeof(mixed)) == 0);
+    omq_net_release(&net);
+}
+END_TEST
+
+START_TEST(what_cannot_be_integers_is_refused)
+{
+    struct omq_precision list[] = {{4, 4}, {32, 8}, {8, 32}, {32, 32}};
+    struct omq_preprocess pre = {.height = SIDE, .width = SIDE, .channels = CHANNELS, .step = 1};
+    struct omq_engine *e = NULL;
+    struct omq_graph g;
+    struct omq_net net;
+
+    ck_assert(omq_graph_init(&g, SIDE, SIDE, CHANNELS, &err) == 0);
+    residual(&g);
+    ck_assert(omq_net_init(&net, &g, list, 4, &plain, &pre, 1, false, &err) == 0);
+    ck_assert_int_eq(omq_engine_open(&e, &net, NULL, 0, &err), OMQ_EARG); /* no steps yet */
+    ck_assert_msg(strstr(err.msg, "no step") != NULL, "%s", err.msg);
+    for (int i = 0; i < net.n_params; i++)
+        if (net.params[i].kind == OMQ_PARAM_ASTEP || net.params[i].kind == OMQ_PARAM_WSTEP)
+            net.params[i].value[0] = 1;
+    for (int p = 1; p < 4; p++) {
+        ck_assert_int_eq(omq_engine_open(&e, &net, NULL, p, &err), OMQ_EUNSUP);
+        ck_assert_msg(strstr(err.msg, "--engine float") != NULL, "%s", err.msg);
+    }
+    ck_assert_int_eq(omq_engine_open(&e, &net, NULL, 4, &err), OMQ_EARG);
+    ck_assert_int_eq(omq_engine_open(&e, &net, NULL, -1, &err), OMQ_EARG);
+    omq_net_site(&net, 0, 0)->value[0] = INFINITY;
+    ck_assert_int_eq(omq_engine_open(&e, &net, NULL, 0, &err), OMQ_EARG);
+    ck_assert(e == NULL);
+    omq_net_release(&net);
+}
+END_TEST
+
+/* 8 bits, 65536 inputs: 65536 * 255 * 127 leaves int32; at 7 bits it does not. */
+START_TEST(sums_beyond_32_bits_are_refused)
+{
+    struct omq_precision list[] = {{8, 8}, {7, 7}};
+    struct omq_preprocess pre = {.height = 64, .width = 64, .channels = 1, .step = 1};
+    struct omq_engine *e = NULL;
+    struct omq_graph g;
+    struct omq_net net;
+    int x;
+
+    ck_assert(omq_graph_init(&g, 64, 64, 1, &err) == 0);
+    x = conv(&g, "conv1", 0, 17, 1, 1, 0, 1, false);
+    x = op(&g, "relu", OMQ_OP_RELU, x);
+    x = op(&g, "flat", OMQ_OP_FLATTEN, x);
+    x = add(&g, "wide", x, (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 2});
+    add(&g, "fc", x, (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 2});
+    ck_assert(omq_net_init(&net, &g, list, 2, &plain, &pre, 1, false, &err) == 0);
+    for (int i = 0; i < net.n_params; i++)
+        if (net.params[i].kind == OMQ_PARAM_ASTEP || net.params[i].kind == OMQ_PARAM_WSTEP)
+            net.params[i].value[0] = 1;
+    ck_assert_int_eq(omq_engine_open(&e, &net, NULL, 0, &err), OMQ_EUNSUP);
+    ck_assert_msg(strstr(err.msg, "'wide'") != NULL, "%s", err.msg);
+    ck_assert_msg(omq_engine_open(&e, &net, NULL, 1, &err) == 0, "%s", err.msg);
+    ck_assert_uint_eq(omq_engine_scratch_size(e, 0), SIZE_MAX);
+    omq_engine_close(e);
+    omq_net_release(&net);
+}
+END_TEST
+
+Suite *omq_suite_engine(void)
+{
+    Suite *s = suite_create("engine");
+    TCase *t = tcase_create("engine");
+
+    tcase_add_loop_test(t, engine_equals_training_forward, 0, N_GRAPHS);
+    tcase_add_loop_test(t, engine_equals_training_forward_on_other_grids, 0, N_GRAPHS);
+    tcase_add_loop_test(t, answers_do_not_depend_on_the_batch, 0, N_GRAPHS);
+    tcase_add_test(t, plans_own_what_they_need);
+    tcase_add_test(t, profiles_take_each_layers_parameters);
+    tcase_add_test(t, what_cannot_be_integers_is_refused);
+    tcase_add_test(t, sums_beyond_32_bits_are_refused);
+    suite_add_tcase(s, t);
+    return s;
+}

@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The golden vectors of tests/golden through quant, the engine's units and
+ * small networks: integers and float bits as a second implementation of
+ * DESIGN.md's numerics, scripts/gen-golden.py, computed them.
+ */
+#define _GNU_SOURCE
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "engine/engine_internal.h"
+
+Suite *omq_suite_golden(void);
+
+enum { MAX_LINES = 128, MAX_VALUES = 4096 };
+
+static struct omq_err err;
+
+/* ---- the text ---- */
+
+/* A case: borrowed lines of the file's text. */
+struct gcase {
+    const char *kind;
+    int number, n;
+    struct {
+        char *key, *value;
+    } lines[MAX_LINES];
+};
+
+static const char *text_of(const struct gcase *c, const char *key)
+{
+    for (int i = 0; i < c->n; i++)
+        if (strcmp(c->lines[i].key, key) == 0)
+            return c->lines[i].value;
+    return NULL;
+}
+
+/* The numbers of a value; 0 of them if there is none. */
+static int parse(const char *text, double *out)
+{
+    int n = 0;
+    char *end;
+
+    for (; text && *text; text = end) {
+        ck_assert_int_lt(n, MAX_VALUES);
+        out[n++] = strtod(text, &end);
+        ck_assert_msg(end > text, "not a number: %.20s", text);
+        while (*end == ' ')
+            end++;
+    }
+    return n;
+}
+
+static double number(const struct gcase *c, const char *key)
+{
+    double values[MAX_VALUES];
+
+    ck_assert_msg(parse(text_of(c, key), values) == 1, "case %d has no single '%s'", c->number,
+                  key);
+    return values[0];
+}
+
+static int integer(const struct gcase *c, const char *key) { return (int)number(c, key); }
+
+/* Reals of a key; NULL if the case has none. out has MAX_VALUES. */
+static const omq_real *reals(const struct gcase *c, const char *key, omq_real *out, int *n)
+{
+    double values[MAX_VALUES];
+
+    *n = parse(text_of(c, key), values);
+    for (int i = 0; i < *n; i++)
+        out[i] = (omq_real)values[i];
+    return *n ? out : NULL;
+}
+
+static int bytes(const struct gcase *c, const char *key, uint8_t *out)
+{
+    double values[MAX_VALUES];
+    int n = parse(text_of(c, key), values);
+
+    for (int i = 0; i < n; i++)
+        out[i] = (uint8_t)values[i];
+    return n;
+}
+
+/* got[n] is what the case says under key, to the bit. */
+static void same_reals(const struct gcase *c, const char *key, const omq_real *got, int n_got)
+{
+    omq_real want[MAX_VALUES];
+    int n;
+
+    reals(c, key, want, &n);
+    ck_assert_int_eq(n, n_got);
+    for (int i = 0; i < n; i++)
+        ck_assert_msg(got[i] == want[i], "case %d (%s), %s[%d]: got %a, golden %a", c->number,
+                      c->kind, key, i, (double)got[i], (double)want[i]);
+}
+
+static void same_bytes(const struct gcase *c, const char *key, const uint8_t *got, int n_got)
+{
+    uint8_t want[MAX_VALUES];
+    int n = bytes(c, key, want);
+
+    ck_assert_int_eq(n, n_got);
+    for (int i = 0; i < n; i++)
+        ck_assert_msg(got[i] == want[i], "case %d (%s), %s[%d]: got %d, golden %d", c->number,
+                      c->kind, key, i, got[i], want[i]);
+}
+
+/* ---- quant ---- */
+
+static enum omq_grid_kind grid_kind(const struct gcase *c)
+{
+    const char *word = text_of(c, "grid");
+
+    return strcmp(word, "auto") == 0 ? OMQ_GRID_AUTO
+         : strcmp(word, "midrise") == 0 ? OMQ_GRID_MIDRISE : OMQ_GRID_SYMMETRIC;
+}
+
+static void check_weights(const struct gcase *c)
+{
+    struct omq_grid g = omq_grid_of(grid_kind(c), integer(c, "bits"));
+    omq_real w[MAX_VALUES], step = (omq_real)number(c, "step"), unit = omq_grid_unit(&g, step);
+    omq_real got[MAX_VALUES];
+    int8_t k[MAX_VALUES];
+    int n;
+
+    reals(c, "w", w, &n);
+    omq_weights_quantize(&g, 1, (size_t)n, w, &step, 1, k);
+    for (int i = 0; i < n; i++)
+        got[i] = k[i];
+    same_reals(c, "k", got, n);
+    same_reals(c, "unit", &unit, 1);
+}
+
+struct norm_values {
+    omq_real gamma[MAX_VALUES], beta[MAX_VALUES], mean[MAX_VALUES], var[MAX_VALUES];
+};
+
+static struct omq_norm norm_of(const struct gcase *c, struct norm_values *v)
+{
+    struct omq_norm norm = {.eps = OMQ_BN_EPS};
+    int n;
+
+    norm.gamma = reals(c, "gamma", v->gamma, &n);
+    norm.beta = reals(c, "beta", v->beta, &n);
+    norm.mean = reals(c, "mean", v->mean, &n);
+    norm.var = reals(c, "var", v->var, &n);
+    return norm;
+}
+
+static void fold(const struct gcase *c, int n, const omq_real *unit, int n_units, omq_real *m,
+                 omq_real *b, omq_real *r)
+{
+    struct norm_values values;
+    struct omq_norm norm = norm_of(c, &values);
+
+    omq_fold(n, unit, n_units, number(c, "s_in"), &norm, number(c, "s_out"), integer(c, "zp_out"),
+             number(c, "s_res"), integer(c, "zp_res"), m, b, r);
+}
+
+static void check_fold(const struct gcase *c)
+{
+    omq_real unit[MAX_VALUES], m[6], b[6], r[6];
+    int n_units;
+
+    reals(c, "unit", unit, &n_units);
+    fold(c, 6, unit, n_units, m, b, r);
+    same_reals(c, "m", m, 6);
+    same_reals(c, "b", b, 6);
+    for (int i = 0; i < 6; i++)
+        same_reals(c, "r", &r[i], 1);
+}
+
+static void check_foldpool(const struct gcase *c)
+{
+    omq_real m, b;
+
+    omq_fold_pool(number(c, "s_in"), integer(c, "count"), number(c, "s_out"), integer(c, "zp_out"),
+                  &m, &b);
+    same_reals(c, "m", &m, 1);
+    same_reals(c, "b", &b, 1);
+}
+
+static void check_requant(const struct gcase *c)
+{
+    bool is_signed = integer(c, "signed") != 0;
+    uint8_t table[256], codes[256], out[256];
+    struct omq_engine_unit u = {.kind = OMQ_UNIT_REQUANT, .table = table,
+                                .win = {.h = 1, .w = 256, .c = 1}};
+    struct omq_engine_io io = {.n = 1, .in = codes, .out = out};
+
+    omq_requant_table(omq_act_of(8, is_signed), (omq_real)number(c, "s_in"),
+                      omq_act_of(integer(c, "bits"), is_signed), (omq_real)number(c, "s_out"),
+                      table, NULL);
+    same_bytes(c, "table", table, 256);
+    for (int i = 0; i < 256; i++)
+        codes[i] = (uint8_t)i;
+    omq_engine_unit_run(&u, &io);
+    same_bytes(c, "table", out, 256);
+}
+
+/* ---- the engine's units ---- */
+
+static struct omq_window window_of(const struct gcase *c, int groups)
+{
+    struct omq_window w = {.h = integer(c, "h"), .w = integer(c, "w"), .c = integer(c, "c")};
+
+    w.c_count = w.c / groups;
+    w.kh = w.kw = integer(c, "kernel");
+    w.sh = w.sw = integer(c, "stride");
+    w.ph = w.pw = integer(c, "pad");
+    w.oh = (w.h + 2 * w.ph - w.kh) / w.sh + 1;
+    w.ow = (w.w + 2 * w.pw - w.kw) / w.sw + 1;
+    return w;
+}
+
+/* Codes of the case's weights [out][in][kh][kw], in the kernels' order. */
+static omq_real make_weights(const struct gcase *c, const struct omq_engine_unit *u, int16_t *w)
+{
+    struct omq_grid g = omq_grid_of(grid_kind(c), integer(c, "wbits"));
+    omq_real master[MAX_VALUES], step = (omq_real)number(c, "step");
+    int n, in = u->win.c_count, kk = u->win.kh * u->win.kw;
+    int8_t k[MAX_VALUES];
+
+    reals(c, "weight", master, &n);
+    ck_assert_int_eq(n, u->oc * in * kk);
+    omq_weights_quantize(&g, u->oc, (size_t)(in * kk), master, &step, 1, k);
+    for (int o = 0; o < u->oc; o++)
+        for (int i = 0; i < in; i++)
+            for (int j = 0; j < kk; j++)
+                w[(o * kk + j) * in + i] = k[(o * in + i) * kk + j];
+    return omq_grid_unit(&g, step);
+}
+
+static void check_conv(const struct gcase *c)
+{
+    struct omq_engine_unit u = {.kind = OMQ_UNIT_CONV, .groups = integer(c, "groups"),
+                                .oc = integer(c, "out"), .q_max = integer(c, "q_max")};
+    uint8_t x[MAX_VALUES], res[MAX_VALUES], q[MAX_VALUES];
+    omq_real m[16], b[16], r[16], unit, got[MAX_VALUES];
+    static int16_t w[MAX_VALUES], rows[1 << 16];
+    static int32_t acc[1 << 16];
+    float logits[MAX_VALUES];
+    struct omq_engine_io io = {.n = 1, .in = x, .out = q, .logits = logits, .rows = rows,
+                               .acc = acc};
+    int n;
+
+    u.win = window_of(c, u.groups);
+    u.zp_in = omq_act_of(integer(c, "abits"), integer(c, "signed") != 0).zero_point;
+    u.w = w;
+    u.m = m;
+    u.b = b;
+    u.r = r;
+    unit = make_weights(c, &u, w);
+    fold(c, u.oc, &unit, 1, m, b, r);
+    ck_assert_int_eq(bytes(c, "x", x), u.win.h * u.win.w * u.win.c);
+    n = u.win.oh * u.win.ow * u.oc;
+    if (text_of(c, "res")) {
+        ck_assert_int_eq(bytes(c, "res", res), n);
+        io.res = res;
+    }
+    ck_assert(omq_engine_rows(&u, 1) <= 1 << 16 && omq_engine_accs(&u, 1) <= 1 << 16);
+    omq_engine_unit_run(&u, &io);
+    if (u.q_max) {
+        same_bytes(c, "q", q, n);
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        got[i] = (omq_real)logits[i];
+    same_reals(c, "logits", got, n);
+}
+
+static void check_pool(const struct gcase *c)
+{
+    bool max = strcmp(c->kind, "maxpool") == 0;
+    uint8_t x[MAX_VALUES], q[MAX_VALUES];
+    omq_real m = 0, b = 0;
+    struct omq_engine_unit u = {.kind = max ? OMQ_UNIT_MAXPOOL : OMQ_UNIT_AVGPOOL, .groups = 1,
+                                .win = window_of(c, 1), .m = &m, .b = &b};
+    struct omq_engine_io io = {.n = 1, .in = x, .out = q};
+
+    u.oc = u.win.c;
+    ck_assert_int_eq(bytes(c, "x", x), u.win.h * u.win.w * u.win.c);
+    if (!max) {
+        u.zp_in = integer(c, "zp_in");
+        u.q_max = integer(c, "q_max");
+        omq_fold_pool(number(c, "s_in"), u.win.kh * u.win.kw, number(c, "s_out"),
+                      integer(c, "zp_out"), &m, &b);
+    }
+    omq_engine_unit_run(&u, &io);
+    same_bytes(c, "q", q, u.win.oh * u.win.ow * u.oc);
+}
+
+/* ---- whole networks ---- */
+
+static int add(struct omq_graph *g, const char *name, enum omq_op op, struct omq_node n)
+{
+    int rc;
+
+    snprintf(n.name, sizeof(n.name), "%s", name);
+    n.op = op;
+    n.in[0] = n.in[0] ? n.in[0] : g->n_nodes - 1;
+    rc = omq_graph_add(g, &n, &err);
+    ck_assert_msg(rc >= 0, "%s", err.msg);
+    return rc;
+}
+
+#define CONV(c, g, b) \
+    (struct omq_node) { .channels = (c), .kernel = 3, .stride = 1, .pad = 1, .groups = (g), .bias = (b) }
+#define NONE (struct omq_node) { .op = OMQ_OP_INPUT }
+
+/* The network that gen-golden.py's class Net describes. */
+static void build_graph(struct omq_graph *g)
+{
+    int skip;
+
+    ck_assert(omq_graph_init(g, 6, 6, 2, &err) == 0);
+    add(g, "conv1", OMQ_OP_CONV, CONV(4, 1, false));
+    add(g, "bn1", OMQ_OP_BATCHNORM, NONE);
+    skip = add(g, "relu1", OMQ_OP_RELU, NONE);
+    add(g, "a", OMQ_OP_CONV, CONV(4, 1, false));
+    add(g, "abn", OMQ_OP_BATCHNORM, NONE);
+    add(g, "arelu", OMQ_OP_RELU, NONE);
+    add(g, "b", OMQ_OP_CONV, CONV(4, 1, false));
+    add(g, "bbn", OMQ_OP_BATCHNORM, NONE);
+    add(g, "add", OMQ_OP_ADD, (struct omq_node){.in = {0, skip}});
+    add(g, "brelu", OMQ_OP_RELU, NONE);
+    add(g, "pool", OMQ_OP_MAXPOOL, (struct omq_node){.kernel = 2, .stride = 2});
+    add(g, "c", OMQ_OP_CONV, CONV(6, 2, true));
+    add(g, "crelu", OMQ_OP_RELU, NONE);
+    add(g, "avg", OMQ_OP_AVGPOOL, (struct omq_node){.kernel = 2, .stride = 1});
+    add(g, "flatten", OMQ_OP_FLATTEN, NONE);
+    add(g, "fc", OMQ_OP_LINEAR, (struct omq_node){.channels = 3, .bias = true});
+}
+
+/* Splits "NAME numbers" and returns the numbers' text. */
+static const char *split_name(const char *value, char name[OMQ_NAME_SIZE])
+{
+    size_t n = strcspn(value, " ");
+
+    ck_assert_uint_lt(n, OMQ_NAME_SIZE);
+    memcpy(name, value, n);
+    name[n] = 0;
+    return value + n + 1;
+}
+
+static void set_param(struct omq_net *net, const char *value)
+{
+    double values[MAX_VALUES];
+    char name[OMQ_NAME_SIZE];
+    int n = parse(split_name(value, name), values);
+
+    for (int i = 0; i < net->n_params; i++) {
+        struct omq_param *p = &net->params[i];
+
+        if (strcmp(p->name, name) != 0)
+            continue;
+        ck_assert_msg((size_t)n == p->n, "%s: %d values for %zu", name, n, p->n);
+        for (int j = 0; j < n; j++)
+            p->value[j] = (omq_real)values[j];
+        return;
+    }
+    ck_abort_msg("the network has no parameter '%s'", name);
+}
+
+static void same_codes(const struct gcase *c, const struct omq_net *net, const char *value,
+                       const uint8_t **tensors)
+{
+    double values[MAX_VALUES];
+    char name[OMQ_NAME_SIZE];
+    int n = parse(split_name(value, name), values);
+
+    for (int u = 0; u < net->plan.n_units; u++) {
+        const struct omq_tensor *t = &net->plan.tensors[net->plan.units[u].out];
+
+        if (strcmp(net->plan.units[u].name, name) != 0)
+            continue;
+        ck_assert_int_eq(n, t->h * t->w * t->c);
+        for (int i = 0; i < n; i++)
+            ck_assert_msg(tensors[net->plan.units[u].out][i] == values[i],
+                          "case %d (net), %s[%d]: got %d, golden %g", c->number, name, i,
+                          tensors[net->plan.units[u].out][i], values[i]);
+        return;
+    }
+    ck_abort_msg("the network has no unit '%s'", name);
+}
+
+static void check_net(const struct gcase *c)
+{
+    struct omq_quant_config quant = {.levels = 1, .first_last_bits = 8};
+    struct omq_preprocess pre = {.height = 6, .width = 6, .channels = 2,
+                                 .step = (float)number(c, "s_x")};
+    struct omq_precision p = {integer(c, "w"), integer(c, "a")};
+    const uint8_t *tensors[32];
+    int n_params = 0, n_codes = 0;
+    struct omq_engine *e;
+    struct omq_graph g;
+    struct omq_net net;
+    omq_real got[3];
+    uint8_t x[MAX_VALUES];
+    float logits[3];
+    void *scratch;
+
+    build_graph(&g);
+    ck_assert_msg(omq_net_init(&net, &g, &p, 1, &quant, &pre, 1, false, &err) == 0, "%s", err.msg);
+    ck_assert_int_le(net.plan.n_tensors, 32);
+    for (int i = 0; i < c->n; i++)
+        if (strcmp(c->lines[i].key, "param") == 0) {
+            set_param(&net, c->lines[i].value);
+            n_params++;
+        }
+    ck_assert_int_eq(n_params, net.n_params);
+    ck_assert_int_eq(bytes(c, "x", x), 6 * 6 * 2);
+    ck_assert_msg(omq_engine_open(&e, &net, NULL, 0, &err) == 0, "%s", err.msg);
+    scratch = omq_calloc(1, omq_engine_scratch_size(e, 1));
+    omq_engine_run(e, x, 1, logits, scratch, tensors);
+    for (int i = 0; i < c->n; i++)
+        if (strcmp(c->lines[i].key, "codes") == 0) {
+            same_codes(c, &net, c->lines[i].value, tensors);
+            n_codes++;
+        }
+    ck_assert_int_eq(n_codes, net.plan.n_units - 1); /* the last one's are the logits */
+    for (int i = 0; i < 3; i++)
+        got[i] = (omq_real)logits[i];
+    same_reals(c, "logits", got, 3);
+    free(scratch);
+    omq_engine_close(e);
+    omq_net_release(&net);
+}
+
+/* ---- files ---- */
+
+static const struct {
+    const char *kind;
+    void (*check)(const struct gcase *c);
+} kinds[] = {
+    {"weights", check_weights}, {"fold", check_fold}, {"foldpool", check_foldpool},
+    {"requant", check_requant}, {"conv", check_conv}, {"maxpool", check_pool},
+    {"avgpool", check_pool},    {"net", check_net},
+};
+
+static void check_case(const struct gcase *c)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(kinds[i].kind, c->kind) == 0) {
+            kinds[i].check(c);
+            return;
+        }
+    ck_abort_msg("case %d is of an unknown kind '%s'", c->number, c->kind);
+}
+
+/* Takes a line from *text, without its end; NULL at the end of the file. */
+static char *next_line(char **text)
+{
+    char *line = *text, *end = strchr(line, '\n');
+
+    if (!*line)
+        return NULL;
+    ck_assert_ptr_nonnull(end);
+    *end = 0;
+    *text = end + 1;
+    return line;
+}
+
+/* Checks every case of a file; returns how many there are. */
+static int check_file(const char *path)
+{
+    struct gcase c = {.number = -1};
+    uint8_t *content;
+    size_t size;
+    char *at, *line;
+
+    ck_assert_msg(omq_file_read(path, 1 << 20, &content, &size, &err) == 0,
+                  "%s (run the tests from the top of the tree)", err.msg);
+    for (at = (char *)content; (line = next_line(&at)) != NULL;) {
+        char *value = strchr(line, ' ');
+
+        if (line[0] == '#')
+            continue;
+        if (strcmp(line, "end") == 0) {
+            check_case(&c);
+            continue;
+        }
+        ck_assert_ptr_nonnull(value);
+        *value++ = 0;
+        if (strcmp(line, "case") == 0) {
+            c = (struct gcase){.kind = value, .number = c.number + 1};
+            continue;
+        }
+        ck_assert_int_lt(c.n, MAX_LINES);
+        c.lines[c.n].key = line;
+        c.lines[c.n++].value = value;
+    }
+    free(content);
+    return c.number + 1;
+}
+
+static const struct {
+    const char *name;
+    int n_cases;
+} files[] = {
+    {"weights", 48}, {"fold", 29}, {"requant", 32}, {"conv", 80}, {"pool", 80}, {"net", 16},
+};
+enum { N_FILES = sizeof(files) / sizeof(files[0]) };
+
+START_TEST(library_matches_the_vectors)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "tests/golden/%s.txt", files[_i].name);
+    ck_assert_int_eq(check_file(path), files[_i].n_cases);
+}
+END_TEST
+
+static void same_file(const char *a, const char *b)
+{
+    uint8_t *x, *y;
+    size_t nx, ny;
+
+    ck_assert_msg(omq_file_read(a, 1 << 20, &x, &nx, &err) == 0, "%s", err.msg);
+    ck_assert_msg(omq_file_read(b, 1 << 20, &y, &ny, &err) == 0, "%s", err.msg);
+    ck_assert_msg(nx == ny && memcmp(x, y, nx) == 0,
+                  "'%s' is not what scripts/gen-golden.py writes", a);
+    free(x);
+    free(y);
+}
+
+START_TEST(generator_writes_the_vectors)
+{
+    char dir[] = "/tmp/omq-golden-XXXXXX", command[128], path[64], copy[96];
+
+    if (system("python3 -c 0 >/dev/null 2>&1") != 0) {
+        printf("golden: skipped: no python3 to run scripts/gen-golden.py\n");
+        return;
+    }
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(command, sizeof(command), "python3 scripts/gen-golden.py %s", dir);
+    ck_assert_int_eq(system(command), 0);
+    for (int i = 0; i < N_FILES; i++) {
+        snprintf(path, sizeof(path), "tests/golden/%s.txt", files[i].name);
+        snprintf(copy, sizeof(copy), "%s/%s.txt", dir, files[i].name);
+        same_file(path, copy);
+        ck_assert_int_eq(unlink(copy), 0);
+    }
+    ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
+Suite *omq_suite_golden(void)
+{
+    Suite *s = suite_create("golden");
+    TCase *t = tcase_create("golden");
+
+    tcase_add_loop_test(t, library_matches_the_vectors, 0, N_FILES);
+    tcase_add_test(t, generator_writes_the_vectors);
+    suite_add_tcase(s, t);
+    return s;
+}
