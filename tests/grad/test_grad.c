@@ -138,7 +138,8 @@ static void start(struct omq_graph *g)
     ck_assert_int_eq(omq_graph_init(g, SIDE, SIDE, CHANNELS, &err), OMQ_OK);
 }
 
-static int conv(struct omq_graph *g, const char *name, int in, int c, int k, int s, int p, int groups)
+static int conv(struct omq_graph *g, const char *name, int in, int c, int k, int s, int p,
+                int groups)
 {
     return node(g, name, (struct omq_node){.op = OMQ_OP_CONV, .in = {in}, .channels = c,
                                            .kernel = k, .stride = s, .pad = p, .groups = groups});
@@ -149,7 +150,8 @@ static int op(struct omq_graph *g, const char *name, enum omq_op kind, int in)
     return node(g, name, (struct omq_node){.op = kind, .in = {in}});
 }
 
-static int pool(struct omq_graph *g, const char *name, enum omq_op kind, int in, int k, int s, int p)
+static int pool(struct omq_graph *g, const char *name, enum omq_op kind, int in, int k, int s,
+                int p)
 {
     return node(g, name, (struct omq_node){.op = kind, .in = {in}, .kernel = k, .stride = s,
                                            .pad = p});
@@ -295,7 +297,8 @@ START_TEST(test_weight_quantizer)
                                                                      : OMQ_GRID_SYMMETRIC,
                                     _i < 8 ? _i + 1 : _i < 15 ? _i - 7 : _i - 13);
     for (int n_steps = 1; n_steps <= OUT; n_steps += OUT - 1) {
-        double w[OUT * LEN], dq[OUT * LEN], dw[OUT * LEN], step[OUT], ds[OUT] = {0}, want[OUT] = {0};
+        double w[OUT * LEN], dq[OUT * LEN], dw[OUT * LEN];
+        double step[OUT], ds[OUT] = {0}, want[OUT] = {0};
         double q_max = fmax(1, g.k_max * (g.midrise ? 0.5 : 1)), h = 1e-6;
         int8_t k[OUT * LEN];
         struct omq_rng r;
