@@ -284,7 +284,8 @@ void omq_exec_backward(struct omq_exec *x, const omq_real *dlogits);
 const uint8_t *omq_exec_codes(const struct omq_exec *x, int tensor);
 const omq_real *omq_exec_reals(const struct omq_exec *x, int tensor);
 
-/* Name of the first unit whose output is not finite after forward, or NULL. */
+/* Name of the first unit whose sums or factors are not finite after forward;
+ * of the last one if all are. */
 const char *omq_exec_find_nonfinite(const struct omq_exec *x);
 
 /* Seconds spent since the last call, by part; for profiles. */
