@@ -112,26 +112,16 @@ static bool evaluate_one(struct run *r, int precision)
     return true;
 }
 
-/* A precision that no step has drawn yet has no steps, and is left out. */
-static bool is_trained(const struct omq_train *t, int precision)
-{
-    for (int i = 0; i < t->net.n_params; i++)
-        if (t->net.params[i].precision == precision && t->optim.n_updates[i])
-            return true;
-    return false;
-}
-
 /* The mean top-1 over the precisions; negative when asked to stop. */
 static double evaluate(struct run *r)
 {
     double start = omq_now(), sum = 0;
     bool finished = true;
 
-    for (int p = 0; finished && p < r->t->net.n_precisions; p++)
-        if (is_trained(r->t, p)) {
-            finished = evaluate_one(r, p);
-            sum += r->t->info.results[p].top1;
-        }
+    for (int p = 0; finished && p < r->t->net.n_precisions; p++) {
+        finished = evaluate_one(r, p);
+        sum += r->t->info.results[p].top1;
+    }
     r->eval_s += omq_now() - start;
     return finished ? sum / r->t->net.n_precisions : -1;
 }
@@ -254,6 +244,19 @@ static int check_output(const struct omq_train *t, bool resuming, bool force, st
     return OMQ_OK;
 }
 
+/* Steps and statistics of every precision from the first batch, so that even
+ * one that no step draws can be evaluated. */
+static void initialize(struct omq_train *t)
+{
+    struct omq_batch batch;
+
+    omq_loader_start(t->loader, 0, 0);
+    if (!omq_loader_next(t->loader, &batch, NULL))
+        return; /* cannot be: the loader refuses sets smaller than a batch */
+    for (int p = 0; p < t->net.n_precisions; p++)
+        omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, 1);
+}
+
 static int run(struct run *r, bool resuming, struct omq_err *err)
 {
     struct omq_train *t = r->t;
@@ -265,6 +268,8 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
                                resuming ? steps_so_far(t) : 0, err)) < 0)
         return rc;
     r->start = omq_now();
+    if (!resuming)
+        initialize(t);
     while (t->epoch < t->config.train.epochs) {
         if ((rc = train_epoch(r, err)) < 0 || (rc = end_epoch(r, err)) < 0)
             return rc;
