@@ -159,7 +159,8 @@ case $1 in
 esac
 [ $# -le 2 ] || usage_error "too many arguments"
 name=$1
-names | grep -qxF -e "$name" || usage_error "unknown data set '$name'; there are: $(names | tr '\n' ' ')"
+names | grep -qxF -e "$name" ||
+    usage_error "unknown data set '$name'; there are: $(names | tr '\n' ' ')"
 dir=${2-data/$name}
 
 if [ -z "$from" ] && ! command -v curl >/dev/null 2>&1 && ! command -v wget >/dev/null 2>&1; then

@@ -11,7 +11,8 @@ cat > "$dir/print.c" <<'EOF'
 #include "conf/conf.h"
 int main(void) { omq_config_print_mdoc(stdout); return 0; }
 EOF
-${CC:-cc} -std=c11 -Ilib -o "$dir/print" "$dir/print.c" lib/conf/*.c lib/base/*.c -lyaml -lm -lpthread
+${CC:-cc} -std=c11 -Ilib -o "$dir/print" "$dir/print.c" lib/conf/*.c lib/base/*.c \
+    -lyaml -lm -lpthread
 "$dir/print" > "$dir/keys"
 sed -e '/^\.\\" begin keys/r '"$dir/keys" \
     -e '/^\.\\" begin keys/,/^\.\\" end keys/{/^\.\\" \(begin\|end\) keys/!d;}' \

@@ -9,7 +9,7 @@
 set -eu
 
 build=(gcc libc6-dev make libopenblas-dev libyaml-dev libjansson-dev zlib1g-dev)
-check=(check mandoc shellcheck)
+check=(check mandoc python3 shellcheck)
 check_all=(clang git libclang-rt-14-dev llvm valgrind)
 
 wanted=()

@@ -19,13 +19,14 @@ need() {
     return 1
 }
 
-# build NAME GOALS VARIABLE=VALUE...: builds to build/NAME.
+# build NAME GOALS VARIABLE=VALUE...: builds to build/NAME; false if that fails.
 build() {
     local name=$1 goals=$2
     shift 2
     # $goals unquoted: words.
     # shellcheck disable=SC2086
     step "$name: build" "${make[@]}" BUILD="$BUILD/$name" "$@" $goals
+    [ "$step_ok" = yes ]
 }
 
 # tests NAME VARIABLE=VALUE...: all test programs of build/NAME.
@@ -46,13 +47,13 @@ step "make check" scripts/run-checks.sh
 
 # Sanitizers: no forks, so that leaks are looked for in the tests themselves.
 san='-O1 -g -fno-omit-frame-pointer'
-build asan tests CC=gcc CFLAGS="$san -fsanitize=address"
-tests asan CK_FORK=no ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
-build ubsan tests CC=gcc CFLAGS="$san -fsanitize=undefined -fno-sanitize-recover=all"
-tests ubsan CK_FORK=no UBSAN_OPTIONS=print_stacktrace=1
+build asan tests CC=gcc CFLAGS="$san -fsanitize=address" &&
+    tests asan CK_FORK=no ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+build ubsan tests CC=gcc CFLAGS="$san -fsanitize=undefined -fno-sanitize-recover=all" &&
+    tests ubsan CK_FORK=no UBSAN_OPTIONS=print_stacktrace=1
 # OpenBLAS was not built for ThreadSanitizer: the plain kernels do without it.
-build tsan tests CC=gcc CFLAGS="$san -fsanitize=thread"
-tests tsan CK_FORK=no OMQ_CPU=ref TSAN_OPTIONS=halt_on_error=1
+build tsan tests CC=gcc CFLAGS="$san -fsanitize=thread" &&
+    tests tsan CK_FORK=no OMQ_CPU=ref TSAN_OPTIONS=halt_on_error=1
 
 if need valgrind valgrind; then
     # Optimised, because valgrind is slow enough; it has no AVX-512.
@@ -68,16 +69,13 @@ fi
 
 # Compilers and flags. All code must be silent, and give the same results.
 strict='-O2 -g -pedantic -Werror'
-build gcc tests CC=gcc CFLAGS="$strict"
-tests gcc
+build gcc tests CC=gcc CFLAGS="$strict" && tests gcc
 if need clang clang; then
-    build clang tests CC=clang CFLAGS="$strict"
-    tests clang
+    build clang tests CC=clang CFLAGS="$strict" && tests clang
 fi
-build O0 tests CFLAGS='-O0 -g'
-step "O0: unit" "$BUILD/O0/unit"
-build native tests CFLAGS='-O3 -g -march=native'
-tests native
+build O0 tests CFLAGS='-O0 -g' &&
+    step "O0: unit" "$BUILD/O0/unit"
+build native tests CFLAGS='-O3 -g -march=native' && tests native
 
 # Without make, and without any instruction set but the base.
 mkdir -p "$BUILD/direct"

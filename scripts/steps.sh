@@ -5,6 +5,7 @@
 #   step NAME COMMAND...   runs it; a line with its result and time; its output
 #                          is shown only if it fails. Exit status 77 = skipped,
 #                          the last line of the output being the reason.
+#                          Sets step_ok to yes or no.
 #   steps_end              prints "N passed, N failed[, N skipped]" and exits
 #
 # A step counts the results that its output states, Check's ("100%: Checks: 5,
@@ -49,7 +50,10 @@ step() {
     fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     printf '%-24s %4d s  %s\n' "$name" $((SECONDS - start)) "$word"
+    # shellcheck disable=SC2034 # for the script that sources this one
+    step_ok=yes
     if [ "$f" -gt 0 ]; then
+        step_ok=no
         echo "---- $name: $*"
         tail -n 200 "$log" | sed 's/^/| /'
         echo "---- end of $name, exit status $status"

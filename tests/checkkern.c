@@ -26,7 +26,9 @@
 #define CANARY 0xa5
 
 enum shape { FLAT, ROWS, WINDOW, GEMM, GEMM_S16 };
-enum out { NONE, NC_REAL, NC_U8, C_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, MN_REAL, MN_S32 };
+enum out {
+    NONE, NC_REAL, NC_U8, C_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, MN_REAL, MN_S32,
+};
 
 /* An array at an odd place: ends where its allocation ends, but for the guard. */
 struct buf {
@@ -90,8 +92,8 @@ static const struct op {
     void (*run)(const struct omq_kern *k, struct job *j);
     enum shape shape;
     enum out out[2];
-    bool specials;    /* inputs hold NaN and infinities too */
-    size_t traffic;   /* bytes read and written for one element (WINDOW: of the rows) */
+    bool specials;  /* inputs hold NaN and infinities too */
+    size_t traffic; /* bytes read and written for one element (WINDOW: of the rows) */
 } ops[] = {
     {"gemm", run_gemm, GEMM, {MN_REAL}, false, 0},
     {"gemm_s16", run_gemm_s16, GEMM_S16, {MN_S32}, false, 0},
@@ -472,7 +474,8 @@ static bool check(const struct op *op, const char *name, const struct omq_kern *
         n_run++;
         job_run(&j, op, ref);
         for (int o = 0; o < 2; o++) {
-            want[o] = buf_make(&r, j.out[o].size, 1);
+            want[o] = buf_make(&r, j.out[o].size / 8 + 1, 8);
+            want[o].size = j.out[o].size;
             memcpy(want[o].p, j.out[o].p, j.out[o].size);
         }
         job_run(&j, op, trial);

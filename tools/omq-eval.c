@@ -137,8 +137,10 @@ static void print_row(const struct omq_eval_result *r, int width)
     char human[32];
 
     put_column(r->precision, width);
-    printf("  %6.2f  %6.2f  %8.4f  %10s %9llu  %8.0f\n", r->top1, r->top5, r->loss,
-           tool_bytes(r->weight_bytes, human, sizeof(human)),
+    tool_put_figure(stdout, r->top1, 8, 2);
+    tool_put_figure(stdout, r->top5, 8, 2);
+    tool_put_figure(stdout, r->loss, 10, 4);
+    printf("  %10s %9llu  %8.0f\n", tool_bytes(r->weight_bytes, human, sizeof(human)),
            (unsigned long long)r->weight_bytes, r->images_per_s);
 }
 
@@ -155,8 +157,13 @@ static void print_layers(const struct result *r)
 
         printf("  ");
         put_column(l->name, width);
-        printf("  %4d %8.2f %10.3f  %4d %8.2f %10.3f\n", l->w_bits, l->w_sqnr_db, l->w_clipped,
-               l->a_bits, l->a_sqnr_db, l->a_clipped);
+        printf("  %4d", l->w_bits);
+        tool_put_figure(stdout, l->w_sqnr_db, 9, 2);
+        tool_put_figure(stdout, l->w_clipped, 11, 3);
+        printf("  %4d", l->a_bits);
+        tool_put_figure(stdout, l->a_sqnr_db, 9, 2);
+        tool_put_figure(stdout, l->a_clipped, 11, 3);
+        printf("\n");
     }
     printf("\n");
 }

@@ -201,8 +201,11 @@ static void put_precisions(const struct omq_train_progress *p)
     for (int i = 0; i < p->n_precisions; i++) {
         const struct omq_train_precision *q = &p->precisions[i];
 
-        fprintf(stderr, "%-9s %8.2f %8.4f %14.4f\n",
-                tool_short_precision(q->name, name, sizeof(name)), q->top1, q->eval_loss, q->loss);
+        fprintf(stderr, "%-9s", tool_short_precision(q->name, name, sizeof(name)));
+        tool_put_figure(stderr, q->top1, 9, 2);
+        tool_put_figure(stderr, q->eval_loss, 9, 4);
+        tool_put_figure(stderr, q->loss, 15, 4);
+        putc('\n', stderr);
     }
 }
 
@@ -256,8 +259,11 @@ static int train(struct omq_train *t, const char *config)
             say_how_to_continue(config);
         return rc;
     }
-    /* nothing to show where --resume met a run that was complete */
-    if (!tool_common.quiet && show.last.n_precisions > 0) {
+    if (tool_common.quiet)
+        return TOOL_OK;
+    if (show.last.n_precisions == 0) { /* no epoch was trained */
+        tool_message("the run in '%s' is complete: nothing to do", omq_train_output_dir(t));
+    } else {
         put_precisions(&show.last);
         tool_message("model in '%s/model.omq' after %s", omq_train_output_dir(t),
                      tool_duration(show.last.elapsed_s, took, sizeof(took)));

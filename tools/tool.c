@@ -203,6 +203,14 @@ void tool_json_number(FILE *f, double x)
         fputs("null", f);
 }
 
+void tool_put_figure(FILE *f, double x, int width, int digits)
+{
+    if (isnan(x))
+        fprintf(f, "%*s", width, "-");
+    else
+        fprintf(f, "%*.*f", width, digits, x);
+}
+
 const char *tool_short_precision(const char *name, char *buf, size_t size)
 {
     int w, a, n = 0;

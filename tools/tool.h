@@ -106,6 +106,9 @@ void tool_put_shell(FILE *f, const char *s);
 void tool_json_string(FILE *f, const char *s);
 void tool_json_number(FILE *f, double x);
 
+/* A column of a table for people: "-" where there is no figure (NaN). */
+void tool_put_figure(FILE *f, double x, int width, int digits);
+
 /* "8" for "w8a8", other names as they are: into buf, which is returned. */
 const char *tool_short_precision(const char *name, char *buf, size_t size);
 

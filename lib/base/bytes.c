@@ -31,7 +31,10 @@ uint8_t omq_cursor_u8(struct omq_cursor *c) { return (uint8_t)take_le(c, 1); }
 uint16_t omq_cursor_le16(struct omq_cursor *c) { return (uint16_t)take_le(c, 2); }
 uint32_t omq_cursor_le32(struct omq_cursor *c) { return (uint32_t)take_le(c, 4); }
 uint64_t omq_cursor_le64(struct omq_cursor *c) { return take_le(c, 8); }
-uint32_t omq_cursor_be32(struct omq_cursor *c) { return __builtin_bswap32((uint32_t)take_le(c, 4)); }
+uint32_t omq_cursor_be32(struct omq_cursor *c)
+{
+    return __builtin_bswap32((uint32_t)take_le(c, 4));
+}
 
 static void put_le(uint8_t *p, uint64_t v, size_t n)
 {

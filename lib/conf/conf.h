@@ -66,7 +66,8 @@ struct omq_quant_config {
     int levels;               /* of the wavelet */
     enum omq_grid_kind grid;
     enum omq_steps weight_steps;
-    int first_last_bits;      /* of the first convolution and the last linear layer; 0: as the others */
+    /* Of the first convolution and the last linear layer; 0: as the others. */
+    int first_last_bits;
     double offset_decay;      /* weight decay of view: offsets */
 };
 

@@ -25,14 +25,15 @@
 enum omq_isa { OMQ_ISA_REF, OMQ_ISA_AVX2, OMQ_ISA_AVX512, OMQ_ISA_COUNT };
 
 /* Geometry of a convolution or pooling over one image; channels are those of
- * one group. Rows and columns outside the image read as `pad`. */
+ * one group. Rows and columns outside the image read as 0. The output rows
+ * from oy0 on are the same window with ph - oy0 * sh, which may be negative,
+ * and a smaller oh. */
 struct omq_window {
     int h, w, c;            /* input image; c is the channel stride of a pixel */
     int c_begin, c_count;   /* the channels read: one group's */
     int kh, kw, sh, sw, ph, pw;
     int oh, ow;             /* output size */
 };
-
 struct omq_kern {
     /* c[m][n] = beta * c + op(a)[m][k] op(b)[k][n], row-major with leading
      * dimensions; op transposes where ta/tb. beta is 0 (c is not read) or 1. */

@@ -39,10 +39,12 @@ static int shape_linear(const struct omq_graph *g, struct omq_node *node, struct
     const struct omq_node *in = &g->nodes[node->in[0]];
 
     if (node->channels < 1 || node->channels > 65536)
-        return omq_fail(err, OMQ_ECONFIG, "linear layer '%s' has %d outputs; the range is 1 to 65536",
+        return omq_fail(err, OMQ_ECONFIG,
+                        "linear layer '%s' has %d outputs; the range is 1 to 65536",
                         node->name, node->channels);
     if (in->h != 1 || in->w != 1)
-        return omq_fail(err, OMQ_ECONFIG, "linear layer '%s' needs a flatten before it", node->name);
+        return omq_fail(err, OMQ_ECONFIG, "linear layer '%s' needs a flatten before it",
+                        node->name);
     node->h = node->w = 1;
     node->c = node->channels;
     return OMQ_OK;
@@ -118,8 +120,8 @@ static void multiply_s16(struct omq_exec *x, int ui, int group, int i0, int n,
     for (int i = 0; i < n; i++)
         x->kern->im2row_s16(&w, in->q + (size_t)(i0 + i) * in->n_image, in->act.zero_point,
                             t->rows16 + (size_t)i * pixels * k);
-    x->kern->gemm_s16(n * pixels, oc, k, t->rows16, x->layers[u->layer].k16 + (size_t)group * oc * k,
-                      t->acc32);
+    x->kern->gemm_s16(n * pixels, oc, k, t->rows16,
+                      x->layers[u->layer].k16 + (size_t)group * oc * k, t->acc32);
     for (int p = 0; p < n * pixels; p++)
         for (int c = 0; c < oc; c++)
             acc[(size_t)p * u->oc + c] = (omq_real)t->acc32[(size_t)p * oc + c];
@@ -205,8 +207,8 @@ static void gradients(struct omq_exec *x, int ui, int group, int i0, int n, int 
                   l->dw + (size_t)thread * n_weights + (size_t)group * oc * k, k);
     if (x->net->plan.tensors[u->in].is_input)
         return;
-    x->kern->gemm(false, false, n * pixels, k, oc, dy, u->oc, l->dequant + (size_t)group * oc * k, k,
-                  0, t->drows, k);
+    x->kern->gemm(false, false, n * pixels, k, oc, dy, u->oc,
+                  l->dequant + (size_t)group * oc * k, k, 0, t->drows, k);
     for (int i = 0; i < n; i++)
         x->kern->row2im(&w, t->drows + (size_t)i * pixels * k,
                         omq_image_grad(x, u->in, i0 + i, x->units[ui].first_in && group == 0));

@@ -138,7 +138,10 @@ static void values(const struct omq_exec *x, int ui, int image, int from, int n,
     x->kern->affine_res(n, u->oc, b->acc + at, b->m, res, b->r, b->b, v);
 }
 
-static int block_pixels(const struct omq_unit *u) { return OMQ_BLOCK > u->oc ? OMQ_BLOCK / u->oc : 1; }
+static int block_pixels(const struct omq_unit *u)
+{
+    return OMQ_BLOCK > u->oc ? OMQ_BLOCK / u->oc : 1;
+}
 
 /* The first value of the output's step, from the first images' real outputs;
  * the gradient's buffer is free to hold them. */

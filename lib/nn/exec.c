@@ -270,7 +270,7 @@ const char *omq_exec_find_nonfinite(const struct omq_exec *x)
             if (!isfinite(b->m[c]) || !isfinite(b->b[c]))
                 return u->name;
     }
-    return NULL;
+    return x->net->plan.units[x->net->plan.n_units - 1].name;
 }
 
 bool omq_claim_grad(struct omq_exec *x, int tensor)

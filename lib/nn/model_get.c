@@ -18,8 +18,8 @@ static int unpack(struct omq_err *err, const char *what, int rc)
 {
     if (rc == 0)
         return OMQ_OK;
-    return omq_fail(err, OMQ_EFORMAT, "the model's META is wrong: %s is missing or has another type",
-                    what);
+    return omq_fail(err, OMQ_EFORMAT,
+                    "the model's META is wrong: %s is missing or has another type", what);
 }
 
 static int get_node(struct omq_graph *g, json_t *o, struct omq_err *err)
@@ -86,7 +86,8 @@ static int get_precisions(struct omq_precision *p, int *n, json_t *meta, struct 
                             s ? s : "");
         for (int j = 0; j < i; j++)
             if (p[j].w == p[i].w && p[j].a == p[i].a)
-                return omq_fail(err, OMQ_EFORMAT, "the model's META is wrong: '%s' stands twice", s);
+                return omq_fail(err, OMQ_EFORMAT, "the model's META is wrong: '%s' stands twice",
+                                s);
     }
     return OMQ_OK;
 }
@@ -205,8 +206,9 @@ static int get_param(const struct omq_net *net, struct omq_param *p, const struc
     v = data;
     for (size_t i = 0; i < p->n; i++) {
         if (!value_ok(p, v[i]))
-            return omq_fail(err, OMQ_EFORMAT, "tensor '%s' has the impossible value %g at index %zu",
-                            name, (double)v[i], i);
+            return omq_fail(err, OMQ_EFORMAT,
+                            "tensor '%s' has the impossible value %g at index %zu", name,
+                            (double)v[i], i);
         p->value[i] = (omq_real)v[i];
     }
     return OMQ_OK;
@@ -228,8 +230,9 @@ static int get_net(struct omq_net *net, const struct omq_model_info *info, json_
     rc = omq_preprocess_init(&pre, &info->config.data, graph.nodes[0].h, graph.nodes[0].w,
                              graph.nodes[0].c, err);
     if (rc == OMQ_OK && (float)step != pre.step)
-        rc = omq_fail(err, OMQ_EFORMAT, "the model's META is wrong: the input's step is %g, but its "
-                      "mean and std give %g", step, (double)pre.step);
+        rc = omq_fail(err, OMQ_EFORMAT,
+                      "the model's META is wrong: the input's step is %g, but its mean and std "
+                      "give %g", step, (double)pre.step);
     if (rc < 0) {
         omq_graph_release(&graph);
         return rc;

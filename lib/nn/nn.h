@@ -68,7 +68,8 @@ int omq_graph_init(struct omq_graph *g, int h, int w, int c, struct omq_err *err
 void omq_graph_release(struct omq_graph *g);
 /* Appends a copy of node after shape inference; returns its index, or a
  * negative OMQ_E* (a shape that does not fit names the node). */
-int omq_graph_add(struct omq_graph *g, const struct omq_node *node, struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_graph_add(struct omq_graph *g, const struct omq_node *node,
+                  struct omq_err *err) OMQ_WARN_UNUSED;
 const char *omq_op_name(enum omq_op op);
 /* The operator of that name; false if there is none. */
 bool omq_op_parse(const char *name, enum omq_op *op);
@@ -131,7 +132,8 @@ struct omq_plan {
 };
 
 /* Lowers a graph. A pattern that cannot be fused is OMQ_EUNSUP, naming the node. */
-int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_plan_init(struct omq_plan *p, const struct omq_graph *g,
+                  struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_plan_release(struct omq_plan *p);
 
 /* Bits of a layer's weights or a site's activations at precision p: 1..8, or
@@ -260,7 +262,7 @@ int omq_model_get(struct omq_net *net, struct omq_model_info *info, const struct
 /* ---- execution in omq_real ---- */
 
 enum omq_mode {
-    OMQ_MODE_TRAIN,  /* batch statistics; running ones are updated; steps that are 0 are initialized */
+    OMQ_MODE_TRAIN,  /* batch statistics, which update the running ones; steps of 0 get a value */
     OMQ_MODE_FROZEN, /* running statistics: the same integers as the engine */
 };
 
@@ -282,7 +284,8 @@ void omq_exec_backward(struct omq_exec *x, const omq_real *dlogits);
 const uint8_t *omq_exec_codes(const struct omq_exec *x, int tensor);
 const omq_real *omq_exec_reals(const struct omq_exec *x, int tensor);
 
-/* Name of the first unit whose output is not finite after forward, or NULL. */
+/* Name of the first unit whose sums or factors are not finite after forward;
+ * of the last one if all are. */
 const char *omq_exec_find_nonfinite(const struct omq_exec *x);
 
 /* Seconds spent since the last call, by part; for profiles. */

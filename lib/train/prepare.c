@@ -139,7 +139,8 @@ int omq_train_prepare(struct omq_train *t, struct omq_err *err)
     if (!t->dlogits || !t->teacher || !t->row || !t->eval_codes)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a batch of %d",
                         t->config.train.batch_size);
-    if ((rc = omq_exec_open(&t->exec, &t->net, t->pool, t->config.train.batch_size, true, err)) < 0 ||
+    rc = omq_exec_open(&t->exec, &t->net, t->pool, t->config.train.batch_size, true, err);
+    if (rc < 0 ||
         (rc = omq_optim_init(&t->optim, &t->net, &t->config.train, err)) < 0)
         return rc;
     return open_loader(t, err);
@@ -152,8 +153,8 @@ static void report_text(const struct omq_train *t, size_t bytes, FILE *f)
     const struct omq_plan *p = &t->net.plan;
     char name[16];
 
-    fprintf(f, "data: %d training images of %d x %d x %d, %d to evaluate, %d classes\n", t->train->n,
-            t->train->height, t->train->width, t->train->channels, t->held_out->n,
+    fprintf(f, "data: %d training images of %d x %d x %d, %d to evaluate, %d classes\n",
+            t->train->n, t->train->height, t->train->width, t->train->channels, t->held_out->n,
             t->net.n_classes);
     fprintf(f, "network: %s, %llu parameters, %llu multiply-accumulates an image\n",
             t->config.model.arch, (unsigned long long)omq_net_weights(&t->net),

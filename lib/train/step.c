@@ -6,19 +6,38 @@
  */
 #include "train/train_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
-static int diverged(struct omq_train *t, int precision, const char *what, struct omq_err *err)
+static int diverged(const struct omq_train *t, const char *what, const char *where,
+                    struct omq_err *err)
 {
-    char name[16];
-    const char *layer = omq_exec_find_nonfinite(t->exec);
+    return omq_fail(err, OMQ_EDIVERGED, "%s is not finite at epoch %d step %d, in '%s': the last "
+                    "checkpoint was kept; try a smaller train.lr", what, t->epoch + 1, t->step + 1,
+                    where);
+}
 
-    return omq_fail(err, OMQ_EDIVERGED,
-                    "%s is not finite at epoch %d step %d, precision %s, first in '%s': nothing was "
-                    "written over the last checkpoint; try a smaller train.lr",
-                    what, t->epoch + 1, t->step + 1,
-                    omq_precision_name(t->net.precisions[precision], name),
-                    layer ? layer : "the loss");
+/* The loss of one precision. */
+static int loss_diverged(const struct omq_train *t, int precision, struct omq_err *err)
+{
+    char name[16], what[48];
+
+    snprintf(what, sizeof(what), "the loss of %s",
+             omq_precision_name(t->net.precisions[precision], name));
+    return diverged(t, what, omq_exec_find_nonfinite(t->exec), err);
+}
+
+/* The layer nearest to the output whose gradient is not finite: where it began. */
+static const char *find_gradient(const struct omq_net *net)
+{
+    for (int i = net->n_params; i-- > 0;) {
+        const struct omq_param *p = &net->params[i];
+
+        for (size_t j = 0; p->precision < 0 && p->grad && j < p->n; j++)
+            if (!isfinite(p->grad[j]))
+                return p->name;
+    }
+    return "a batch norm or step";
 }
 
 static double loss_weight(const struct omq_train_config *cfg, int precision)
@@ -39,7 +58,7 @@ static int one_precision(struct omq_train *t, const struct omq_batch *b, int pre
                     cfg->label_smoothing, has_teacher ? t->teacher : NULL, cfg->distill,
                     loss_weight(cfg, precision), t->dlogits, is_teacher ? t->teacher : NULL, t->row);
     if (!isfinite(loss))
-        return diverged(t, precision, "the loss", err);
+        return loss_diverged(t, precision, err);
     omq_exec_backward(t->exec, t->dlogits);
     t->loss_sum[precision] += loss;
     t->loss_count[precision]++;
@@ -65,7 +84,7 @@ int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct om
     }
     norm = omq_optim_grad_norm(&t->net, active);
     if (!isfinite(norm))
-        return diverged(t, chosen[n - 1], "a gradient", err);
+        return diverged(t, "a gradient", find_gradient(&t->net), err);
     omq_optim_step(&t->optim, &t->net, cfg, t->config.quant.offset_decay, lr,
                    cfg->clip_norm > 0 && norm > cfg->clip_norm ? cfg->clip_norm / norm : 1, active);
     return OMQ_OK;

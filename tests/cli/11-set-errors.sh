@@ -4,7 +4,7 @@
 tiny_config >tiny.yaml
 expect 2 omq-train --dry-run --set seed=1 --set train.epoch=3 --set train.lr=x tiny.yaml
 empty out
-has err "--set #2:" "train.epochs" "--set #3:"
+has err "--set #2:" "did you mean 'epochs'?" "--set #3:"
 has_not err "--set #1:"
 for bad in seed =1 train..lr=1 train=1 .seed=1 'bits=[8' 'bits=[8,8]' seed=-1; do
     expect 2 omq-train --dry-run --threads 1 --set "$bad" tiny.yaml

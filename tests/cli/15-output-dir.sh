@@ -12,6 +12,6 @@ mkdir taken taken/last.omq
 expect 1 omq-train --set output_dir=taken --resume tiny.yaml
 has err taken/last.omq
 # Nothing to resume.
-expect 1 omq-train --set output_dir=new --resume tiny.yaml
+expect 2 omq-train --set output_dir=new --resume tiny.yaml
 has err new
 [ ! -e new/model.omq ] || fail "trained all the same"

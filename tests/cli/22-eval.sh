@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # The table, all widths and some.
-tiny_model
-omq-eval run/model.omq
+tiny_config >tiny.yaml
+expect 0 omq-train tiny.yaml
+cp err talk
+omq-eval run/model.omq | tee table
 echo
+# What training said about the model is what the integers give.
+awk '$1 == "precision" { on = 1; next } /^omq-train/ { on = 0 } on { print $2, $3 }' talk >said
+awk 'NR > 1 { print $2, $4 }' table >measured
+[ "$(wc -l <said)" -eq 3 ] || fail "no table of three widths"
+diff said measured >&2
 omq-eval --bits w4a8,2,w4a8 --limit 10 run/model.omq
 # The integer engine and the training forward count the same answers.
 for engine in int float; do

@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # The second SIGINT ends a run at once, in the middle of a long step.
+[ -r /proc/self/status ] || skip "no /proc"
+caught() { # waits until the process handles SIGINT: bit 1 of a mask in hex
+    until grep -qE '^SigCgt:.*[2367abef]$' "/proc/$1/status"; do
+        sleep 0.01
+    done
+}
+
 env --default-signal=INT true 2>/dev/null || skip "env cannot reset signals"
 tiny_config >tiny.yaml
 big=(--set data.synthetic.height=32 --set data.synthetic.width=32 --set model.width=2
@@ -8,7 +15,7 @@ big=(--set data.synthetic.height=32 --set data.synthetic.width=32 --set model.wi
     --set 'bits=[8,7,6,5,4,3,2,1]')
 env --default-signal=INT omq-train "${big[@]}" tiny.yaml >out 2>err &
 pid=$!
-sleep 0.5
+caught $pid
 kill -INT $pid
 wait_for $pid err "again to stop at once"
 sleep 0.1
@@ -17,9 +24,9 @@ ended $pid 130
 [ ! -e run/model.omq ] || fail "a model of half a training"
 
 # A signal that the parent ignores stays ignored: jobs in the background of a script.
-(trap '' INT; exec omq-train --set output_dir=kept tiny.yaml) >out 2>err &
+(trap '' INT; exec omq-train --set output_dir=kept --set train.epochs=9 tiny.yaml) >out 2>err &
 pid=$!
-sleep 0.1
-kill -INT $pid || true
+wait_for $pid err "epoch 1/9"
+kill -INT $pid
 ended $pid 0
 has_not err "finishing"

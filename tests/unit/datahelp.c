@@ -15,7 +15,7 @@ char datahelp_dir[64];
 
 void datahelp_setup(void)
 {
-    strcpy(datahelp_dir, "/tmp/omq-test-data-XXXXXX");
+    snprintf(datahelp_dir, sizeof(datahelp_dir), "/tmp/omq-test-data-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(datahelp_dir));
 }
 

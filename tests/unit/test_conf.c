@@ -386,7 +386,7 @@ START_TEST(test_cap)
 
     ck_assert_ptr_nonnull(text);
     for (int i = 0; i < 99999; i++)
-        p += sprintf(p, "k%d: 1\n", i % 1000);
+        p += snprintf(p, 9, "k%d: 1\n", i % 1000);
     ck_assert_int_eq(parse_sets(text, NULL, 0), OMQ_ECONFIG);
     ck_assert_int_eq(diag.n_errors, 100);
     for (p = diag.text; (end = strchr(p, '\n')) && end[1]; p = end + 1)

@@ -172,7 +172,7 @@ START_TEST(test_emnist)
     struct omq_data_config c = idx_config();
     struct omq_dataset *d;
 
-    strcpy(c.prefix, "emnist-letters-");
+    snprintf(c.prefix, sizeof(c.prefix), "emnist-letters-");
     c.transpose = true;
     datahelp_put_idx("emnist-letters-test-images-idx3-ubyte", DIMS(2, 2, 3),
             (uint8_t[]){1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16});

@@ -1,3 +1,3 @@
 /* SPDX-License-Identifier: MIT */
 #define OMQ_SUFFIX _ref
-#include "kern/ref/template.h"
+#include "kern/ref/all_template.h"

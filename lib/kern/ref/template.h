@@ -2,9 +2,12 @@
  *
  * How one source becomes a kernel for each instruction set: a file defines
  * OMQ_SUFFIX (_ref, _avx2, ...), is compiled with the flags of that set, and
- * includes the templates. No intrinsics: the loops are written so that the
- * compiler vectorizes them, and none reorders a sum.
+ * includes this header and then the templates. No intrinsics: the loops are
+ * written so that the compiler vectorizes them, and none reorders a sum.
  */
+#ifndef OMQ_KERN_REF_TEMPLATE_H
+#define OMQ_KERN_REF_TEMPLATE_H
+
 #ifndef OMQ_SUFFIX
 #error "define OMQ_SUFFIX first"
 #endif
@@ -32,27 +35,4 @@ static inline int omq_clamp_int(int x, int lo, int hi)
     return x < lo ? lo : x > hi ? hi : x;
 }
 
-#include "kern/ref/gemm_s16_template.h"
-
-#define OP im2row_u8
-#define SRC uint8_t
-#define DST omq_real
-#define ZERO_POINT , int zero_point
-#define CONVERT(x) ((omq_real)((int)(x)-zero_point))
-#include "kern/ref/im2row_template.h"
-
-#define OP im2row_s16
-#define SRC uint8_t
-#define DST int16_t
-#define ZERO_POINT , int zero_point
-#define CONVERT(x) ((int16_t)((int)(x)-zero_point))
-#include "kern/ref/im2row_template.h"
-
-#define OP im2row
-#define SRC omq_real
-#define DST omq_real
-#define ZERO_POINT
-#define CONVERT(x) (x)
-#include "kern/ref/im2row_template.h"
-
-#include "kern/ref/rows_template.h"
+#endif

@@ -6,5 +6,5 @@
 #error "compile this file with -mavx2 -mfma, or everything with -DOMQ_NO_SIMD"
 #endif
 #define OMQ_SUFFIX _avx2
-#include "kern/ref/template.h"
+#include "kern/ref/all_template.h"
 #endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every template, for the sets that take all kernels.
+ */
+#include "kern/ref/template.h"
+
+#include "kern/ref/gemm_s16_template.h"
+
+#define OP im2row_u8
+#define SRC uint8_t
+#define DST omq_real
+#define ZERO_POINT , int zero_point
+#define CONVERT(x) ((omq_real)((int)(x)-zero_point))
+#include "kern/ref/im2row_template.h"
+
+#define OP im2row_s16
+#define SRC uint8_t
+#define DST int16_t
+#define ZERO_POINT , int zero_point
+#define CONVERT(x) ((int16_t)((int)(x)-zero_point))
+#include "kern/ref/im2row_template.h"
+
+#define OP im2row
+#define SRC omq_real
+#define DST omq_real
+#define ZERO_POINT
+#define CONVERT(x) (x)
+#include "kern/ref/im2row_template.h"
+
+#include "kern/ref/codes_template.h"
+#include "kern/ref/rows_template.h"

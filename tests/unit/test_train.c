@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Training: a committed sequence of losses, repetition, resumption, schedules,
+ * the choice of precisions, and what happens when things go wrong.
+ */
+#define _GNU_SOURCE
+#include <check.h>
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "train/train_internal.h"
+
+static char dir[64];
+
+static void setup(void)
+{
+    snprintf(dir, sizeof(dir), "/tmp/omq-train-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static void teardown(void)
+{
+    const char *names[] = {"a", "b"};
+    const char *files[] = {"last.omq", "best.omq", "model.omq", "metrics.jsonl", "metrics.csv"};
+    char path[160];
+
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t j = 0; j < 5; j++) {
+            snprintf(path, sizeof(path), "%s/%s/%s", dir, names[i], files[j]);
+            unlink(path);
+        }
+        snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        rmdir(path);
+    }
+    snprintf(path, sizeof(path), "%s/c.yaml", dir);
+    unlink(path);
+    ck_assert_msg(rmdir(dir) == 0, "something was left in %s", dir);
+}
+
+/* A small run on synthetic images; `more` are further --set. */
+static struct omq_train *open_run(const char *out, const char *const *more, int n_more)
+{
+    const char *sets[16] = {0};
+    char output[128], path[96];
+    struct omq_train *t;
+    struct omq_err err;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/c.yaml", dir);
+    f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fprintf(f, "output_dir: x\nthreads: 1\nbits: [8, 4, {w: 4, a: 8}, 2, 1]\n"
+               "data: {format: synthetic, augment: {crop_padding: 1, hflip: 0.5}, mean: [0.5], "
+               "std: [0.25], synthetic: {height: 8, width: 8, channels: 1, classes: 4, train: 96, "
+               "test: 32}}\n"
+               "model: {arch: resnet8, width: 0.25}\n"
+               "quant: {view: offsets}\n"
+               "train: {epochs: 2, batch_size: 16, lr: 0.05, widths_per_step: 3}\n");
+    fclose(f);
+    snprintf(output, sizeof(output), "output_dir=%s/%s", dir, out);
+    sets[0] = output;
+    for (int i = 0; i < n_more; i++)
+        sets[1 + i] = more[i];
+    ck_assert_msg(omq_train_open(&t, path, sets, 1 + n_more, NULL, &err) == OMQ_OK, "%s", err.msg);
+    return t;
+}
+
+/* ---- the committed sequence ---- */
+
+static double run_step(struct omq_train *t, const struct omq_batch *batch)
+{
+    struct omq_err err;
+    double before = 0, after = 0;
+
+    for (int p = 0; p < t->net.n_precisions; p++)
+        before += t->loss_sum[p];
+    ck_assert_msg(omq_train_step(t, batch, &err) == OMQ_OK, "%s", err.msg);
+    t->step++;
+    for (int p = 0; p < t->net.n_precisions; p++)
+        after += t->loss_sum[p];
+    return after - before;
+}
+
+START_TEST(test_loss_sequence)
+{
+    bool exact = omq_kern_isa() == OMQ_ISA_REF;
+    struct omq_train *t = open_run("a", NULL, 0);
+    struct omq_batch batch;
+    struct omq_err err;
+    FILE *f = fopen("tests/golden/loss-sequence.txt", "r");
+
+    ck_assert_msg(f != NULL, "run the tests from the root of the source");
+    ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
+    for (int i = 0; i < 10; i++) {
+        double want, got;
+
+        if (i % 6 == 0)
+            omq_loader_start(t->loader, t->epoch = i / 6, t->step = 0);
+        ck_assert(omq_loader_next(t->loader, &batch, NULL));
+        got = run_step(t, &batch);
+        ck_assert_int_eq(fscanf(f, "%lf", &want), 1);
+        /* other kernels add in another order: small differences flip codes */
+        ck_assert_msg(fabs(got - want) <= (exact ? 1e-6 : 0.05) * want,
+                      "step %d: loss %.9f, committed %.9f", i + 1, got, want);
+    }
+    fclose(f);
+    omq_train_close(t);
+}
+END_TEST
+
+/* ---- repetition ---- */
+
+static void run(struct omq_train *t, bool resume)
+{
+    struct omq_err err = {0};
+    int rc = omq_train_run(t, resume, false, NULL, NULL, &err);
+
+    ck_assert_msg(rc == OMQ_OK, "%d %s", rc, err.msg);
+}
+
+static void same_file(const char *a, const char *b)
+{
+    uint8_t *x, *y;
+    size_t n, m;
+    char path[128];
+    struct omq_err err;
+
+    snprintf(path, sizeof(path), "%s/%s", dir, a);
+    ck_assert_int_eq(omq_file_read(path, 1 << 28, &x, &n, &err), OMQ_OK);
+    snprintf(path, sizeof(path), "%s/%s", dir, b);
+    ck_assert_int_eq(omq_file_read(path, 1 << 28, &y, &m, &err), OMQ_OK);
+    ck_assert_msg(n == m && memcmp(x, y, n) == 0, "%s and %s differ", a, b);
+    free(x);
+    free(y);
+}
+
+START_TEST(test_same_twice)
+{
+    struct omq_train *t = open_run("a", NULL, 0);
+
+    run(t, false);
+    omq_train_close(t);
+    t = open_run("b", NULL, 0);
+    run(t, false);
+    omq_train_close(t);
+    same_file("a/model.omq", "b/model.omq");
+    same_file("a/last.omq", "b/last.omq");
+}
+END_TEST
+
+struct stopper {
+    volatile sig_atomic_t flag;
+    int at, seen;
+};
+
+static void count_step(void *ctx, const struct omq_train_progress *p)
+{
+    struct stopper *s = ctx;
+
+    (void)p;
+    if (++s->seen == s->at)
+        s->flag = 1;
+}
+
+/* Stopped after every possible number of steps, with each optimizer. */
+START_TEST(test_resume)
+{
+    const char *adam[] = {"train.optimizer=adam", "train.lr=0.002"};
+    int n_more = _i % 2 ? 2 : 0;
+    struct stopper s = {.at = 1 + _i};
+    struct omq_train_callbacks cb = {.ctx = &s, .step = count_step};
+    struct omq_train *t = open_run("a", adam, n_more);
+    struct omq_err err;
+
+    run(t, false);
+    omq_train_close(t);
+    t = open_run("b", adam, n_more);
+    ck_assert_int_eq(omq_train_run(t, false, false, &cb, &s.flag, &err), OMQ_ESTOPPED);
+    omq_train_close(t);
+    t = open_run("b", adam, n_more);
+    run(t, true);
+    omq_train_close(t);
+    same_file("a/model.omq", "b/model.omq");
+    same_file("a/last.omq", "b/last.omq");
+}
+END_TEST
+
+/* ---- refusals ---- */
+
+START_TEST(test_refuses)
+{
+    struct omq_train *t = open_run("a", NULL, 0);
+    struct omq_err err;
+
+    ck_assert_int_eq(omq_train_run(t, true, false, NULL, NULL, &err), OMQ_ECONFIG);
+    ck_assert_msg(strstr(err.msg, "to resume from"), "%s", err.msg);
+    ck_assert_int_ne(access(dir, F_OK), -1);
+    run(t, false);
+    omq_train_close(t);
+    t = open_run("a", NULL, 0);
+    ck_assert_int_eq(omq_train_run(t, false, false, NULL, NULL, &err), OMQ_ECONFIG);
+    ck_assert_msg(strstr(err.msg, "already holds a run"), "%s", err.msg);
+    omq_train_close(t);
+    t = open_run("a", (const char *[]){"model.width=0.5"}, 1);
+    ck_assert_int_eq(omq_train_run(t, true, false, NULL, NULL, &err), OMQ_ECONFIG);
+    ck_assert_msg(strstr(err.msg, "another network"), "%s", err.msg);
+    omq_train_close(t);
+}
+END_TEST
+
+/* NaN in the loss and in a gradient: named with layer and step, and the
+ * checkpoint of before is still there and whole. */
+START_TEST(test_diverges)
+{
+    const char *want[] = {"the loss of w8a8 is not finite at epoch 1 step 1, in 'linear'",
+                          "a gradient is not finite at epoch 1 step 1, in 'layer1.0.conv1.weight'"};
+    struct omq_train *t = open_run("a", NULL, 0);
+    struct omq_err err;
+    struct omq_ckpt *c;
+    char path[128];
+
+    run(t, false);
+    omq_train_close(t);
+    t = open_run("a", NULL, 0);
+    ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
+    if (_i == 0)
+        omq_net_layer(&t->net, 0, t->net.plan.n_layers - 1)->bias->value[0] = NAN;
+    else
+        omq_net_layer(&t->net, 0, 1)->weight->value[0] = INFINITY; /* codes stay finite */
+    ck_assert_int_eq(omq_train_run(t, false, true, NULL, NULL, &err), OMQ_EDIVERGED);
+    ck_assert_msg(strncmp(err.msg, want[_i], strlen(want[_i])) == 0, "%s", err.msg);
+    omq_train_close(t);
+    snprintf(path, sizeof(path), "%s/a/last.omq", dir);
+    ck_assert_int_eq(omq_ckpt_open(&c, path, 0, &err), OMQ_OK);
+    omq_ckpt_close(c);
+}
+END_TEST
+
+/* ---- schedule ---- */
+
+START_TEST(test_widths)
+{
+    struct omq_precision p[5] = {{1, 1}, {8, 8}, {4, 8}, {4, 4}, {2, 2}};
+    struct omq_train_config cfg = {.widths_per_step = 3};
+    int order[5], chosen[5], seen[5] = {0};
+
+    omq_schedule_order(p, 5, order);
+    ck_assert_int_eq(order[0], 1);
+    ck_assert_int_eq(order[1], 2);
+    ck_assert_int_eq(order[2], 3);
+    ck_assert_int_eq(order[4], 0);
+    for (uint32_t step = 0; step < 300; step++) {
+        ck_assert_int_eq(omq_schedule_widths(&cfg, 1, step, order, 5, chosen), 3);
+        ck_assert_int_eq(chosen[0], 1);
+        ck_assert_int_eq(chosen[2], 0);
+        seen[chosen[1]]++;
+    }
+    ck_assert(seen[2] > 60 && seen[3] > 60 && seen[4] > 60);
+    ck_assert_int_eq(seen[0] + seen[1], 0);
+    cfg.widths_per_step = 0;
+    ck_assert_int_eq(omq_schedule_widths(&cfg, 1, 0, order, 5, chosen), 5);
+    cfg.widths_per_step = 1;
+    memset(seen, 0, sizeof(seen));
+    for (uint32_t step = 0; step < 300; step++) {
+        ck_assert_int_eq(omq_schedule_widths(&cfg, 1, step, order, 5, chosen), 1);
+        seen[chosen[0]]++;
+    }
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_gt(seen[i], 30);
+}
+END_TEST
+
+START_TEST(test_learning_rate)
+{
+    struct omq_train_config c = {.lr = 0.1, .epochs = 10, .warmup_epochs = 1,
+                                 .schedule = OMQ_SCHED_COSINE, .min_lr = 0.001};
+
+    ck_assert(fabs(omq_schedule_lr(&c, 0) - 0.001) < 1e-9);
+    ck_assert(fabs(omq_schedule_lr(&c, 1) - 0.1) < 1e-9);
+    ck_assert(fabs(omq_schedule_lr(&c, 5.5) - 0.0505) < 1e-9);
+    ck_assert(fabs(omq_schedule_lr(&c, 10) - 0.001) < 1e-9);
+    c = (struct omq_train_config){.lr = 0.1, .epochs = 10, .schedule = OMQ_SCHED_STEP,
+                                  .n_milestones = 2, .milestones = {4, 8}, .gamma = 0.1};
+    ck_assert(fabs(omq_schedule_lr(&c, 3.99) - 0.1) < 1e-9);
+    ck_assert(fabs(omq_schedule_lr(&c, 4) - 0.01) < 1e-9);
+    ck_assert(fabs(omq_schedule_lr(&c, 9) - 0.001) < 1e-9);
+}
+END_TEST
+
+Suite *omq_suite_train(void)
+{
+    Suite *s = suite_create("train");
+    TCase *t = tcase_create("runs"), *u = tcase_create("schedule");
+
+    tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, test_loss_sequence);
+    tcase_add_test(t, test_same_twice);
+    tcase_add_loop_test(t, test_resume, 0, 12);
+    tcase_add_test(t, test_refuses);
+    tcase_add_loop_test(t, test_diverges, 0, 2);
+    suite_add_tcase(s, t);
+    tcase_add_test(u, test_widths);
+    tcase_add_test(u, test_learning_rate);
+    suite_add_tcase(s, u);
+    return s;
+}
