@@ -306,6 +306,13 @@ def gen_requant(out, rng):
                 s_out = f32(s_in * factor)
                 out.case("requant", signed=signed, bits=bits, s_in=s_in, s_out=s_out,
                          table=requant(in_zp, s_in, act, s_out))
+    # tables that show whether (q - zp) * ratio is rounded before zp is added
+    act = act_of(8, True)
+    for a, b in (("0x1.98b67p-7", "0x1.ae82cp-6"), ("0x1.601bep-7", "0x1.baf9c2p-6")):
+        s_in, s_out = F(float.fromhex(a)), F(float.fromhex(b))
+        table, ratio = requant(128, s_in, act, s_out), f32(s_in / s_out)
+        assert table != [act_code(f32(f32((q - 128) * ratio) + 128), 255) for q in range(256)]
+        out.case("requant", signed=1, bits=8, s_in=s_in, s_out=s_out, table=table)
 
 
 SHAPES = [ # h w c out kernel stride pad groups

@@ -505,7 +505,7 @@ static const struct {
     const char *name;
     int n_cases;
 } files[] = {
-    {"weights", 48}, {"fold", 29}, {"requant", 32}, {"conv", 80}, {"pool", 80}, {"net", 16},
+    {"weights", 48}, {"fold", 29}, {"requant", 34}, {"conv", 80}, {"pool", 80}, {"net", 16},
 };
 enum { N_FILES = sizeof(files) / sizeof(files[0]) };
 
