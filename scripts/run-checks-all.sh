@@ -54,7 +54,7 @@ if part check; then
 fi
 
 # Sanitizers: no forks, so that leaks are looked for in the tests themselves.
-san='-O1 -g -fno-omit-frame-pointer'
+san='-O2 -g -fno-omit-frame-pointer'
 if part asan; then
     build asan tests CC=gcc CFLAGS="$san -fsanitize=address" &&
         tests asan CK_FORK=no \
@@ -107,6 +107,7 @@ if part reproducible; then
     step reproducible scripts/check-repro.sh
 fi
 if need "clean tree" git && git rev-parse --git-dir >/dev/null 2>&1; then
-    step "clean tree" diff <(echo "$before") <(git_state)
+    after=$(git_state)
+    step "clean tree" diff <(echo "$before") <(echo "$after")
 fi
 steps_end
