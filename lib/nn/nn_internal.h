@@ -67,7 +67,7 @@ struct omq_unit_buf {
 
 /* What one thread needs. */
 struct omq_thread_buf {
-    omq_real *rows, *drows;    /* of one chunk of images */
+    omq_real *rows, *drows;    /* of one tile */
     int16_t *rows16;
     int32_t *acc32;
     omq_real *v, *res;         /* OMQ_BLOCK values and a pixel */
@@ -101,8 +101,12 @@ struct omq_unit_row {
 extern const struct omq_unit_row omq_unit_conv, omq_unit_requant, omq_unit_maxpool,
     omq_unit_avgpool;
 
-/* Images of a unit that one GEMM takes together, so that it has rows enough. */
-int omq_conv_chunk(const struct omq_unit *u);
+/* What one GEMM of a convolution takes: several whole images, or output rows
+ * of one. */
+struct omq_tile {
+    int images, rows;
+};
+struct omq_tile omq_conv_tile(const struct omq_unit *u);
 
 /* layer.c: every layer's weights for the current precision, and their gradients
  * back to the shared ones. */
