@@ -3,7 +3,7 @@
  * Convolution and linear layers (a linear layer is a convolution over the whole
  * of its input). As matrices, for a few images at a time:
  *   rows[pixels][K]  = im2row(input),       K = kh * kw * in
- *   acc[pixels][out] = rows operand^T       operand[out][K]: codes
+ *   acc[pixels][out] = rows operand^T       in integers where both are codes
  *   dw[out][K]      += dy^T rows
  *   drows[pixels][K] = dy dequant;          dinput += row2im(drows)
  */
@@ -120,18 +120,7 @@ static void fill_rows(const struct omq_exec *x, const struct omq_unit *u, const 
     }
 }
 
-/* Whether sums of codes stay exact in omq_real. */
-static bool is_exact(const struct omq_exec *x, const struct omq_unit *u)
-{
-    const struct omq_tensor_buf *in = &x->tensors[u->in];
-    const struct omq_layer_buf *l = &x->layers[u->layer];
-    int below = in->act.zero_point, above = in->act.q_max - below;
-    double limit = sizeof(omq_real) == 4 ? 0x1p24 : 0x1p53;
-
-    return in->is_real || l->is_float || l->peak * (below > above ? below : above) <= limit;
-}
-
-/* acc by integers, rounded once. */
+/* Codes with codes: exact in integers, rounded once; half the memory of reals. */
 static void multiply_s16(struct omq_exec *x, int ui, const struct piece *p, int thread)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
@@ -168,13 +157,14 @@ static void accumulate(void *arg, int thread, int begin, int end)
     struct omq_unit_buf *b = &x->units[j->ui];
     struct omq_thread_buf *t = &x->threads[thread];
     bool stats = x->mode == OMQ_MODE_TRAIN && x->net->plan.layers[u->layer].norm[0];
+    bool by_integers = !x->tensors[u->in].is_real && !x->layers[u->layer].is_float;
     int pixels = u->win.oh * u->win.ow;
 
     for (int c = begin; c < end; c++) {
         int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
         double start = omq_now(), mid;
 
-        for_pieces(x, j->ui, i0, n, is_exact(x, u) ? multiply : multiply_s16, thread);
+        for_pieces(x, j->ui, i0, n, by_integers ? multiply_s16 : multiply, thread);
         mid = omq_now();
         t->t.conv += mid - start;
         for (int i = i0; stats && i < i0 + n; i++)

@@ -45,7 +45,6 @@ struct omq_layer_buf {
     omq_real *unit;      /* [n_units]: real value of one unit of operand */
     int n_units;
     bool is_float;
-    double peak;         /* largest sum of |operand| over an output channel */
     omq_real in_step;    /* real value of one unit of the input, for dw */
     omq_real *dw;        /* [threads][out][kh][kw][in] */
     omq_real *scratch;   /* omq_layer_scratch() */
