@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # some variables are for the sourcing script
 # Sourced by run-checks*.sh: named test steps, one line each, and one sum.
 #
 #   step NAME COMMAND...   runs it; a line with its result and time; its output
@@ -50,7 +50,6 @@ step() {
     fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     printf '%-24s %4d s  %s\n' "$name" $((SECONDS - start)) "$word"
-    # shellcheck disable=SC2034 # for the script that sources this one
     step_ok=yes
     if [ "$f" -gt 0 ]; then
         step_ok=no

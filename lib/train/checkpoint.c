@@ -158,7 +158,8 @@ static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_e
         return rc;
     if (!same_net(&t->net, &net)) {
         rc = omq_fail(err, OMQ_ECONFIG,
-                      "it holds another network than the configuration describes: resume with the configuration that began the run");
+                      "it holds another network than the configuration describes: "
+                      "resume with the configuration that began the run");
     } else {
         for (int i = 0; i < net.n_params; i++)
             memcpy(t->net.params[i].value, net.params[i].value, sizeof(omq_real) * net.params[i].n);

@@ -51,7 +51,6 @@ void omq_train_close(struct omq_train *t)
     free(t->dlogits);
     free(t->teacher);
     free(t->row);
-    free(t->eval_codes);
     free(t);
 }
 
@@ -134,9 +133,7 @@ int omq_train_prepare(struct omq_train *t, struct omq_err *err)
     t->dlogits = omq_calloc(n_logits, sizeof(*t->dlogits));
     t->teacher = omq_calloc(n_logits, sizeof(*t->teacher));
     t->row = omq_calloc((size_t)t->net.n_classes, sizeof(*t->row));
-    t->eval_codes = omq_calloc((size_t)t->config.train.batch_size * (size_t)t->train->height *
-                                   (size_t)t->train->width, (size_t)t->train->channels);
-    if (!t->dlogits || !t->teacher || !t->row || !t->eval_codes)
+    if (!t->dlogits || !t->teacher || !t->row)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a batch of %d",
                         t->config.train.batch_size);
     rc = omq_exec_open(&t->exec, &t->net, t->pool, t->config.train.batch_size, true, err);

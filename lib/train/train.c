@@ -13,6 +13,9 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "eval/eval.h"
+
+enum { EVAL_BATCH = 64 };
 
 struct run {
     struct omq_train *t;
@@ -29,6 +32,8 @@ static void note(const struct run *r, const char *line)
     if (r->cb && r->cb->log)
         (r->cb->log)(r->cb->ctx, line); /* not the macro of <tgmath.h> */
 }
+
+static bool asked_to_stop(const struct run *r) { return r->stop && *r->stop; }
 
 static uint64_t steps_of_run(const struct omq_train *t)
 {
@@ -76,69 +81,33 @@ static void progress(const struct run *r, int epoch, int step, struct omq_train_
 
 /* ---- evaluation ---- */
 
-/* Top-1 and loss of one precision: the forward with frozen statistics gives
- * the integer engine's integers. False when asked to stop. */
-static bool evaluate_one(struct run *r, int precision)
+/* Every precision on the integer engine (float ones by the forward with frozen
+ * statistics). *mean gets the mean top-1; OMQ_ESTOPPED when asked to stop. */
+static int evaluate(struct run *r, double *mean, struct omq_err *err)
 {
     struct omq_train *t = r->t;
-    const struct omq_dataset *d = t->held_out;
-    size_t image = (size_t)d->height * (size_t)d->width * (size_t)d->channels;
-    int correct = 0, classes = t->net.n_classes, n;
-    double loss = 0;
-
-    for (int i = 0; i < d->n; i += n) {
-        if (r->stop && *r->stop)
-            return false;
-        n = d->n - i < t->config.train.batch_size ? d->n - i : t->config.train.batch_size;
-        for (int j = 0; j < n; j++)
-            omq_preprocess_apply(&t->net.pre, d->pixels + (size_t)(i + j) * image,
-                                 t->eval_codes + (size_t)j * image);
-        omq_exec_forward(t->exec, precision, OMQ_MODE_FROZEN, t->eval_codes, n, 0);
-        loss += n * omq_loss(n, classes, omq_exec_logits(t->exec), d->labels + i, 0, NULL, 0, 1,
-                             t->dlogits, NULL, t->row);
-        for (int j = 0; j < n; j++) {
-            const omq_real *z = omq_exec_logits(t->exec) + (size_t)j * classes;
-            int best = 0;
-
-            for (int c = 1; c < classes; c++)
-                if (z[c] > z[best])
-                    best = c;
-            correct += best == d->labels[i + j];
-        }
-    }
-    t->info.results[precision] = (struct omq_result){
-        .known = true, .top1 = 100.0 * correct / d->n, .loss = loss / d->n, .samples = d->n,
-    };
-    return true;
-}
-
-/* A precision that no step has drawn yet has no steps, and is left out. */
-static bool is_trained(const struct omq_train *t, int precision)
-{
-    for (int i = 0; i < t->net.n_params; i++)
-        if (t->net.params[i].precision == precision && t->optim.n_updates[i])
-            return true;
-    return false;
-}
-
-/* The mean top-1 over the precisions; negative when asked to stop. */
-static double evaluate(struct run *r)
-{
     double start = omq_now(), sum = 0;
-    bool finished = true;
+    struct omq_eval_counts n;
+    int rc = OMQ_OK;
 
-    for (int p = 0; finished && p < r->t->net.n_precisions; p++)
-        if (is_trained(r->t, p)) {
-            finished = evaluate_one(r, p);
-            sum += r->t->info.results[p].top1;
-        }
+    for (int p = 0; rc == OMQ_OK && p < t->net.n_precisions; p++) {
+        if (asked_to_stop(r))
+            return OMQ_ESTOPPED;
+        rc = omq_eval_net(&t->net, p, t->held_out, t->pool, EVAL_BATCH, &n, err);
+        if (rc < 0)
+            break;
+        t->info.results[p] = (struct omq_result){
+            .known = true, .top1 = 100.0 * n.top1 / n.samples, .loss = n.loss,
+            .samples = n.samples,
+        };
+        sum += t->info.results[p].top1;
+    }
+    *mean = sum / t->net.n_precisions;
     r->eval_s += omq_now() - start;
-    return finished ? sum / r->t->net.n_precisions : -1;
+    return rc;
 }
 
 /* ---- the loop ---- */
-
-static bool asked_to_stop(const struct run *r) { return r->stop && *r->stop; }
 
 static int stopped(struct run *r, struct omq_err *err)
 {
@@ -197,11 +166,11 @@ static int end_epoch(struct run *r, struct omq_err *err)
     const char *split = t->config.data.validation > 0 ? "validation" : "test";
     bool evaluated = is_due(t, t->config.train.eval_every);
     struct omq_train_progress p;
-    double mean = evaluated ? evaluate(r) : 0;
-    int rc;
+    double mean = 0;
+    int rc = evaluated ? evaluate(r, &mean, err) : OMQ_OK;
 
-    if (mean < 0)
-        return stopped(r, err);
+    if (rc < 0)
+        return rc == OMQ_ESTOPPED ? stopped(r, err) : rc;
     progress(r, t->epoch + 1, t->step, &p);
     if ((rc = omq_metrics_add(&r->metrics, &p, steps_so_far(t), split, err)) < 0)
         return rc;
@@ -254,6 +223,19 @@ static int check_output(const struct omq_train *t, bool resuming, bool force, st
     return OMQ_OK;
 }
 
+/* Steps and statistics of every precision from the first batch, so that even
+ * one that no step draws can be evaluated. */
+static void initialize(struct omq_train *t)
+{
+    struct omq_batch batch;
+
+    omq_loader_start(t->loader, 0, 0);
+    if (!omq_loader_next(t->loader, &batch, NULL))
+        return; /* cannot be: the loader refuses sets smaller than a batch */
+    for (int p = 0; p < t->net.n_precisions; p++)
+        omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, 1);
+}
+
 static int run(struct run *r, bool resuming, struct omq_err *err)
 {
     struct omq_train *t = r->t;
@@ -265,6 +247,8 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
                                resuming ? steps_so_far(t) : 0, err)) < 0)
         return rc;
     r->start = omq_now();
+    if (!resuming)
+        initialize(t);
     while (t->epoch < t->config.train.epochs) {
         if ((rc = train_epoch(r, err)) < 0 || (rc = end_epoch(r, err)) < 0)
             return rc;

@@ -60,7 +60,6 @@ struct omq_train {
     struct omq_loader *loader;
     omq_real *dlogits, *teacher; /* [batch][classes] */
     double *row;                 /* [classes], omq_loss()'s scratch */
-    uint8_t *eval_codes;         /* a batch to evaluate */
     int order[OMQ_MAX_PRECISIONS];
     struct omq_model_info info;
     /* position: all that a checkpoint needs beside net and optimizer */

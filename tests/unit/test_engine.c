@@ -157,8 +157,8 @@ static void widen_steps(struct omq_net *net)
 {
     for (int i = 0; i < net->n_params; i++) {
         struct omq_param *p = &net->params[i];
-        int bits = p->kind == OMQ_PARAM_WSTEP ? net->precisions[p->precision].w
-                                              : net->precisions[p->precision < 0 ? 0 : p->precision].a;
+        const struct omq_precision *prec = &net->precisions[p->precision < 0 ? 0 : p->precision];
+        int bits = p->kind == OMQ_PARAM_WSTEP ? prec->w : prec->a;
 
         if (p->kind == OMQ_PARAM_WSTEP || p->kind == OMQ_PARAM_ASTEP)
             for (size_t j = 0; j < p->n; j++)

@@ -311,7 +311,8 @@ static int add(struct omq_graph *g, const char *name, enum omq_op op, struct omq
 }
 
 #define CONV(c, g, b) \
-    (struct omq_node) { .channels = (c), .kernel = 3, .stride = 1, .pad = 1, .groups = (g), .bias = (b) }
+    (struct omq_node) { .channels = (c), .kernel = 3, .stride = 1, .pad = 1, \
+                      .groups = (g), .bias = (b) }
 #define NONE (struct omq_node) { .op = OMQ_OP_INPUT }
 
 /* The network that gen-golden.py's class Net describes. */
