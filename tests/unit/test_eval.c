@@ -97,8 +97,8 @@ static void make_net(struct omq_net *net)
     add(&g, "gap", (struct omq_node){.op = OMQ_OP_GLOBALPOOL});
     add(&g, "flatten", (struct omq_node){.op = OMQ_OP_FLATTEN});
     add(&g, "fc", (struct omq_node){.op = OMQ_OP_LINEAR, .channels = CLASSES, .bias = true});
-    ck_assert_msg(omq_net_init(net, &g, precisions, N_PRECISIONS, &quant, &pre, 5, false, &err) == 0,
-                  "%s", err.msg);
+    ck_assert_msg(omq_net_init(net, &g, precisions, N_PRECISIONS, &quant, &pre, 5, false,
+                               &err) == 0, "%s", err.msg);
     omq_rng_init(&r, 5, OMQ_STREAM_TEST, 0, 0);
     for (int i = 0; i < net->n_params; i++) {
         struct omq_param *p = &net->params[i];
