@@ -53,14 +53,6 @@ static int shape_linear(const struct omq_graph *g, struct omq_node *node, struct
 const struct omq_op_row omq_op_conv = {"conv", 1, shape_conv};
 const struct omq_op_row omq_op_linear = {"linear", 1, shape_linear};
 
-/* About 800 rows: enough for a GEMM, and they stay in L2. */
-int omq_conv_chunk(const struct omq_unit *u)
-{
-    int n = 800 / (u->win.oh * u->win.ow);
-
-    return n < 1 ? 1 : n > 64 ? 64 : n;
-}
-
 struct job {
     struct omq_exec *x;
     int ui;

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The executor's memory: one arena for a batch, planned once; and what the
+ * units ask of it.
+ */
+#include "nn/nn_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* About 800 rows: enough for a GEMM, and they stay in L2. */
+int omq_conv_chunk(const struct omq_unit *u)
+{
+    int n = 800 / (u->win.oh * u->win.ow);
+
+    return n < 1 ? 1 : n > 64 ? 64 : n;
+}
+
+static bool any_float(const struct omq_net *net)
+{
+    for (int p = 0; p < net->n_precisions; p++)
+        if (net->precisions[p].a == OMQ_FLOAT_BITS)
+            return true;
+    return false;
+}
+
+static void take_tensor(struct omq_exec *x, int i)
+{
+    const struct omq_tensor *t = &x->net->plan.tensors[i];
+    struct omq_tensor_buf *b = &x->tensors[i];
+    size_t n;
+
+    b->n_image = (size_t)t->h * (size_t)t->w * (size_t)t->c;
+    n = b->n_image * (size_t)x->n_max;
+    if (!t->is_logits)
+        b->q = omq_arena_take(&x->arena, n, 1);
+    if (t->is_logits || any_float(x->net))
+        b->x = omq_arena_take(&x->arena, n, sizeof(omq_real));
+    if (x->backward && !t->is_input)
+        b->g = omq_arena_take(&x->arena, n, sizeof(omq_real));
+}
+
+static void take_layer(struct omq_exec *x, int i)
+{
+    const struct omq_layer *l = &x->net->plan.layers[i];
+    struct omq_layer_buf *b = &x->layers[i];
+    size_t n = omq_net_layer(x->net, 0, i)->weight->n;
+
+    b->view = omq_arena_take(&x->arena, n, sizeof(omq_real));
+    b->k = omq_arena_take(&x->arena, n, 1);
+    b->operand = omq_arena_take(&x->arena, n, sizeof(omq_real));
+    b->k16 = omq_arena_take(&x->arena, n, sizeof(int16_t));
+    b->dequant = omq_arena_take(&x->arena, n, sizeof(omq_real));
+    b->unit = omq_arena_take(&x->arena, (size_t)l->out, sizeof(omq_real));
+    b->scratch = omq_arena_take(&x->arena, omq_layer_scratch(x->net, i), sizeof(omq_real));
+    if (x->backward)
+        b->dw = omq_arena_take(&x->arena, n * (size_t)omq_pool_threads(x->pool), sizeof(omq_real));
+}
+
+static void take_unit(struct omq_exec *x, int i)
+{
+    const struct omq_unit *u = &x->net->plan.units[i];
+    struct omq_unit_buf *b = &x->units[i];
+    size_t c = (size_t)u->oc, n = (size_t)x->n_max, nc = n * c;
+    omq_real **per_channel[] = {&b->m, &b->b, &b->r, &b->mu, &b->ka, &b->kk, &b->kd};
+
+    if (u->kind == OMQ_UNIT_REQUANT) {
+        b->table = omq_arena_take(&x->arena, 256, 1);
+        b->requant_v = omq_arena_take(&x->arena, 256, sizeof(omq_real));
+        b->hist_i = omq_arena_take(&x->arena, n * 256, sizeof(omq_real));
+    }
+    if (u->kind != OMQ_UNIT_CONV && u->kind != OMQ_UNIT_AVGPOOL)
+        return;
+    b->acc = omq_arena_take(&x->arena, nc * (size_t)u->win.oh * (size_t)u->win.ow,
+                            sizeof(omq_real));
+    for (size_t j = 0; j < sizeof(per_channel) / sizeof(per_channel[0]); j++)
+        *per_channel[j] = omq_arena_take(&x->arena, c, sizeof(omq_real));
+    b->var = omq_arena_take(&x->arena, c, sizeof(double));
+    b->mean_i = omq_arena_take(&x->arena, nc, sizeof(double));
+    b->m2_i = omq_arena_take(&x->arena, nc, sizeof(double));
+    b->ds_i = omq_arena_take(&x->arena, nc, sizeof(omq_real));
+    b->g_i = omq_arena_take(&x->arena, nc, sizeof(omq_real));
+    b->gx_i = omq_arena_take(&x->arena, nc, sizeof(omq_real));
+}
+
+static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
+{
+    size_t rows = 0, acc = 0, block = OMQ_BLOCK;
+
+    for (int i = 0; i < x->net->plan.n_units; i++) {
+        const struct omq_unit *u = &x->net->plan.units[i];
+        size_t pixels = (size_t)u->win.oh * (size_t)u->win.ow * (size_t)omq_conv_chunk(u);
+        size_t k = (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c_count;
+
+        if ((size_t)u->oc > block)
+            block = (size_t)u->oc;
+        if (u->kind != OMQ_UNIT_CONV)
+            continue;
+        rows = pixels * k > rows ? pixels * k : rows;
+        acc = pixels * (size_t)u->oc > acc ? pixels * (size_t)u->oc : acc;
+    }
+    t->rows = omq_arena_take(&x->arena, rows, sizeof(omq_real));
+    t->rows16 = omq_arena_take(&x->arena, rows, sizeof(int16_t));
+    t->acc32 = omq_arena_take(&x->arena, acc, sizeof(int32_t));
+    t->v = omq_arena_take(&x->arena, block, sizeof(omq_real));
+    t->res = omq_arena_take(&x->arena, block, sizeof(omq_real));
+    if (x->backward)
+        t->drows = omq_arena_take(&x->arena, rows, sizeof(omq_real));
+}
+
+static void take_all(struct omq_exec *x)
+{
+    const struct omq_plan *p = &x->net->plan;
+
+    for (int i = 0; i < p->n_tensors; i++)
+        take_tensor(x, i);
+    for (int i = 0; i < p->n_layers; i++)
+        take_layer(x, i);
+    for (int i = 0; i < p->n_units; i++)
+        take_unit(x, i);
+    for (int i = 0; i < omq_pool_threads(x->pool); i++)
+        take_thread(x, &x->threads[i]);
+}
+
+/* The tables of buffers; afterwards take_all() may count or fill. */
+static int open_tables(struct omq_exec *x, struct omq_err *err)
+{
+    const struct omq_plan *p = &x->net->plan;
+
+    x->tensors = calloc((size_t)p->n_tensors, sizeof(*x->tensors));
+    x->layers = calloc((size_t)p->n_layers, sizeof(*x->layers));
+    x->units = calloc((size_t)p->n_units, sizeof(*x->units));
+    x->threads = calloc((size_t)omq_pool_threads(x->pool), sizeof(*x->threads));
+    if (!x->tensors || !x->layers || !x->units || !x->threads)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate buffers for a batch");
+    return OMQ_OK;
+}
+
+int omq_exec_open(struct omq_exec **out, struct omq_net *net, struct omq_pool *pool, int n,
+                  bool backward, struct omq_err *err)
+{
+    struct omq_exec *x = calloc(1, sizeof(*x));
+    int rc;
+
+    if (!x)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate buffers for a batch");
+    *x = (struct omq_exec){.net = net, .pool = pool, .kern = omq_kern(), .n_max = n,
+                           .backward = backward};
+    if ((rc = open_tables(x, err)) < 0)
+        goto err_close;
+    take_all(x);
+    if ((rc = omq_arena_commit(&x->arena, "the activations of a batch", err)) < 0)
+        goto err_close;
+    take_all(x);
+    *out = x;
+    return OMQ_OK;
+
+err_close:
+    omq_exec_close(x);
+    return rc;
+}
+
+void omq_exec_close(struct omq_exec *x)
+{
+    if (!x)
+        return;
+    omq_arena_release(&x->arena);
+    free(x->tensors);
+    free(x->layers);
+    free(x->units);
+    free(x->threads);
+    free(x);
+}
+
+size_t omq_exec_bytes(struct omq_net *net, struct omq_pool *pool, int n, bool backward)
+{
+    struct omq_exec x = {.net = net, .pool = pool, .n_max = n, .backward = backward};
+    size_t bytes = 0;
+
+    if (open_tables(&x, NULL) == OMQ_OK) {
+        take_all(&x);
+        bytes = x.arena.used;
+    }
+    free(x.tensors);
+    free(x.layers);
+    free(x.units);
+    free(x.threads);
+    return bytes;
+}
+
+/* ---- gradients and steps ---- */
+
+bool omq_claim_grad(struct omq_exec *x, int tensor)
+{
+    bool first = !x->tensors[tensor].has_grad;
+
+    x->tensors[tensor].has_grad = true;
+    return first;
+}
+
+omq_real *omq_image_grad(struct omq_exec *x, int tensor, int image, bool first)
+{
+    struct omq_tensor_buf *b = &x->tensors[tensor];
+    omq_real *g = b->g + (size_t)image * b->n_image;
+
+    if (first)
+        memset(g, 0, sizeof(*g) * b->n_image);
+    return g;
+}
+
+omq_real omq_tensor_step(const struct omq_tensor_buf *b) { return b->is_real ? 1 : b->step; }
+
+void omq_site_init_step(struct omq_exec *x, int site, size_t n, const omq_real *values)
+{
+    struct omq_param *step = omq_net_site(x->net, x->precision, site);
+
+    for (int i = 0; i < x->net->plan.n_tensors; i++)
+        if (x->net->plan.tensors[i].site == site) {
+            if (!(step->value[0] > 0))
+                step->value[0] = omq_act_init_step(&x->tensors[i].act, n, values);
+            x->tensors[i].step = step->value[0];
+        }
+}
+
+void omq_site_add_grad(struct omq_exec *x, int tensor, double sum)
+{
+    const struct omq_tensor_buf *b = &x->tensors[tensor];
+    struct omq_param *step = omq_net_site(x->net, x->precision, x->net->plan.tensors[tensor].site);
+    double shared = (double)b->n_image * x->n;
+
+    step->grad[0] += (omq_real)(sum / sqrt(shared * b->act.q_max));
+}
