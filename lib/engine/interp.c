@@ -59,11 +59,19 @@ static void put(const struct omq_engine_unit *u, const struct omq_engine_io *io,
 }
 
 /* v = fma(acc, m, b), or fma(acc, m, fma(res, r, b)), for n positions from
- * `first` and the channels [c, c + n_c) of one group. Zero points are in b. */
+ * `first` and the channels [c, c + n_c) of one group. Zero points are in b. The
+ * kernel is the same arithmetic, and its reference as plain as this. */
 static void epilogue(const struct omq_engine_unit *u, const struct omq_engine_io *io,
                      size_t first, size_t n, int c, int n_c)
 {
     const int32_t *acc = io->acc;
+    size_t at = first * (size_t)u->oc + (size_t)c;
+
+    if (u->q_max && !io->watch) {
+        omq_kern()->requantize((int)n, n_c, acc, u->m + c, u->b + c, io->res ? io->res + at : NULL,
+                               u->r + c, u->oc, u->q_max, io->out + at);
+        return;
+    }
 
     for (size_t p = first; p < first + n; p++)
         for (int j = c; j < c + n_c; j++) {
