@@ -8,6 +8,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export LC_ALL=C BUILD=${BUILD:-build} CC=${CC:-cc} STEP_LIMIT=${STEP_LIMIT:-3600}
+export CASE_LIMIT=${CASE_LIMIT:-1500} # of a command line test
 unset OMQ_CPU
 . scripts/steps.sh
 parts=" $* "
