@@ -74,8 +74,7 @@ fi
 if part valgrind && need valgrind valgrind; then
     build valgrind tests CFLAGS='-O2 -g' &&
         step "valgrind: unit" env CK_FORK=no valgrind -q --error-exitcode=9 --leak-check=full \
-            --errors-for-leak-kinds=definite,indirect,possible \
-            --suppressions=tests/valgrind.supp "$BUILD/valgrind/unit"
+            --errors-for-leak-kinds=definite,indirect,possible "$BUILD/valgrind/unit"
 fi
 
 # Compilers and flags. All code must be silent, and give the same results.
