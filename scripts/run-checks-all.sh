@@ -8,6 +8,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export LC_ALL=C BUILD=${BUILD:-build} CC=${CC:-cc} STEP_LIMIT=${STEP_LIMIT:-3600}
+export CASE_LIMIT=${CASE_LIMIT:-1500} # of a command line test
 unset OMQ_CPU
 . scripts/steps.sh
 parts=" $* "
@@ -54,7 +55,7 @@ if part check; then
 fi
 
 # Sanitizers: no forks, so that leaks are looked for in the tests themselves.
-san='-O1 -g -fno-omit-frame-pointer'
+san='-O2 -g -fno-omit-frame-pointer'
 if part asan; then
     build asan tests CC=gcc CFLAGS="$san -fsanitize=address" &&
         tests asan CK_FORK=no \
@@ -107,6 +108,7 @@ if part reproducible; then
     step reproducible scripts/check-repro.sh
 fi
 if need "clean tree" git && git rev-parse --git-dir >/dev/null 2>&1; then
-    step "clean tree" diff <(echo "$before") <(git_state)
+    after=$(git_state)
+    step "clean tree" diff <(echo "$before") <(echo "$after")
 fi
 steps_end

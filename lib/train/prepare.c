@@ -127,6 +127,8 @@ int omq_train_prepare(struct omq_train *t, struct omq_err *err)
     size_t n_logits;
     int rc;
 
+    if (t->loader) /* which comes last: all is there */
+        return OMQ_OK;
     if ((rc = open_model(t, err)) < 0)
         return rc;
     n_logits = (size_t)t->config.train.batch_size * (size_t)t->net.n_classes;
