@@ -5,9 +5,10 @@
  */
 #include "quant/quant.h"
 
+/* A NaN is lo: what follows converts to an integer. */
 static omq_real clamp(omq_real x, omq_real lo, omq_real hi)
 {
-    return x < lo ? lo : x > hi ? hi : x;
+    return x > lo ? (x < hi ? x : hi) : lo;
 }
 
 /* One code from t = w/s. */
