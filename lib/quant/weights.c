@@ -78,7 +78,8 @@ static double error_at(const struct omq_grid *g, size_t n, const omq_real *w, om
 }
 
 /* Least squares over a geometric range of steps below the one that clips
- * nothing; 2^(-1/8) apart, which is closer than training moves them. */
+ * nothing; 2^(-1/8) apart, which is closer than training moves them, and down
+ * to a thirtieth of it, so that one far outlier does not decide. */
 static omq_real search(const struct omq_grid *g, size_t n, const omq_real *w)
 {
     omq_real peak = 0, best, s;
@@ -94,7 +95,7 @@ static omq_real search(const struct omq_grid *g, size_t n, const omq_real *w)
         return (omq_real)(2 * mean / (double)n);
     s = best = peak / in_steps(g, g->k_max);
     least = error_at(g, n, w, s);
-    for (int i = 1; i < 24; i++) {
+    for (int i = 1; i < 40; i++) {
         double e;
 
         s *= (omq_real)0.917004043204671; /* 2^(-1/8) */
