@@ -51,7 +51,8 @@ void omq_weights_backward(const struct omq_grid *g, int out, size_t n, const omq
                           const int8_t *k, const omq_real *step, int n_steps, const omq_real *dq,
                           omq_real *dw, omq_real *dstep);
 
-/* Steps of least squared error: at 1 bit 2 * mean|w|, else by search. */
+/* Steps of least squared error: at 1 bit 2 * mean|w|, else by search. Positive
+ * for all weights; of zeros, on the mid-rise grid, next to nothing. */
 void omq_weights_init_step(const struct omq_grid *g, int out, size_t n, const omq_real *w,
                            omq_real *step, int n_steps);
 

@@ -64,6 +64,11 @@ void omq_weights_backward(const struct omq_grid *g, int out, size_t n, const omq
     }
 }
 
+/* Weights up to NOTHING are zero to every sum that they enter, and steps below
+ * would leave the range of a float; training lets no step fall further. */
+#define NOTHING ((omq_real)1e-30)
+#define SMALLEST_STEP ((omq_real)1e-8)
+
 /* Squared error of n weights at step s. */
 static double error_at(const struct omq_grid *g, size_t n, const omq_real *w, omq_real s)
 {
@@ -89,8 +94,8 @@ static omq_real search(const struct omq_grid *g, size_t n, const omq_real *w)
         peak = fmax(peak, fabs(w[i]));
         mean += (double)fabs(w[i]);
     }
-    if (!(peak > 0))
-        return 1; /* all zero: any step represents it alike */
+    if (!(peak > NOTHING)) /* all zero, but a mid-rise grid has no code for that */
+        return g->midrise ? SMALLEST_STEP : 1;
     if (g->bits == 1)
         return (omq_real)(2 * mean / (double)n);
     s = best = peak / in_steps(g, g->k_max);

@@ -247,6 +247,36 @@ START_TEST(first_steps_of_channels_do_not_see_each_other)
 }
 END_TEST
 
+/* A step is never 0, which would mean that there is none yet; and a filter of
+ * zeros stays next to nothing on a grid that has no zero. */
+START_TEST(first_weight_step_is_positive)
+{
+    const omq_real small[] = {0, 0, 0, FLT_TRUE_MIN, -FLT_TRUE_MIN, 2 * FLT_TRUE_MIN,
+                              FLT_MIN, FLT_MIN, -FLT_MIN, 1e-30f, -2e-30f, 0};
+    const omq_real large[] = {1e37f, -1e37f, 3e36f, 1e37f, 0, 0};
+    struct omq_grid g = grid_at(_i);
+    int8_t k[3];
+
+    for (size_t i = 0; i < sizeof(small) / sizeof(*small); i += 3) {
+        omq_real step = -1;
+
+        omq_weights_init_step(&g, 1, 3, small + i, &step, 1);
+        ck_assert_msg(isfinite(step) && step > 0, "row %zu: %g", i, (double)step);
+        omq_weights_quantize(&g, 1, 3, small + i, &step, 1, k);
+        for (int j = 0; j < 3; j++)
+            ck_assert_msg(fabs(k[j] * omq_grid_unit(&g, step)) < 1e-5f, "%d bits: %g becomes %g",
+                          g.bits, (double)small[i + (size_t)j],
+                          (double)(k[j] * omq_grid_unit(&g, step)));
+    }
+    for (size_t i = 0; i < sizeof(large) / sizeof(*large); i += 3) {
+        omq_real step = -1;
+
+        omq_weights_init_step(&g, 1, 3, large + i, &step, 1);
+        ck_assert(isfinite(step) && step > 0);
+    }
+}
+END_TEST
+
 /* Whatever the weights: no undefined conversion, and a step that is not 0. */
 START_TEST(first_weight_step_of_nonsense)
 {
@@ -456,6 +486,7 @@ Suite *omq_suite_quant(void)
     tcase_add_loop_test(t, first_weight_step_is_of_least_squares, 0, N_GRIDS);
     tcase_add_test(t, first_step_of_one_bit_is_twice_the_mean);
     tcase_add_loop_test(t, first_steps_of_channels_do_not_see_each_other, 0, N_GRIDS);
+    tcase_add_loop_test(t, first_weight_step_is_positive, 0, N_GRIDS);
     tcase_add_loop_test(t, first_weight_step_of_nonsense, 0, N_GRIDS);
     tcase_add_loop_test(t, first_activation_step_is_of_least_squares, 0, 16);
     tcase_add_test(t, first_activation_step_is_positive);
