@@ -75,7 +75,8 @@ TESTS := $(BUILD)/unit $(BUILD)/grad $(BUILD)/checkkern $(FUZZERS:%=$(BUILD)/fuz
 
 , := ,
 Q   := $(if $(V),,@)
-say  = $(if $(V),,@echo '  $1  $@')
+# Silent with V=1, which shows the commands, and with make -s.
+say  = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo '  $1  $@')
 
 all: $(BINS) $(BUILD)/libomq.a
 tests: all $(TESTS)

@@ -3,14 +3,21 @@
 # run-checks-all.sh: what `make check-all` does: `make check`, and then the
 # tests again under sanitizers, valgrind, other compilers and other flags. Tens
 # of minutes. A tool that is missing is a step skipped, and said so.
+#
+#   run-checks-all.sh [PART...]    all parts, or those named; see below: "part"
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export LC_ALL=C BUILD=${BUILD:-build} CC=${CC:-cc} STEP_LIMIT=${STEP_LIMIT:-3600}
+export CASE_LIMIT=${CASE_LIMIT:-1500} # of a command line test
 unset OMQ_CPU
 . scripts/steps.sh
+parts=" $* "
 
 git_state() { git status --porcelain --ignored=no 2>/dev/null; }
 before=$(git_state)
+
+# part NAME: whether this part is to be run.
+part() { [[ $parts == "  " || $parts == *" $1 "* ]]; }
 
 # need NAME COMMAND: whether there is COMMAND; if not, a skipped step.
 need() {
@@ -43,50 +50,63 @@ tests() {
     step "$name: command line" env "$@" OMQ_BIN="$PWD/$dir/bin" OMQ_SRC="$PWD" tests/cli/run.sh
 }
 
-step "make check" scripts/run-checks.sh
+if part check; then
+    step "make check" scripts/run-checks.sh
+fi
 
 # Sanitizers: no forks, so that leaks are looked for in the tests themselves.
-san='-O1 -g -fno-omit-frame-pointer'
-build asan tests CC=gcc CFLAGS="$san -fsanitize=address" &&
-    tests asan CK_FORK=no ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
-build ubsan tests CC=gcc CFLAGS="$san -fsanitize=undefined -fno-sanitize-recover=all" &&
-    tests ubsan CK_FORK=no UBSAN_OPTIONS=print_stacktrace=1
+san='-O2 -g -fno-omit-frame-pointer'
+if part asan; then
+    build asan tests CC=gcc CFLAGS="$san -fsanitize=address" &&
+        tests asan CK_FORK=no \
+            ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+fi
+if part ubsan; then
+    build ubsan tests CC=gcc CFLAGS="$san -fsanitize=undefined -fno-sanitize-recover=all" &&
+        tests ubsan CK_FORK=no UBSAN_OPTIONS=print_stacktrace=1
+fi
 # OpenBLAS was not built for ThreadSanitizer: the plain kernels do without it.
-build tsan tests CC=gcc CFLAGS="$san -fsanitize=thread" &&
-    tests tsan CK_FORK=no OMQ_CPU=ref TSAN_OPTIONS=halt_on_error=1
-
-if need valgrind valgrind; then
-    # Optimised, because valgrind is slow enough; it has no AVX-512.
-    build valgrind tests CFLAGS='-O2 -g'
-    supp=tests/valgrind.supp
-    [ -f $supp ] && supp="--suppressions=$supp" || supp=
-    # $supp unquoted: it may be nothing.
-    # shellcheck disable=SC2086
-    step "valgrind: unit" env CK_FORK=no OMQ_TEST_QUICK=1 valgrind -q --error-exitcode=9 \
-        --leak-check=full --errors-for-leak-kinds=definite,indirect,possible \
-        --show-leak-kinds=definite,indirect,possible $supp "$BUILD/valgrind/unit"
+if part tsan; then
+    build tsan tests CC=gcc CFLAGS="$san -fsanitize=thread" &&
+        tests tsan CK_FORK=no OMQ_CPU=ref TSAN_OPTIONS=halt_on_error=1
+fi
+# Optimised, because valgrind is slow enough. Valgrind has no AVX-512.
+if part valgrind && need valgrind valgrind; then
+    build valgrind tests CFLAGS='-O2 -g' &&
+        step "valgrind: unit" env CK_FORK=no valgrind -q --error-exitcode=9 --leak-check=full \
+            --errors-for-leak-kinds=definite,indirect,possible \
+            --suppressions=tests/valgrind.supp "$BUILD/valgrind/unit"
 fi
 
 # Compilers and flags. All code must be silent, and give the same results.
 strict='-O2 -g -pedantic -Werror'
-build gcc tests CC=gcc CFLAGS="$strict" && tests gcc
-if need clang clang; then
+if part gcc; then
+    build gcc tests CC=gcc CFLAGS="$strict" && tests gcc
+fi
+if part clang && need clang clang; then
     build clang tests CC=clang CFLAGS="$strict" && tests clang
 fi
-build O0 tests CFLAGS='-O0 -g' &&
-    step "O0: unit" "$BUILD/O0/unit"
-build native tests CFLAGS='-O3 -g -march=native' && tests native
+if part O0; then
+    build O0 tests CFLAGS='-O0 -g' && step "O0: unit" "$BUILD/O0/unit"
+fi
+if part native; then
+    build native tests CFLAGS='-O3 -g -march=native' && tests native
+fi
 
 # Without make, and without any instruction set but the base.
-mkdir -p "$BUILD/direct"
-# $CC unquoted: it may hold words.
-# shellcheck disable=SC2086
-step "direct compilation" $CC -O2 -DOMQ_NO_SIMD -Ilib -o "$BUILD/direct/omq-eval" \
-    lib/*/*.c lib/kern/ref/*.c tools/tool*.c tools/omq-eval.c \
-    -lopenblas -lz -lyaml -ljansson -lm -lpthread
-step "direct: runs" "$BUILD/direct/omq-eval" --version
+if part direct; then
+    mkdir -p "$BUILD/direct"
+    # $CC unquoted: it may hold words.
+    # shellcheck disable=SC2086
+    step "direct: compilation" $CC -O2 -DOMQ_NO_SIMD -Ilib -o "$BUILD/direct/omq-eval" \
+        lib/*/*.c lib/kern/ref/*.c tools/tool*.c tools/omq-eval.c \
+        -lopenblas -lz -lyaml -ljansson -lm -lpthread
+    step "direct: runs" "$BUILD/direct/omq-eval" --version
+fi
 
-step "reproducible" scripts/check-repro.sh
+if part reproducible; then
+    step reproducible scripts/check-repro.sh
+fi
 if need "clean tree" git && git rev-parse --git-dir >/dev/null 2>&1; then
     after=$(git_state)
     step "clean tree" diff <(echo "$before") <(echo "$after")

@@ -73,6 +73,8 @@ RUN(affine, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->ch[1]), REALS(j->out[0
 RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), REALS(j->ch[1]),
     REALS(j->ch[2]), REALS(j->out[0]))
 RUN(quantize_u8, COUNT(j), REALS(j->x), j->q_max, U8S(j->out[0]))
+RUN(requantize, j->n, j->c, S32S(j->x), REALS(j->ch[0]), REALS(j->ch[1]),
+    j->in_place ? NULL : U8S(j->q), REALS(j->ch[2]), j->c, j->q_max, U8S(j->out[0]))
 RUN(codes_to_real, COUNT(j), U8S(j->q), j->zero_point, REALS(j->out[0]))
 RUN(relu, COUNT(j), ACC(j), REALS(j->out[0]))
 RUN(quantize_backward, j->n, j->c, REALS(j->x), j->q_max, j->zero_point, REALS(j->out[0]),
@@ -105,6 +107,7 @@ static const struct op {
     {"affine", run_affine, ROWS, {NC_REAL}, false, 2 * R},
     {"affine_res", run_affine_res, ROWS, {NC_REAL}, false, 3 * R},
     {"quantize_u8", run_quantize_u8, FLAT, {NC_U8}, true, R + 1},
+    {"requantize", run_requantize, ROWS, {NC_U8}, false, R + 2},
     {"codes_to_real", run_codes_to_real, FLAT, {NC_REAL}, false, R + 1},
     {"relu", run_relu, FLAT, {NC_REAL}, true, 2 * R},
     {"quantize_backward", run_quantize_backward, ROWS, {NC_REAL, C_REAL}, false, 3 * R},

@@ -40,11 +40,9 @@ uint64_t omq_engine_accs(const struct omq_engine_unit *u, int n)
 /* q = clamp(rint(v), 0, q_max), half to even; ReLU is the clamp. */
 static uint8_t code_of(omq_real v, int q_max)
 {
-    omq_real q = rint(v), top = (omq_real)q_max;
+    omq_real q = rint(v);
 
-    q = q > 0 ? q : 0; /* two steps: compilers make two instructions of them, no branch */
-    q = q < top ? q : top;
-    return (uint8_t)q;
+    return (uint8_t)(q > 0 ? q < (omq_real)q_max ? q : (omq_real)q_max : 0);
 }
 
 /* Stores value v as element i of the output. */
@@ -61,28 +59,28 @@ static void put(const struct omq_engine_unit *u, const struct omq_engine_io *io,
 }
 
 /* v = fma(acc, m, b), or fma(acc, m, fma(res, r, b)), for n positions from
- * `first` and the channels [c, c + n_c) of one group. Zero points are in b.
- * Stores of codes may alias anything, hence the copies. */
+ * `first` and the channels [c, c + n_c) of one group. Zero points are in b. The
+ * kernel is the same arithmetic, and its reference as plain as this. */
 static void epilogue(const struct omq_engine_unit *u, const struct omq_engine_io *io,
                      size_t first, size_t n, int c, int n_c)
 {
-    const struct omq_engine_unit unit = *u;
-    const struct omq_engine_io to = *io;
-    const omq_real *m = u->m + c, *b = u->b + c, *r = u->r + c;
     const int32_t *acc = io->acc;
+    size_t at = first * (size_t)u->oc + (size_t)c;
 
-    for (size_t p = first; p < first + n; p++, acc += n_c) {
-        size_t at = p * (size_t)unit.oc + (size_t)c;
-
-        if (to.res)
-            for (int j = 0; j < n_c; j++)
-                put(&unit, &to, at + (size_t)j,
-                    fma((omq_real)acc[j], m[j],
-                        fma((omq_real)to.res[at + (size_t)j], r[j], b[j])));
-        else
-            for (int j = 0; j < n_c; j++)
-                put(&unit, &to, at + (size_t)j, fma((omq_real)acc[j], m[j], b[j]));
+    if (u->q_max && !io->watch) {
+        omq_kern()->requantize((int)n, n_c, acc, u->m + c, u->b + c, io->res ? io->res + at : NULL,
+                               u->r + c, u->oc, u->q_max, io->out + at);
+        return;
     }
+    for (size_t p = first; p < first + n; p++)
+        for (int j = c; j < c + n_c; j++) {
+            size_t i = p * (size_t)u->oc + (size_t)j;
+            omq_real b = u->b[j];
+
+            if (io->res)
+                b = fma((omq_real)io->res[i], u->r[j], b);
+            put(u, io, i, fma((omq_real)*acc++, u->m[j], b));
+        }
 }
 
 /* acc = sum over the window of (code - zero point) * k; padding is the zero
@@ -116,7 +114,7 @@ static void run_requant(const struct omq_engine_unit *u, const struct omq_engine
 {
     size_t n = (size_t)io->n * (size_t)u->win.h * (size_t)u->win.w * (size_t)u->win.c;
     const uint8_t *in = io->in, *table = u->table;
-    uint8_t *out = io->out;
+    uint8_t *out = io->out; /* stores may alias *u and *io: not looked at in the loop */
 
     for (size_t i = 0; i < n; i++)
         out[i] = table[in[i]];

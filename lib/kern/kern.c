@@ -52,7 +52,7 @@ struct probe {
     int16_t rows_s16[PIX * TAPS];
     double mean[CH], m2[CH];
     omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
-    uint8_t q[CODES];
+    uint8_t q[CODES], requantized[PIX * 6];
     omq_real ds[CH], q_grad[CODES], relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
     omq_real scale[CODES], add[CODES], sum[CH];
 };
@@ -88,6 +88,7 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     k->affine(PIX, CH, x, a, b, p->affine);
     k->affine_res(PIX, CH, x, a, y, b, b, p->affine_res);
     k->quantize_u8(CODES, x, 15, p->q);
+    k->requantize(PIX, 6, p->gemm_s16, a, b, q, b, 6, 15, p->requantized);
     k->codes_to_real(CODES, q, 128, p->real);
     k->relu(CODES, x, p->relu);
     memcpy(p->q_grad, y, sizeof(y));

@@ -67,6 +67,12 @@ struct omq_kern {
 
     /* q = clamp(rint(v), 0, q_max), half to even; a NaN gives 0. */
     void (*quantize_u8)(size_t n, const omq_real *v, int q_max, uint8_t *q);
+    /* The integer engine's epilogue: out[i][j] = clamp(rint(v), 0, q_max) with
+     * v = fma(acc, m, b), or fma(acc, m, fma(res, r, b)) where res is not NULL;
+     * acc is [n][c], rows of res and out are `stride` apart. */
+    void (*requantize)(int n, int c, const int32_t *acc, const omq_real *m, const omq_real *b,
+                       const uint8_t *res, const omq_real *r, int stride, int q_max,
+                       uint8_t *out);
     /* x = code - zero_point. */
     void (*codes_to_real)(size_t n, const uint8_t *q, int zero_point, omq_real *x);
     /* y = max(x, 0), a NaN staying one; y may be x. */
@@ -104,6 +110,9 @@ void omq_kern_init(enum omq_isa max_isa, const char **dropped);
 
 /* The table; omq_kern_init() has run. */
 const struct omq_kern *omq_kern(void);
+
+/* Name, version and build of the BLAS. */
+const char *omq_blas_name(void);
 
 /* The highest level that this machine offers (CPUID and XCR0 both). */
 enum omq_isa omq_cpu_isa(void);

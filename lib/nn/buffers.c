@@ -8,12 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* About 800 rows: enough for a GEMM, and they stay in L2. */
-int omq_conv_chunk(const struct omq_unit *u)
+/* 256 KiB of rows: they stay in L2 beside their gradient. */
+struct omq_tile omq_conv_tile(const struct omq_unit *u)
 {
-    int n = 800 / (u->win.oh * u->win.ow);
+    size_t k = (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c_count;
+    int pixels = (int)(65536 / k), image = u->win.oh * u->win.ow;
 
-    return n < 1 ? 1 : n > 64 ? 64 : n;
+    if (pixels < image)
+        return (struct omq_tile){1, pixels < u->win.ow ? 1 : pixels / u->win.ow};
+    return (struct omq_tile){pixels / image > 64 ? 64 : pixels / image, u->win.oh};
 }
 
 static bool any_float(const struct omq_net *net)
@@ -89,7 +92,8 @@ static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
 
     for (int i = 0; i < x->net->plan.n_units; i++) {
         const struct omq_unit *u = &x->net->plan.units[i];
-        size_t pixels = (size_t)u->win.oh * (size_t)u->win.ow * (size_t)omq_conv_chunk(u);
+        struct omq_tile tile = omq_conv_tile(u);
+        size_t pixels = (size_t)tile.images * (size_t)tile.rows * (size_t)u->win.ow;
         size_t k = (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c_count;
 
         if ((size_t)u->oc > block)

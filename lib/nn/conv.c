@@ -3,7 +3,7 @@
  * Convolution and linear layers (a linear layer is a convolution over the whole
  * of its input). As matrices, for a few images at a time:
  *   rows[pixels][K]  = im2row(input),       K = kh * kw * in
- *   acc[pixels][out] = rows operand^T       operand[out][K]: codes
+ *   acc[pixels][out] = rows operand^T       in integers where both are codes
  *   dw[out][K]      += dy^T rows
  *   drows[pixels][K] = dy dequant;          dinput += row2im(drows)
  */
@@ -56,80 +56,97 @@ const struct omq_op_row omq_op_linear = {"linear", 1, shape_linear};
 struct job {
     struct omq_exec *x;
     int ui;
-    int chunk, n_chunks;
+    int images, n_chunks; /* images of a tile, and how many such there are */
 };
 
 static struct job job_of(struct omq_exec *x, int ui)
 {
-    int chunk = omq_conv_chunk(&x->net->plan.units[ui]);
+    int images = omq_conv_tile(&x->net->plan.units[ui]).images;
 
-    return (struct job){x, ui, chunk, (x->n + chunk - 1) / chunk};
+    return (struct job){x, ui, images, (x->n + images - 1) / images};
 }
 
-/* The window of one group of channels. */
-static struct omq_window group_window(const struct omq_unit *u, int group)
+/* Output rows [oy, oy + rows) of n images from i0 on, one group of channels. */
+struct piece {
+    int group, i0, n, oy;
+    struct omq_window win; /* of the group, cut to those output rows */
+    int pixels, k, oc;     /* of the cut window in one image; of the group */
+    size_t acc;            /* where its first value stands in [n][oh][ow][oc] */
+};
+
+static struct piece piece_of(const struct omq_unit *u, int group, int i0, int n, int oy, int rows)
 {
-    struct omq_window w = u->win;
+    struct piece p = {.group = group, .i0 = i0, .n = n, .oy = oy, .win = u->win,
+                      .oc = u->oc / u->groups};
 
-    w.c_begin = group * w.c_count;
-    return w;
+    p.win.c_begin = group * u->win.c_count;
+    p.win.ph -= oy * u->win.sh;
+    p.win.oh = u->win.oh - oy < rows ? u->win.oh - oy : rows;
+    p.pixels = p.win.oh * p.win.ow;
+    p.k = p.win.kh * p.win.kw * p.win.c_count;
+    p.acc = (((size_t)i0 * u->win.oh + oy) * u->win.ow) * u->oc + (size_t)group * p.oc;
+    return p;
 }
 
-static void rows_of(const struct omq_exec *x, const struct omq_unit *u, int group, int image,
-                    omq_real *rows)
+typedef void piece_fn(struct omq_exec *x, int ui, const struct piece *p, int thread);
+
+/* Every piece of images [i0, i0 + n), in order. */
+static void for_pieces(struct omq_exec *x, int ui, int i0, int n, piece_fn *fn, int thread)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    int rows = omq_conv_tile(u).rows;
+
+    for (int group = 0; group < u->groups; group++)
+        for (int oy = 0; oy < u->win.oh; oy += rows) {
+            struct piece p = piece_of(u, group, i0, n, oy, rows);
+
+            fn(x, ui, &p, thread);
+        }
+}
+
+static void fill_rows(const struct omq_exec *x, const struct omq_unit *u, const struct piece *p,
+                      omq_real *rows)
 {
     const struct omq_tensor_buf *in = &x->tensors[u->in];
-    struct omq_window w = group_window(u, group);
-    size_t at = (size_t)image * in->n_image;
 
-    if (in->is_real)
-        x->kern->im2row(&w, in->x + at, rows);
-    else
-        x->kern->im2row_u8(&w, in->q + at, in->act.zero_point, rows);
+    for (int i = 0; i < p->n; i++) {
+        size_t at = (size_t)(p->i0 + i) * in->n_image;
+        omq_real *dst = rows + (size_t)i * p->pixels * p->k;
+
+        if (in->is_real)
+            x->kern->im2row(&p->win, in->x + at, dst);
+        else
+            x->kern->im2row_u8(&p->win, in->q + at, in->act.zero_point, dst);
+    }
 }
 
-/* Whether sums of codes stay exact in omq_real. */
-static bool is_exact(const struct omq_exec *x, const struct omq_unit *u)
-{
-    const struct omq_tensor_buf *in = &x->tensors[u->in];
-    const struct omq_layer_buf *l = &x->layers[u->layer];
-    int below = in->act.zero_point, above = in->act.q_max - below;
-    double limit = sizeof(omq_real) == 4 ? 0x1p24 : 0x1p53;
-
-    return in->is_real || l->is_float || l->peak * (below > above ? below : above) <= limit;
-}
-
-/* acc of images [i0, i0 + n) of one group by integers, rounded once. */
-static void multiply_s16(struct omq_exec *x, int ui, int group, int i0, int n,
-                         struct omq_thread_buf *t)
+/* Codes with codes: exact in integers, rounded once; half the memory of reals. */
+static void multiply_s16(struct omq_exec *x, int ui, const struct piece *p, int thread)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in];
-    struct omq_window w = group_window(u, group);
-    int pixels = w.oh * w.ow, k = w.kh * w.kw * w.c_count, oc = u->oc / u->groups;
-    omq_real *acc = x->units[ui].acc + (size_t)i0 * pixels * u->oc + (size_t)group * oc;
+    struct omq_thread_buf *t = &x->threads[thread];
+    omq_real *acc = x->units[ui].acc + p->acc;
 
-    for (int i = 0; i < n; i++)
-        x->kern->im2row_s16(&w, in->q + (size_t)(i0 + i) * in->n_image, in->act.zero_point,
-                            t->rows16 + (size_t)i * pixels * k);
-    x->kern->gemm_s16(n * pixels, oc, k, t->rows16,
-                      x->layers[u->layer].k16 + (size_t)group * oc * k, t->acc32);
-    for (int p = 0; p < n * pixels; p++)
-        for (int c = 0; c < oc; c++)
-            acc[(size_t)p * u->oc + c] = (omq_real)t->acc32[(size_t)p * oc + c];
+    for (int i = 0; i < p->n; i++)
+        x->kern->im2row_s16(&p->win, in->q + (size_t)(p->i0 + i) * in->n_image, in->act.zero_point,
+                            t->rows16 + (size_t)i * p->pixels * p->k);
+    x->kern->gemm_s16(p->n * p->pixels, p->oc, p->k, t->rows16,
+                      x->layers[u->layer].k16 + (size_t)p->group * p->oc * p->k, t->acc32);
+    for (int r = 0; r < p->n * p->pixels; r++)
+        for (int c = 0; c < p->oc; c++)
+            acc[(size_t)r * u->oc + c] = (omq_real)t->acc32[(size_t)r * p->oc + c];
 }
 
-static void multiply(struct omq_exec *x, int ui, int group, int i0, int n, struct omq_thread_buf *t)
+static void multiply(struct omq_exec *x, int ui, const struct piece *p, int thread)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
-    int pixels = u->win.oh * u->win.ow, k = u->win.kh * u->win.kw * u->win.c_count;
-    int oc = u->oc / u->groups;
+    omq_real *rows = x->threads[thread].rows;
 
-    for (int i = 0; i < n; i++)
-        rows_of(x, u, group, i0 + i, t->rows + (size_t)i * pixels * k);
-    x->kern->gemm(false, true, n * pixels, oc, k, t->rows, k,
-                  x->layers[u->layer].operand + (size_t)group * oc * k, k, 0,
-                  x->units[ui].acc + (size_t)i0 * pixels * u->oc + (size_t)group * oc, u->oc);
+    fill_rows(x, u, p, rows);
+    x->kern->gemm(false, true, p->n * p->pixels, p->oc, p->k, rows, p->k,
+                  x->layers[u->layer].operand + (size_t)p->group * p->oc * p->k, p->k, 0,
+                  x->units[ui].acc + p->acc, u->oc);
 }
 
 static void accumulate(void *arg, int thread, int begin, int end)
@@ -140,14 +157,14 @@ static void accumulate(void *arg, int thread, int begin, int end)
     struct omq_unit_buf *b = &x->units[j->ui];
     struct omq_thread_buf *t = &x->threads[thread];
     bool stats = x->mode == OMQ_MODE_TRAIN && x->net->plan.layers[u->layer].norm[0];
+    bool by_integers = !x->tensors[u->in].is_real && !x->layers[u->layer].is_float;
     int pixels = u->win.oh * u->win.ow;
 
     for (int c = begin; c < end; c++) {
-        int i0 = c * j->chunk, n = x->n - i0 < j->chunk ? x->n - i0 : j->chunk;
+        int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
         double start = omq_now(), mid;
 
-        for (int group = 0; group < u->groups; group++)
-            (is_exact(x, u) ? multiply : multiply_s16)(x, j->ui, group, i0, n, t);
+        for_pieces(x, j->ui, i0, n, by_integers ? multiply_s16 : multiply, thread);
         mid = omq_now();
         t->t.conv += mid - start;
         for (int i = i0; stats && i < i0 + n; i++)
@@ -182,46 +199,42 @@ static void unfinish(void *arg, int thread, int begin, int end)
         omq_epilogue_backward(j->x, j->ui, i, &j->x->threads[thread]);
 }
 
-/* dw and dinput of images [i0, i0 + n) of one group. */
-static void gradients(struct omq_exec *x, int ui, int group, int i0, int n, int thread)
+/* dw, and dinput unless the input is the network's. */
+static void gradients(struct omq_exec *x, int ui, const struct piece *p, int thread)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     struct omq_layer_buf *l = &x->layers[u->layer];
     struct omq_thread_buf *t = &x->threads[thread];
-    struct omq_window w = group_window(u, group);
-    int pixels = w.oh * w.ow, k = w.kh * w.kw * w.c_count, oc = u->oc / u->groups;
-    size_t n_weights = (size_t)u->oc * k;
-    const omq_real *dy = x->tensors[u->out].g + (size_t)i0 * pixels * u->oc + (size_t)group * oc;
+    size_t weights = (size_t)p->group * p->oc * p->k;
+    const omq_real *dy = x->tensors[u->out].g + p->acc;
 
-    for (int i = 0; i < n; i++)
-        rows_of(x, u, group, i0 + i, t->rows + (size_t)i * pixels * k);
-    x->kern->gemm(true, false, oc, k, n * pixels, dy, u->oc, t->rows, k, 1,
-                  l->dw + (size_t)thread * n_weights + (size_t)group * oc * k, k);
+    fill_rows(x, u, p, t->rows);
+    x->kern->gemm(true, false, p->oc, p->k, p->n * p->pixels, dy, u->oc, t->rows, p->k, 1,
+                  l->dw + (size_t)thread * u->oc * p->k + weights, p->k);
     if (x->net->plan.tensors[u->in].is_input)
         return;
-    x->kern->gemm(false, false, n * pixels, k, oc, dy, u->oc,
-                  l->dequant + (size_t)group * oc * k, k, 0, t->drows, k);
-    for (int i = 0; i < n; i++)
-        x->kern->row2im(&w, t->drows + (size_t)i * pixels * k,
-                        omq_image_grad(x, u->in, i0 + i, x->units[ui].first_in && group == 0));
+    x->kern->gemm(false, false, p->n * p->pixels, p->k, p->oc, dy, u->oc, l->dequant + weights,
+                  p->k, 0, t->drows, p->k);
+    for (int i = 0; i < p->n; i++)
+        x->kern->row2im(&p->win, t->drows + (size_t)i * p->pixels * p->k,
+                        omq_image_grad(x, u->in, p->i0 + i,
+                                       x->units[ui].first_in && p->group == 0 && p->oy == 0));
 }
 
 static void propagate(void *arg, int thread, int begin, int end)
 {
     const struct job *j = arg;
     struct omq_exec *x = j->x;
-    const struct omq_unit *u = &x->net->plan.units[j->ui];
     struct omq_thread_buf *t = &x->threads[thread];
 
     for (int c = begin; c < end; c++) {
-        int i0 = c * j->chunk, n = x->n - i0 < j->chunk ? x->n - i0 : j->chunk;
+        int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
         double start;
 
         for (int i = i0; i < i0 + n; i++)
             omq_epilogue_norm(x, j->ui, i, t);
         start = omq_now();
-        for (int group = 0; group < u->groups; group++)
-            gradients(x, j->ui, group, i0, n, thread);
+        for_pieces(x, j->ui, i0, n, gradients, thread);
         t->t.conv += omq_now() - start;
     }
 }

@@ -98,10 +98,8 @@ static void forward(void *arg, int thread, int begin, int end)
         struct omq_layer_buf *b = &x->layers[layer];
         const struct omq_layer *l = &x->net->plan.layers[layer];
         const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
-        size_t n = lp->weight->n / (size_t)l->out;
 
         b->is_float = !lp->wstep;
-        b->peak = 0;
         apply_view(x->net, lp, l, b->view, b->scratch);
         if (b->is_float) {
             b->n_units = 1;
@@ -111,13 +109,6 @@ static void forward(void *arg, int thread, int begin, int end)
             continue;
         }
         quantize(x, layer);
-        for (int o = 0; o < l->out; o++) {
-            double sum = 0;
-
-            for (size_t i = (size_t)o * n; i < (size_t)(o + 1) * n; i++)
-                sum += (double)fabs(b->operand[i]);
-            b->peak = fmax(b->peak, sum);
-        }
     }
     x->threads[thread].t.quant += omq_now() - start;
 }

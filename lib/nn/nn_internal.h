@@ -45,7 +45,6 @@ struct omq_layer_buf {
     omq_real *unit;      /* [n_units]: real value of one unit of operand */
     int n_units;
     bool is_float;
-    double peak;         /* largest sum of |operand| over an output channel */
     omq_real in_step;    /* real value of one unit of the input, for dw */
     omq_real *dw;        /* [threads][out][kh][kw][in] */
     omq_real *scratch;   /* omq_layer_scratch() */
@@ -67,7 +66,7 @@ struct omq_unit_buf {
 
 /* What one thread needs. */
 struct omq_thread_buf {
-    omq_real *rows, *drows;    /* of one chunk of images */
+    omq_real *rows, *drows;    /* of one tile */
     int16_t *rows16;
     int32_t *acc32;
     omq_real *v, *res;         /* OMQ_BLOCK values and a pixel */
@@ -101,8 +100,12 @@ struct omq_unit_row {
 extern const struct omq_unit_row omq_unit_conv, omq_unit_requant, omq_unit_maxpool,
     omq_unit_avgpool;
 
-/* Images of a unit that one GEMM takes together, so that it has rows enough. */
-int omq_conv_chunk(const struct omq_unit *u);
+/* What one GEMM of a convolution takes: several whole images, or output rows
+ * of one. */
+struct omq_tile {
+    int images, rows;
+};
+struct omq_tile omq_conv_tile(const struct omq_unit *u);
 
 /* layer.c: every layer's weights for the current precision, and their gradients
  * back to the shared ones. */

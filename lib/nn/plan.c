@@ -114,6 +114,7 @@ static void lower_layer(struct lowering *w, int i)
                             .groups = u->groups, .bias = n->bias};
     snprintf(l->name, sizeof(l->name), "%s", n->name);
     snprintf(u->name, sizeof(u->name), "%s", w->g->nodes[fuse(w, i, u, l)].name);
+    p->tensors[u->out].is_signed = !u->relu;
 }
 
 static void lower_pool(struct lowering *w, int i, enum omq_unit_kind kind)
@@ -125,6 +126,7 @@ static void lower_pool(struct lowering *w, int i, enum omq_unit_kind kind)
                            .win = window_of(&w->g->nodes[n->in[0]], n), .oc = n->c, .layer = -1};
     snprintf(u->name, sizeof(u->name), "%s", n->name);
     u->out = w->tensor_of[i] = add_tensor(w->p, n);
+    w->p->tensors[u->out].is_signed = w->p->tensors[u->in].is_signed;
 }
 
 /* A node that a unit has taken has its tensor already. */
@@ -171,22 +173,11 @@ static int readers(const struct omq_plan *p, int t, int *last)
     return n;
 }
 
-static bool is_signed(const struct omq_plan *p, int t)
-{
-    if (p->tensors[t].is_input)
-        return true;
-    for (int u = 0; u < p->n_units; u++)
-        if (p->units[u].out == t)
-            return p->units[u].kind == OMQ_UNIT_CONV ? !p->units[u].relu
-                                                     : is_signed(p, p->units[u].in);
-    return false;
-}
-
 static int add_site(struct omq_plan *p, const char *name, const char *suffix, int layer, int tensor)
 {
     struct omq_site *s = &p->sites[p->n_sites];
 
-    *s = (struct omq_site){.layer = layer, .is_signed = is_signed(p, tensor)};
+    *s = (struct omq_site){.layer = layer, .is_signed = p->tensors[tensor].is_signed};
     snprintf(s->name, sizeof(s->name), "%.*s.%s", OMQ_NAME_SIZE - 8, name, suffix);
     return p->n_sites++;
 }
@@ -288,7 +279,7 @@ int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, struct omq_err 
     for (int i = 0; i < g->n_nodes; i++)
         w.tensor_of[i] = -1;
     w.tensor_of[0] = add_tensor(p, &g->nodes[0]);
-    p->tensors[0].is_input = true;
+    p->tensors[0].is_input = p->tensors[0].is_signed = true;
     for (int i = 1; i < g->n_nodes; i++)
         if ((rc = lower_node(&w, i)) < 0)
             goto err_release;

@@ -56,7 +56,8 @@ static int one_precision(struct omq_train *t, const struct omq_batch *b, int pre
     omq_exec_forward(t->exec, precision, OMQ_MODE_TRAIN, b->codes, b->n, cfg->bn_momentum);
     loss = omq_loss(b->n, t->net.n_classes, omq_exec_logits(t->exec), b->labels,
                     cfg->label_smoothing, has_teacher ? t->teacher : NULL, cfg->distill,
-                    loss_weight(cfg, precision), t->dlogits, is_teacher ? t->teacher : NULL, t->row);
+                    loss_weight(cfg, precision), t->dlogits, is_teacher ? t->teacher : NULL,
+                    t->row);
     if (!isfinite(loss))
         return loss_diverged(t, precision, err);
     omq_exec_backward(t->exec, t->dlogits);

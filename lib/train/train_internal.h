@@ -72,7 +72,8 @@ struct omq_train {
     bool data_changed;           /* the checkpoint was trained on other images */
 };
 
-/* Data, network, buffers: everything that can fail before a run. */
+/* Data, network, buffers: everything that can fail before a run. Does nothing
+ * the second time. After a failure the run can only be closed. */
 int omq_train_prepare(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* step.c: one joint step on a batch. OMQ_EDIVERGED leaves the parameters as

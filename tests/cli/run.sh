@@ -15,7 +15,7 @@ export LC_ALL=C
 OMQ_SRC=$(cd "${OMQ_SRC:-$here/../..}" && pwd) || exit 1
 OMQ_BIN=$(cd "${OMQ_BIN:-$OMQ_SRC/build/bin}" && pwd) || exit 1
 export OMQ_SRC OMQ_BIN
-case_limit=${CASE_LIMIT:-300} # seconds
+case_limit=${CASE_LIMIT:-600} # seconds
 unset OMQ_CPU
 
 top=$(mktemp -d) || exit 1
