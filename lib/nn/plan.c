@@ -160,7 +160,7 @@ static int lower_node(struct lowering *w, int i)
 
 /* ---- quantizers ---- */
 
-/* How many units read tensor t; *last is one of them. */
+/* How often units read tensor t, as input or residual; *last is one of them. */
 static int readers(const struct omq_plan *p, int t, int *last)
 {
     int n = 0;
@@ -168,7 +168,7 @@ static int readers(const struct omq_plan *p, int t, int *last)
     for (int u = 0; u < p->n_units; u++)
         if (p->units[u].in == t || p->units[u].res == t) {
             *last = u;
-            n++;
+            n += (p->units[u].in == t) + (p->units[u].res == t);
         }
     return n;
 }
@@ -182,25 +182,34 @@ static int add_site(struct omq_plan *p, const char *name, const char *suffix, in
     return p->n_sites++;
 }
 
-/* Puts a requantization of unit at's input before it. */
+/* Whether a unit reads codes at a step of its own choice: its layer's, or that
+ * of its output. Averages and residuals take those of the stream as they are. */
+static bool needs_requant(const struct omq_unit *u, int t)
+{
+    return u->in == t && (u->kind == OMQ_UNIT_CONV || u->kind == OMQ_UNIT_MAXPOOL);
+}
+
+/* Puts a requantization of unit at's input before it. A max pool's output has
+ * its site by now, which is its input's too. */
 static void insert_requant(struct omq_plan *p, int at)
 {
-    struct omq_unit *u = &p->units[at];
+    struct omq_unit *u = &p->units[at], *reader = u + 1;
     const struct omq_tensor *in = &p->tensors[u->in];
+    const char *name;
     int t = p->n_tensors++;
 
-    memmove(u + 1, u, sizeof(*u) * (size_t)(p->n_units - at));
+    memmove(reader, u, sizeof(*u) * (size_t)(p->n_units - at));
     p->n_units++;
-    *u = (struct omq_unit){.kind = OMQ_UNIT_REQUANT, .in = u[1].in, .out = t, .res = -1,
+    name = reader->layer >= 0 ? p->layers[reader->layer].name : reader->name;
+    *u = (struct omq_unit){.kind = OMQ_UNIT_REQUANT, .in = reader->in, .out = t, .res = -1,
                            .groups = 1, .oc = in->c, .layer = -1,
                            .win = {.h = in->h, .w = in->w, .c = in->c, .c_count = in->c,
                                    .kh = 1, .kw = 1, .sh = 1, .sw = 1, .oh = in->h, .ow = in->w}};
-    snprintf(u->name, sizeof(u->name), "%.*s.in", OMQ_NAME_SIZE - 4,
-             p->layers[u[1].layer].name);
+    snprintf(u->name, sizeof(u->name), "%.*s.in", OMQ_NAME_SIZE - 4, name);
     p->tensors[t] = *in;
-    p->tensors[t].site = -1;
-    u[1].in = t;
-    p->tensors[t].site = add_site(p, p->layers[u[1].layer].name, "in", u[1].layer, t);
+    reader->in = t;
+    p->tensors[t].site = reader->layer >= 0 ? add_site(p, name, "in", reader->layer, t)
+                                            : p->tensors[reader->out].site;
 }
 
 static int producer(const struct omq_plan *p, int t)
@@ -233,7 +242,7 @@ static int place_sites(struct omq_plan *p, struct omq_err *err)
         } else {
             tensor->site = add_site(p, p->units[producer(p, t)].name, "out", -1, t);
             for (int u = 0; u < p->n_units; u++)
-                if (p->units[u].kind == OMQ_UNIT_CONV && p->units[u].in == t)
+                if (needs_requant(&p->units[u], t))
                     insert_requant(p, u++);
         }
     }

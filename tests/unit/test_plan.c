@@ -148,6 +148,51 @@ static void plan_of(struct omq_plan *p, struct omq_graph *g)
     omq_graph_release(g);
 }
 
+/* A tensor that a pool and a convolution read belongs to the stream: both
+ * requantize, each to the step of its own. */
+START_TEST(max_pools_do_not_mix_steps)
+{
+    struct omq_graph g;
+    struct omq_plan p;
+    int a, b;
+
+    start(&g, 8, 8, 1);
+    a = relu(&g, "a_relu", conv(&g, "a", 0, 4, 3, 1));
+    b = pool(&g, "b", OMQ_OP_MAXPOOL, relu(&g, "c_relu", conv(&g, "c", a, 4, 3, 1)));
+    a = pool(&g, "a_pool", OMQ_OP_MAXPOOL, a);
+    a = join(&g, "add", conv(&g, "d", a, 4, 3, 1), b);
+    head(&g, a);
+    plan_of(&p, &g);
+    check_unit(&p, "a_relu", OMQ_UNIT_CONV, "", "-", "a_relu.out", true);
+    check_unit(&p, "c.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "c.in", false);
+    check_unit(&p, "a_pool.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "d.in", false);
+    check_unit(&p, "a_pool", OMQ_UNIT_MAXPOOL, "d.in", "-", "d.in", false);
+    check_unit(&p, "b", OMQ_UNIT_MAXPOOL, "b.out", "-", "b.out", false);
+    ck_assert_int_eq(p.n_sites, 5); /* and fc.in */
+    omq_plan_release(&p);
+}
+END_TEST
+
+/* x + conv(x): x is the residual, at 8 bits, and the layer reads a copy. */
+START_TEST(a_residual_of_one_layer_keeps_its_bits)
+{
+    struct omq_graph g;
+    struct omq_plan p;
+    int x;
+
+    start(&g, 8, 8, 1);
+    x = relu(&g, "a_relu", conv(&g, "a", 0, 4, 3, 1));
+    x = join(&g, "add", conv(&g, "b", x, 4, 3, 1), x);
+    head(&g, x);
+    plan_of(&p, &g);
+    check_unit(&p, "b.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "b.in", false);
+    check_unit(&p, "add", OMQ_UNIT_CONV, "b.in", "a_relu.out", "fc.in", false);
+    ck_assert_int_eq(site_of(&p, "a_relu.out")->layer, -1);
+    ck_assert(site_of(&p, "fc.in")->is_signed);
+    omq_plan_release(&p);
+}
+END_TEST
+
 START_TEST(signs_go_through_pools)
 {
     struct omq_graph g;
@@ -367,6 +412,8 @@ Suite *omq_suite_plan(void)
 
     tcase_add_test(t, plan_of_resnet8);
     tcase_add_test(t, plan_of_lenet5);
+    tcase_add_test(t, max_pools_do_not_mix_steps);
+    tcase_add_test(t, a_residual_of_one_layer_keeps_its_bits);
     tcase_add_test(t, signs_go_through_pools);
     tcase_add_test(t, long_chains_take_no_time);
     tcase_add_loop_test(t, what_cannot_be_fused_is_named, 0, N_PATTERNS);
