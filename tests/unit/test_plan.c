@@ -324,6 +324,16 @@ static void ends_in_relu(struct omq_graph *g)
     relu(g, "culprit", head(g, conv(g, "a", 0, 4, 3, 1)));
 }
 
+static void ends_in_pool(struct omq_graph *g)
+{
+    op(g, "culprit", OMQ_OP_GLOBALPOOL, conv(g, "b", conv(g, "a", 0, 4, 3, 1), 4, 3, 1));
+}
+
+static void ends_in_image(struct omq_graph *g)
+{
+    conv(g, "culprit", conv(g, "a", 0, 4, 3, 1), 4, 3, 1);
+}
+
 static void ends_in_add(struct omq_graph *g)
 {
     int x = add(g, "fc", op(g, "flat", OMQ_OP_FLATTEN, conv(g, "a", 0, 4, 3, 1)),
@@ -333,12 +343,67 @@ static void ends_in_add(struct omq_graph *g)
     join(g, "culprit", y, x);
 }
 
+static void one_layer(struct omq_graph *g)
+{
+    add(g, "culprit", op(g, "flat", OMQ_OP_FLATTEN, 0),
+        (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 5});
+}
+
+static void no_layer(struct omq_graph *g) { op(g, "culprit", OMQ_OP_FLATTEN, 0); }
+
+/* The bias would be dropped: the batch norm has its own. */
+static void bias_before_norm(struct omq_graph *g)
+{
+    int x = add(g, "culprit", 0, (struct omq_node){.op = OMQ_OP_CONV, .channels = 4, .kernel = 3,
+                                                   .stride = 1, .groups = 1, .bias = true});
+
+    head(g, op(g, "bn", OMQ_OP_BATCHNORM, x));
+}
+
+/* Flattened codes are in the order of pixels, PyTorch's in that of channels:
+ * only a linear layer can set that right. */
+static void conv_of_flat(struct omq_graph *g)
+{
+    head(g, conv(g, "culprit", op(g, "flat", OMQ_OP_FLATTEN, conv(g, "a", 0, 4, 3, 1)), 4, 1, 0));
+}
+
+static void pool_of_flat(struct omq_graph *g)
+{
+    int x = op(g, "flat", OMQ_OP_FLATTEN, conv(g, "a", 0, 4, 3, 1));
+
+    head(g, op(g, "culprit", OMQ_OP_GLOBALPOOL, x));
+}
+
+static void add_of_flat(struct omq_graph *g)
+{
+    int x = op(g, "flat", OMQ_OP_FLATTEN, relu(g, "r", conv(g, "a", 0, 4, 3, 1)));
+    int y = add(g, "b", x, (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 256});
+
+    head(g, join(g, "culprit", y, x));
+}
+
+/* The output must be the last layer's, not what stands behind it. */
+static void ends_elsewhere(struct omq_graph *g)
+{
+    int x = conv(g, "a", 0, 4, 3, 1);
+
+    head(g, x);
+    op(g, "culprit", OMQ_OP_FLATTEN, x);
+}
+
 static void (*const patterns[])(struct omq_graph *g) = {
     relu_alone, relu_after_pool, norm_of_input, two_norms, norm_after_relu, conv_read_twice,
     add_of_pools, add_to_itself, two_adds, add_of_input, pool_of_input, global_pool_of_input,
     dead_end, ends_in_relu, ends_in_add,
 };
-enum { N_PATTERNS = sizeof(patterns) / sizeof(patterns[0]) };
+static void (*const more_patterns[])(struct omq_graph *g) = {
+    ends_in_pool, ends_in_image, one_layer, no_layer, bias_before_norm, conv_of_flat,
+    pool_of_flat, add_of_flat, ends_elsewhere,
+};
+enum {
+    N_PATTERNS = sizeof(patterns) / sizeof(patterns[0]),
+    N_MORE = sizeof(more_patterns) / sizeof(more_patterns[0]),
+};
 
 static void refuse_plan(void (*build)(struct omq_graph *g))
 {
@@ -354,6 +419,9 @@ static void refuse_plan(void (*build)(struct omq_graph *g))
 }
 
 START_TEST(what_cannot_be_fused_is_named) { refuse_plan(patterns[_i]); }
+END_TEST
+
+START_TEST(what_would_be_wrong_is_named) { refuse_plan(more_patterns[_i]); }
 END_TEST
 
 /* ---- bits ---- */
@@ -417,6 +485,7 @@ Suite *omq_suite_plan(void)
     tcase_add_test(t, signs_go_through_pools);
     tcase_add_test(t, long_chains_take_no_time);
     tcase_add_loop_test(t, what_cannot_be_fused_is_named, 0, N_PATTERNS);
+    tcase_add_loop_test(t, what_would_be_wrong_is_named, 0, N_MORE);
     tcase_add_test(t, bits_of_layers_and_sites);
     tcase_add_test(t, weights_have_their_bytes);
     suite_add_tcase(s, t);
