@@ -195,12 +195,20 @@ void tool_json_string(FILE *f, const char *s)
     putc('"', f);
 }
 
+/* The shortest form that reads back the same. */
 void tool_json_number(FILE *f, double x)
 {
-    if (isfinite(x))
-        fprintf(f, "%.17g", x);
-    else
+    char text[32];
+    int digits = 15;
+
+    if (!isfinite(x)) {
         fputs("null", f);
+        return;
+    }
+    do
+        snprintf(text, sizeof(text), "%.*g", digits, x);
+    while (strtod(text, NULL) != x && ++digits <= 17);
+    fputs(text, f);
 }
 
 void tool_put_figure(FILE *f, double x, int width, int digits)

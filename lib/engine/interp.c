@@ -72,7 +72,6 @@ static void epilogue(const struct omq_engine_unit *u, const struct omq_engine_io
                                u->r + c, u->oc, u->q_max, io->out + at);
         return;
     }
-
     for (size_t p = first; p < first + n; p++)
         for (int j = c; j < c + n_c; j++) {
             size_t i = p * (size_t)u->oc + (size_t)j;
@@ -114,12 +113,13 @@ static void run_conv(const struct omq_engine_unit *u, const struct omq_engine_io
 static void run_requant(const struct omq_engine_unit *u, const struct omq_engine_io *io)
 {
     size_t n = (size_t)io->n * (size_t)u->win.h * (size_t)u->win.w * (size_t)u->win.c;
+    const uint8_t *in = io->in, *table = u->table;
+    uint8_t *out = io->out; /* stores may alias *u and *io: not looked at in the loop */
 
-    for (size_t i = 0; i < n; i++) {
-        io->out[i] = u->table[io->in[i]];
-        if (io->watch)
-            io->watch->value(io->watch->ctx, io->unit, u->table_v[io->in[i]], io->out[i]);
-    }
+    for (size_t i = 0; i < n; i++)
+        out[i] = table[in[i]];
+    for (size_t i = 0; io->watch && i < n; i++)
+        io->watch->value(io->watch->ctx, io->unit, u->table_v[in[i]], out[i]);
 }
 
 /* The part of a window along one axis that lies inside the image. */

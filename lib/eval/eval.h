@@ -46,7 +46,7 @@ int omq_eval_net_how(const struct omq_net *net, const struct omq_eval_how *how,
 int omq_eval_check(const struct omq_net *net, const struct omq_dataset *ds,
                    struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* ---- topk.c ---- */
+/* ---- answer.c ---- */
 
 /* One image's answer. */
 struct omq_answer {

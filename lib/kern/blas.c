@@ -14,6 +14,8 @@ void omq_blas_init(void)
     openblas_set_num_threads(1);
 }
 
+const char *omq_blas_name(void) { return openblas_get_config(); }
+
 void omq_gemm_blas(bool ta, bool tb, int m, int n, int k, const omq_real *a, int lda,
                    const omq_real *b, int ldb, omq_real beta, omq_real *c, int ldc)
 {

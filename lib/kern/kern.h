@@ -111,6 +111,9 @@ void omq_kern_init(enum omq_isa max_isa, const char **dropped);
 /* The table; omq_kern_init() has run. */
 const struct omq_kern *omq_kern(void);
 
+/* Name, version and build of the BLAS. */
+const char *omq_blas_name(void);
+
 /* The highest level that this machine offers (CPUID and XCR0 both). */
 enum omq_isa omq_cpu_isa(void);
 /* The level that omq_kern_init() took. */

@@ -104,6 +104,7 @@ struct omq_tensor {
     int h, w, c;
     int site;      /* its quantizer; -1: the network's input, or the logits */
     bool is_input, is_logits;
+    bool is_signed; /* may hold values below 0 */
 };
 
 /* A place where activations are quantized, with a learned step per precision. */

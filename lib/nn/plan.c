@@ -114,6 +114,7 @@ static void lower_layer(struct lowering *w, int i)
                             .groups = u->groups, .bias = n->bias};
     snprintf(l->name, sizeof(l->name), "%s", n->name);
     snprintf(u->name, sizeof(u->name), "%s", w->g->nodes[fuse(w, i, u, l)].name);
+    p->tensors[u->out].is_signed = !u->relu;
 }
 
 static void lower_pool(struct lowering *w, int i, enum omq_unit_kind kind)
@@ -125,15 +126,36 @@ static void lower_pool(struct lowering *w, int i, enum omq_unit_kind kind)
                            .win = window_of(&w->g->nodes[n->in[0]], n), .oc = n->c, .layer = -1};
     snprintf(u->name, sizeof(u->name), "%s", n->name);
     u->out = w->tensor_of[i] = add_tensor(w->p, n);
+    w->p->tensors[u->out].is_signed = w->p->tensors[u->in].is_signed;
+}
+
+/* Codes stay in the order of pixels where PyTorch's flatten is in that of
+ * channels: only linear layers set that right, by the order of their weights. */
+static int check_flatten(const struct lowering *w, const struct omq_node *n)
+{
+    for (int k = 0; k < 2 && n->in[k] >= 0; k++) {
+        const struct omq_node *image = unflattened(w->g, n->in[k]);
+
+        if (image != &w->g->nodes[n->in[k]] && image->h * image->w > 1)
+            return omq_fail(w->err, OMQ_EUNSUP, "the %s '%s' reads the flattened image of '%s': "
+                            "only linear layers can", omq_op_name(n->op), n->name, image->name);
+    }
+    return OMQ_OK;
 }
 
 /* A node that a unit has taken has its tensor already. */
 static int lower_node(struct lowering *w, int i)
 {
     const struct omq_node *n = &w->g->nodes[i];
+    int rc;
 
+    if (n->op != OMQ_OP_LINEAR && n->op != OMQ_OP_FLATTEN && (rc = check_flatten(w, n)) < 0)
+        return rc;
     if (w->tensor_of[i] >= 0)
         return OMQ_OK;
+    if (n->bias && reads(w->g, sole_reader(w->g, i), OMQ_OP_BATCHNORM))
+        return omq_fail(w->err, OMQ_EUNSUP, "the %s '%s' has a bias and a batch norm behind it: "
+                        "take the bias off the norm's mean", omq_op_name(n->op), n->name);
     switch (n->op) {
     case OMQ_OP_CONV:
     case OMQ_OP_LINEAR:
@@ -158,7 +180,7 @@ static int lower_node(struct lowering *w, int i)
 
 /* ---- quantizers ---- */
 
-/* How many units read tensor t; *last is one of them. */
+/* How often units read tensor t, as input or residual; *last is one of them. */
 static int readers(const struct omq_plan *p, int t, int *last)
 {
     int n = 0;
@@ -166,50 +188,48 @@ static int readers(const struct omq_plan *p, int t, int *last)
     for (int u = 0; u < p->n_units; u++)
         if (p->units[u].in == t || p->units[u].res == t) {
             *last = u;
-            n++;
+            n += (p->units[u].in == t) + (p->units[u].res == t);
         }
     return n;
-}
-
-static bool is_signed(const struct omq_plan *p, int t)
-{
-    if (p->tensors[t].is_input)
-        return true;
-    for (int u = 0; u < p->n_units; u++)
-        if (p->units[u].out == t)
-            return p->units[u].kind == OMQ_UNIT_CONV ? !p->units[u].relu
-                                                     : is_signed(p, p->units[u].in);
-    return false;
 }
 
 static int add_site(struct omq_plan *p, const char *name, const char *suffix, int layer, int tensor)
 {
     struct omq_site *s = &p->sites[p->n_sites];
 
-    *s = (struct omq_site){.layer = layer, .is_signed = is_signed(p, tensor)};
+    *s = (struct omq_site){.layer = layer, .is_signed = p->tensors[tensor].is_signed};
     snprintf(s->name, sizeof(s->name), "%.*s.%s", OMQ_NAME_SIZE - 8, name, suffix);
     return p->n_sites++;
 }
 
-/* Puts a requantization of unit at's input before it. */
+/* Whether a unit reads codes at a step of its own choice: its layer's, or that
+ * of its output. Averages and residuals take those of the stream as they are. */
+static bool needs_requant(const struct omq_unit *u, int t)
+{
+    return u->in == t && (u->kind == OMQ_UNIT_CONV || u->kind == OMQ_UNIT_MAXPOOL);
+}
+
+/* Puts a requantization of unit at's input before it. A max pool's output has
+ * its site by now, which is its input's too. */
 static void insert_requant(struct omq_plan *p, int at)
 {
-    struct omq_unit *u = &p->units[at];
+    struct omq_unit *u = &p->units[at], *reader = u + 1;
     const struct omq_tensor *in = &p->tensors[u->in];
+    const char *name;
     int t = p->n_tensors++;
 
-    memmove(u + 1, u, sizeof(*u) * (size_t)(p->n_units - at));
+    memmove(reader, u, sizeof(*u) * (size_t)(p->n_units - at));
     p->n_units++;
-    *u = (struct omq_unit){.kind = OMQ_UNIT_REQUANT, .in = u[1].in, .out = t, .res = -1,
+    name = reader->layer >= 0 ? p->layers[reader->layer].name : reader->name;
+    *u = (struct omq_unit){.kind = OMQ_UNIT_REQUANT, .in = reader->in, .out = t, .res = -1,
                            .groups = 1, .oc = in->c, .layer = -1,
                            .win = {.h = in->h, .w = in->w, .c = in->c, .c_count = in->c,
                                    .kh = 1, .kw = 1, .sh = 1, .sw = 1, .oh = in->h, .ow = in->w}};
-    snprintf(u->name, sizeof(u->name), "%.*s.in", OMQ_NAME_SIZE - 4,
-             p->layers[u[1].layer].name);
+    snprintf(u->name, sizeof(u->name), "%.*s.in", OMQ_NAME_SIZE - 4, name);
     p->tensors[t] = *in;
-    p->tensors[t].site = -1;
-    u[1].in = t;
-    p->tensors[t].site = add_site(p, p->layers[u[1].layer].name, "in", u[1].layer, t);
+    reader->in = t;
+    p->tensors[t].site = reader->layer >= 0 ? add_site(p, name, "in", reader->layer, t)
+                                            : p->tensors[reader->out].site;
 }
 
 static int producer(const struct omq_plan *p, int t)
@@ -242,7 +262,7 @@ static int place_sites(struct omq_plan *p, struct omq_err *err)
         } else {
             tensor->site = add_site(p, p->units[producer(p, t)].name, "out", -1, t);
             for (int u = 0; u < p->n_units; u++)
-                if (p->units[u].kind == OMQ_UNIT_CONV && p->units[u].in == t)
+                if (needs_requant(&p->units[u], t))
                     insert_requant(p, u++);
         }
     }
@@ -253,15 +273,19 @@ static int place_sites(struct omq_plan *p, struct omq_err *err)
     return OMQ_OK;
 }
 
-static int mark_edges(struct omq_plan *p, struct omq_err *err)
+/* The last node must be that of the logits: nothing behind them, no other end. */
+static int mark_edges(struct lowering *w)
 {
-    const struct omq_unit *last = &p->units[p->n_units - 1];
+    struct omq_plan *p = w->p;
+    const struct omq_unit *last = p->n_units ? &p->units[p->n_units - 1] : NULL;
+    int end = w->g->n_nodes - 1;
 
-    if (p->n_layers < 2 || last->kind != OMQ_UNIT_CONV || last->win.oh != 1 || last->win.ow != 1)
-        return omq_fail(err, OMQ_EUNSUP, "the network must end in a linear layer, and have a "
-                        "layer before it");
-    if (last->relu || last->res >= 0)
-        return omq_fail(err, OMQ_EUNSUP, "the network must end in a linear layer, not '%s'",
+    if (!last || last->kind != OMQ_UNIT_CONV || last->win.oh != 1 || last->win.ow != 1 ||
+        last->relu || last->res >= 0 || w->tensor_of[end] != last->out)
+        return omq_fail(w->err, OMQ_EUNSUP, "the network must end in a linear layer, not in the "
+                        "%s '%s'", omq_op_name(w->g->nodes[end].op), w->g->nodes[end].name);
+    if (p->n_layers < 2)
+        return omq_fail(w->err, OMQ_EUNSUP, "the network has no layer before '%s', the last",
                         last->name);
     p->layers[0].edge = p->layers[last->layer].edge = true;
     p->tensors[last->out].is_logits = true;
@@ -288,15 +312,11 @@ int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, struct omq_err 
     for (int i = 0; i < g->n_nodes; i++)
         w.tensor_of[i] = -1;
     w.tensor_of[0] = add_tensor(p, &g->nodes[0]);
-    p->tensors[0].is_input = true;
+    p->tensors[0].is_input = p->tensors[0].is_signed = true;
     for (int i = 1; i < g->n_nodes; i++)
         if ((rc = lower_node(&w, i)) < 0)
             goto err_release;
-    if (p->n_units == 0) {
-        rc = omq_fail(err, OMQ_EUNSUP, "the network has no layer");
-        goto err_release;
-    }
-    if ((rc = mark_edges(p, err)) < 0 || (rc = place_sites(p, err)) < 0)
+    if ((rc = mark_edges(&w)) < 0 || (rc = place_sites(p, err)) < 0)
         goto err_release;
     free(w.tensor_of);
     return OMQ_OK;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "quant/quant.h"
 
+/* A NaN is lo: what follows converts to an integer. */
 static omq_real clamp(omq_real x, omq_real lo, omq_real hi)
 {
-    return x < lo ? lo : x > hi ? hi : x;
+    return x > lo ? (x < hi ? x : hi) : lo;
 }
 
 static double error_at(const struct omq_act *a, size_t n, size_t stride, const omq_real *x,

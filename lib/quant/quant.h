@@ -37,7 +37,8 @@ omq_real omq_grid_unit(const struct omq_grid *g, omq_real step);
 /* Codes of w[out][n]:
  *   mid-rise:  j = clamp(floor(w/s) + 2^(b-1), 0, 2^b - 1), k = 2j - (2^b - 1)
  *   symmetric: k = clamp(rint(w/s), k_min, k_max)
- * step[n_steps], n_steps 1 (a layer) or out (a channel); every step > 0. */
+ * step[n_steps], n_steps 1 (a layer) or out (a channel); every step > 0. Where
+ * w/s is NaN, which only a run that diverged has, k is k_min. */
 void omq_weights_quantize(const struct omq_grid *g, int out, size_t n, const omq_real *w,
                           const omq_real *step, int n_steps, int8_t *k);
 
@@ -50,7 +51,8 @@ void omq_weights_backward(const struct omq_grid *g, int out, size_t n, const omq
                           const int8_t *k, const omq_real *step, int n_steps, const omq_real *dq,
                           omq_real *dw, omq_real *dstep);
 
-/* Steps of least squared error: at 1 bit 2 * mean|w|, else by search. */
+/* Steps of least squared error: at 1 bit 2 * mean|w|, else by search. Positive
+ * for all weights; of zeros, on the mid-rise grid, next to nothing. */
 void omq_weights_init_step(const struct omq_grid *g, int out, size_t n, const omq_real *w,
                            omq_real *step, int n_steps);
 

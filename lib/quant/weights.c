@@ -5,9 +5,10 @@
  */
 #include "quant/quant.h"
 
+/* A NaN is lo: what follows converts to an integer. */
 static omq_real clamp(omq_real x, omq_real lo, omq_real hi)
 {
-    return x < lo ? lo : x > hi ? hi : x;
+    return x > lo ? (x < hi ? x : hi) : lo;
 }
 
 /* One code from t = w/s. */
@@ -63,6 +64,11 @@ void omq_weights_backward(const struct omq_grid *g, int out, size_t n, const omq
     }
 }
 
+/* Weights up to NOTHING are zero to every sum that they enter, and steps below
+ * would leave the range of a float; training lets no step fall further. */
+#define NOTHING ((omq_real)1e-30)
+#define SMALLEST_STEP ((omq_real)1e-8)
+
 /* Squared error of n weights at step s. */
 static double error_at(const struct omq_grid *g, size_t n, const omq_real *w, omq_real s)
 {
@@ -77,7 +83,8 @@ static double error_at(const struct omq_grid *g, size_t n, const omq_real *w, om
 }
 
 /* Least squares over a geometric range of steps below the one that clips
- * nothing; 2^(-1/8) apart, which is closer than training moves them. */
+ * nothing; 2^(-1/8) apart, which is closer than training moves them, and down
+ * to a thirtieth of it, so that one far outlier does not decide. */
 static omq_real search(const struct omq_grid *g, size_t n, const omq_real *w)
 {
     omq_real peak = 0, best, s;
@@ -87,13 +94,13 @@ static omq_real search(const struct omq_grid *g, size_t n, const omq_real *w)
         peak = fmax(peak, fabs(w[i]));
         mean += (double)fabs(w[i]);
     }
-    if (!(peak > 0))
-        return 1; /* all zero: any step represents it alike */
+    if (!(peak > NOTHING)) /* all zero, but a mid-rise grid has no code for that */
+        return g->midrise ? SMALLEST_STEP : 1;
     if (g->bits == 1)
         return (omq_real)(2 * mean / (double)n);
     s = best = peak / in_steps(g, g->k_max);
     least = error_at(g, n, w, s);
-    for (int i = 1; i < 24; i++) {
+    for (int i = 1; i < 40; i++) {
         double e;
 
         s *= (omq_real)0.917004043204671; /* 2^(-1/8) */

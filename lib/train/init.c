@@ -4,10 +4,18 @@
 #include "kern/kern.h"
 #include "omq_tools.h"
 
+#if defined(__clang__)
+#define COMPILER "clang " __clang_version__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
+/* Kernels that gave other results than the reference on this machine. */
+static const char *dropped;
+
 int omq_init(const char *word, struct omq_err *err)
 {
     enum omq_isa isa = omq_cpu_isa();
-    const char *dropped;
 
     if (word && !omq_isa_parse(word, &isa))
         return omq_fail(err, OMQ_EARG, "unknown kernel level 'OMQ_CPU=%s'; there are ref, avx2 and "
@@ -18,5 +26,7 @@ int omq_init(const char *word, struct omq_err *err)
 
 void omq_build_info(char *buf, size_t size)
 {
-    snprintf(buf, size, "built with %s, kernels %s", __VERSION__, omq_isa_name(omq_kern_isa()));
+    snprintf(buf, size, "built with %s; kernels %s%s%s; %s", COMPILER,
+             omq_isa_name(omq_kern_isa()), dropped ? ", wrong here and left out: " : "",
+             dropped ? dropped : "", omq_blas_name());
 }

@@ -208,6 +208,11 @@ static void report_json(const struct omq_train *t, size_t bytes, FILE *f)
     fprintf(f, "]}\n");
 }
 
+static size_t image_bytes(const struct omq_dataset *d)
+{
+    return (size_t)d->n * (size_t)d->height * (size_t)d->width * (size_t)d->channels;
+}
+
 int omq_train_report(struct omq_train *t, FILE *f, bool json, struct omq_err *err)
 {
     size_t bytes;
@@ -216,6 +221,7 @@ int omq_train_report(struct omq_train *t, FILE *f, bool json, struct omq_err *er
     if ((rc = open_model(t, err)) < 0)
         return rc;
     bytes = omq_exec_bytes(&t->net, t->pool, t->config.train.batch_size, true);
-    (json ? report_json : report_text)(t, bytes + t->net.arena.size * 2, f);
+    bytes += 2 * t->net.arena.size + image_bytes(t->train) + image_bytes(t->held_out);
+    (json ? report_json : report_text)(t, bytes, f);
     return OMQ_OK;
 }

@@ -38,6 +38,17 @@ void omq_schedule_order(const struct omq_precision *p, int n, int *order)
     }
 }
 
+double omq_schedule_interval(const struct omq_train_config *cfg, int rank, int n_precisions)
+{
+    int k = cfg->widths_per_step, n = n_precisions;
+
+    if (k == 0 || k >= n || (k > 1 && rank == 0) || (k > 2 && rank == n - 1))
+        return 1;
+    if (k <= 2)
+        return n - k + 1;
+    return (double)(n - 2) / (k - 2);
+}
+
 int omq_schedule_widths(const struct omq_train_config *cfg, uint64_t seed, uint32_t step,
                         const int *order, int n_precisions, int *chosen)
 {
@@ -50,9 +61,10 @@ int omq_schedule_widths(const struct omq_train_config *cfg, uint64_t seed, uint3
         return n;
     }
     omq_rng_init(&r, seed, OMQ_STREAM_WIDTHS, step, 0);
-    if (k == 1) {
-        chosen[0] = order[omq_rng_below(&r, (uint32_t)n)];
-        return 1;
+    if (k <= 2) { /* k = 2: the highest and any other */
+        chosen[0] = order[0];
+        chosen[k - 1] = order[k - 1 + (int)omq_rng_below(&r, (uint32_t)(n - k + 1))];
+        return k;
     }
     for (int i = 0; i < n_middle; i++)
         middle[i] = i;

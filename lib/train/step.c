@@ -45,6 +45,18 @@ static double loss_weight(const struct omq_train_config *cfg, int precision)
     return cfg->n_loss_weights ? cfg->loss_weights[precision] : 1;
 }
 
+/* The running statistics follow the weights equally fast at every precision:
+ * one that is drawn once in n steps makes up for n. */
+static double bn_momentum(const struct omq_train *t, int precision)
+{
+    int rank = 0;
+
+    while (t->order[rank] != precision)
+        rank++;
+    return 1 - pow(1 - t->config.train.bn_momentum,
+                   omq_schedule_interval(&t->config.train, rank, t->net.n_precisions));
+}
+
 /* Forward, loss and backward of one precision; the highest one of a step
  * leaves its probabilities for the others. */
 static int one_precision(struct omq_train *t, const struct omq_batch *b, int precision,
@@ -53,7 +65,8 @@ static int one_precision(struct omq_train *t, const struct omq_batch *b, int pre
     const struct omq_train_config *cfg = &t->config.train;
     double loss;
 
-    omq_exec_forward(t->exec, precision, OMQ_MODE_TRAIN, b->codes, b->n, cfg->bn_momentum);
+    omq_exec_forward(t->exec, precision, OMQ_MODE_TRAIN, b->codes, b->n,
+                     bn_momentum(t, precision));
     loss = omq_loss(b->n, t->net.n_classes, omq_exec_logits(t->exec), b->labels,
                     cfg->label_smoothing, has_teacher ? t->teacher : NULL, cfg->distill,
                     loss_weight(cfg, precision), t->dlogits, is_teacher ? t->teacher : NULL,

@@ -40,10 +40,13 @@ void omq_optim_step(struct omq_optim *o, const struct omq_net *net,
 double omq_schedule_lr(const struct omq_train_config *cfg, double done);
 
 /* The precisions of a step, the highest first: all of them, or the highest,
- * the lowest and random ones between, a function of (seed, step). Returns how
- * many. order: omq_schedule_order()'s. */
+ * the lowest and random ones between (two: the highest and any other; one: any),
+ * a function of (seed, step). Returns how many. order: omq_schedule_order()'s. */
 int omq_schedule_widths(const struct omq_train_config *cfg, uint64_t seed, uint32_t step,
                         const int *order, int n_precisions, int *chosen);
+/* Steps from one draw of a precision to the next, on average; rank is its place
+ * in the order. */
+double omq_schedule_interval(const struct omq_train_config *cfg, int rank, int n_precisions);
 /* Indices of the precisions from the highest to the lowest. */
 void omq_schedule_order(const struct omq_precision *p, int n, int *order);
 

@@ -262,26 +262,27 @@ static void compare_all(int graph, const struct omq_quant_config *quant, int thr
     omq_net_release(&net);
 }
 
+/* One test for each graph and configuration: short ones, for slow machines. */
+enum { N_VIEWS = OMQ_VIEW_OFFSETS + 1, N_STEPS = OMQ_STEPS_CHANNEL + 1 };
+
 START_TEST(engine_equals_training_forward)
 {
-    for (int view = OMQ_VIEW_OFF; view <= OMQ_VIEW_OFFSETS; view++)
-        for (int steps = OMQ_STEPS_LAYER; steps <= OMQ_STEPS_CHANNEL; steps++) {
-            struct omq_quant_config quant = {.view = (enum omq_view)view, .levels = 1 + steps,
-                                             .weight_steps = (enum omq_steps)steps,
-                                             .first_last_bits = 8};
+    int steps = _i / N_GRAPHS % N_STEPS;
+    struct omq_quant_config quant = {.view = (enum omq_view)(_i / N_GRAPHS / N_STEPS),
+                                     .levels = 1 + steps, .first_last_bits = 8,
+                                     .weight_steps = (enum omq_steps)steps};
 
-            compare_all(_i, &quant, 1 + steps);
-        }
+    compare_all(_i % N_GRAPHS, &quant, 1 + steps);
 }
 END_TEST
 
 START_TEST(engine_equals_training_forward_on_other_grids)
 {
-    for (int grid = OMQ_GRID_MIDRISE; grid <= OMQ_GRID_SYMMETRIC; grid++) {
-        struct omq_quant_config quant = {.grid = (enum omq_grid_kind)grid, .levels = 1};
+    bool midrise = _i / N_GRAPHS == 0;
+    struct omq_quant_config quant = {.grid = midrise ? OMQ_GRID_MIDRISE : OMQ_GRID_SYMMETRIC,
+                                     .levels = 1};
 
-        compare_all(_i, &quant, 1);
-    }
+    compare_all(_i % N_GRAPHS, &quant, 1);
 }
 END_TEST
 
@@ -309,6 +310,58 @@ START_TEST(answers_do_not_depend_on_the_batch)
     }
     free(scratch);
     omq_engine_close(e);
+    omq_net_release(&net);
+}
+END_TEST
+
+struct watched {
+    const struct omq_net *net;
+    const struct omq_engine *engine;
+    size_t seen;
+};
+
+static void check_value(void *ctx, int unit, omq_real v, uint8_t q)
+{
+    struct watched *w = ctx;
+    int q_max = omq_engine_act(w->engine, w->net->plan.units[unit].out).q_max;
+
+    ck_assert_int_eq(q, (int)fmin(fmax(rint((double)v), 0), q_max));
+    w->seen++;
+}
+
+/* A watch sees every value that is rounded, and changes nothing: what runs
+ * unwatched, kernels and all, gives the same. */
+START_TEST(watching_changes_nothing)
+{
+    uint8_t codes[IMAGES * SIDE * SIDE * CHANNELS];
+    float plainly[IMAGES * CLASSES], watched[IMAGES * CLASSES];
+    struct omq_engine *e;
+    struct omq_net net;
+    struct watched w = {.net = &net};
+    struct omq_engine_watch watch = {&w, check_value};
+    size_t want = 0;
+    void *scratch;
+
+    make_net(&net, _i, &plain, 17);
+    random_codes(codes, sizeof(codes), 6);
+    for (int u = 0; u < net.plan.n_units; u++) {
+        const struct omq_tensor *t = &net.plan.tensors[net.plan.units[u].out];
+
+        if (net.plan.units[u].kind != OMQ_UNIT_MAXPOOL && !t->is_logits)
+            want += (size_t)IMAGES * (size_t)t->h * (size_t)t->w * (size_t)t->c;
+    }
+    for (int p = 0; p < N_PRECISIONS; p++) {
+        ck_assert(omq_engine_open(&e, &net, NULL, p, &err) == 0);
+        scratch = omq_calloc(1, omq_engine_scratch_size(e, IMAGES));
+        w.engine = e;
+        w.seen = 0;
+        omq_engine_run(e, codes, IMAGES, plainly, scratch, NULL);
+        omq_engine_run_watched(e, codes, IMAGES, watched, scratch, &watch);
+        ck_assert(memcmp(plainly, watched, sizeof(plainly)) == 0);
+        ck_assert_uint_eq(w.seen, want);
+        free(scratch);
+        omq_engine_close(e);
+    }
     omq_net_release(&net);
 }
 END_TEST
@@ -445,9 +498,10 @@ Suite *omq_suite_engine(void)
     Suite *s = suite_create("engine");
     TCase *t = tcase_create("engine");
 
-    tcase_add_loop_test(t, engine_equals_training_forward, 0, N_GRAPHS);
-    tcase_add_loop_test(t, engine_equals_training_forward_on_other_grids, 0, N_GRAPHS);
+    tcase_add_loop_test(t, engine_equals_training_forward, 0, N_GRAPHS * N_VIEWS * N_STEPS);
+    tcase_add_loop_test(t, engine_equals_training_forward_on_other_grids, 0, 2 * N_GRAPHS);
     tcase_add_loop_test(t, answers_do_not_depend_on_the_batch, 0, N_GRAPHS);
+    tcase_add_loop_test(t, watching_changes_nothing, 0, N_GRAPHS);
     tcase_add_test(t, plans_own_what_they_need);
     tcase_add_test(t, profiles_take_each_layers_parameters);
     tcase_add_test(t, what_cannot_be_integers_is_refused);

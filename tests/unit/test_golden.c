@@ -236,6 +236,29 @@ static omq_real make_weights(const struct gcase *c, const struct omq_engine_unit
     return omq_grid_unit(&g, step);
 }
 
+static void count_value(void *ctx, int unit, omq_real v, uint8_t q)
+{
+    (void)unit;
+    (void)v;
+    (void)q;
+    ++*(int *)ctx;
+}
+
+/* Once more as the interpreter spells it out, which is what a watch sees; the
+ * plain run may take a kernel. */
+static void check_watched(const struct gcase *c, const struct omq_engine_unit *u,
+                          struct omq_engine_io io, int n)
+{
+    int seen = 0;
+    struct omq_engine_watch watch = {&seen, count_value};
+
+    memset(io.out, 0, (size_t)n);
+    io.watch = &watch;
+    omq_engine_unit_run(u, &io);
+    ck_assert_int_eq(seen, n);
+    same_bytes(c, "q", io.out, n);
+}
+
 static void check_conv(const struct gcase *c)
 {
     struct omq_engine_unit u = {.kind = OMQ_UNIT_CONV, .groups = integer(c, "groups"),
@@ -267,6 +290,7 @@ static void check_conv(const struct gcase *c)
     omq_engine_unit_run(&u, &io);
     if (u.q_max) {
         same_bytes(c, "q", q, n);
+        check_watched(c, &u, io, n);
         return;
     }
     for (int i = 0; i < n; i++)

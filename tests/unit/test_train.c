@@ -263,6 +263,17 @@ START_TEST(test_widths)
     }
     ck_assert(seen[2] > 60 && seen[3] > 60 && seen[4] > 60);
     ck_assert_int_eq(seen[0] + seen[1], 0);
+    ck_assert(omq_schedule_interval(&cfg, 0, 5) == 1 && omq_schedule_interval(&cfg, 4, 5) == 1);
+    ck_assert(omq_schedule_interval(&cfg, 1, 5) == 3);
+    cfg.widths_per_step = 2;
+    memset(seen, 0, sizeof(seen));
+    for (uint32_t step = 0; step < 300; step++) {
+        ck_assert_int_eq(omq_schedule_widths(&cfg, 1, step, order, 5, chosen), 2);
+        ck_assert_int_eq(chosen[0], 1);
+        seen[chosen[1]]++;
+    }
+    ck_assert(seen[0] > 45 && seen[2] > 45 && seen[3] > 45 && seen[4] > 45 && seen[1] == 0);
+    ck_assert(omq_schedule_interval(&cfg, 1, 5) == 4);
     cfg.widths_per_step = 0;
     ck_assert_int_eq(omq_schedule_widths(&cfg, 1, 0, order, 5, chosen), 5);
     cfg.widths_per_step = 1;

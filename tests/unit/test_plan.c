@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Plans: what graphs are lowered to, unit by unit, where the quantizers are,
+ * how many bits they have, and what cannot be fused, by name.
+ */
+#include <check.h>
+#include <string.h>
+
+#include "graphhelp.h"
+
+Suite *omq_suite_plan(void);
+
+static const struct omq_unit *unit_of(const struct omq_plan *p, const char *name)
+{
+    for (int i = 0; i < p->n_units; i++)
+        if (strcmp(p->units[i].name, name) == 0)
+            return &p->units[i];
+    ck_abort_msg("there is no unit '%s'", name);
+    return NULL;
+}
+
+static const struct omq_site *site_of(const struct omq_plan *p, const char *name)
+{
+    for (int i = 0; i < p->n_sites; i++)
+        if (strcmp(p->sites[i].name, name) == 0)
+            return &p->sites[i];
+    ck_abort_msg("there is no site '%s'", name);
+    return NULL;
+}
+
+/* Name of the site of a tensor. */
+static const char *at_site(const struct omq_plan *p, int tensor)
+{
+    return p->tensors[tensor].site < 0 ? "" : p->sites[p->tensors[tensor].site].name;
+}
+
+/* Units run after those whose output they read; each tensor but the ends has a
+ * quantizer; a max pool's tensors share theirs. */
+static void check_plan(const struct omq_plan *p)
+{
+    for (int i = 0; i < p->n_units; i++) {
+        const struct omq_unit *u = &p->units[i];
+        bool in = u->in == 0, res = u->res <= 0;
+
+        for (int j = 0; j < i; j++) {
+            in = in || p->units[j].out == u->in;
+            res = res || p->units[j].out == u->res;
+            ck_assert_int_ne(p->units[j].out, u->out);
+        }
+        ck_assert_msg(in && res, "'%s' reads what is not there yet", u->name);
+        if (u->kind == OMQ_UNIT_MAXPOOL)
+            ck_assert_str_eq(at_site(p, u->in), at_site(p, u->out));
+    }
+    for (int t = 0; t < p->n_tensors; t++)
+        ck_assert_int_eq(p->tensors[t].site < 0, p->tensors[t].is_input || p->tensors[t].is_logits);
+    ck_assert(p->tensors[0].is_input && p->tensors[p->units[p->n_units - 1].out].is_logits);
+}
+
+static void check_unit(const struct omq_plan *p, const char *name, enum omq_unit_kind kind,
+                       const char *in, const char *res, const char *out, bool has_relu)
+{
+    const struct omq_unit *u = unit_of(p, name);
+
+    ck_assert_int_eq(u->kind, kind);
+    ck_assert_str_eq(at_site(p, u->in), in);
+    ck_assert_str_eq(u->res < 0 ? "-" : at_site(p, u->res), res);
+    ck_assert_str_eq(at_site(p, u->out), out);
+    ck_assert_int_eq(u->relu, has_relu);
+}
+
+START_TEST(plan_of_resnet8)
+{
+    static const char *const sites[] = {
+        "relu.out", "layer1.0.relu2.out", "layer2.0.relu2.out", "layer3.0.relu2.out",
+        "layer2.0.shortcut.1.out", "layer3.0.shortcut.1.out", "layer1.0.conv1.in",
+        "layer1.0.conv2.in", "layer2.0.shortcut.0.in", "layer2.0.conv1.in", "layer2.0.conv2.in",
+        "layer3.0.shortcut.0.in", "layer3.0.conv1.in", "layer3.0.conv2.in", "linear.in",
+    };
+    enum { N_SITES = sizeof(sites) / sizeof(sites[0]) };
+    struct omq_net net;
+    struct omq_plan *p = &net.plan;
+
+    build_net(&net, "resnet8", 1, 28, 28, 1, 10);
+    check_plan(p);
+    ck_assert_int_eq(p->n_layers, 10);
+    ck_assert_int_eq(p->n_units, 11 + 5);
+    ck_assert_int_eq(p->n_sites, N_SITES);
+    for (int i = 0; i < N_SITES; i++) {
+        const struct omq_site *s = site_of(p, sites[i]);
+        const char *dot = strrchr(sites[i], '.');
+
+        ck_assert_int_eq(s->is_signed, strstr(sites[i], "shortcut.1") != NULL);
+        ck_assert_int_eq(s->layer < 0, strcmp(dot, ".out") == 0);
+        if (s->layer >= 0)
+            ck_assert_int_eq(strncmp(p->layers[s->layer].name, sites[i], (size_t)(dot - sites[i])),
+                             0);
+    }
+    check_unit(p, "relu", OMQ_UNIT_CONV, "", "-", "relu.out", true);
+    check_unit(p, "layer1.0.conv1.in", OMQ_UNIT_REQUANT, "relu.out", "-", "layer1.0.conv1.in",
+               false);
+    check_unit(p, "layer1.0.relu1", OMQ_UNIT_CONV, "layer1.0.conv1.in", "-", "layer1.0.conv2.in",
+               true);
+    check_unit(p, "layer1.0.relu2", OMQ_UNIT_CONV, "layer1.0.conv2.in", "relu.out",
+               "layer1.0.relu2.out", true);
+    check_unit(p, "layer2.0.shortcut.1", OMQ_UNIT_CONV, "layer2.0.shortcut.0.in", "-",
+               "layer2.0.shortcut.1.out", false);
+    check_unit(p, "layer2.0.relu2", OMQ_UNIT_CONV, "layer2.0.conv2.in", "layer2.0.shortcut.1.out",
+               "layer2.0.relu2.out", true);
+    check_unit(p, "avgpool", OMQ_UNIT_AVGPOOL, "layer3.0.relu2.out", "-", "linear.in", false);
+    check_unit(p, "linear", OMQ_UNIT_CONV, "linear.in", "-", "", false);
+    for (int l = 0; l < p->n_layers; l++)
+        ck_assert_int_eq(p->layers[l].edge, strcmp(p->layers[l].name, "conv1") == 0 ||
+                                                strcmp(p->layers[l].name, "linear") == 0);
+    ck_assert_str_eq(p->layers[0].norm, "bn1");
+    ck_assert_str_eq(p->layers[p->n_layers - 1].norm, "");
+    omq_net_release(&net);
+}
+END_TEST
+
+START_TEST(plan_of_lenet5)
+{
+    struct omq_net net;
+    struct omq_plan *p = &net.plan;
+    const struct omq_unit *u;
+
+    build_net(&net, "lenet5", 1, 28, 28, 1, 10);
+    check_plan(p);
+    ck_assert_int_eq(p->n_layers, 4);
+    ck_assert_int_eq(p->n_units, 6);
+    ck_assert_int_eq(p->n_sites, 3);
+    check_unit(p, "relu1", OMQ_UNIT_CONV, "", "-", "conv2.in", true);
+    check_unit(p, "pool1", OMQ_UNIT_MAXPOOL, "conv2.in", "-", "conv2.in", false);
+    check_unit(p, "pool2", OMQ_UNIT_MAXPOOL, "fc1.in", "-", "fc1.in", false);
+    check_unit(p, "relu3", OMQ_UNIT_CONV, "fc1.in", "-", "fc2.in", true);
+    u = unit_of(p, "relu3"); /* over what was flattened */
+    ck_assert(u->win.kh == 4 && u->win.kw == 4 && u->win.c_count == 50 && u->oc == 500);
+    ck_assert(p->layers[0].edge && !p->layers[1].edge && !p->layers[2].edge && p->layers[3].edge);
+    for (int s = 0; s < 3; s++)
+        ck_assert(!p->sites[s].is_signed);
+    omq_net_release(&net);
+}
+END_TEST
+
+static void plan_of(struct omq_plan *p, struct omq_graph *g)
+{
+    ck_assert_msg(omq_plan_init(p, g, &err) == OMQ_OK, "%s", err.msg);
+    check_plan(p);
+    omq_graph_release(g);
+}
+
+/* A tensor that a pool and a convolution read belongs to the stream: both
+ * requantize, each to the step of its own. */
+START_TEST(max_pools_do_not_mix_steps)
+{
+    struct omq_graph g;
+    struct omq_plan p;
+    int a, b;
+
+    start(&g, 8, 8, 1);
+    a = relu(&g, "a_relu", conv(&g, "a", 0, 4, 3, 1));
+    b = pool(&g, "b", OMQ_OP_MAXPOOL, relu(&g, "c_relu", conv(&g, "c", a, 4, 3, 1)));
+    a = pool(&g, "a_pool", OMQ_OP_MAXPOOL, a);
+    a = join(&g, "add", conv(&g, "d", a, 4, 3, 1), b);
+    head(&g, a);
+    plan_of(&p, &g);
+    check_unit(&p, "a_relu", OMQ_UNIT_CONV, "", "-", "a_relu.out", true);
+    check_unit(&p, "c.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "c.in", false);
+    check_unit(&p, "a_pool.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "d.in", false);
+    check_unit(&p, "a_pool", OMQ_UNIT_MAXPOOL, "d.in", "-", "d.in", false);
+    check_unit(&p, "b", OMQ_UNIT_MAXPOOL, "b.out", "-", "b.out", false);
+    ck_assert_int_eq(p.n_sites, 5); /* and fc.in */
+    omq_plan_release(&p);
+}
+END_TEST
+
+/* x + conv(x): x is the residual, at 8 bits, and the layer reads a copy. */
+START_TEST(a_residual_of_one_layer_keeps_its_bits)
+{
+    struct omq_graph g;
+    struct omq_plan p;
+    int x;
+
+    start(&g, 8, 8, 1);
+    x = relu(&g, "a_relu", conv(&g, "a", 0, 4, 3, 1));
+    x = join(&g, "add", conv(&g, "b", x, 4, 3, 1), x);
+    head(&g, x);
+    plan_of(&p, &g);
+    check_unit(&p, "b.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "b.in", false);
+    check_unit(&p, "add", OMQ_UNIT_CONV, "b.in", "a_relu.out", "fc.in", false);
+    ck_assert_int_eq(site_of(&p, "a_relu.out")->layer, -1);
+    ck_assert(site_of(&p, "fc.in")->is_signed);
+    omq_plan_release(&p);
+}
+END_TEST
+
+START_TEST(signs_go_through_pools)
+{
+    struct omq_graph g;
+    struct omq_plan p;
+    int x;
+
+    start(&g, 16, 16, 1);
+    x = conv(&g, "a", 0, 4, 3, 1); /* no ReLU */
+    x = pool(&g, "max", OMQ_OP_MAXPOOL, x);
+    x = pool(&g, "avg", OMQ_OP_AVGPOOL, x);
+    x = relu(&g, "b_relu", conv(&g, "b", x, 4, 3, 1));
+    head(&g, op(&g, "gap", OMQ_OP_GLOBALPOOL, x));
+    plan_of(&p, &g);
+    ck_assert(site_of(&p, "max.out")->is_signed && site_of(&p, "b.in")->is_signed);
+    ck_assert(!site_of(&p, "b_relu.out")->is_signed && !site_of(&p, "fc.in")->is_signed);
+    omq_plan_release(&p);
+}
+END_TEST
+
+/* A file may hold thousands of them; looked at three times each it would hang. */
+START_TEST(long_chains_take_no_time)
+{
+    struct omq_graph g;
+    struct omq_plan p;
+    char name[32];
+    int x;
+
+    start(&g, 2, 2, 1);
+    x = conv(&g, "a", 0, 1, 1, 0);
+    while (g.n_nodes < OMQ_MAX_NODES - 2) {
+        snprintf(name, sizeof(name), "p%d", g.n_nodes);
+        x = add(&g, name, x, (struct omq_node){.op = OMQ_OP_AVGPOOL, .kernel = 1, .stride = 1});
+    }
+    head(&g, x);
+    ck_assert_int_eq(omq_plan_init(&p, &g, &err), OMQ_OK);
+    ck_assert_int_eq(p.n_sites, OMQ_MAX_NODES - 3);
+    omq_graph_release(&g);
+    omq_plan_release(&p);
+}
+END_TEST
+
+/* ---- what cannot be fused ---- */
+
+static void relu_alone(struct omq_graph *g)
+{
+    head(g, conv(g, "a", relu(g, "culprit", 0), 4, 3, 1));
+}
+
+static void relu_after_pool(struct omq_graph *g)
+{
+    head(g, relu(g, "culprit", pool(g, "p", OMQ_OP_AVGPOOL, conv(g, "a", 0, 4, 3, 1))));
+}
+
+static void norm_of_input(struct omq_graph *g)
+{
+    head(g, conv(g, "a", op(g, "culprit", OMQ_OP_BATCHNORM, 0), 4, 3, 1));
+}
+
+static void two_norms(struct omq_graph *g)
+{
+    int x = op(g, "bn", OMQ_OP_BATCHNORM, conv(g, "a", 0, 4, 3, 1));
+
+    head(g, op(g, "culprit", OMQ_OP_BATCHNORM, x));
+}
+
+static void norm_after_relu(struct omq_graph *g)
+{
+    head(g, op(g, "culprit", OMQ_OP_BATCHNORM, relu(g, "r", conv(g, "a", 0, 4, 3, 1))));
+}
+
+static void conv_read_twice(struct omq_graph *g)
+{
+    int a = conv(g, "a", 0, 4, 3, 1);
+    int x = relu(g, "r", op(g, "culprit", OMQ_OP_BATCHNORM, a));
+
+    head(g, join(g, "add", conv(g, "b", x, 4, 3, 1), a));
+}
+
+static void add_of_pools(struct omq_graph *g)
+{
+    int x = relu(g, "r", conv(g, "a", 0, 4, 3, 1));
+
+    head(g, join(g, "culprit", pool(g, "p", OMQ_OP_MAXPOOL, x), pool(g, "q", OMQ_OP_AVGPOOL, x)));
+}
+
+static void add_to_itself(struct omq_graph *g)
+{
+    int x = conv(g, "a", 0, 4, 3, 1);
+
+    head(g, join(g, "culprit", x, x));
+}
+
+static void two_adds(struct omq_graph *g)
+{
+    int x = relu(g, "r", conv(g, "a", 0, 4, 3, 1));
+    int y = join(g, "add", conv(g, "b", x, 4, 3, 1), x);
+
+    head(g, join(g, "culprit", y, x));
+}
+
+static void add_of_input(struct omq_graph *g)
+{
+    head(g, join(g, "culprit", conv(g, "a", 0, 3, 3, 1), 0));
+}
+
+static void pool_of_input(struct omq_graph *g)
+{
+    head(g, conv(g, "a", pool(g, "culprit", OMQ_OP_MAXPOOL, 0), 4, 3, 1));
+}
+
+static void global_pool_of_input(struct omq_graph *g)
+{
+    int x = add(g, "b", op(g, "culprit", OMQ_OP_GLOBALPOOL, 0),
+                (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 3});
+
+    add(g, "c", x, (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 3});
+}
+
+static void dead_end(struct omq_graph *g)
+{
+    int x = relu(g, "r", conv(g, "a", 0, 4, 3, 1));
+
+    conv(g, "culprit", x, 4, 3, 1);
+    head(g, x);
+}
+
+static void ends_in_relu(struct omq_graph *g)
+{
+    relu(g, "culprit", head(g, conv(g, "a", 0, 4, 3, 1)));
+}
+
+static void ends_in_pool(struct omq_graph *g)
+{
+    op(g, "culprit", OMQ_OP_GLOBALPOOL, conv(g, "b", conv(g, "a", 0, 4, 3, 1), 4, 3, 1));
+}
+
+static void ends_in_image(struct omq_graph *g)
+{
+    conv(g, "culprit", conv(g, "a", 0, 4, 3, 1), 4, 3, 1);
+}
+
+static void ends_in_add(struct omq_graph *g)
+{
+    int x = add(g, "fc", op(g, "flat", OMQ_OP_FLATTEN, conv(g, "a", 0, 4, 3, 1)),
+                (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 5});
+    int y = add(g, "fc2", x, (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 5});
+
+    join(g, "culprit", y, x);
+}
+
+static void one_layer(struct omq_graph *g)
+{
+    add(g, "culprit", op(g, "flat", OMQ_OP_FLATTEN, 0),
+        (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 5});
+}
+
+static void no_layer(struct omq_graph *g) { op(g, "culprit", OMQ_OP_FLATTEN, 0); }
+
+/* The bias would be dropped: the batch norm has its own. */
+static void bias_before_norm(struct omq_graph *g)
+{
+    int x = add(g, "culprit", 0, (struct omq_node){.op = OMQ_OP_CONV, .channels = 4, .kernel = 3,
+                                                   .stride = 1, .groups = 1, .bias = true});
+
+    head(g, op(g, "bn", OMQ_OP_BATCHNORM, x));
+}
+
+/* Flattened codes are in the order of pixels, PyTorch's in that of channels:
+ * only a linear layer can set that right. */
+static void conv_of_flat(struct omq_graph *g)
+{
+    head(g, conv(g, "culprit", op(g, "flat", OMQ_OP_FLATTEN, conv(g, "a", 0, 4, 3, 1)), 4, 1, 0));
+}
+
+static void pool_of_flat(struct omq_graph *g)
+{
+    int x = op(g, "flat", OMQ_OP_FLATTEN, conv(g, "a", 0, 4, 3, 1));
+
+    head(g, op(g, "culprit", OMQ_OP_GLOBALPOOL, x));
+}
+
+static void add_of_flat(struct omq_graph *g)
+{
+    int x = op(g, "flat", OMQ_OP_FLATTEN, relu(g, "r", conv(g, "a", 0, 4, 3, 1)));
+    int y = add(g, "b", x, (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 256});
+
+    head(g, join(g, "culprit", y, x));
+}
+
+/* The output must be the last layer's, not what stands behind it. */
+static void ends_elsewhere(struct omq_graph *g)
+{
+    int x = conv(g, "a", 0, 4, 3, 1);
+
+    head(g, x);
+    op(g, "culprit", OMQ_OP_FLATTEN, x);
+}
+
+static void (*const patterns[])(struct omq_graph *g) = {
+    relu_alone, relu_after_pool, norm_of_input, two_norms, norm_after_relu, conv_read_twice,
+    add_of_pools, add_to_itself, two_adds, add_of_input, pool_of_input, global_pool_of_input,
+    dead_end, ends_in_relu, ends_in_add,
+};
+static void (*const more_patterns[])(struct omq_graph *g) = {
+    ends_in_pool, ends_in_image, one_layer, no_layer, bias_before_norm, conv_of_flat,
+    pool_of_flat, add_of_flat, ends_elsewhere,
+};
+enum {
+    N_PATTERNS = sizeof(patterns) / sizeof(patterns[0]),
+    N_MORE = sizeof(more_patterns) / sizeof(more_patterns[0]),
+};
+
+static void refuse_plan(void (*build)(struct omq_graph *g))
+{
+    struct omq_graph g;
+    struct omq_plan p;
+
+    start(&g, 8, 8, 3);
+    build(&g);
+    ck_assert_int_eq(omq_plan_init(&p, &g, &err), OMQ_EUNSUP);
+    has_text("'culprit'");
+    ck_assert(p.units == NULL && p.n_units == 0);
+    omq_graph_release(&g);
+}
+
+START_TEST(what_cannot_be_fused_is_named) { refuse_plan(patterns[_i]); }
+END_TEST
+
+START_TEST(what_would_be_wrong_is_named) { refuse_plan(more_patterns[_i]); }
+END_TEST
+
+/* ---- bits ---- */
+
+START_TEST(bits_of_layers_and_sites)
+{
+    struct omq_layer edge = {.edge = true}, inner = {.edge = false};
+    struct omq_layer layers[] = {edge, inner};
+    struct omq_site sites[] = {{.layer = 0}, {.layer = 1}, {.layer = -1}};
+    struct omq_plan p = {.n_layers = 2, .n_sites = 3, .layers = layers, .sites = sites};
+    static const struct {
+        struct omq_precision p;
+        int edge_bits, w_edge, w_inner, a_edge, a_inner, a_stream;
+    } want[] = {
+        {{4, 2}, 8, 8, 4, 8, 2, 8}, {{4, 2}, 0, 4, 4, 2, 2, 8}, {{1, 1}, 8, 8, 1, 8, 1, 8},
+        {{1, 1}, 0, 1, 1, 1, 1, 8}, {{8, 3}, 5, 5, 8, 5, 3, 8}, {{32, 4}, 8, 32, 32, 8, 4, 8},
+        {{4, 32}, 8, 8, 4, 32, 32, 32}, {{32, 32}, 8, 32, 32, 32, 32, 32},
+        {{32, 32}, 0, 32, 32, 32, 32, 32},
+    };
+
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        int e = want[i].edge_bits;
+
+        ck_assert_int_eq(omq_layer_bits(&edge, want[i].p, e), want[i].w_edge);
+        ck_assert_int_eq(omq_layer_bits(&inner, want[i].p, e), want[i].w_inner);
+        ck_assert_int_eq(omq_site_bits(&p, 0, want[i].p, e), want[i].a_edge);
+        ck_assert_int_eq(omq_site_bits(&p, 1, want[i].p, e), want[i].a_inner);
+        ck_assert_int_eq(omq_site_bits(&p, 2, want[i].p, e), want[i].a_stream);
+    }
+}
+END_TEST
+
+START_TEST(weights_have_their_bytes)
+{
+    struct omq_net net;
+
+    build_net(&net, "lenet5", 1, 28, 28, 1, 10); /* rows of 25, 500, 800 and 500 codes */
+    for (int p = 0; p < N_WIDTHS; p++) {
+        int w = all_widths[p].w;
+        uint64_t want = w == 32 ? 4 * (500 + 25000 + 400000 + 5000)
+                                : 20 * 25 + 50 * ((500 * (uint64_t)w + 7) / 8) +
+                                      500 * 100 * (uint64_t)w + 10 * 500;
+
+        ck_assert_uint_eq(omq_net_weight_bytes(&net, p), want);
+    }
+    net.quant.first_last_bits = 0; /* rows of 25 bits end in a whole byte */
+    ck_assert_uint_eq(omq_net_weight_bytes(&net, 4), 20 * 4 + 50 * 63 + 500 * 100 + 10 * 63);
+    omq_net_release(&net);
+}
+END_TEST
+
+Suite *omq_suite_plan(void)
+{
+    Suite *s = suite_create("plan");
+    TCase *t = tcase_create("plan");
+
+    tcase_add_test(t, plan_of_resnet8);
+    tcase_add_test(t, plan_of_lenet5);
+    tcase_add_test(t, max_pools_do_not_mix_steps);
+    tcase_add_test(t, a_residual_of_one_layer_keeps_its_bits);
+    tcase_add_test(t, signs_go_through_pools);
+    tcase_add_test(t, long_chains_take_no_time);
+    tcase_add_loop_test(t, what_cannot_be_fused_is_named, 0, N_PATTERNS);
+    tcase_add_loop_test(t, what_would_be_wrong_is_named, 0, N_MORE);
+    tcase_add_test(t, bits_of_layers_and_sites);
+    tcase_add_test(t, weights_have_their_bytes);
+    suite_add_tcase(s, t);
+    return s;
+}
