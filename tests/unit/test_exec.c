@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * The executor: results that do not depend on threads or batches, statistics
- * and float outputs against direct computations in double.
+ * and float outputs against direct computations in double, and sums that do
+ * not fit a float.
  */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
+#include "engine/engine.h"
 #include "graphhelp.h"
 
 Suite *omq_suite_exec(void);
@@ -357,6 +359,83 @@ START_TEST(float_precision_is_plain_arithmetic)
 }
 END_TEST
 
+/* ---- sums that do not fit ---- */
+
+/* The engine's logits, and all tensors, of one image. */
+static void same_as_engine(struct omq_net *net, int precision, const uint8_t *codes)
+{
+    const uint8_t **tensors = calloc((size_t)net->plan.n_tensors, sizeof(*tensors));
+    float logits[CLASSES];
+    struct omq_engine *e;
+    struct run r;
+    void *scratch;
+
+    ck_assert_msg(omq_engine_open(&e, net, NULL, precision, &err) == 0, "%s", err.msg);
+    scratch = omq_calloc(1, omq_engine_scratch_size(e, 1));
+    ck_assert(scratch && tensors);
+    omq_engine_run(e, codes, 1, logits, scratch, tensors);
+    r = open_run(net, 1, 1, false);
+    omq_exec_forward(r.x, precision, OMQ_MODE_FROZEN, codes, 1, 0);
+    for (int t = 1; t < net->plan.n_tensors; t++)
+        if (tensors[t])
+            ck_assert_msg(memcmp(tensors[t], omq_exec_codes(r.x, t), n_image(net, t)) == 0,
+                          "tensor %d", t);
+    for (int i = 0; i < CLASSES; i++)
+        ck_assert_msg(logits[i] == (float)omq_exec_logits(r.x)[i], "logit %d: engine %a, not %a",
+                      i, (double)logits[i], (double)omq_exec_logits(r.x)[i]);
+    close_run(&r);
+    omq_engine_close(e);
+    free(scratch);
+    free(tensors);
+}
+
+static void set_steps(struct omq_net *net, omq_real w, omq_real a)
+{
+    for (int i = 0; i < net->n_params; i++) {
+        struct omq_param *p = &net->params[i];
+
+        for (size_t j = 0; j < p->n; j++)
+            if (p->kind == OMQ_PARAM_WSTEP || p->kind == OMQ_PARAM_ASTEP)
+                p->value[j] = p->kind == OMQ_PARAM_WSTEP ? w : a;
+    }
+}
+
+static void large_average(struct omq_graph *g)
+{
+    start(g, 300, 300, 1);
+    head(g, op(g, "gap", OMQ_OP_GLOBALPOOL, relu(g, "r", conv(g, "a", 0, 1, 1, 0))));
+}
+
+/* 66000 codes of 255 and 24000 of 129 add up to more than 2^24, where a float
+ * knows even numbers only: it would lose one with each 129, and the average
+ * 100.55 would become 100.43. */
+START_TEST(averages_of_large_images_are_exact)
+{
+    static uint8_t codes[300 * 300];
+    double sum = 66000 * 255.0 + 24000 * 129.0, s_in = 127.0 / 255;
+    struct omq_net net;
+    struct run r;
+
+    open_net(&net, large_average, OMQ_VIEW_OFF);
+    for (size_t i = 0; i < sizeof(codes); i++)
+        codes[i] = i < 66000 ? 255 : 128 + 64;
+    set_steps(&net, 1, 1);
+    net.pre.step = 1;
+    omq_net_layer(&net, 1, 0)->weight->value[0] = 1;
+    for (int s = 0; s < net.plan.n_sites; s++)
+        omq_net_site(&net, 1, s)->value[0] =
+            (omq_real)(net.plan.sites[s].layer < 0 ? s_in : sum * s_in / 90000 / 100.55);
+    same_as_engine(&net, 1, codes);
+    r = open_run(&net, 1, 1, false);
+    omq_exec_forward(r.x, 1, OMQ_MODE_FROZEN, codes, 1, 0);
+    for (int u = 0; u < net.plan.n_units; u++)
+        if (net.plan.units[u].kind == OMQ_UNIT_AVGPOOL)
+            ck_assert_int_eq(omq_exec_codes(r.x, net.plan.units[u].out)[0], 101);
+    close_run(&r);
+    omq_net_release(&net);
+}
+END_TEST
+
 /* ---- what goes wrong ---- */
 
 START_TEST(what_is_not_finite_is_named)
@@ -417,6 +496,7 @@ Suite *omq_suite_exec(void)
     tcase_add_test(t, batches_change_nothing_in_use);
     tcase_add_loop_test(t, running_statistics_are_those_of_the_batches, 0, N);
     tcase_add_test(t, float_precision_is_plain_arithmetic);
+    tcase_add_test(t, averages_of_large_images_are_exact);
     tcase_add_test(t, what_is_not_finite_is_named);
     tcase_add_test(t, memory_is_counted_before_it_is_taken);
     suite_add_tcase(s, t);
