@@ -79,6 +79,10 @@ int omq_ckpt_get(const struct omq_ckpt *c, const char *kind, const char *name,
                  enum omq_dtype dtype, int ndim, const uint64_t *dims, const void **data,
                  struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* Whether a writer takes META of this text, a tensor of this name. */
+bool omq_ckpt_text_valid(const char *text, size_t n_bytes); /* UTF-8 without zero bytes */
+bool omq_ckpt_name_valid(const char *name, size_t n_bytes);
+
 /* Writing: collect, then write atomically. The data of tensors and META are
  * borrowed until omq_ckpt_write() returns; names and shapes are copied. The
  * same additions give the same bytes, and META must be one of them. */

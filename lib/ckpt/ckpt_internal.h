@@ -89,8 +89,6 @@ const char *omq_ckpt_dtype_name(int dtype);
 bool omq_ckpt_kind_valid(const char *kind);          /* four ASCII letters */
 int omq_ckpt_kind_rank(const char *kind);            /* place in the writer's order, -1: unknown */
 bool omq_ckpt_bits_valid(const char *kind, int bits); /* of a packed element, for this kind */
-bool omq_ckpt_name_valid(const char *name, size_t n_bytes);
-bool omq_ckpt_text_valid(const char *text, size_t n_bytes); /* UTF-8 without zero bytes */
 
 /* Bytes of a tensor with these dimensions, each at least 1; false if one is 0
  * or the product does not fit. */

@@ -76,12 +76,37 @@ void omq_graph_release(struct omq_graph *g)
     *g = (struct omq_graph){0};
 }
 
+static bool ends_in(const char *s, const char *end)
+{
+    size_t n = strlen(s), n_end = strlen(end);
+
+    return n >= n_end && strcmp(s + n - n_end, end) == 0;
+}
+
+/* Parameters are stored as NAME.weight@w4a8, and quantizers of activations are
+ * called NAME.in and NAME.out. */
+static int check_name(const char *name, struct omq_err *err)
+{
+    if (strlen(name) > OMQ_NODE_NAME_MAX)
+        return omq_fail(err, OMQ_EARG, "the node name '%s' is longer than %d bytes", name,
+                        OMQ_NODE_NAME_MAX);
+    if (!omq_ckpt_name_valid(name, strlen(name)) || strchr(name, '@'))
+        return omq_fail(err, OMQ_EARG, "'%s' is not a valid node name: it is UTF-8 without '/', "
+                        "'@' and control characters", name);
+    if (ends_in(name, ".in") || ends_in(name, ".out"))
+        return omq_fail(err, OMQ_EARG, "'%s' is not a valid node name: '.in' and '.out' belong to "
+                        "quantizers", name);
+    return OMQ_OK;
+}
+
 static int check_node(const struct omq_graph *g, const struct omq_node *node, struct omq_err *err)
 {
+    int rc;
+
     if (node->op <= OMQ_OP_INPUT || node->op >= OMQ_OP_COUNT)
         return omq_fail(err, OMQ_EARG, "node '%s' has no valid operator", node->name);
-    if (!node->name[0] || strchr(node->name, '/') || strchr(node->name, '@'))
-        return omq_fail(err, OMQ_EARG, "'%s' is not a valid node name", node->name);
+    if ((rc = check_name(node->name, err)) < 0)
+        return rc;
     for (int i = 0; i < g->n_nodes; i++)
         if (strcmp(g->nodes[i].name, node->name) == 0)
             return omq_fail(err, OMQ_EARG, "two nodes are named '%s'", node->name);

@@ -37,7 +37,7 @@ static int get_node(struct omq_graph *g, json_t *o, struct omq_err *err)
     if (!omq_op_parse(op, &n.op) || n.op == OMQ_OP_INPUT)
         return omq_fail(err, OMQ_EUNSUP, "the model has an operator '%s', which this version does "
                         "not know", op);
-    if (strlen(name) >= sizeof(n.name) - 24 || !json_is_array(in) || json_array_size(in) > 2)
+    if (strlen(name) > OMQ_NODE_NAME_MAX || !json_is_array(in) || json_array_size(in) > 2)
         return omq_fail(err, OMQ_EFORMAT, "the model's META is wrong: node '%s'", name);
     snprintf(n.name, sizeof(n.name), "%s", name);
     n.bias = bias;

@@ -26,6 +26,7 @@
 
 enum {
     OMQ_NAME_SIZE = 96,
+    OMQ_NODE_NAME_MAX = OMQ_NAME_SIZE - 25, /* bytes: leaves room for what is appended */
     OMQ_CLASS_NAME_SIZE = 64,
     OMQ_MAX_NODES = 4096,
     OMQ_STREAM_BITS = 8, /* of the residual stream, at every precision */

@@ -142,6 +142,26 @@ static void max_backward(struct omq_exec *x, int ui)
     omq_pool_run(x->pool, max_backward_images, &j, x->n);
 }
 
+enum { SUM_CHANNELS = 64 };
+
+/* Sums of n channels from c on under output o, in double: those of codes are
+ * rounded once, as the engine's integers are. */
+static void sum_window(const struct omq_tensor_buf *in, const struct omq_window *w, size_t image,
+                       int o, int c, int n, omq_real *acc)
+{
+    double sum[SUM_CHANNELS] = {0};
+
+    FOR_WINDOW(w, o, at, {
+        size_t from = image + at + (size_t)c;
+
+        for (int k = 0; k < n; k++)
+            sum[k] += in->is_real ? (double)in->x[from + (size_t)k]
+                                  : (double)(in->q[from + (size_t)k] - in->act.zero_point);
+    });
+    for (int k = 0; k < n; k++)
+        acc[k] = (omq_real)sum[k];
+}
+
 static void sum_images(void *arg, int thread, int begin, int end)
 {
     const struct job *j = arg;
@@ -151,20 +171,12 @@ static void sum_images(void *arg, int thread, int begin, int end)
     double start = omq_now();
 
     for (int i = begin; i < end; i++)
-        for (int o = 0; o < u->win.oh * u->win.ow; o++) {
-            omq_real *acc = x->units[j->ui].acc +
-                            ((size_t)i * u->win.oh * u->win.ow + o) * u->oc;
-
-            for (int c = 0; c < u->oc; c++)
-                acc[c] = 0;
-            FOR_WINDOW(&u->win, o, at, {
-                size_t from = (size_t)i * in->n_image + at;
-
-                for (int c = 0; c < u->oc; c++)
-                    acc[c] += in->is_real ? in->x[from + c]
-                                          : (omq_real)(in->q[from + c] - in->act.zero_point);
-            });
-        }
+        for (int o = 0; o < u->win.oh * u->win.ow; o++)
+            for (int c = 0; c < u->oc; c += SUM_CHANNELS)
+                sum_window(in, &u->win, (size_t)i * in->n_image, o, c,
+                           u->oc - c < SUM_CHANNELS ? u->oc - c : SUM_CHANNELS,
+                           x->units[j->ui].acc + ((size_t)i * u->win.oh * u->win.ow + o) * u->oc +
+                               c);
     x->threads[thread].t.other += omq_now() - start;
 }
 

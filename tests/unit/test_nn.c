@@ -214,6 +214,30 @@ START_TEST(names_and_inputs_are_checked)
 }
 END_TEST
 
+/* What could not be read back from a file is no name: a name has room for
+ * what is appended to it, and NAME.in and NAME.out belong to quantizers. */
+START_TEST(names_can_be_stored)
+{
+    static const char *const bad[] = {"a\nb", "\033[2J", "\x7f", "conv.in", "conv.out",
+                                      "conv\xff", "\xc3"};
+    const struct omq_node plain = {.op = OMQ_OP_RELU};
+    char name[OMQ_NAME_SIZE] = "";
+    struct omq_graph g;
+
+    start(&g, 4, 4, 1);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_msg(try_add(&g, bad[i], 0, plain) == OMQ_EARG, "%zu", i);
+    memset(name, 'x', OMQ_NAME_SIZE - 24);
+    ck_assert_int_eq(try_add(&g, name, 0, plain), OMQ_EARG);
+    has_text("longer than 71 bytes");
+    name[OMQ_NAME_SIZE - 25] = 0;
+    add(&g, name, 0, plain);
+    add(&g, "layer1.0.conv1", 0, plain);
+    add(&g, "\xc3\xa9t\xc3\xa9.in2", 0, plain);
+    omq_graph_release(&g);
+}
+END_TEST
+
 /* ---- architectures ---- */
 
 /* Weights and multiply-accumulates of a CIFAR ResNet, written as He et al. do:
@@ -453,6 +477,7 @@ Suite *omq_suite_nn(void)
     tcase_add_test(t, nodes_must_fit_what_they_read);
     tcase_add_test(t, graphs_have_limits);
     tcase_add_test(t, names_and_inputs_are_checked);
+    tcase_add_test(t, names_can_be_stored);
     tcase_add_loop_test(t, resnets_have_their_size, 0, N_RESNETS);
     tcase_add_test(t, known_sizes);
     tcase_add_test(t, architectures_that_cannot_be);
