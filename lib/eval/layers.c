@@ -37,19 +37,6 @@ static double clipped_percent(const struct noise *s)
 
 /* ---- weights ---- */
 
-/* Weights of one width as reals, in the order that codes have. */
-static void view_of(const struct omq_net *net, const struct omq_layer_params *lp,
-                    const struct omq_layer *l, omq_real *dst, omq_real *scratch)
-{
-    struct omq_view_spec v = {
-        .view = lp->gain || lp->offset ? net->quant.view : OMQ_VIEW_OFF,
-        .levels = net->quant.levels, .out = l->out, .in = l->in, .kk = l->kh * l->kw,
-    };
-
-    omq_view_forward(&v, lp->weight->value, lp->gain ? lp->gain->value : NULL,
-                     lp->offset ? lp->offset->value : NULL, dst, scratch);
-}
-
 static int weight_noise(const struct omq_net *net, int precision, int layer, struct noise *s,
                         struct omq_err *err)
 {
@@ -68,7 +55,7 @@ static int weight_noise(const struct omq_net *net, int precision, int layer, str
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate the weights of '%s'", l->name);
         goto out;
     }
-    view_of(net, lp, l, w, scratch);
+    omq_layer_view(net, precision, layer, w, scratch);
     omq_weights_quantize(&g, l->out, per_out, w, lp->wstep->value, (int)lp->wstep->n, k);
     for (size_t i = 0; i < n; i++) {
         omq_real step = lp->wstep->value[lp->wstep->n == 1 ? 0 : i / per_out];

@@ -13,18 +13,6 @@
 
 #include <string.h>
 
-/* The operators that are fused here keep their input's shape. */
-static int shape_same(const struct omq_graph *g, struct omq_node *node, struct omq_err *err)
-{
-    const struct omq_node *in = &g->nodes[node->in[0]];
-
-    (void)err;
-    node->h = in->h;
-    node->w = in->w;
-    node->c = in->c;
-    return OMQ_OK;
-}
-
 static int shape_add(const struct omq_graph *g, struct omq_node *node, struct omq_err *err)
 {
     const struct omq_node *a = &g->nodes[node->in[0]], *b = &g->nodes[node->in[1]];
@@ -32,11 +20,11 @@ static int shape_add(const struct omq_graph *g, struct omq_node *node, struct om
     if (a->h != b->h || a->w != b->w || a->c != b->c)
         return omq_fail(err, OMQ_ECONFIG, "add '%s' cannot join %d x %d x %d and %d x %d x %d",
                         node->name, a->h, a->w, a->c, b->h, b->w, b->c);
-    return shape_same(g, node, err);
+    return omq_shape_same(g, node, err);
 }
 
-const struct omq_op_row omq_op_batchnorm = {"batchnorm", 1, shape_same};
-const struct omq_op_row omq_op_relu = {"relu", 1, shape_same};
+const struct omq_op_row omq_op_batchnorm = {"batchnorm", 1, omq_shape_same};
+const struct omq_op_row omq_op_relu = {"relu", 1, omq_shape_same};
 const struct omq_op_row omq_op_add = {"add", 2, shape_add};
 
 static const struct omq_layer_params *params_of(const struct omq_exec *x, const struct omq_unit *u)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int shape_same(const struct omq_graph *g, struct omq_node *node, struct omq_err *err)
+int omq_shape_same(const struct omq_graph *g, struct omq_node *node, struct omq_err *err)
 {
     const struct omq_node *in = &g->nodes[node->in[0]];
 
@@ -28,7 +28,7 @@ static int shape_flatten(const struct omq_graph *g, struct omq_node *node, struc
     return OMQ_OK;
 }
 
-static const struct omq_op_row op_input = {"input", 0, shape_same};
+static const struct omq_op_row op_input = {"input", 0, omq_shape_same};
 static const struct omq_op_row op_flatten = {"flatten", 1, shape_flatten};
 
 static const struct omq_op_row *const ops[OMQ_OP_COUNT] = {

@@ -16,10 +16,11 @@ static struct omq_view_spec view_of(const struct omq_net *net, const struct omq_
     };
 }
 
-static void apply_view(const struct omq_net *net, const struct omq_layer_params *lp,
-                       const struct omq_layer *l, omq_real *dst, omq_real *scratch)
+void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst,
+                    omq_real *scratch)
 {
-    struct omq_view_spec v = view_of(net, lp, l);
+    const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
+    struct omq_view_spec v = view_of(net, lp, &net->plan.layers[layer]);
 
     omq_view_forward(&v, lp->weight->value, lp->gain ? lp->gain->value : NULL,
                      lp->offset ? lp->offset->value : NULL, dst, scratch);
@@ -59,7 +60,7 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
     out->n_units = (int)lp->wstep->n;
     for (int i = 0; i < out->n_units; i++)
         out->unit[i] = omq_grid_unit(&out->grid, lp->wstep->value[i]);
-    apply_view(net, lp, l, scratch, scratch + 2 * n);
+    omq_layer_view(net, precision, layer, scratch, scratch + 2 * n);
     omq_weights_quantize(&out->grid, l->out, n / (size_t)l->out, scratch, lp->wstep->value,
                          out->n_units, k);
     TO_KERNEL_ORDER(l, k, out->k);
@@ -100,7 +101,7 @@ static void forward(void *arg, int thread, int begin, int end)
         const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
 
         b->is_float = !lp->wstep;
-        apply_view(x->net, lp, l, b->view, b->scratch);
+        omq_layer_view(x->net, x->precision, layer, b->view, b->scratch);
         if (b->is_float) {
             b->n_units = 1;
             b->unit[0] = 1;

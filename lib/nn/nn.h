@@ -215,6 +215,9 @@ struct omq_layer_codes {
  * omq_layer_scratch() reals). The layer's bits at that precision must not be float. */
 void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
                           struct omq_layer_codes *out, omq_real *scratch);
+/* Only its view: what is quantized, [out][in][kh][kw] to dst. */
+void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst,
+                    omq_real *scratch);
 size_t omq_layer_scratch(const struct omq_net *net, int layer);
 
 /* Multiply-accumulates of one image, and bytes of the packed weights at one

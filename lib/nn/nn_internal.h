@@ -18,6 +18,9 @@ struct omq_op_row {
     int (*shape)(const struct omq_graph *g, struct omq_node *node, struct omq_err *err);
 };
 
+/* For operators that keep their input's shape. */
+int omq_shape_same(const struct omq_graph *g, struct omq_node *node, struct omq_err *err);
+
 extern const struct omq_op_row omq_op_conv, omq_op_linear, omq_op_batchnorm, omq_op_relu,
     omq_op_add, omq_op_maxpool, omq_op_avgpool, omq_op_globalpool;
 
