@@ -88,15 +88,17 @@ static void rows_of(const struct omq_exec *x, const struct omq_unit *u, int grou
         x->kern->im2row_u8(&w, in->q + at, in->act.zero_point, rows);
 }
 
-/* Whether sums of codes stay exact in omq_real. */
-static bool is_exact(const struct omq_exec *x, const struct omq_unit *u)
+/* Whether sums of codes need integers: they leave what omq_real holds exactly,
+ * and stay within int32. The engine refuses a network whose sums may not. */
+static bool needs_integers(const struct omq_exec *x, const struct omq_unit *u)
 {
     const struct omq_tensor_buf *in = &x->tensors[u->in];
     const struct omq_layer_buf *l = &x->layers[u->layer];
     int below = in->act.zero_point, above = in->act.q_max - below;
     double limit = sizeof(omq_real) == 4 ? 0x1p24 : 0x1p53;
+    double largest = l->peak * (below > above ? below : above);
 
-    return in->is_real || l->is_float || l->peak * (below > above ? below : above) <= limit;
+    return !in->is_real && !l->is_float && largest > limit && largest < 0x1p31;
 }
 
 /* acc of images [i0, i0 + n) of one group by integers, rounded once. */
@@ -147,7 +149,7 @@ static void accumulate(void *arg, int thread, int begin, int end)
         double start = omq_now(), mid;
 
         for (int group = 0; group < u->groups; group++)
-            (is_exact(x, u) ? multiply : multiply_s16)(x, j->ui, group, i0, n, t);
+            (needs_integers(x, u) ? multiply_s16 : multiply)(x, j->ui, group, i0, n, t);
         mid = omq_now();
         t->t.conv += mid - start;
         for (int i = i0; stats && i < i0 + n; i++)
