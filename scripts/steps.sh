@@ -31,7 +31,7 @@ step() {
     local name=$1 log="$logs/log" start=$SECONDS status=0 word found p f s
     shift
     timeout -k 10 "$step_limit" "$@" >"$log" 2>&1 </dev/null || status=$?
-    read -r found p f s < <(step_counts "$log")
+    read -r found p f s <<<"$(step_counts "$log")"
     if [ $status -eq 77 ]; then
         p=0 f=0 s=1 word="skipped: $(tail -n 1 "$log")"
     else

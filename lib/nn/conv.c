@@ -120,8 +120,27 @@ static void fill_rows(const struct omq_exec *x, const struct omq_unit *u, const 
     }
 }
 
+<<<<<<< HEAD
 /* Codes with codes: exact in integers, rounded once; half the memory of reals. */
 static void multiply_s16(struct omq_exec *x, int ui, const struct piece *p, int thread)
+=======
+/* Whether sums of codes need integers: they leave what omq_real holds exactly,
+ * and stay within int32. The engine refuses a network whose sums may not. */
+static bool needs_integers(const struct omq_exec *x, const struct omq_unit *u)
+{
+    const struct omq_tensor_buf *in = &x->tensors[u->in];
+    const struct omq_layer_buf *l = &x->layers[u->layer];
+    int below = in->act.zero_point, above = in->act.q_max - below;
+    double limit = sizeof(omq_real) == 4 ? 0x1p24 : 0x1p53;
+    double largest = l->peak * (below > above ? below : above);
+
+    return !in->is_real && !l->is_float && largest > limit && largest < 0x1p31;
+}
+
+/* acc of images [i0, i0 + n) of one group by integers, rounded once. */
+static void multiply_s16(struct omq_exec *x, int ui, int group, int i0, int n,
+                         struct omq_thread_buf *t)
+>>>>>>> nntests
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in];
@@ -164,7 +183,12 @@ static void accumulate(void *arg, int thread, int begin, int end)
         int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
         double start = omq_now(), mid;
 
+<<<<<<< HEAD
         for_pieces(x, j->ui, i0, n, by_integers ? multiply_s16 : multiply, thread);
+=======
+        for (int group = 0; group < u->groups; group++)
+            (needs_integers(x, u) ? multiply_s16 : multiply)(x, j->ui, group, i0, n, t);
+>>>>>>> nntests
         mid = omq_now();
         t->t.conv += mid - start;
         for (int i = i0; stats && i < i0 + n; i++)
