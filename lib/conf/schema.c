@@ -134,8 +134,8 @@ const struct omq_conf_key omq_conf_keys[] = {
     NUMBER("train.clip_norm", train.clip_norm, 0, 1000000,
            "Largest norm of the gradients; 0 is no limit."),
     NUMBER("train.bn_momentum", train.bn_momentum, 0.0001, 1,
-           "Share of a batch in the running statistics of batch norm; a precision that is "
-           "trained in one step of n makes up for n."),
+           "Share of a batch in the running statistics of batch norm;\n"
+           "a precision that learns in one step of n makes up for n."),
     INT("train.eval_every", train.eval_every, 1, 100000, "Epochs between evaluations."),
     INT("train.save_every", train.save_every, 1, 100000, "Epochs between checkpoints."),
 };

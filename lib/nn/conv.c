@@ -120,27 +120,18 @@ static void fill_rows(const struct omq_exec *x, const struct omq_unit *u, const 
     }
 }
 
-<<<<<<< HEAD
-/* Codes with codes: exact in integers, rounded once; half the memory of reals. */
-static void multiply_s16(struct omq_exec *x, int ui, const struct piece *p, int thread)
-=======
-/* Whether sums of codes need integers: they leave what omq_real holds exactly,
- * and stay within int32. The engine refuses a network whose sums may not. */
-static bool needs_integers(const struct omq_exec *x, const struct omq_unit *u)
+/* Codes with codes: exact in integers, rounded once; half the memory of reals.
+ * Layers whose sums could leave int32, which the engine refuses, are left to
+ * floats. */
+static bool by_integers(const struct omq_exec *x, const struct omq_unit *u)
 {
-    const struct omq_tensor_buf *in = &x->tensors[u->in];
-    const struct omq_layer_buf *l = &x->layers[u->layer];
-    int below = in->act.zero_point, above = in->act.q_max - below;
-    double limit = sizeof(omq_real) == 4 ? 0x1p24 : 0x1p53;
-    double largest = l->peak * (below > above ? below : above);
+    int64_t k = (int64_t)u->win.kh * u->win.kw * u->win.c_count;
 
-    return !in->is_real && !l->is_float && largest > limit && largest < 0x1p31;
+    return !x->tensors[u->in].is_real && !x->layers[u->layer].is_float &&
+           k * 255 * 127 <= INT32_MAX;
 }
 
-/* acc of images [i0, i0 + n) of one group by integers, rounded once. */
-static void multiply_s16(struct omq_exec *x, int ui, int group, int i0, int n,
-                         struct omq_thread_buf *t)
->>>>>>> nntests
+static void multiply_s16(struct omq_exec *x, int ui, const struct piece *p, int thread)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in];
@@ -176,7 +167,7 @@ static void accumulate(void *arg, int thread, int begin, int end)
     struct omq_unit_buf *b = &x->units[j->ui];
     struct omq_thread_buf *t = &x->threads[thread];
     bool stats = x->mode == OMQ_MODE_TRAIN && x->net->plan.layers[u->layer].norm[0];
-    bool by_integers = !x->tensors[u->in].is_real && !x->layers[u->layer].is_float;
+    piece_fn *fn = by_integers(x, u) ? multiply_s16 : multiply;
     int pixels = u->win.oh * u->win.ow;
 
     for (int c = begin; c < end; c++) {
@@ -184,7 +175,7 @@ static void accumulate(void *arg, int thread, int begin, int end)
         double start = omq_now(), mid;
 
 <<<<<<< HEAD
-        for_pieces(x, j->ui, i0, n, by_integers ? multiply_s16 : multiply, thread);
+        for_pieces(x, j->ui, i0, n, fn, thread);
 =======
         for (int group = 0; group < u->groups; group++)
             (needs_integers(x, u) ? multiply_s16 : multiply)(x, j->ui, group, i0, n, t);
