@@ -174,12 +174,7 @@ static void accumulate(void *arg, int thread, int begin, int end)
         int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
         double start = omq_now(), mid;
 
-<<<<<<< HEAD
         for_pieces(x, j->ui, i0, n, fn, thread);
-=======
-        for (int group = 0; group < u->groups; group++)
-            (needs_integers(x, u) ? multiply_s16 : multiply)(x, j->ui, group, i0, n, t);
->>>>>>> nntests
         mid = omq_now();
         t->t.conv += mid - start;
         for (int i = i0; stats && i < i0 + n; i++)
