@@ -11,7 +11,7 @@ static int shape_pool(const struct omq_graph *g, struct omq_node *node, struct o
     const struct omq_node *in = &g->nodes[node->in[0]];
 
     if (node->kernel < 1 || node->kernel > 1024 || node->stride < 1 || node->stride > 1024 ||
-        node->pad < 0 || 2 * node->pad > node->kernel)
+        node->pad < 0 || node->pad > node->kernel / 2)
         return omq_fail(err, OMQ_ECONFIG, "pooling '%s' has an attribute out of range", node->name);
     if (in->h + 2 * node->pad < node->kernel || in->w + 2 * node->pad < node->kernel)
         return omq_fail(err, OMQ_ECONFIG,

@@ -113,6 +113,7 @@ static const struct omq_node bad_nodes[] = {
     {.op = OMQ_OP_AVGPOOL, .kernel = 2, .stride = 2000},
     {.op = OMQ_OP_AVGPOOL, .kernel = 3, .stride = 1, .pad = 2},
     {.op = OMQ_OP_AVGPOOL, .kernel = 3, .stride = 1, .pad = -1},
+    {.op = OMQ_OP_MAXPOOL, .kernel = 3, .stride = 1, .pad = INT32_MAX},
 };
 enum { N_BAD = sizeof(bad_nodes) / sizeof(bad_nodes[0]) };
 
