@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # On a terminal, one line in place, never wider than the terminal.
 need script stty
+script -qec true /dev/null >/dev/null 2>&1 </dev/null || skip "no pseudo-terminals here"
 tiny_config >tiny.yaml
 for columns in 40 132; do
     command="stty cols $columns; omq-train --force --set train.epochs=8 tiny.yaml"
