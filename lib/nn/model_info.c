@@ -3,6 +3,26 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* Bytes of a name that fit its place, whole characters only. */
+static int fitting(const char *name)
+{
+    size_t n = strlen(name);
+
+    if (n >= OMQ_CLASS_NAME_SIZE)
+        for (n = OMQ_CLASS_NAME_SIZE - 1; (name[n] & 0xc0) == 0x80;)
+            n--;
+    return (int)n;
+}
+
+static bool is_text(const char *s)
+{
+    for (const char *p = s; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return false;
+    return omq_ckpt_text_valid(s, strlen(s));
+}
 
 int omq_model_info_set_classes(struct omq_model_info *info, const char *const *names, int n,
                                struct omq_err *err)
@@ -11,8 +31,14 @@ int omq_model_info_set_classes(struct omq_model_info *info, const char *const *n
 
     if (!copy)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate %d class names", n);
-    for (int i = 0; i < n; i++)
-        snprintf(copy[i], sizeof(copy[i]), "%s", names[i]);
+    for (int i = 0; i < n; i++) {
+        if (!is_text(names[i])) {
+            free(copy);
+            return omq_fail(err, OMQ_EFORMAT, "the name of class %d is not UTF-8 text without "
+                            "control characters", i);
+        }
+        snprintf(copy[i], sizeof(copy[i]), "%.*s", fitting(names[i]), names[i]);
+    }
     free(info->class_names);
     info->class_names = copy;
     info->n_class_names = n;

@@ -9,26 +9,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every json_*_new below may fail: jansson's packers pass NULL on, and the one
- * check is at the end. */
+/* Any of jansson's calls may run out of memory. Its packers pass a NULL on, and
+ * so do these two, which take over both arguments: what failed is never left
+ * out silently, and the one check is at the end. */
+
+static json_t *append(json_t *a, json_t *value)
+{
+    if (json_array_append_new(a, value) == 0)
+        return a;
+    json_decref(a);
+    return NULL;
+}
+
+static json_t *set(json_t *o, const char *key, json_t *value)
+{
+    if (json_object_set_new(o, key, value) == 0)
+        return o;
+    json_decref(o);
+    return NULL;
+}
 
 static json_t *node_json(const struct omq_node *n)
 {
-    json_t *o = json_pack("{s:s, s:s, s:[]}", "op", omq_op_name(n->op), "name", n->name, "in");
+    json_t *in = json_array(), *o;
 
     for (int i = 0; i < 2 && n->in[i] >= 0; i++)
-        json_array_append_new(json_object_get(o, "in"), json_integer(n->in[i]));
+        in = append(in, json_integer(n->in[i]));
+    o = json_pack("{s:s, s:s, s:o}", "op", omq_op_name(n->op), "name", n->name, "in", in);
     if (n->op == OMQ_OP_CONV || n->op == OMQ_OP_LINEAR) {
-        json_object_set_new(o, "channels", json_integer(n->channels));
-        json_object_set_new(o, "bias", json_boolean(n->bias));
+        o = set(o, "channels", json_integer(n->channels));
+        o = set(o, "bias", json_boolean(n->bias));
     }
     if (n->op == OMQ_OP_CONV || n->op == OMQ_OP_MAXPOOL || n->op == OMQ_OP_AVGPOOL) {
-        json_object_set_new(o, "kernel", json_integer(n->kernel));
-        json_object_set_new(o, "stride", json_integer(n->stride));
-        json_object_set_new(o, "pad", json_integer(n->pad));
+        o = set(o, "kernel", json_integer(n->kernel));
+        o = set(o, "stride", json_integer(n->stride));
+        o = set(o, "pad", json_integer(n->pad));
     }
     if (n->op == OMQ_OP_CONV)
-        json_object_set_new(o, "groups", json_integer(n->groups));
+        o = set(o, "groups", json_integer(n->groups));
     return o;
 }
 
@@ -37,7 +55,7 @@ static json_t *graph_json(const struct omq_graph *g)
     json_t *nodes = json_array();
 
     for (int i = 1; i < g->n_nodes; i++)
-        json_array_append_new(nodes, node_json(&g->nodes[i]));
+        nodes = append(nodes, node_json(&g->nodes[i]));
     return json_pack("{s:[i,i,i], s:o}", "input", g->nodes[0].h, g->nodes[0].w, g->nodes[0].c,
                      "nodes", nodes);
 }
@@ -54,7 +72,7 @@ static json_t *precisions_json(const struct omq_net *net)
     json_t *a = json_array();
 
     for (int p = 0; p < net->n_precisions; p++)
-        json_array_append_new(a, precision_json(net, p));
+        a = append(a, precision_json(net, p));
     return a;
 }
 
@@ -67,9 +85,9 @@ static json_t *profiles_json(const struct omq_net *net, const struct omq_model_i
         json_t *layers = json_array();
 
         for (int l = 0; l < net->plan.n_layers; l++)
-            json_array_append_new(layers, precision_json(net, f->layers[l]));
-        json_array_append_new(a, json_pack("{s:s, s:o, s:o}", "name", f->name, "stream",
-                                           precision_json(net, f->stream), "layers", layers));
+            layers = append(layers, precision_json(net, f->layers[l]));
+        a = append(a, json_pack("{s:s, s:o, s:o}", "name", f->name, "stream",
+                                precision_json(net, f->stream), "layers", layers));
     }
     return a;
 }
@@ -82,10 +100,11 @@ static json_t *results_json(const struct omq_net *net, const struct omq_model_in
     for (int p = 0; p < net->n_precisions; p++) {
         const struct omq_result *r = &info->results[p];
 
-        if (r->known)
-            json_object_set_new(o, omq_precision_name(net->precisions[p], name),
-                                json_pack("{s:f, s:f, s:i}", "top1", r->top1, "loss", r->loss,
-                                          "samples", r->samples));
+        /* JSON has no NaN, which a loss may be */
+        if (r->known && isfinite(r->top1) && isfinite(r->loss))
+            o = set(o, omq_precision_name(net->precisions[p], name),
+                    json_pack("{s:f, s:f, s:i}", "top1", r->top1, "loss", r->loss, "samples",
+                              r->samples));
     }
     return o;
 }
@@ -95,8 +114,8 @@ static json_t *preprocess_json(const struct omq_preprocess *p)
     json_t *mean = json_array(), *std = json_array();
 
     for (int c = 0; c < p->channels; c++) {
-        json_array_append_new(mean, json_real(p->mean[c]));
-        json_array_append_new(std, json_real(p->std[c]));
+        mean = append(mean, json_real(p->mean[c]));
+        std = append(std, json_real(p->std[c]));
     }
     return json_pack("{s:o, s:o, s:f, s:i}", "mean", mean, "std", std, "step", (double)p->step,
                      "zero_point", 128);
@@ -121,7 +140,7 @@ static char *meta_text(const struct omq_net *net, const struct omq_model_info *i
     json_t *classes = json_array(), *o;
 
     for (int i = 0; i < info->n_class_names; i++)
-        json_array_append_new(classes, json_string(info->class_names[i]));
+        classes = append(classes, json_string(info->class_names[i]));
     o = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:{s:s, s:I}}", "format_version", 1,
                   "graph", graph_json(&net->graph), "classes", classes, "precisions",
                   precisions_json(net), "profiles", profiles_json(net, info), "preprocess",
@@ -163,6 +182,10 @@ int omq_model_put(struct omq_ckpt_writer *w, const struct omq_net *net,
     text = meta_text(net, info);
     if (!text)
         return omq_fail(err, OMQ_ENOMEM, "cannot describe the network as JSON");
+    if ((rc = omq_meta_check_size(text, strlen(text), err)) < 0) {
+        free(text);
+        return rc;
+    }
     omq_ckpt_set_meta(w, text, strlen(text));
     *meta = text;
     return OMQ_OK;

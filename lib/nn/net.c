@@ -5,6 +5,7 @@
  */
 #include "nn/nn_internal.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +89,7 @@ static bool has_grad(const struct omq_param *p)
     return p->kind != OMQ_PARAM_MEAN && p->kind != OMQ_PARAM_VAR;
 }
 
-static int allocate(struct omq_net *net, bool with_grads, struct omq_err *err)
+int omq_net_allocate(struct omq_net *net, bool with_grads, struct omq_err *err)
 {
     int rc;
 
@@ -142,10 +143,21 @@ static void init_values(struct omq_net *net, uint64_t seed)
     }
 }
 
-int omq_net_init(struct omq_net *net, struct omq_graph *graph, const struct omq_precision *prec,
-                 int n_prec, const struct omq_quant_config *quant,
-                 const struct omq_preprocess *pre, uint64_t seed, bool with_grads,
-                 struct omq_err *err)
+/* Parameters that there are at least: weights, and steps of what is quantized. */
+static uint64_t least_params(const struct omq_net *net)
+{
+    uint64_t n = (uint64_t)net->plan.n_layers;
+
+    for (int p = 0; p < net->n_precisions; p++) {
+        n += net->precisions[p].w == OMQ_FLOAT_BITS ? 0 : (uint64_t)net->plan.n_layers;
+        n += net->precisions[p].a == OMQ_FLOAT_BITS ? 0 : (uint64_t)net->plan.n_sites;
+    }
+    return n;
+}
+
+int omq_net_declare(struct omq_net *net, struct omq_graph *graph, const struct omq_precision *prec,
+                    int n_prec, const struct omq_quant_config *quant,
+                    const struct omq_preprocess *pre, int max_params, struct omq_err *err)
 {
     size_t per_precision;
     int rc;
@@ -155,6 +167,11 @@ int omq_net_init(struct omq_net *net, struct omq_graph *graph, const struct omq_
     memcpy(net->precisions, prec, sizeof(*prec) * (size_t)n_prec);
     if ((rc = omq_plan_init(&net->plan, &net->graph, err)) < 0)
         goto err_release;
+    if (least_params(net) > (uint64_t)max_params) {
+        rc = omq_fail(err, OMQ_EFORMAT, "the network has at least %llu parameter tensors, but "
+                      "there are only %d", (unsigned long long)least_params(net), max_params);
+        goto err_release;
+    }
     net->n_classes = net->plan.tensors[net->plan.units[net->plan.n_units - 1].out].c;
     per_precision = 7 * (size_t)net->plan.n_layers + (size_t)net->plan.n_sites;
     net->params = calloc(2 * (size_t)net->plan.n_layers + (size_t)n_prec * per_precision,
@@ -167,13 +184,26 @@ int omq_net_init(struct omq_net *net, struct omq_graph *graph, const struct omq_
         goto err_release;
     }
     declare_all(net);
-    if ((rc = allocate(net, with_grads, err)) < 0)
-        goto err_release;
-    init_values(net, seed);
     return OMQ_OK;
 
 err_release:
     omq_net_release(net);
+    return rc;
+}
+
+int omq_net_init(struct omq_net *net, struct omq_graph *graph, const struct omq_precision *prec,
+                 int n_prec, const struct omq_quant_config *quant,
+                 const struct omq_preprocess *pre, uint64_t seed, bool with_grads,
+                 struct omq_err *err)
+{
+    int rc = omq_net_declare(net, graph, prec, n_prec, quant, pre, INT_MAX, err);
+
+    if (rc < 0)
+        return rc;
+    if ((rc = omq_net_allocate(net, with_grads, err)) < 0)
+        omq_net_release(net);
+    else
+        init_values(net, seed);
     return rc;
 }
 

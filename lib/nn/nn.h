@@ -247,6 +247,7 @@ struct omq_model_info {
         int *layers;            /* [n_layers], indices into net.precisions */
     } *profiles;
 };
+/* Names are UTF-8 without control characters, and cut where they do not fit. */
 int omq_model_info_set_classes(struct omq_model_info *info, const char *const *names, int n,
                                struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_model_info_release(struct omq_model_info *info);
@@ -260,7 +261,8 @@ int omq_model_put(struct omq_ckpt_writer *w, const struct omq_net *net,
 void omq_param_file_name(const struct omq_net *net, const struct omq_param *p,
                          char buf[OMQ_NAME_SIZE + 24]);
 /* Rebuilds net and info from a checked container; every value is checked for
- * what the numerics need (finite, steps > 0, var >= 0). */
+ * what the numerics need (finite, steps >= 0, var >= 0), and nothing is allocated
+ * for a tensor that is not there. */
 int omq_model_get(struct omq_net *net, struct omq_model_info *info, const struct omq_ckpt *c,
                   bool with_grads, struct omq_err *err) OMQ_WARN_UNUSED;
 

@@ -24,6 +24,27 @@ int omq_shape_same(const struct omq_graph *g, struct omq_node *node, struct omq_
 extern const struct omq_op_row omq_op_conv, omq_op_linear, omq_op_batchnorm, omq_op_relu,
     omq_op_add, omq_op_maxpool, omq_op_avgpool, omq_op_globalpool;
 
+/* ---- net ---- */
+
+/* omq_net_init() in two steps, for readers that must find the parameters before
+ * they allocate them. The first takes over the graph, also on failure, and
+ * refuses a net of surely more than max_params; the second gives zeros. */
+int omq_net_declare(struct omq_net *net, struct omq_graph *graph, const struct omq_precision *prec,
+                    int n_prec, const struct omq_quant_config *quant,
+                    const struct omq_preprocess *pre, int max_params,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_net_allocate(struct omq_net *net, bool with_grads, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- file ---- */
+
+/* Values in META, about: what a parser takes for them is bounded. */
+enum { OMQ_META_MAX_VALUES = 1 << 18, OMQ_MAX_PROFILES = 256 };
+int omq_meta_check_size(const char *text, size_t n, struct omq_err *err) OMQ_WARN_UNUSED;
+/* META to info, and to a declared net. On failure the net is as if never begun;
+ * info may hold something. */
+int omq_meta_get(struct omq_net *net, struct omq_model_info *info, const struct omq_ckpt *c,
+                 struct omq_err *err) OMQ_WARN_UNUSED;
+
 /* ---- executor ---- */
 
 /* A tensor at the current precision. Gradients are of the real values. */
