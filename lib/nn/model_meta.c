@@ -316,7 +316,7 @@ static int get_net(struct omq_net *net, const struct omq_model_info *info, json_
     struct omq_precision prec[OMQ_MAX_PRECISIONS];
     struct omq_preprocess pre;
     struct omq_graph graph;
-    int n, rc;
+    int n = 0, rc;
 
     if ((rc = get_precisions(prec, &n, meta, err)) < 0 ||
         (rc = get_graph(&graph, meta, err)) < 0)

@@ -167,6 +167,9 @@ static void refuse_image(const uint8_t *image, size_t n, int code, const char *t
     has_text(text);
 }
 
+static json_malloc_t json_own_malloc; /* jansson's own: a test may replace them, */
+static json_free_t json_own_free;     /* and without fork the next would see that */
+
 static void setup(void)
 {
     struct omq_model_info info;
@@ -176,6 +179,7 @@ static void setup(void)
     uint8_t *p;
     size_t n;
 
+    json_get_alloc_funcs(&json_own_malloc, &json_own_free);
     snprintf(dir, sizeof(dir), "/tmp/omq-model-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     snprintf(path, sizeof(path), "%s/m.omq", dir);
@@ -192,6 +196,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+    json_set_alloc_funcs(json_own_malloc, json_own_free);
     free(good);
     unlink(path);
     ck_assert_msg(rmdir(dir) == 0, "something was left in %s", dir);
