@@ -75,8 +75,8 @@ static inline int head(struct omq_graph *g, int in)
 static const struct omq_precision all_widths[] = {{32, 32}, {8, 8}, {4, 8}, {3, 3}, {1, 1}};
 enum { N_WIDTHS = sizeof(all_widths) / sizeof(all_widths[0]) };
 
-static inline void build_net(struct omq_net *net, const char *arch, double width, int h, int w, int c,
-                      int classes)
+static inline void build_net(struct omq_net *net, const char *arch, double width, int h, int w,
+                             int c, int classes)
 {
     struct omq_quant_config quant = {.levels = 1, .first_last_bits = 8};
     struct omq_preprocess pre = {.height = h, .width = w, .channels = c, .step = 0.01f};

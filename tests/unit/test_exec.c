@@ -231,7 +231,8 @@ static void direct_conv(const struct omq_net *net, const double *w, const uint8_
 
             *y = 0;
             for (int k = 0; k < g->c_count * g->kh * g->kw; k++) {
-                int iy = oy * g->sh - g->ph + k / g->kw % g->kh, ix = ox * g->sw - g->pw + k % g->kw;
+                int iy = oy * g->sh - g->ph + k / g->kw % g->kh;
+                int ix = ox * g->sw - g->pw + k % g->kw;
                 int ic = c / oc * g->c_count + k / (g->kh * g->kw);
 
                 if (iy >= 0 && iy < g->h && ix >= 0 && ix < g->w)
