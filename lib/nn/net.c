@@ -155,6 +155,43 @@ static uint64_t least_params(const struct omq_net *net)
     return n;
 }
 
+/* Whether a layer multiplies codes with codes at some precision. */
+static bool has_codes(const struct omq_net *net, const struct omq_unit *u)
+{
+    const struct omq_layer *l = &net->plan.layers[u->layer];
+    int site = net->plan.tensors[u->in].site, edge_bits = net->quant.first_last_bits;
+
+    for (int p = 0; p < net->n_precisions; p++) {
+        struct omq_precision prec = net->precisions[p];
+
+        if (omq_layer_bits(l, prec, edge_bits) != OMQ_FLOAT_BITS &&
+            (site < 0 || omq_site_bits(&net->plan, site, prec, edge_bits) != OMQ_FLOAT_BITS))
+            return true;
+    }
+    return false;
+}
+
+/* The sums of every layer stay within int32 at 8 bits, hence at all widths: a
+ * network that is trained is one that the engine can run. */
+static int check_sums(const struct omq_net *net, struct omq_err *err)
+{
+    const uint64_t most = INT32_MAX / (255 * 127);
+
+    for (int i = 0; i < net->plan.n_units; i++) {
+        const struct omq_unit *u = &net->plan.units[i];
+        uint64_t k;
+
+        if (u->kind != OMQ_UNIT_CONV || !has_codes(net, u))
+            continue;
+        k = (uint64_t)u->win.kh * (uint64_t)u->win.kw * (uint64_t)u->win.c_count;
+        if (k > most)
+            return omq_fail(err, OMQ_EUNSUP, "layer '%s' adds up %llu products, which can exceed "
+                            "32 bits: %llu are possible", net->plan.layers[u->layer].name,
+                            (unsigned long long)k, (unsigned long long)most);
+    }
+    return OMQ_OK;
+}
+
 int omq_net_declare(struct omq_net *net, struct omq_graph *graph, const struct omq_precision *prec,
                     int n_prec, const struct omq_quant_config *quant,
                     const struct omq_preprocess *pre, int max_params, struct omq_err *err)
@@ -165,7 +202,8 @@ int omq_net_declare(struct omq_net *net, struct omq_graph *graph, const struct o
     *net = (struct omq_net){.graph = *graph, .n_precisions = n_prec, .quant = *quant, .pre = *pre};
     *graph = (struct omq_graph){0};
     memcpy(net->precisions, prec, sizeof(*prec) * (size_t)n_prec);
-    if ((rc = omq_plan_init(&net->plan, &net->graph, err)) < 0)
+    if ((rc = omq_plan_init(&net->plan, &net->graph, err)) < 0 ||
+        (rc = check_sums(net, err)) < 0)
         goto err_release;
     if (least_params(net) > (uint64_t)max_params) {
         rc = omq_fail(err, OMQ_EFORMAT, "the network has at least %llu parameter tensors, but "

@@ -192,7 +192,8 @@ struct omq_net {
 
 /* Builds from a graph, which the net takes over (also on failure). Weights get
  * He initialization from seed, BN its identity; steps are 0, meaning "not yet
- * initialized". with_grads false leaves grad NULL everywhere. */
+ * initialized". with_grads false leaves grad NULL everywhere. A layer of codes
+ * whose sums could leave int32 at 8 bits (kh * kw * in > 66311) is OMQ_EUNSUP. */
 int omq_net_init(struct omq_net *net, struct omq_graph *graph, const struct omq_precision *prec,
                  int n_prec, const struct omq_quant_config *quant,
                  const struct omq_preprocess *pre, uint64_t seed, bool with_grads,

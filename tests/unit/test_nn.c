@@ -425,6 +425,40 @@ START_TEST(weights_start_at_random)
 }
 END_TEST
 
+/* A net of one hidden linear layer, which adds up h * w products. */
+static int try_sum(int h, int w, const struct omq_precision *list, int n)
+{
+    struct omq_quant_config quant = {.levels = 1, .first_last_bits = 8};
+    struct omq_preprocess pre = {.height = h, .width = w, .channels = 1, .step = 0.01f};
+    struct omq_graph g;
+    struct omq_net net;
+    int rc, x;
+
+    start(&g, h, w, 1);
+    x = relu(&g, "r", conv(&g, "a", 0, 1, 1, 0));
+    x = op(&g, "flat", OMQ_OP_FLATTEN, x);
+    x = add(&g, "wide", x, (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 2});
+    add(&g, "end", x, (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 2});
+    rc = omq_net_init(&net, &g, list, n, &quant, &pre, 1, false, &err);
+    if (rc == OMQ_OK)
+        omq_net_release(&net);
+    return rc;
+}
+
+/* 66311 * 255 * 127 is below 2^31, 66312 * 255 * 127 is not. */
+START_TEST(sums_beyond_32_bits_are_refused)
+{
+    static const struct omq_precision list[] = {{32, 32}, {4, 32}, {32, 8}, {2, 2}};
+
+    ck_assert_msg(try_sum(7, 9473, list, 4) == OMQ_OK, "%s", err.msg);
+    ck_assert_int_eq(try_sum(8, 8289, list, 4), OMQ_EUNSUP);
+    ck_assert_str_eq(err.msg, "layer 'wide' adds up 66312 products, which can exceed 32 bits: "
+                              "66311 are possible");
+    ck_assert_int_eq(try_sum(16384, 4096, list, 4), OMQ_EUNSUP); /* 2^26: no overflow here */
+    ck_assert_msg(try_sum(8, 8289, list, 3) == OMQ_OK, "%s", err.msg); /* floats have no limit */
+}
+END_TEST
+
 /* ---- out of memory ---- */
 
 static int build_all(void)
@@ -484,6 +518,7 @@ Suite *omq_suite_nn(void)
     tcase_add_test(t, architectures_that_cannot_be);
     tcase_add_loop_test(t, parameters_of_a_view, 0, 3);
     tcase_add_test(t, weights_start_at_random);
+    tcase_add_test(t, sums_beyond_32_bits_are_refused);
     tcase_add_test(t, memory_may_run_out_anywhere);
     suite_add_tcase(s, t);
     return s;
