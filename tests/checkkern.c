@@ -44,6 +44,7 @@ struct job {
     bool ta, tb, in_place, whole;
     omq_real beta;
     int q_max, zero_point;
+    struct omq_rescale r;
     struct buf x, y, ch[4], q, q2; /* inputs */
     struct buf out[2], init[2];    /* results; what they hold before the call */
 };
@@ -75,6 +76,9 @@ RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), REALS(j->ch[1]
 RUN(quantize_u8, COUNT(j), REALS(j->x), j->q_max, U8S(j->out[0]))
 RUN(requantize, j->n, j->c, S32S(j->x), REALS(j->ch[0]), REALS(j->ch[1]),
     j->in_place ? NULL : U8S(j->q), REALS(j->ch[2]), j->c, j->q_max, U8S(j->out[0]))
+RUN(rescale_u8, COUNT(j), U8S(j->q), &j->r, U8S(j->out[0]))
+RUN(rescale_backward, j->n, j->c, U8S(j->q), &j->r, REALS(j->x), j->in_place, REALS(j->out[0]),
+    REALS(j->out[1]))
 RUN(codes_to_real, COUNT(j), U8S(j->q), j->zero_point, REALS(j->out[0]))
 RUN(relu, COUNT(j), ACC(j), REALS(j->out[0]))
 RUN(quantize_backward, j->n, j->c, REALS(j->x), j->q_max, j->zero_point, REALS(j->out[0]),
@@ -108,6 +112,8 @@ static const struct op {
     {"affine_res", run_affine_res, ROWS, {NC_REAL}, false, 3 * R},
     {"quantize_u8", run_quantize_u8, FLAT, {NC_U8}, true, R + 1},
     {"requantize", run_requantize, ROWS, {NC_U8}, false, R + 2},
+    {"rescale_u8", run_rescale_u8, FLAT, {NC_U8}, false, 2},
+    {"rescale_backward", run_rescale_backward, ROWS, {NC_REAL, C_REAL}, false, 3 * R + 1},
     {"codes_to_real", run_codes_to_real, FLAT, {NC_REAL}, false, R + 1},
     {"relu", run_relu, FLAT, {NC_REAL}, true, 2 * R},
     {"quantize_backward", run_quantize_backward, ROWS, {NC_REAL, C_REAL}, false, 3 * R},
@@ -368,6 +374,8 @@ static bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int 
     j->q_max = (1 << between(r, 1, 8)) - 1;
     j->zero_point = between(r, 0, 1) ? (j->q_max + 1) / 2 : 0;
     j->in_place = between(r, 0, 1);
+    j->r = (struct omq_rescale){.zp_in = between(r, 0, 1) ? 128 : 0, .zp_out = j->zero_point,
+                                .q_max = j->q_max, .ratio = (omq_real)between(r, 1, 256) / 128};
     if (op->shape == FLAT && between(r, 0, 3) == 0)
         j->n = 1000 + odd_size(r);
     if (op->shape == GEMM || op->shape == GEMM_S16)
@@ -536,7 +544,8 @@ static bool bench_job(struct job *j, const struct op *op, struct omq_rng *r, int
     static const int gemms[][3] = {{784, 16, 144}, {196, 32, 288}, {49, 64, 576}, {128, 10, 500}};
     const int side = layers[i][0], c = layers[i][1], k = layers[i][2];
 
-    *j = (struct job){.n = side * side, .c = c, .q_max = 15, .in_place = false};
+    *j = (struct job){.n = side * side, .c = c, .q_max = 15, .in_place = false,
+                      .r = {.q_max = 15, .ratio = (omq_real)0.1}};
     if (op->shape == GEMM || op->shape == GEMM_S16) {
         j->m = gemms[i][0], j->n = gemms[i][1], j->k = gemms[i][2];
         j->tb = true, j->lda = j->ldb = j->k, j->ldc = j->n;

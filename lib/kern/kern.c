@@ -52,7 +52,8 @@ struct probe {
     int16_t rows_s16[PIX * TAPS];
     double mean[CH], m2[CH];
     omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
-    uint8_t q[CODES], requantized[PIX * 6];
+    uint8_t q[CODES], requantized[PIX * 6], rescaled[CODES];
+    omq_real rescale_grad[CODES], rescale_ds[CH];
     omq_real ds[CH], q_grad[CODES], relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
     omq_real scale[CODES], add[CODES], sum[CH];
 };
@@ -63,6 +64,7 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
         .h = 3, .w = 4, .c = CH, .c_count = CH,
         .kh = 3, .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4,
     };
+    static const struct omq_rescale r = {.zp_in = 128, .zp_out = 8, .q_max = 15, .ratio = 0.25f};
     omq_real x[CODES], y[CODES], a[CH], b[CH];
     int16_t s[CODES];
     uint8_t q[CODES];
@@ -89,6 +91,8 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     k->affine_res(PIX, CH, x, a, y, b, b, p->affine_res);
     k->quantize_u8(CODES, x, 15, p->q);
     k->requantize(PIX, 6, p->gemm_s16, a, b, q, b, 6, 15, p->requantized);
+    k->rescale_u8(CODES, q, &r, p->rescaled);
+    k->rescale_backward(PIX, CH, q, &r, y, true, p->rescale_grad, p->rescale_ds);
     k->codes_to_real(CODES, q, 128, p->real);
     k->relu(CODES, x, p->relu);
     memcpy(p->q_grad, y, sizeof(y));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kern/kern.h"
+#include "quant/quant.h"
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -137,6 +138,44 @@ START_TEST(test_quantize_backward)
 }
 END_TEST
 
+/* The codes of omq_requant_table(), which the engine uses. */
+START_TEST(test_rescale)
+{
+    static const omq_real ratios[] = {0.004, 0.3, 1, 2.5, 1e9, INFINITY};
+    const struct omq_kern *k = table(_i);
+    uint8_t q[256], got[256], want[256];
+
+    for (int i = 0; i < 256; i++)
+        q[i] = (uint8_t)i;
+    for (size_t i = 0; i < 4 * N(ratios); i++) {
+        struct omq_act in = omq_act_of(8, i & 1), out = omq_act_of(4, i & 2);
+        struct omq_rescale r = {.zp_in = in.zero_point, .zp_out = out.zero_point,
+                                .q_max = out.q_max, .ratio = ratios[i / 4]};
+
+        omq_requant_table(in, r.ratio, out, 1, want, NULL);
+        k->rescale_u8(256, q, &r, got);
+        ck_assert_mem_eq(got, want, sizeof(want));
+    }
+}
+END_TEST
+
+START_TEST(test_rescale_backward)
+{
+    static const struct omq_rescale r = {.zp_in = 128, .zp_out = 2, .q_max = 7, .ratio = 0.25f};
+    static const uint8_t q[] = {119, 120, 129, 131, 148, 149}; /* v is -1/4 0 9/4 11/4 7 29/4 */
+    static const omq_real g[] = {1, 1, 2, 4, 8, 16};
+    const struct omq_kern *k = table(_i);
+    omq_real dq[] = {1, 1, 1, 1, 1, 1}, ds[] = {100};
+
+    k->rescale_backward(6, 1, q, &r, g, false, dq, ds);
+    check_reals(dq, (const omq_real[]){1, 2, 3, 5, 9, 1}, 6);
+    /* -2 below, -1/4 * 2 and 1/4 * 4 inside, 5 * 16 above */
+    ck_assert(ds[0] == 100 - 2 - 0.5 + 1 + 80);
+    k->rescale_backward(6, 1, q, &r, g, true, dq, ds);
+    check_reals(dq, (const omq_real[]){0, 1, 2, 4, 8, 0}, 6);
+}
+END_TEST
+
 START_TEST(test_relu)
 {
     omq_real x[] = {-1, 0, 2, NAN}, y[4], g[] = {3, 4, 5, 6};
@@ -188,6 +227,8 @@ Suite *omq_suite_kern(void)
     tcase_add_loop_test(t, test_im2row, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize_backward, 0, OMQ_ISA_COUNT);
+    tcase_add_loop_test(t, test_rescale, 0, OMQ_ISA_COUNT);
+    tcase_add_loop_test(t, test_rescale_backward, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_relu, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_rows, 0, OMQ_ISA_COUNT);
     suite_add_tcase(s, t);
