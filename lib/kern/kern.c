@@ -50,6 +50,8 @@ struct probe {
     int32_t gemm_s16[PIX * 6];
     omq_real rows_u8[PIX * TAPS], rows[PIX * TAPS], image[CODES];
     int16_t rows_s16[PIX * TAPS];
+    uint8_t pool_u8[CODES];
+    omq_real pool[CODES], unpool_u8[CODES], unpool[CODES];
     double mean[CH], m2[CH];
     omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
     uint8_t q[CODES], requantized[PIX * 6], rescaled[CODES];
@@ -86,6 +88,10 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     k->im2row_s16(&g, q, 128, p->rows_s16);
     k->im2row(&g, x, p->rows);
     k->row2im(&g, p->rows, p->image);
+    k->maxpool_u8(&g, q, p->pool_u8);
+    k->maxpool(&g, x, p->pool);
+    k->unpool_u8(&g, q, p->pool_u8, y, p->unpool_u8);
+    k->unpool(&g, x, p->pool, y, p->unpool);
     k->channel_stats(PIX, CH, x, p->mean, p->m2);
     k->affine(PIX, CH, x, a, b, p->affine);
     k->affine_res(PIX, CH, x, a, y, b, b, p->affine_res);

@@ -62,6 +62,16 @@ struct omq_kern {
     /* The transpose of im2row: adds rows into image. */
     void (*row2im)(const struct omq_window *g, const omq_real *rows, omq_real *image);
 
+    /* out[oh*ow][c] = the largest value of each channel in its window (all
+     * channels: c_begin is 0), pixels outside the image left out. */
+    void (*maxpool_u8)(const struct omq_window *g, const uint8_t *image, uint8_t *out);
+    void (*maxpool)(const struct omq_window *g, const omq_real *image, omq_real *out);
+    /* Backward: adds each dout to dimage where the window first has its out. */
+    void (*unpool_u8)(const struct omq_window *g, const uint8_t *image, const uint8_t *out,
+                      const omq_real *dout, omq_real *dimage);
+    void (*unpool)(const struct omq_window *g, const omq_real *image, const omq_real *out,
+                   const omq_real *dout, omq_real *dimage);
+
     /* Mean and sum of squared deviations of each channel: two passes over
      * x[n][c], accumulated in double. */
     void (*channel_stats)(int n, int c, const omq_real *x, double *mean, double *m2);

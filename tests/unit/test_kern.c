@@ -189,6 +189,34 @@ START_TEST(test_relu)
 }
 END_TEST
 
+START_TEST(test_maxpool)
+{
+    /* 3 x 3 pixels of 2 channels, a 2 x 2 window at a step of 1, no padding;
+     * of two that are equal the first takes the gradient. */
+    static const uint8_t q[] = {1, 0, 5, 0, 5, 9, 3, 0, 5, 0, 4, 0, 7, 9, 5, 0, 0, 0};
+    static const uint8_t want_q[] = {5, 0, 5, 9, 7, 9, 5, 0};
+    static const omq_real dout[] = {1, 10, 2, 20, 4, 40, 8, 80};
+    static const omq_real want[] = {0, 10, 3, 0, 0, 20, 0, 0, 8, 80, 0, 0, 4, 40, 0, 0, 0, 0};
+    const struct omq_window g = {.h = 3, .w = 3, .c = 2, .c_count = 2, .kh = 2, .kw = 2,
+                                 .sh = 1, .sw = 1, .oh = 2, .ow = 2};
+    const struct omq_kern *k = table(_i);
+    omq_real x[N(q)], out[N(dout)], dx[N(q)] = {0}, dq[N(q)] = {0};
+    uint8_t out_q[N(dout)];
+
+    for (size_t i = 0; i < N(q); i++)
+        x[i] = (omq_real)q[i] - 3;
+    k->maxpool_u8(&g, q, out_q);
+    ck_assert_mem_eq(out_q, want_q, sizeof(want_q));
+    k->maxpool(&g, x, out);
+    for (size_t i = 0; i < N(want_q); i++)
+        ck_assert(out[i] == (omq_real)want_q[i] - 3);
+    k->unpool_u8(&g, q, out_q, dout, dq);
+    check_reals(dq, want, N(want));
+    k->unpool(&g, x, out, dout, dx);
+    check_reals(dx, want, N(want));
+}
+END_TEST
+
 START_TEST(test_rows)
 {
     static const omq_real x[] = {1, 10, 3, 30, 5, 80}, m[] = {2, 3}, b[] = {1, -1}, r[] = {4, 5};
@@ -230,6 +258,7 @@ Suite *omq_suite_kern(void)
     tcase_add_loop_test(t, test_rescale, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_rescale_backward, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_relu, 0, OMQ_ISA_COUNT);
+    tcase_add_loop_test(t, test_maxpool, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_rows, 0, OMQ_ISA_COUNT);
     suite_add_tcase(s, t);
     return s;

@@ -27,7 +27,7 @@ enum { VEC = 16 };
             call;                                \
         }                                        \
         if (j < (c)) {                           \
-            const int lanes = (c)-j;             \
+            const int lanes = (int)(c)-j;        \
             call;                                \
         }                                        \
     } while (0)

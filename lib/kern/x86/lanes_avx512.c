@@ -8,4 +8,5 @@
 #endif
 #define OMQ_SUFFIX _avx512
 #include "kern/x86/sums_template.h"
+#include "kern/x86/unpool_template.h"
 #endif
