@@ -25,9 +25,10 @@
 #define GUARD 64
 #define CANARY 0xa5
 
-enum shape { FLAT, ROWS, WINDOW, GEMM, GEMM_S16 };
+enum shape { FLAT, ROWS, WINDOW, POOL, GEMM, GEMM_S16 };
 enum out {
-    NONE, NC_REAL, NC_U8, C_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, MN_REAL, MN_S32,
+    NONE, NC_REAL, NC_U8, C_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, POOL_REAL, POOL_U8,
+    MN_REAL, MN_S32,
 };
 
 /* An array at an odd place: ends where its allocation ends, but for the guard. */
@@ -44,6 +45,7 @@ struct job {
     bool ta, tb, in_place, whole;
     omq_real beta;
     int q_max, zero_point;
+    struct omq_rescale r;
     struct buf x, y, ch[4], q, q2; /* inputs */
     struct buf out[2], init[2];    /* results; what they hold before the call */
 };
@@ -68,6 +70,11 @@ RUN(im2row_u8, &j->g, U8S(j->q), j->zero_point, REALS(j->out[0]))
 RUN(im2row_s16, &j->g, U8S(j->q), j->zero_point, S16S(j->out[0]))
 RUN(im2row, &j->g, REALS(j->x), REALS(j->out[0]))
 RUN(row2im, &j->g, REALS(j->x), REALS(j->out[0]))
+RUN(maxpool_u8, &j->g, U8S(j->q), U8S(j->out[0]))
+RUN(maxpool, &j->g, REALS(j->x), REALS(j->out[0]))
+/* The maxima need not be the image's: any that are met, or not, will do. */
+RUN(unpool_u8, &j->g, U8S(j->q), U8S(j->q2), REALS(j->x), REALS(j->out[0]))
+RUN(unpool, &j->g, REALS(j->x), REALS(j->y), REALS(j->x), REALS(j->out[0]))
 RUN(channel_stats, j->n, j->c, REALS(j->x), DOUBLES(j->out[0]), DOUBLES(j->out[1]))
 RUN(affine, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->ch[1]), REALS(j->out[0]))
 RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), REALS(j->ch[1]),
@@ -75,6 +82,9 @@ RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), REALS(j->ch[1]
 RUN(quantize_u8, COUNT(j), REALS(j->x), j->q_max, U8S(j->out[0]))
 RUN(requantize, j->n, j->c, S32S(j->x), REALS(j->ch[0]), REALS(j->ch[1]),
     j->in_place ? NULL : U8S(j->q), REALS(j->ch[2]), j->c, j->q_max, U8S(j->out[0]))
+RUN(rescale_u8, COUNT(j), U8S(j->q), &j->r, U8S(j->out[0]))
+RUN(rescale_backward, j->n, j->c, U8S(j->q), &j->r, REALS(j->x), j->in_place, REALS(j->out[0]),
+    REALS(j->out[1]))
 RUN(codes_to_real, COUNT(j), U8S(j->q), j->zero_point, REALS(j->out[0]))
 RUN(relu, COUNT(j), ACC(j), REALS(j->out[0]))
 RUN(quantize_backward, j->n, j->c, REALS(j->x), j->q_max, j->zero_point, REALS(j->out[0]),
@@ -103,11 +113,17 @@ static const struct op {
     {"im2row_s16", run_im2row_s16, WINDOW, {TAPS_S16}, false, 2},
     {"im2row", run_im2row, WINDOW, {TAPS_REAL}, true, R},
     {"row2im", run_row2im, WINDOW, {IMAGE_REAL}, false, R},
+    {"maxpool_u8", run_maxpool_u8, POOL, {POOL_U8}, false, 1},
+    {"maxpool", run_maxpool, POOL, {POOL_REAL}, true, R},
+    {"unpool_u8", run_unpool_u8, POOL, {IMAGE_REAL}, false, 1 + 2 * R},
+    {"unpool", run_unpool, POOL, {IMAGE_REAL}, false, 3 * R},
     {"channel_stats", run_channel_stats, ROWS, {C_DOUBLE, C_DOUBLE}, false, 2 * R},
     {"affine", run_affine, ROWS, {NC_REAL}, false, 2 * R},
     {"affine_res", run_affine_res, ROWS, {NC_REAL}, false, 3 * R},
     {"quantize_u8", run_quantize_u8, FLAT, {NC_U8}, true, R + 1},
     {"requantize", run_requantize, ROWS, {NC_U8}, false, R + 2},
+    {"rescale_u8", run_rescale_u8, FLAT, {NC_U8}, false, 2},
+    {"rescale_backward", run_rescale_backward, ROWS, {NC_REAL, C_REAL}, false, 3 * R + 1},
     {"codes_to_real", run_codes_to_real, FLAT, {NC_REAL}, false, R + 1},
     {"relu", run_relu, FLAT, {NC_REAL}, true, 2 * R},
     {"quantize_backward", run_quantize_backward, ROWS, {NC_REAL, C_REAL}, false, 3 * R},
@@ -293,7 +309,7 @@ static size_t out_count(const struct job *j, enum out out, size_t *size)
 {
     const struct omq_window *g = &j->g;
 
-    *size = out == NC_U8 ? 1 : out == TAPS_S16 ? 2 : out == MN_S32 ? 4
+    *size = out == NC_U8 || out == POOL_U8 ? 1 : out == TAPS_S16 ? 2 : out == MN_S32 ? 4
         : out == C_DOUBLE ? sizeof(double) : sizeof(omq_real);
     switch (out) {
     case NC_REAL:
@@ -307,6 +323,9 @@ static size_t out_count(const struct job *j, enum out out, size_t *size)
         return window_taps(g);
     case IMAGE_REAL:
         return (size_t)g->h * (size_t)g->w * (size_t)g->c;
+    case POOL_REAL:
+    case POOL_U8:
+        return (size_t)g->oh * (size_t)g->ow * (size_t)g->c;
     case MN_REAL:
         return (size_t)j->m * (size_t)j->ldc;
     case MN_S32:
@@ -321,7 +340,8 @@ static size_t out_count(const struct job *j, enum out out, size_t *size)
  * as data (many kernels add), but as NaN where gemm must not read them. */
 static void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
 {
-    const int real_kind = op->shape != GEMM ? -1 : j->whole ? 4 : 9;
+    const int real_kind = op->shape == POOL || (op->shape == GEMM && j->whole) ? 4
+        : op->shape == GEMM ? 9 : -1;
     size_t n = COUNT(j), size;
 
     if (op->shape == WINDOW) {
@@ -329,6 +349,12 @@ static void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
 
         n = op->out[0] == IMAGE_REAL ? window_taps(&j->g) : image;
         j->q = random_bytes(r, image);
+    } else if (op->shape == POOL) {
+        n = out_count(j, IMAGE_REAL, &size) + out_count(j, POOL_REAL, &size);
+        j->q = random_bytes(r, n);
+        j->q2 = random_bytes(r, n);
+        for (size_t i = 0; i < n; i++) /* many that are equal */
+            U8S(j->q)[i] &= 3, U8S(j->q2)[i] &= 3;
     } else if (op->shape == GEMM_S16) {
         int max = (int)sqrt((double)INT32_MAX / j->k);
         int max_a = max > 255 && between(r, 0, 1) ? 255 : max < INT16_MAX ? max : INT16_MAX;
@@ -345,7 +371,7 @@ static void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
         j->y = random_reals(r, (size_t)j->ldb * (size_t)(j->tb ? j->n : j->k), real_kind, 15,
                             false);
     } else {
-        j->y = random_reals(r, n, -1, j->q_max, false);
+        j->y = random_reals(r, n, real_kind, j->q_max, false);
     }
     j->x = random_reals(r, n, real_kind, j->q_max, op->specials);
     for (int i = 0; i < 4; i++)
@@ -368,12 +394,18 @@ static bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int 
     j->q_max = (1 << between(r, 1, 8)) - 1;
     j->zero_point = between(r, 0, 1) ? (j->q_max + 1) / 2 : 0;
     j->in_place = between(r, 0, 1);
+    j->r = (struct omq_rescale){.zp_in = between(r, 0, 1) ? 128 : 0, .zp_out = j->zero_point,
+                                .q_max = j->q_max, .ratio = (omq_real)between(r, 1, 256) / 128};
     if (op->shape == FLAT && between(r, 0, 3) == 0)
         j->n = 1000 + odd_size(r);
     if (op->shape == GEMM || op->shape == GEMM_S16)
         pick_gemm(j, r, op->shape == GEMM_S16);
-    if (op->shape == WINDOW && !pick_window(&j->g, r, index))
-        return false;
+    if (op->shape == WINDOW || op->shape == POOL) {
+        if (!pick_window(&j->g, r, index))
+            return false;
+        if (op->shape == POOL && (j->g.ph > j->g.kh / 2 || j->g.pw > j->g.kw / 2))
+            return false;
+    }
     job_fill(j, op, r);
     return true;
 }
@@ -405,7 +437,7 @@ static void job_shape(const struct job *j, const struct op *op, char *s, size_t 
 {
     const struct omq_window *g = &j->g;
 
-    if (op->shape == WINDOW)
+    if (op->shape == WINDOW || op->shape == POOL)
         snprintf(s, size, "h%d,w%d,c%d,g%d+%d,k%dx%d,s%dx%d,p%dx%d", g->h, g->w, g->c, g->c_begin,
                  g->c_count, g->kh, g->kw, g->sh, g->sw, g->ph, g->pw);
     else if (op->shape == GEMM)
@@ -461,7 +493,7 @@ static const char *compare(const struct op *op, const struct job *j, const struc
 static bool check(const struct op *op, const char *name, const struct omq_kern *ref,
                   const struct omq_kern *trial, uint32_t seed)
 {
-    const int cases = op->shape == WINDOW ? WINDOW_CASES : CASES;
+    const int cases = op->shape == WINDOW || op->shape == POOL ? WINDOW_CASES : CASES;
     int n_run = 0;
 
     for (int i = 0; i < cases; i++) {
@@ -536,7 +568,8 @@ static bool bench_job(struct job *j, const struct op *op, struct omq_rng *r, int
     static const int gemms[][3] = {{784, 16, 144}, {196, 32, 288}, {49, 64, 576}, {128, 10, 500}};
     const int side = layers[i][0], c = layers[i][1], k = layers[i][2];
 
-    *j = (struct job){.n = side * side, .c = c, .q_max = 15, .in_place = false};
+    *j = (struct job){.n = side * side, .c = c, .q_max = 15, .in_place = false,
+                      .r = {.q_max = 15, .ratio = (omq_real)0.1}};
     if (op->shape == GEMM || op->shape == GEMM_S16) {
         j->m = gemms[i][0], j->n = gemms[i][1], j->k = gemms[i][2];
         j->tb = true, j->lda = j->ldb = j->k, j->ldc = j->n;
@@ -545,6 +578,9 @@ static bool bench_job(struct job *j, const struct op *op, struct omq_rng *r, int
         .h = side, .w = side, .c = c, .c_count = c, .kh = k, .kw = k, .sh = 1, .sw = 1,
         .ph = k / 2, .pw = k / 2, .oh = side, .ow = side,
     };
+    if (op->shape == POOL)
+        j->g = (struct omq_window){.h = side, .w = side, .c = c, .c_count = c, .kh = 2, .kw = 2,
+                                   .sh = 2, .sw = 2, .oh = side / 2, .ow = side / 2};
     job_fill(j, op, r);
     /* Plain values: repeated calls in place must not end in infinities. */
     for (size_t e = 0; e < j->x.size / sizeof(omq_real); e++)
@@ -574,7 +610,8 @@ static void bench(const struct op *op, const struct omq_kern *ref, const struct 
         t_ref = time_job(&j, op, ref);
         t = trial == ref ? t_ref : time_job(&j, op, trial);
         work = macs ? (double)j.m * j.n * j.k
-            : (double)(op->shape == WINDOW ? window_taps(&j.g) : COUNT(&j)) * (double)op->traffic;
+            : (double)(op->shape == WINDOW || op->shape == POOL ? window_taps(&j.g) : COUNT(&j)) *
+              (double)op->traffic;
         printf("%s\t%s\t%s\t%.0f\t%.2f\t%s\t%.2f\n", op->slot, shape, isa, t, work / t,
                macs ? "GMAC/s" : "GB/s", t_ref / t);
         job_free(&j);

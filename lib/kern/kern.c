@@ -50,9 +50,12 @@ struct probe {
     int32_t gemm_s16[PIX * 6];
     omq_real rows_u8[PIX * TAPS], rows[PIX * TAPS], image[CODES];
     int16_t rows_s16[PIX * TAPS];
+    uint8_t pool_u8[CODES];
+    omq_real pool[CODES], unpool_u8[CODES], unpool[CODES];
     double mean[CH], m2[CH];
     omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
-    uint8_t q[CODES], requantized[PIX * 6];
+    uint8_t q[CODES], requantized[PIX * 6], rescaled[CODES];
+    omq_real rescale_grad[CODES], rescale_ds[CH];
     omq_real ds[CH], q_grad[CODES], relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
     omq_real scale[CODES], add[CODES], sum[CH];
 };
@@ -63,6 +66,7 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
         .h = 3, .w = 4, .c = CH, .c_count = CH,
         .kh = 3, .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4,
     };
+    static const struct omq_rescale r = {.zp_in = 128, .zp_out = 8, .q_max = 15, .ratio = 0.25f};
     omq_real x[CODES], y[CODES], a[CH], b[CH];
     int16_t s[CODES];
     uint8_t q[CODES];
@@ -84,11 +88,17 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     k->im2row_s16(&g, q, 128, p->rows_s16);
     k->im2row(&g, x, p->rows);
     k->row2im(&g, p->rows, p->image);
+    k->maxpool_u8(&g, q, p->pool_u8);
+    k->maxpool(&g, x, p->pool);
+    k->unpool_u8(&g, q, p->pool_u8, y, p->unpool_u8);
+    k->unpool(&g, x, p->pool, y, p->unpool);
     k->channel_stats(PIX, CH, x, p->mean, p->m2);
     k->affine(PIX, CH, x, a, b, p->affine);
     k->affine_res(PIX, CH, x, a, y, b, b, p->affine_res);
     k->quantize_u8(CODES, x, 15, p->q);
     k->requantize(PIX, 6, p->gemm_s16, a, b, q, b, 6, 15, p->requantized);
+    k->rescale_u8(CODES, q, &r, p->rescaled);
+    k->rescale_backward(PIX, CH, q, &r, y, true, p->rescale_grad, p->rescale_ds);
     k->codes_to_real(CODES, q, 128, p->real);
     k->relu(CODES, x, p->relu);
     memcpy(p->q_grad, y, sizeof(y));

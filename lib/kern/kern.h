@@ -34,6 +34,14 @@ struct omq_window {
     int kh, kw, sh, sw, ph, pw;
     int oh, ow;             /* output size */
 };
+
+/* From codes to codes of another step: the value of code q is
+ * v = fma(q - zp_in, ratio, zp_out), in units of the output's step. */
+struct omq_rescale {
+    int zp_in, zp_out, q_max;
+    omq_real ratio; /* s_in / s_out */
+};
+
 struct omq_kern {
     /* c[m][n] = beta * c + op(a)[m][k] op(b)[k][n], row-major with leading
      * dimensions; op transposes where ta/tb. beta is 0 (c is not read) or 1. */
@@ -54,6 +62,16 @@ struct omq_kern {
     /* The transpose of im2row: adds rows into image. */
     void (*row2im)(const struct omq_window *g, const omq_real *rows, omq_real *image);
 
+    /* out[oh*ow][c] = the largest value of each channel in its window (all
+     * channels: c_begin is 0), pixels outside the image left out. */
+    void (*maxpool_u8)(const struct omq_window *g, const uint8_t *image, uint8_t *out);
+    void (*maxpool)(const struct omq_window *g, const omq_real *image, omq_real *out);
+    /* Backward: adds each dout to dimage where the window first has its out. */
+    void (*unpool_u8)(const struct omq_window *g, const uint8_t *image, const uint8_t *out,
+                      const omq_real *dout, omq_real *dimage);
+    void (*unpool)(const struct omq_window *g, const omq_real *image, const omq_real *out,
+                   const omq_real *dout, omq_real *dimage);
+
     /* Mean and sum of squared deviations of each channel: two passes over
      * x[n][c], accumulated in double. */
     void (*channel_stats)(int n, int c, const omq_real *x, double *mean, double *m2);
@@ -73,6 +91,8 @@ struct omq_kern {
     void (*requantize)(int n, int c, const int32_t *acc, const omq_real *m, const omq_real *b,
                        const uint8_t *res, const omq_real *r, int stride, int q_max,
                        uint8_t *out);
+    /* out = clamp(rint(v), 0, q_max) of each code; a NaN gives 0. */
+    void (*rescale_u8)(size_t n, const uint8_t *q, const struct omq_rescale *r, uint8_t *out);
     /* x = code - zero_point. */
     void (*codes_to_real)(size_t n, const uint8_t *q, int zero_point, omq_real *x);
     /* y = max(x, 0), a NaN staying one; y may be x. */
@@ -85,6 +105,10 @@ struct omq_kern {
      * above: q_max - zero_point). */
     void (*quantize_backward)(int n, int c, const omq_real *v, int q_max, int zero_point,
                               omq_real *g, omq_real *ds);
+    /* Backward of rescale_u8, as quantize_backward is of quantize_u8, but with
+     * what passes added to dq, or stored there if store. */
+    void (*rescale_backward)(int n, int c, const uint8_t *q, const struct omq_rescale *r,
+                             const omq_real *g, bool store, omq_real *dq, omq_real *ds);
     /* g = 0 where v <= 0. */
     void (*relu_backward)(size_t n, const omq_real *v, omq_real *g);
 

@@ -67,11 +67,8 @@ static void take_unit(struct omq_exec *x, int i)
     size_t c = (size_t)u->oc, n = (size_t)x->n_max, nc = n * c;
     omq_real **per_channel[] = {&b->m, &b->b, &b->r, &b->mu, &b->ka, &b->kk, &b->kd};
 
-    if (u->kind == OMQ_UNIT_REQUANT) {
-        b->table = omq_arena_take(&x->arena, 256, 1);
-        b->requant_v = omq_arena_take(&x->arena, 256, sizeof(omq_real));
-        b->hist_i = omq_arena_take(&x->arena, n * 256, sizeof(omq_real));
-    }
+    if (u->kind == OMQ_UNIT_REQUANT)
+        b->ds_i = omq_arena_take(&x->arena, nc, sizeof(omq_real));
     if (u->kind != OMQ_UNIT_CONV && u->kind != OMQ_UNIT_AVGPOOL)
         return;
     b->acc = omq_arena_take(&x->arena, nc * (size_t)u->win.oh * (size_t)u->win.ow,
@@ -210,6 +207,18 @@ omq_real *omq_image_grad(struct omq_exec *x, int tensor, int image, bool first)
     if (first)
         memset(g, 0, sizeof(*g) * b->n_image);
     return g;
+}
+
+void omq_add_grad(struct omq_exec *x, int tensor, int image, bool first, size_t from, size_t n,
+                  const omq_real *g)
+{
+    const struct omq_tensor_buf *b = &x->tensors[tensor];
+    omq_real *dst = b->g + (size_t)image * b->n_image + from;
+
+    if (first)
+        memcpy(dst, g, sizeof(*g) * n);
+    else
+        x->kern->add(n, g, dst);
 }
 
 omq_real omq_tensor_step(const struct omq_tensor_buf *b) { return b->is_real ? 1 : b->step; }

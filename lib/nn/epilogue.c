@@ -195,14 +195,12 @@ void omq_epilogue_backward(struct omq_exec *x, int ui, int image, struct omq_thr
     struct omq_unit_buf *b = &x->units[ui];
     int pixels = u->win.oh * u->win.ow, pb = block_pixels(u), oc = u->oc;
     omq_real *ds = b->ds_i + (size_t)image * oc, *sg = b->g_i + (size_t)image * oc;
-    omq_real *sgx = b->gx_i + (size_t)image * oc, *res = NULL;
+    omq_real *sgx = b->gx_i + (size_t)image * oc;
     double start = omq_now(), mid;
 
     memset(ds, 0, sizeof(*ds) * (size_t)oc);
     memset(sg, 0, sizeof(*sg) * (size_t)oc);
     memset(sgx, 0, sizeof(*sgx) * (size_t)oc);
-    if (u->res >= 0)
-        res = omq_image_grad(x, u->res, image, b->first_res);
     for (int p = 0; p < pixels; p += pb) {
         int n = pixels - p < pb ? pixels - p : pb;
         size_t at = ((size_t)image * pixels + p) * oc, count = (size_t)n * oc;
@@ -214,8 +212,8 @@ void omq_epilogue_backward(struct omq_exec *x, int ui, int image, struct omq_thr
             x->kern->quantize_backward(n, oc, t->v, out->act.q_max, out->act.zero_point, g, ds);
         else if (u->relu)
             x->kern->relu_backward(count, t->v, g);
-        if (res)
-            x->kern->add(count, g, res + (size_t)p * oc);
+        if (u->res >= 0)
+            omq_add_grad(x, u->res, image, b->first_res, (size_t)p * oc, count, g);
     }
     mid = omq_now();
     t->t.quant += mid - start;

@@ -82,9 +82,7 @@ struct omq_unit_buf {
     double *mean_i, *m2_i;     /* [n][oc], per image */
     omq_real *ds_i, *g_i, *gx_i; /* [n][oc]: sums of backward, per image */
     omq_real *ka, *kk, *kd;    /* [oc]: coefficients of norm_backward */
-    omq_real *requant_v;       /* [256] */
-    uint8_t *table;            /* [256] */
-    omq_real *hist_i;          /* [n][256] */
+    struct omq_rescale rescale; /* of a REQUANT unit */
     bool first_in, first_res;  /* this unit is the first to add to that gradient */
 };
 
@@ -159,10 +157,13 @@ void omq_site_add_grad(struct omq_exec *x, int tensor, double sum);
 /* The step of a tensor's codes; 1 where it holds reals. */
 omq_real omq_tensor_step(const struct omq_tensor_buf *b);
 
-/* True for the first who asks: it must zero each image's gradient before it
- * adds. Call from one thread, before the pool runs. */
+/* True for the first who asks: it must store each image's gradient, or zero it
+ * before it adds. Call from one thread, before the pool runs. */
 bool omq_claim_grad(struct omq_exec *x, int tensor);
 /* One image's gradient, zeroed if first. */
 omq_real *omq_image_grad(struct omq_exec *x, int tensor, int image, bool first);
+/* Adds g[n] to one image's gradient from element `from` on; stores it if first. */
+void omq_add_grad(struct omq_exec *x, int tensor, int image, bool first, size_t from, size_t n,
+                  const omq_real *g);
 
 #endif

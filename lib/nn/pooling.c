@@ -65,46 +65,22 @@ static struct span inside(const struct omq_window *w, int oy, int ox)
             }                                                              \
     } while (0)
 
-static double value_at(const struct omq_tensor_buf *b, size_t i)
-{
-    return b->is_real ? (double)b->x[i] : (double)b->q[i];
-}
-
-/* Index, within the input, of the first largest value of channel c. */
-static size_t argmax(const struct omq_tensor_buf *in, const struct omq_window *w, size_t image,
-                     int o, int c)
-{
-    size_t best = SIZE_MAX;
-
-    FOR_WINDOW(w, o, at, {
-        size_t i = image + at + (size_t)c;
-
-        if (best == SIZE_MAX || value_at(in, i) > value_at(in, best))
-            best = i;
-    });
-    return best;
-}
-
 static void max_forward_images(void *arg, int thread, int begin, int end)
 {
     const struct job *j = arg;
     struct omq_exec *x = j->x;
     const struct omq_unit *u = &x->net->plan.units[j->ui];
-    const struct omq_tensor_buf *in = &x->tensors[u->in];
-    struct omq_tensor_buf *out = &x->tensors[u->out];
+    const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
     double start = omq_now();
 
-    for (int i = begin; i < end; i++)
-        for (int o = 0; o < u->win.oh * u->win.ow; o++)
-            for (int c = 0; c < u->oc; c++) {
-                size_t from = argmax(in, &u->win, (size_t)i * in->n_image, o, c);
-                size_t to = (size_t)i * out->n_image + (size_t)o * u->oc + c;
+    for (int i = begin; i < end; i++) {
+        size_t from = (size_t)i * in->n_image, to = (size_t)i * out->n_image;
 
-                if (out->is_real)
-                    out->x[to] = in->x[from];
-                else
-                    out->q[to] = in->q[from];
-            }
+        if (out->is_real)
+            x->kern->maxpool(&u->win, in->x + from, out->x + to);
+        else
+            x->kern->maxpool_u8(&u->win, in->q + from, out->q + to);
+    }
     x->threads[thread].t.other += omq_now() - start;
 }
 
@@ -120,16 +96,17 @@ static void max_backward_images(void *arg, int thread, int begin, int end)
     const struct job *j = arg;
     struct omq_exec *x = j->x;
     const struct omq_unit *u = &x->net->plan.units[j->ui];
-    struct omq_tensor_buf *in = &x->tensors[u->in];
-    const struct omq_tensor_buf *out = &x->tensors[u->out];
+    const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
     double start = omq_now();
 
     for (int i = begin; i < end; i++) {
-        omq_image_grad(x, u->in, i, x->units[j->ui].first_in);
-        for (int o = 0; o < u->win.oh * u->win.ow; o++)
-            for (int c = 0; c < u->oc; c++)
-                in->g[argmax(in, &u->win, (size_t)i * in->n_image, o, c)] +=
-                    out->g[(size_t)i * out->n_image + (size_t)o * u->oc + c];
+        size_t from = (size_t)i * in->n_image, to = (size_t)i * out->n_image;
+        omq_real *g = omq_image_grad(x, u->in, i, x->units[j->ui].first_in);
+
+        if (out->is_real)
+            x->kern->unpool(&u->win, in->x + from, out->x + to, out->g + to, g);
+        else
+            x->kern->unpool_u8(&u->win, in->q + from, out->q + to, out->g + to, g);
     }
     x->threads[thread].t.other += omq_now() - start;
 }

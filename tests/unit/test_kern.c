@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kern/kern.h"
+#include "quant/quant.h"
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -137,6 +138,44 @@ START_TEST(test_quantize_backward)
 }
 END_TEST
 
+/* The codes of omq_requant_table(), which the engine uses. */
+START_TEST(test_rescale)
+{
+    static const omq_real ratios[] = {0.004, 0.3, 1, 2.5, 1e9, INFINITY};
+    const struct omq_kern *k = table(_i);
+    uint8_t q[256], got[256], want[256];
+
+    for (int i = 0; i < 256; i++)
+        q[i] = (uint8_t)i;
+    for (size_t i = 0; i < 4 * N(ratios); i++) {
+        struct omq_act in = omq_act_of(8, i & 1), out = omq_act_of(4, i & 2);
+        struct omq_rescale r = {.zp_in = in.zero_point, .zp_out = out.zero_point,
+                                .q_max = out.q_max, .ratio = ratios[i / 4]};
+
+        omq_requant_table(in, r.ratio, out, 1, want, NULL);
+        k->rescale_u8(256, q, &r, got);
+        ck_assert_mem_eq(got, want, sizeof(want));
+    }
+}
+END_TEST
+
+START_TEST(test_rescale_backward)
+{
+    static const struct omq_rescale r = {.zp_in = 128, .zp_out = 2, .q_max = 7, .ratio = 0.25f};
+    static const uint8_t q[] = {119, 120, 129, 131, 148, 149}; /* v is -1/4 0 9/4 11/4 7 29/4 */
+    static const omq_real g[] = {1, 1, 2, 4, 8, 16};
+    const struct omq_kern *k = table(_i);
+    omq_real dq[] = {1, 1, 1, 1, 1, 1}, ds[] = {100};
+
+    k->rescale_backward(6, 1, q, &r, g, false, dq, ds);
+    check_reals(dq, (const omq_real[]){1, 2, 3, 5, 9, 1}, 6);
+    /* -2 below, -1/4 * 2 and 1/4 * 4 inside, 5 * 16 above */
+    ck_assert(ds[0] == 100 - 2 - 0.5 + 1 + 80);
+    k->rescale_backward(6, 1, q, &r, g, true, dq, ds);
+    check_reals(dq, (const omq_real[]){0, 1, 2, 4, 8, 0}, 6);
+}
+END_TEST
+
 START_TEST(test_relu)
 {
     omq_real x[] = {-1, 0, 2, NAN}, y[4], g[] = {3, 4, 5, 6};
@@ -147,6 +186,34 @@ START_TEST(test_relu)
     ck_assert(isnan(y[3]));
     k->relu_backward(4, x, g);
     check_reals(g, (const omq_real[]){0, 0, 5, 6}, 4);
+}
+END_TEST
+
+START_TEST(test_maxpool)
+{
+    /* 3 x 3 pixels of 2 channels, a 2 x 2 window at a step of 1, no padding;
+     * of two that are equal the first takes the gradient. */
+    static const uint8_t q[] = {1, 0, 5, 0, 5, 9, 3, 0, 5, 0, 4, 0, 7, 9, 5, 0, 0, 0};
+    static const uint8_t want_q[] = {5, 0, 5, 9, 7, 9, 5, 0};
+    static const omq_real dout[] = {1, 10, 2, 20, 4, 40, 8, 80};
+    static const omq_real want[] = {0, 10, 3, 0, 0, 20, 0, 0, 8, 80, 0, 0, 4, 40, 0, 0, 0, 0};
+    const struct omq_window g = {.h = 3, .w = 3, .c = 2, .c_count = 2, .kh = 2, .kw = 2,
+                                 .sh = 1, .sw = 1, .oh = 2, .ow = 2};
+    const struct omq_kern *k = table(_i);
+    omq_real x[N(q)], out[N(dout)], dx[N(q)] = {0}, dq[N(q)] = {0};
+    uint8_t out_q[N(dout)];
+
+    for (size_t i = 0; i < N(q); i++)
+        x[i] = (omq_real)q[i] - 3;
+    k->maxpool_u8(&g, q, out_q);
+    ck_assert_mem_eq(out_q, want_q, sizeof(want_q));
+    k->maxpool(&g, x, out);
+    for (size_t i = 0; i < N(want_q); i++)
+        ck_assert(out[i] == (omq_real)want_q[i] - 3);
+    k->unpool_u8(&g, q, out_q, dout, dq);
+    check_reals(dq, want, N(want));
+    k->unpool(&g, x, out, dout, dx);
+    check_reals(dx, want, N(want));
 }
 END_TEST
 
@@ -188,7 +255,10 @@ Suite *omq_suite_kern(void)
     tcase_add_loop_test(t, test_im2row, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize_backward, 0, OMQ_ISA_COUNT);
+    tcase_add_loop_test(t, test_rescale, 0, OMQ_ISA_COUNT);
+    tcase_add_loop_test(t, test_rescale_backward, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_relu, 0, OMQ_ISA_COUNT);
+    tcase_add_loop_test(t, test_maxpool, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_rows, 0, OMQ_ISA_COUNT);
     suite_add_tcase(s, t);
     return s;

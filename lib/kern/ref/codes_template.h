@@ -40,6 +40,16 @@ void OMQ_FN(requantize)(int n, int c, const int32_t *restrict acc, const omq_rea
     }
 }
 
+void OMQ_FN(rescale_u8)(size_t n, const uint8_t *restrict q, const struct omq_rescale *r,
+                        uint8_t *restrict out)
+{
+    const omq_real ratio = r->ratio, zero = r->zp_out, top = r->q_max;
+    const int zp_in = r->zp_in;
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = OMQ_FN(code)(fma((omq_real)((int)q[i] - zp_in), ratio, zero), top);
+}
+
 void OMQ_FN(codes_to_real)(size_t n, const uint8_t *restrict q, int zero_point,
                            omq_real *restrict x)
 {
