@@ -87,6 +87,7 @@ struct omq_train_config {
     double loss_weights[OMQ_MAX_PRECISIONS];
     double label_smoothing, clip_norm; /* clip_norm 0 = off */
     double bn_momentum;
+    int bn_batches;           /* after the last epoch, for exact statistics; 0 = none */
     int eval_every, save_every; /* epochs */
 };
 

@@ -136,6 +136,9 @@ const struct omq_conf_key omq_conf_keys[] = {
     NUMBER("train.bn_momentum", train.bn_momentum, 0.0001, 1,
            "Share of a batch in the running statistics of batch norm;\n"
            "a precision that learns in one step of n makes up for n."),
+    INT("train.bn_batches", train.bn_batches, 0, 1000000,
+        "Batches after the last epoch over which the statistics of batch norm\n"
+        "are taken anew, for every precision; 0 keeps the running ones."),
     INT("train.eval_every", train.eval_every, 1, 100000, "Epochs between evaluations."),
     INT("train.save_every", train.save_every, 1, 100000, "Epochs between checkpoints."),
 };
@@ -180,6 +183,7 @@ void omq_config_default(struct omq_config *c)
     c->train.widths_per_step = 3;
     c->train.clip_norm = 5;
     c->train.bn_momentum = 0.1;
+    c->train.bn_batches = 64;
     c->train.eval_every = 1;
     c->train.save_every = 1;
 }

@@ -69,9 +69,10 @@ static void batch_stats(struct omq_exec *x, int ui)
         b->var[c] = m2 / total;
         b->ka[c] = (omq_real)(s * mean);
         b->kd[c] = (omq_real)(s * s * b->var[c]);
-        lp->mean->value[c] += (omq_real)(mom * (s * mean - (double)lp->mean->value[c]));
-        lp->var->value[c] += (omq_real)(mom * (s * s * m2 / fmax(total - 1, 1) -
-                                               (double)lp->var->value[c]));
+        lp->mean->value[c] = (omq_real)(mom * s * mean +
+                                        (1 - mom) * (double)lp->mean->value[c]);
+        lp->var->value[c] = (omq_real)(mom * s * s * m2 / fmax(total - 1, 1) +
+                                       (1 - mom) * (double)lp->var->value[c]);
     }
 }
 

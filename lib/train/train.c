@@ -167,8 +167,15 @@ static int end_epoch(struct run *r, struct omq_err *err)
     bool evaluated = is_due(t, t->config.train.eval_every);
     struct omq_train_progress p;
     double mean = 0;
-    int rc = evaluated ? evaluate(r, &mean, err) : OMQ_OK;
+    int rc;
 
+    if (t->epoch + 1 == t->config.train.epochs) {
+        double start = omq_now();
+
+        omq_train_recalibrate(t, t->config.train.bn_batches, r->stop);
+        r->eval_s += omq_now() - start;
+    }
+    rc = evaluated ? evaluate(r, &mean, err) : OMQ_OK;
     if (rc < 0)
         return rc == OMQ_ESTOPPED ? stopped(r, err) : rc;
     progress(r, t->epoch + 1, t->step, &p);

@@ -84,6 +84,11 @@ int omq_train_prepare(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_train_step(struct omq_train *t, const struct omq_batch *batch,
                    struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* recalibrate.c: batch norm statistics of every precision, taken anew as the mean
+ * over n batches of training images with the final weights; a later call starts
+ * afresh. Returns early, with statistics of fewer batches, when *stop is set. */
+void omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_t *stop);
+
 /* ---- checkpoint.c ---- */
 
 /* Writes NAME in the output folder: the model, and with state what --resume needs. */

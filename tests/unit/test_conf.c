@@ -90,6 +90,7 @@ START_TEST(test_defaults)
     ck_assert_int_eq(c.train.widths_per_step, 3);
     ck_assert(c.train.distill == 0 && c.train.label_smoothing == 0 && c.train.clip_norm == 5);
     ck_assert(c.train.bn_momentum == 0.1);
+    ck_assert_int_eq(c.train.bn_batches, 64);
     ck_assert_int_eq(c.train.eval_every, 1);
     ck_assert_int_eq(c.train.save_every, 1);
 }

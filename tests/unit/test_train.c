@@ -193,6 +193,49 @@ END_TEST
 
 /* ---- refusals ---- */
 
+/* Whether two runs ended with the same batch norm statistics. */
+static bool same_statistics(const struct omq_net *a, const struct omq_net *b)
+{
+    for (int i = 0; i < a->n_params; i++) {
+        const struct omq_param *p = &a->params[i], *q = &b->params[i];
+
+        if ((p->kind == OMQ_PARAM_MEAN || p->kind == OMQ_PARAM_VAR) &&
+            memcmp(p->value, q->value, sizeof(omq_real) * p->n) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Taken anew, the statistics know nothing of the running ones; and they are the
+ * plain mean over the batches. */
+START_TEST(test_statistics)
+{
+    static const char *const n_batches[] = {"train.bn_batches=0", "train.bn_batches=3"};
+    const char *a_sets[] = {n_batches[_i], "train.bn_momentum=0.1", "train.epochs=1"};
+    const char *b_sets[] = {n_batches[_i], "train.bn_momentum=0.5", "train.epochs=1"};
+    struct omq_train *a = open_run("a", a_sets, 3), *b = open_run("b", b_sets, 3);
+
+    run(a, false);
+    run(b, false);
+    ck_assert_int_eq(same_statistics(&a->net, &b->net), _i == 1);
+    if (_i == 1) {
+        const struct omq_param *mean = omq_net_layer(&a->net, 1, 0)->mean;
+        double got = (double)mean->value[0], sum = 0;
+        struct omq_batch batch;
+
+        omq_loader_start(a->loader, a->config.train.epochs, 0);
+        for (int i = 0; i < 3; i++) { /* momentum 1: of this batch alone */
+            ck_assert(omq_loader_next(a->loader, &batch, NULL));
+            omq_exec_forward(a->exec, 1, OMQ_MODE_TRAIN, batch.codes, batch.n, 1);
+            sum += (double)mean->value[0];
+        }
+        ck_assert(fabs(got - sum / 3) < 1e-6);
+    }
+    omq_train_close(a);
+    omq_train_close(b);
+}
+END_TEST
+
 START_TEST(test_refuses)
 {
     struct omq_train *t = open_run("a", NULL, 0);
@@ -314,6 +357,7 @@ Suite *omq_suite_train(void)
     tcase_add_test(t, test_loss_sequence);
     tcase_add_test(t, test_same_twice);
     tcase_add_loop_test(t, test_resume, 0, 12);
+    tcase_add_loop_test(t, test_statistics, 0, 2);
     tcase_add_test(t, test_refuses);
     tcase_add_loop_test(t, test_diverges, 0, 2);
     suite_add_tcase(s, t);
