@@ -16,7 +16,7 @@
 #error "build with -DOMQ_DOUBLE"
 #endif
 
-Suite *omq_suite_method(void);
+Suite *omq_suite_method_grad(void);
 
 enum { OUT = 4, LEN = 30, ALL = OUT * LEN };
 
@@ -275,9 +275,9 @@ START_TEST(test_network_descends)
 }
 END_TEST
 
-Suite *omq_suite_method(void)
+Suite *omq_suite_method_grad(void)
 {
-    Suite *s = suite_create("method");
+    Suite *s = suite_create("method_grad");
     TCase *t = tcase_create("all");
 
     tcase_add_loop_test(t, test_squashed_weights, 0, 16);
