@@ -31,10 +31,14 @@ struct omq_precision {
 };
 
 enum omq_format { OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC };
+enum omq_quant_method {
+    OMQ_METHOD_OMQ, OMQ_METHOD_ANY_PRECISION, OMQ_METHOD_ADABITS, OMQ_METHOD_DOUBLE_ROUNDING
+};
 enum omq_view { OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS };
 enum omq_grid_kind { OMQ_GRID_AUTO, OMQ_GRID_MIDRISE, OMQ_GRID_SYMMETRIC };
 enum omq_steps { OMQ_STEPS_LAYER, OMQ_STEPS_CHANNEL };
 enum omq_optimizer { OMQ_OPT_SGD, OMQ_OPT_ADAM };
+enum omq_teacher { OMQ_TEACHER_HIGHEST, OMQ_TEACHER_NEXT };
 enum omq_schedule { OMQ_SCHED_COSINE, OMQ_SCHED_STEP };
 
 struct omq_data_config {
@@ -62,6 +66,7 @@ struct omq_model_config {
 };
 
 struct omq_quant_config {
+    enum omq_quant_method method;
     enum omq_view view;
     int levels;               /* of the wavelet */
     enum omq_grid_kind grid;
@@ -82,7 +87,8 @@ struct omq_train_config {
     int n_milestones, milestones[OMQ_MAX_MILESTONES]; /* epochs; schedule: step */
     double gamma;             /* factor at a milestone */
     int widths_per_step;      /* precisions a step; 0 = all of them */
-    double distill;           /* share of the loss that follows the highest precision */
+    double distill;           /* share of the loss that follows the teacher */
+    enum omq_teacher teacher; /* the highest precision, or the one that just ran */
     int n_loss_weights;       /* 0 = all 1; else one for each entry of bits */
     double loss_weights[OMQ_MAX_PRECISIONS];
     double label_smoothing, clip_norm; /* clip_norm 0 = off */

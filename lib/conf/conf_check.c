@@ -86,6 +86,30 @@ static void check_data(struct omq_conf_state *s)
     }
 }
 
+/* The other methods bring a grid and steps of their own, and have no views. */
+static void check_method(struct omq_conf_state *s)
+{
+    const struct omq_quant_config *q = &s->c.quant;
+
+    if (!fine(s, "quant.method") || q->method == OMQ_METHOD_OMQ)
+        return;
+    if (fine(s, "quant.view") && q->view != OMQ_VIEW_OFF)
+        omq_conf_error(s, place(s, given(s, "quant.view") ? "quant.view" : "quant.method"),
+                       "only 'quant.method' omq has views: set 'quant.view' to off");
+    if (fine(s, "quant.grid") && q->grid != OMQ_GRID_AUTO)
+        omq_conf_error(s, place(s, "quant.grid"),
+                       "only 'quant.method' omq has a choice of 'quant.grid': leave it at auto");
+    if (fine(s, "quant.weight_steps") && q->weight_steps != OMQ_STEPS_LAYER)
+        omq_conf_error(s, place(s, "quant.weight_steps"),
+                       "only 'quant.method' omq has 'quant.weight_steps' channel");
+    for (int i = 0; fine(s, "bits") && i < s->c.n_precisions; i++)
+        if (s->c.precisions[i].w == OMQ_FLOAT_BITS) {
+            omq_conf_error(s, place(s, "bits"),
+                           "only 'quant.method' omq has float weights, but 'bits' lists 32");
+            return;
+        }
+}
+
 static void check_grid(struct omq_conf_state *s)
 {
     enum omq_grid_kind grid = s->c.quant.grid;
@@ -173,6 +197,7 @@ void omq_conf_cross_check(struct omq_conf_state *s)
             require(s, omq_conf_keys[k].path, *field == 0, "");
     }
     check_data(s);
+    check_method(s);
     check_grid(s);
     check_widths(s);
     check_schedule(s);

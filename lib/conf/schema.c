@@ -11,10 +11,13 @@
 #include "base/pool.h"
 
 static const char *const format_words[] = {"idx", "synthetic", NULL};
+static const char *const method_words[] = {"omq", "any-precision", "adabits", "double-rounding",
+                                           NULL};
 static const char *const view_words[] = {"off", "gains", "offsets", NULL};
 static const char *const grid_words[] = {"auto", "midrise", "symmetric", NULL};
 static const char *const steps_words[] = {"layer", "channel", NULL};
 static const char *const optimizer_words[] = {"sgd", "adam", NULL};
+static const char *const teacher_words[] = {"highest", "next", NULL};
 static const char *const schedule_words[] = {"cosine", "step", NULL};
 
 /* Enums are stored through an int. */
@@ -87,6 +90,10 @@ const struct omq_conf_key omq_conf_keys[] = {
     NUMBER("model.width", model.width, 0.0625, 16, "Multiplier of all channel counts."),
 
     SECTION("quant", "How weights and activations are quantized."),
+    WORD("quant.method", quant.method, omq_quant_method, method_words,
+         "The method: omq, or for comparison one of its rivals, by the quantizers of\n"
+         "its paper on the same network.\n"
+         "Those need view off, grid auto and weight_steps layer."),
     WORD("quant.view", quant.view, omq_view, view_words,
          "What each width changes in the shared weights before they are quantized:\n"
          "nothing, a gain for each wavelet scale, or an offset of the coarsest scale."),
@@ -126,8 +133,10 @@ const struct omq_conf_key omq_conf_keys[] = {
         "0 is all.\n"
         "The default is all of them where bits lists fewer."),
     NUMBER("train.distill", train.distill, 0, 1,
-           "Share of the loss that follows the output of the highest precision\n"
+           "Share of the loss that follows the output of a higher precision\n"
            "instead of the labels."),
+    WORD("train.teacher", train.teacher, omq_teacher, teacher_words,
+         "Which one that is: the highest of a step, or for each the next higher."),
     LIST("train.loss_weights", OMQ_CONF_NUMBERS, train.loss_weights, train.n_loss_weights, 0, 1000,
          "Weight of the loss of each entry of bits; empty is 1 for each."),
     NUMBER("train.label_smoothing", train.label_smoothing, 0, 0.9, "Label smoothing."),

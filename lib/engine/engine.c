@@ -56,7 +56,7 @@ static int plan_site(struct planner *p, int site, struct tensor *t)
     if (bits == OMQ_FLOAT_BITS)
         return fail_float(p, "activations", s->name);
     t->act = omq_act_of(bits, s->is_signed);
-    t->step = (double)omq_net_site(net, precision, site)->value[0];
+    t->step = (double)omq_net_site_step(net, precision, site);
     if (!(t->step > 0) || !isfinite(t->step))
         return omq_fail(p->err, OMQ_EARG, "the quantizer of '%s' has no step at %s: train or "
                         "calibrate the network first", s->name,
@@ -118,19 +118,21 @@ static int check_conv(const struct planner *p, const struct omq_unit *u)
     int bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits);
     const struct omq_param *step = omq_net_layer(net, precision, u->layer)->wstep;
     uint64_t k = (uint64_t)l->in * (uint64_t)l->kh * (uint64_t)l->kw;
+    struct omq_grid grid;
     char name[16];
 
     if (bits == OMQ_FLOAT_BITS)
         return fail_float(p, "weights", l->name);
-    for (size_t i = 0; i < step->n; i++)
+    for (size_t i = 0; step && i < step->n; i++)
         if (!(step->value[i] > 0) || !isfinite(step->value[i]))
             return omq_fail(p->err, OMQ_EARG, "the weights of '%s' have no step at %s: train or "
                             "calibrate the network first", l->name,
                             omq_precision_name(net->precisions[precision], name));
     if (u->relu && p->e->tensors[u->out].act.zero_point)
         OMQ_BUG("the output of a ReLU has a signed quantizer");
+    grid = omq_layer_grid(net, precision, u->layer);
     return check_sum(p, l->name, k, reach(&p->e->tensors[u->in]),
-                     omq_grid_of(net->quant.grid, bits).k_max);
+                     -grid.k_min > grid.k_max ? -grid.k_min : grid.k_max);
 }
 
 static struct omq_norm norm_of(const struct omq_layer_params *lp)

@@ -42,29 +42,32 @@ static int weight_noise(const struct omq_net *net, int precision, int layer, str
 {
     const struct omq_layer *l = &net->plan.layers[layer];
     const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
-    struct omq_grid g = omq_grid_of(net->quant.grid,
-                                    omq_layer_bits(l, net->precisions[precision],
-                                                   net->quant.first_last_bits));
     size_t n = lp->weight->n, per_out = n / (size_t)l->out;
+    omq_real *unit = omq_calloc((size_t)l->out, sizeof(*unit));
     omq_real *w = omq_calloc(n, sizeof(*w));
     omq_real *scratch = omq_calloc(omq_layer_scratch(net, layer), sizeof(*scratch));
     int8_t *k = omq_calloc(n, 1);
+    struct omq_weights q;
+    omq_real end;
     int rc = OMQ_OK;
 
-    if (!w || !scratch || !k) {
+    if (!w || !unit || !scratch || !k) {
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate the weights of '%s'", l->name);
         goto out;
     }
     omq_layer_view(net, precision, layer, w, scratch);
-    omq_weights_quantize(&g, l->out, per_out, w, lp->wstep->value, (int)lp->wstep->n, k);
+    q = omq_layer_weights(net, precision, layer, w, k, unit, scratch);
+    omq_layer_method(net, layer)->forward(&q);
+    end = q.grid.midrise ? 1 : (omq_real)0.5; /* from the outer code to its cell's edge */
     for (size_t i = 0; i < n; i++) {
-        omq_real step = lp->wstep->value[lp->wstep->n == 1 ? 0 : i / per_out];
+        omq_real x = q.x[i] * q.scale, e = unit[q.n_units == 1 ? 0 : i / per_out];
 
-        add(s, (double)w[i], (double)(k[i] * omq_grid_unit(&g, step)),
-            fabs(w[i]) > g.edge * step);
+        add(s, (double)x, (double)(k[i] * e),
+            x < ((omq_real)q.grid.k_min - end) * e || x > ((omq_real)q.grid.k_max + end) * e);
     }
 out:
     free(w);
+    free(unit);
     free(scratch);
     free(k);
     return rc;

@@ -225,21 +225,24 @@ omq_real omq_tensor_step(const struct omq_tensor_buf *b) { return b->is_real ? 1
 
 void omq_site_init_step(struct omq_exec *x, int site, size_t n, const omq_real *values)
 {
-    struct omq_param *step = omq_net_site(x->net, x->precision, site);
+    const struct omq_act_method *m = omq_site_method(x->net, site);
+    struct omq_param *p = omq_net_site(x->net, x->precision, site);
 
     for (int i = 0; i < x->net->plan.n_tensors; i++)
         if (x->net->plan.tensors[i].site == site) {
-            if (!(step->value[0] > 0))
-                step->value[0] = omq_act_init_step(&x->tensors[i].act, n, values);
-            x->tensors[i].step = step->value[0];
+            if (!(p->value[0] > 0))
+                p->value[0] = m->init(&x->tensors[i].act, n, values);
+            x->tensors[i].step = m->step(&x->tensors[i].act, p->value[0]);
         }
 }
 
 void omq_site_add_grad(struct omq_exec *x, int tensor, double sum)
 {
     const struct omq_tensor_buf *b = &x->tensors[tensor];
-    struct omq_param *step = omq_net_site(x->net, x->precision, x->net->plan.tensors[tensor].site);
-    double shared = (double)b->n_image * x->n;
+    int site = x->net->plan.tensors[tensor].site;
+    const struct omq_act_method *m = omq_site_method(x->net, site);
+    struct omq_param *p = omq_net_site(x->net, x->precision, site);
 
-    step->grad[0] += (omq_real)(sum / sqrt(shared * b->act.q_max));
+    if (p)
+        p->grad[0] += (omq_real)m->gradient(&b->act, sum, (double)b->n_image * x->n);
 }

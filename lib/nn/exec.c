@@ -21,19 +21,19 @@ static void set_tensors(struct omq_exec *x, const uint8_t *codes)
     for (int i = 0; i < net->plan.n_tensors; i++) {
         const struct omq_tensor *t = &net->plan.tensors[i];
         struct omq_tensor_buf *b = &x->tensors[i];
-        struct omq_param *step = t->site < 0 ? NULL : omq_net_site(net, x->precision, t->site);
+        int bits = t->site < 0 ? OMQ_FLOAT_BITS
+                               : omq_site_bits(&net->plan, t->site, net->precisions[x->precision],
+                                               net->quant.first_last_bits);
 
         b->has_grad = false;
-        b->is_real = !t->is_input && !step;
+        b->is_real = !t->is_input && bits == OMQ_FLOAT_BITS;
         if (t->is_input) {
             b->act = omq_act_of(8, true);
             b->step = net->pre.step;
             memcpy(b->q, codes, b->n_image * (size_t)x->n);
-        } else if (step) {
-            b->act = omq_act_of(omq_site_bits(&net->plan, t->site, net->precisions[x->precision],
-                                              net->quant.first_last_bits),
-                                net->plan.sites[t->site].is_signed);
-            b->step = step->value[0];
+        } else if (!b->is_real) {
+            b->act = omq_act_of(bits, net->plan.sites[t->site].is_signed);
+            b->step = omq_net_site_step(net, x->precision, t->site);
         }
     }
 }

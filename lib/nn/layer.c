@@ -32,7 +32,7 @@ size_t omq_layer_scratch(const struct omq_net *net, int layer)
     struct omq_view_spec v = {.in = l->in, .kk = l->kh * l->kw};
     size_t n = net->layer_params[layer].weight->n;
 
-    return 2 * n + omq_view_scratch(&v); /* view, codes, and the view's own */
+    return 3 * n + omq_view_scratch(&v); /* view, codes, the method's and the view's own */
 }
 
 /* [out][in][kk] -> [out][kk][in] and back, for any element type. */
@@ -47,6 +47,38 @@ size_t omq_layer_scratch(const struct omq_net *net, int layer)
                         (src)[((size_t)o_ * in_ + i_) * kk_ + j_];                       \
     } while (0)
 
+const struct omq_method *omq_layer_method(const struct omq_net *net, int layer)
+{
+    return omq_method_of(net->quant.method,
+                         net->plan.layers[layer].edge && net->quant.first_last_bits);
+}
+
+static int bits_of(const struct omq_net *net, int precision, int layer)
+{
+    return omq_layer_bits(&net->plan.layers[layer], net->precisions[precision],
+                          net->quant.first_last_bits);
+}
+
+struct omq_grid omq_layer_grid(const struct omq_net *net, int precision, int layer)
+{
+    return omq_layer_method(net, layer)->grid(net->quant.grid, bits_of(net, precision, layer));
+}
+
+struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, int layer,
+                                     const omq_real *w, int8_t *k, omq_real *unit,
+                                     omq_real *scratch)
+{
+    const struct omq_layer *l = &net->plan.layers[layer];
+    const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
+
+    return (struct omq_weights){
+        .grid = omq_layer_grid(net, precision, layer), .out = l->out,
+        .fan_out = l->linear ? l->out : l->out * l->kh * l->kw,
+        .n = lp->weight->n / (size_t)l->out, .w = w, .step = lp->wstep ? lp->wstep->value : NULL,
+        .n_steps = lp->wstep ? (int)lp->wstep->n : 0, .scratch = scratch, .k = k, .unit = unit,
+    };
+}
+
 void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
                           struct omq_layer_codes *out, omq_real *scratch)
 {
@@ -54,15 +86,13 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
     const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
     size_t n = lp->weight->n;
     int8_t *k = (int8_t *)(scratch + n);
+    struct omq_weights q = omq_layer_weights(net, precision, layer, scratch, k, out->unit,
+                                             scratch + 2 * n);
 
-    out->grid = omq_grid_of(net->quant.grid, omq_layer_bits(l, net->precisions[precision],
-                                                            net->quant.first_last_bits));
-    out->n_units = (int)lp->wstep->n;
-    for (int i = 0; i < out->n_units; i++)
-        out->unit[i] = omq_grid_unit(&out->grid, lp->wstep->value[i]);
-    omq_layer_view(net, precision, layer, scratch, scratch + 2 * n);
-    omq_weights_quantize(&out->grid, l->out, n / (size_t)l->out, scratch, lp->wstep->value,
-                         out->n_units, k);
+    omq_layer_view(net, precision, layer, scratch, scratch + 3 * n);
+    omq_layer_method(net, layer)->forward(&q);
+    out->grid = q.grid;
+    out->n_units = q.n_units;
     TO_KERNEL_ORDER(l, k, out->k);
 }
 
@@ -72,16 +102,15 @@ static void quantize(struct omq_exec *x, int layer)
     struct omq_layer_buf *b = &x->layers[layer];
     const struct omq_layer *l = &x->net->plan.layers[layer];
     const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
+    const struct omq_method *m = omq_layer_method(x->net, layer);
     size_t n = lp->weight->n / (size_t)l->out;
-    int bits = omq_layer_bits(l, x->net->precisions[x->precision], x->net->quant.first_last_bits);
-    struct omq_grid g = omq_grid_of(x->net->quant.grid, bits);
 
-    b->n_units = (int)lp->wstep->n;
-    if (x->mode == OMQ_MODE_TRAIN && !(lp->wstep->value[0] > 0))
-        omq_weights_init_step(&g, l->out, n, b->view, lp->wstep->value, b->n_units);
-    for (int i = 0; i < b->n_units; i++)
-        b->unit[i] = omq_grid_unit(&g, lp->wstep->value[i]);
-    omq_weights_quantize(&g, l->out, n, b->view, lp->wstep->value, b->n_units, b->k);
+    b->weights = omq_layer_weights(x->net, x->precision, layer, b->view, b->k, b->unit,
+                                   b->scratch + 2 * lp->weight->n);
+    if (x->mode == OMQ_MODE_TRAIN && lp->wstep && !(lp->wstep->value[0] > 0))
+        m->init_step(&b->weights, lp->wstep->value);
+    m->forward(&b->weights);
+    b->n_units = b->weights.n_units;
     TO_KERNEL_ORDER(l, b->k, b->k16);
     for (int o = 0; o < l->out; o++)
         for (size_t i = (size_t)o * n; i < (size_t)(o + 1) * n; i++) {
@@ -100,7 +129,7 @@ static void forward(void *arg, int thread, int begin, int end)
         const struct omq_layer *l = &x->net->plan.layers[layer];
         const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
 
-        b->is_float = !lp->wstep;
+        b->is_float = bits_of(x->net, x->precision, layer) == OMQ_FLOAT_BITS;
         omq_layer_view(x->net, x->precision, layer, b->view, b->scratch);
         if (b->is_float) {
             b->n_units = 1;
@@ -145,22 +174,17 @@ static void backward(void *arg, int thread, int begin, int end)
         const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
         size_t n = lp->weight->n;
         omq_real *dview = b->scratch + n;
-        int bits = omq_layer_bits(l, x->net->precisions[x->precision],
-                                  x->net->quant.first_last_bits);
         struct omq_view_spec v = view_of(x->net, lp, l);
 
         gather(x, l, b, n);
-        if (b->is_float) {
+        if (b->is_float)
             memcpy(dview, b->scratch, sizeof(omq_real) * n);
-        } else {
-            struct omq_grid g = omq_grid_of(x->net->quant.grid, bits);
-
-            omq_weights_backward(&g, l->out, n / (size_t)l->out, b->view, b->k, lp->wstep->value,
-                                 b->n_units, b->scratch, dview, lp->wstep->grad);
-        }
+        else
+            omq_layer_method(x->net, layer)->backward(&b->weights, b->scratch, dview,
+                                                      lp->wstep ? lp->wstep->grad : NULL);
         omq_view_backward(&v, lp->weight->value, lp->gain ? lp->gain->value : NULL, dview,
                           lp->weight->grad, lp->gain ? lp->gain->grad : NULL,
-                          lp->offset ? lp->offset->grad : NULL, b->scratch + 2 * n);
+                          lp->offset ? lp->offset->grad : NULL, b->scratch + 3 * n);
     }
     x->threads[thread].t.quant += omq_now() - start;
 }

@@ -11,7 +11,7 @@ static bool value_ok(const struct omq_param *p, float v)
 {
     if (!isfinite(v))
         return false;
-    if (p->kind == OMQ_PARAM_WSTEP || p->kind == OMQ_PARAM_ASTEP)
+    if (p->kind == OMQ_PARAM_WSTEP || p->kind == OMQ_PARAM_ASTEP || p->kind == OMQ_PARAM_ACLIP)
         return v >= 0; /* 0: not initialized yet */
     return p->kind != OMQ_PARAM_VAR || v >= 0;
 }

@@ -27,18 +27,37 @@ static struct omq_param *declare(struct omq_net *net, enum omq_param_kind kind, 
     return p;
 }
 
+static bool is_quantized(const struct omq_net *net, int p, const struct omq_layer *l)
+{
+    return omq_layer_bits(l, net->precisions[p], net->quant.first_last_bits) != OMQ_FLOAT_BITS;
+}
+
+static bool is_ever_quantized(const struct omq_net *net, const struct omq_layer *l)
+{
+    for (int p = 0; p < net->n_precisions; p++)
+        if (is_quantized(net, p, l))
+            return true;
+    return false;
+}
+
 static void declare_shared(struct omq_net *net, int layer)
 {
     const struct omq_layer *l = &net->plan.layers[layer];
     struct omq_layer_params *first = &net->layer_params[layer];
-    int dims[4] = {l->out, l->in, l->kh, l->kw};
+    int dims[4] = {l->out, l->in, l->kh, l->kw}, one = 1;
+    struct omq_param *step = NULL;
 
     first->weight = declare(net, OMQ_PARAM_WEIGHT, -1, l->name, "weight", 4, dims);
     if (l->bias)
         first->bias = declare(net, OMQ_PARAM_BIAS, -1, l->name, "bias", 1, dims);
-    for (int p = 1; p < net->n_precisions; p++) {
-        net->layer_params[p * net->plan.n_layers + layer].weight = first->weight;
-        net->layer_params[p * net->plan.n_layers + layer].bias = first->bias;
+    if (omq_layer_method(net, layer)->wstep == OMQ_WSTEP_SHARED && is_ever_quantized(net, l))
+        step = declare(net, OMQ_PARAM_WSTEP, -1, l->name, "step", 1, &one);
+    for (int p = 0; p < net->n_precisions; p++) {
+        struct omq_layer_params *lp = &net->layer_params[p * net->plan.n_layers + layer];
+
+        lp->weight = first->weight;
+        lp->bias = first->bias;
+        lp->wstep = is_quantized(net, p, l) ? step : NULL;
     }
 }
 
@@ -46,8 +65,7 @@ static void declare_layer(struct omq_net *net, int p, int layer)
 {
     const struct omq_layer *l = &net->plan.layers[layer];
     struct omq_layer_params *lp = &net->layer_params[p * net->plan.n_layers + layer];
-    bool quantized = omq_layer_bits(l, net->precisions[p], net->quant.first_last_bits) !=
-                     OMQ_FLOAT_BITS;
+    bool quantized = is_quantized(net, p, l);
     int dims[4] = {l->out, omq_view_coarse(l->in, net->quant.levels), l->kh, l->kw};
     int n_steps = net->quant.weight_steps == OMQ_STEPS_CHANNEL ? l->out : 1;
     int n_gains = net->quant.levels + 1;
@@ -58,7 +76,7 @@ static void declare_layer(struct omq_net *net, int p, int layer)
         lp->mean = declare(net, OMQ_PARAM_MEAN, p, l->norm, "running_mean", 1, dims);
         lp->var = declare(net, OMQ_PARAM_VAR, p, l->norm, "running_var", 1, dims);
     }
-    if (quantized)
+    if (quantized && omq_layer_method(net, layer)->wstep == OMQ_WSTEP_PRECISION)
         lp->wstep = declare(net, OMQ_PARAM_WSTEP, p, l->name, "step", 1, &n_steps);
     if (quantized && !l->edge && net->quant.view == OMQ_VIEW_GAINS)
         lp->gain = declare(net, OMQ_PARAM_GAIN, p, l->name, "gain", 1, &n_gains);
@@ -66,10 +84,23 @@ static void declare_layer(struct omq_net *net, int p, int layer)
         lp->offset = declare(net, OMQ_PARAM_OFFSET, p, l->name, "offset", 4, dims);
 }
 
+/* What a quantized site learns, if its method has something to learn. */
+static void declare_site(struct omq_net *net, int p, int s)
+{
+    const struct omq_act_method *m = omq_site_method(net, s);
+    int one = 1;
+
+    if (!m->learned || omq_site_bits(&net->plan, s, net->precisions[p],
+                                     net->quant.first_last_bits) == OMQ_FLOAT_BITS)
+        return;
+    net->site_steps[p * net->plan.n_sites + s] =
+        declare(net, m->is_clip ? OMQ_PARAM_ACLIP : OMQ_PARAM_ASTEP, p, net->plan.sites[s].name,
+                m->is_clip ? "clip" : "step", 1, &one);
+}
+
 static void declare_all(struct omq_net *net)
 {
     const struct omq_plan *plan = &net->plan;
-    int one = 1;
 
     for (int l = 0; l < plan->n_layers; l++)
         declare_shared(net, l);
@@ -77,10 +108,7 @@ static void declare_all(struct omq_net *net)
         for (int l = 0; l < plan->n_layers; l++)
             declare_layer(net, p, l);
         for (int s = 0; s < plan->n_sites; s++)
-            if (omq_site_bits(plan, s, net->precisions[p], net->quant.first_last_bits) !=
-                OMQ_FLOAT_BITS)
-                net->site_steps[p * plan->n_sites + s] =
-                    declare(net, OMQ_PARAM_ASTEP, p, plan->sites[s].name, "step", 1, &one);
+            declare_site(net, p, s);
     }
 }
 
@@ -143,14 +171,18 @@ static void init_values(struct omq_net *net, uint64_t seed)
     }
 }
 
-/* Parameters that there are at least: weights, and steps of what is quantized. */
+/* Parameters that there are at least: weights, and steps of what is quantized
+ * where the method learns one a precision. */
 static uint64_t least_params(const struct omq_net *net)
 {
+    const struct omq_method *m = omq_method_of(net->quant.method, false);
     uint64_t n = (uint64_t)net->plan.n_layers;
 
     for (int p = 0; p < net->n_precisions; p++) {
-        n += net->precisions[p].w == OMQ_FLOAT_BITS ? 0 : (uint64_t)net->plan.n_layers;
-        n += net->precisions[p].a == OMQ_FLOAT_BITS ? 0 : (uint64_t)net->plan.n_sites;
+        if (net->precisions[p].w != OMQ_FLOAT_BITS && m->wstep == OMQ_WSTEP_PRECISION)
+            n += (uint64_t)net->plan.n_layers;
+        if (net->precisions[p].a != OMQ_FLOAT_BITS && m->act->learned)
+            n += (uint64_t)net->plan.n_sites;
     }
     return n;
 }
@@ -212,7 +244,7 @@ int omq_net_declare(struct omq_net *net, struct omq_graph *graph, const struct o
     }
     net->n_classes = net->plan.tensors[net->plan.units[net->plan.n_units - 1].out].c;
     per_precision = 7 * (size_t)net->plan.n_layers + (size_t)net->plan.n_sites;
-    net->params = calloc(2 * (size_t)net->plan.n_layers + (size_t)n_prec * per_precision,
+    net->params = calloc(3 * (size_t)net->plan.n_layers + (size_t)n_prec * per_precision,
                          sizeof(*net->params));
     net->layer_params = calloc((size_t)n_prec * (size_t)net->plan.n_layers,
                                sizeof(*net->layer_params));
@@ -266,6 +298,23 @@ struct omq_param *omq_net_site(const struct omq_net *net, int precision, int sit
     return net->site_steps[precision * net->plan.n_sites + site];
 }
 
+const struct omq_act_method *omq_site_method(const struct omq_net *net, int site)
+{
+    int layer = net->plan.sites[site].layer;
+
+    return layer < 0 ? omq_stream_method() : omq_layer_method(net, layer)->act;
+}
+
+omq_real omq_net_site_step(const struct omq_net *net, int precision, int site)
+{
+    const struct omq_param *p = omq_net_site(net, precision, site);
+    int bits = omq_site_bits(&net->plan, site, net->precisions[precision],
+                             net->quant.first_last_bits);
+    struct omq_act act = omq_act_of(bits, net->plan.sites[site].is_signed);
+
+    return omq_site_method(net, site)->step(&act, p ? p->value[0] : 0);
+}
+
 int omq_net_find(const struct omq_net *net, struct omq_precision p)
 {
     for (int i = 0; i < net->n_precisions; i++)
@@ -310,7 +359,7 @@ uint64_t omq_net_weights(const struct omq_net *net)
     uint64_t n = 0;
 
     for (int i = 0; i < net->n_params; i++)
-        if (net->params[i].precision < 0)
+        if (net->params[i].kind == OMQ_PARAM_WEIGHT || net->params[i].kind == OMQ_PARAM_BIAS)
             n += net->params[i].n;
     return n;
 }

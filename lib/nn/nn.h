@@ -108,7 +108,7 @@ struct omq_tensor {
     bool is_signed; /* may hold values below 0 */
 };
 
-/* A place where activations are quantized, with a learned step per precision. */
+/* A place where activations are quantized, each precision in its own way. */
 struct omq_site {
     char name[OMQ_NAME_SIZE]; /* "layer1.0.conv1.in", "layer1.0.out" */
     int layer;                /* the layer that reads it; -1: the residual stream */
@@ -121,7 +121,7 @@ struct omq_layer {
     int out, in, kh, kw;  /* W[out][in][kh][kw]; in: of one group */
     int groups;
     bool edge;            /* first convolution or last linear layer */
-    bool bias;
+    bool bias, linear;
     char norm[OMQ_NAME_SIZE]; /* its batch norm; empty: none */
 };
 
@@ -149,10 +149,11 @@ int omq_site_bits(const struct omq_plan *plan, int site, struct omq_precision p,
 enum omq_param_kind {
     OMQ_PARAM_WEIGHT, /* [out][in][kh][kw], shared by all precisions */
     OMQ_PARAM_BIAS,   /* [out], shared */
-    /* one a precision: */
+    /* one a precision (WSTEP: unless the method shares it): */
     OMQ_PARAM_GAMMA, OMQ_PARAM_BETA, OMQ_PARAM_MEAN, OMQ_PARAM_VAR, /* [out] */
     OMQ_PARAM_WSTEP,  /* [1] or [out] */
     OMQ_PARAM_ASTEP,  /* [1], of a site */
+    OMQ_PARAM_ACLIP,  /* [1], of a site: its clipping level, where the method has that */
     OMQ_PARAM_GAIN,   /* [levels + 1] */
     OMQ_PARAM_OFFSET, /* [out][coarse in][kh][kw] */
 };
@@ -184,7 +185,7 @@ struct omq_net {
     int n_params;
     struct omq_param *params;
     struct omq_layer_params *layer_params; /* [n_precisions][n_layers] */
-    struct omq_param **site_steps;         /* [n_precisions][n_sites] */
+    struct omq_param **site_steps;         /* [n_precisions][n_sites], or clips; NULL: none */
     struct omq_arena arena;                /* values and gradients */
 };
 
@@ -202,6 +203,11 @@ void omq_net_release(struct omq_net *net);
 
 const struct omq_layer_params *omq_net_layer(const struct omq_net *net, int precision, int layer);
 struct omq_param *omq_net_site(const struct omq_net *net, int precision, int site);
+/* Step of a site's codes; 0: not initialized yet. Its bits there must not be float. */
+omq_real omq_net_site_step(const struct omq_net *net, int precision, int site);
+/* What the net's method does for a layer's weights and a site's activations. */
+const struct omq_method *omq_layer_method(const struct omq_net *net, int layer);
+const struct omq_act_method *omq_site_method(const struct omq_net *net, int site);
 /* Index of a precision in the net, or -1. */
 int omq_net_find(const struct omq_net *net, struct omq_precision p);
 
@@ -216,6 +222,13 @@ struct omq_layer_codes {
  * omq_layer_scratch() reals). The layer's bits at that precision must not be float. */
 void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
                           struct omq_layer_codes *out, omq_real *scratch);
+struct omq_grid omq_layer_grid(const struct omq_net *net, int precision, int layer);
+/* The same in two steps, for those who look between them. What the method's
+ * forward() takes: codes and units (k, unit) of the weights w; scratch as long
+ * as w. */
+struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, int layer,
+                                     const omq_real *w, int8_t *k, omq_real *unit,
+                                     omq_real *scratch);
 /* Only its view: what is quantized, [out][in][kh][kw] to dst. */
 void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst,
                     omq_real *scratch);
@@ -308,7 +321,7 @@ struct omq_exec_times omq_exec_take_times(struct omq_exec *x);
  * and, if teacher is not NULL, a share `distill` of cross-entropy against the
  * teacher's probabilities [n][c]: L = (1 - d) CE(labels) + d CE(teacher).
  * dlogits = scale * dL/dlogits; returns L (not scaled). probs, if not NULL,
- * gets the softmax. row: c doubles of scratch. */
+ * gets the softmax; it may be teacher. row: c doubles of scratch. */
 double omq_loss(int n, int c, const omq_real *logits, const uint16_t *labels, double smoothing,
                 const omq_real *teacher, double distill, double scale, omq_real *dlogits,
                 omq_real *probs, double *row);

@@ -72,6 +72,7 @@ struct omq_layer_buf {
     omq_real in_step;    /* real value of one unit of the input, for dw */
     omq_real *dw;        /* [threads][out][kh][kw][in] */
     omq_real *scratch;   /* omq_layer_scratch() */
+    struct omq_weights weights; /* as the method left them, for its backward */
 };
 
 /* A unit's epilogue. */
@@ -150,8 +151,8 @@ void omq_epilogue_reduce(struct omq_exec *x, int u);
 /* Through the batch norm: to the gradient of acc's real value, in place. */
 void omq_epilogue_norm(struct omq_exec *x, int u, int image, struct omq_thread_buf *t);
 
-/* A site's step: its first value from x[n] reals, and its gradient from
- * sum = sum of g * d(output)/d(step), scaled as LSQ does. */
+/* A site's step: its first value from x[n] reals, and the gradient of what is
+ * learned there from sum = sum of g * d(output)/d(step). */
 void omq_site_init_step(struct omq_exec *x, int site, size_t n, const omq_real *values);
 void omq_site_add_grad(struct omq_exec *x, int tensor, double sum);
 /* The step of a tensor's codes; 1 where it holds reals. */

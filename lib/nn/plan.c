@@ -111,7 +111,8 @@ static void lower_layer(struct lowering *w, int i)
                            .win = window_of(in, n), .oc = n->c, .layer = p->n_layers++,
                            .out = add_tensor(p, n)};
     *l = (struct omq_layer){.out = n->c, .in = u->win.c_count, .kh = u->win.kh, .kw = u->win.kw,
-                            .groups = u->groups, .bias = n->bias};
+                            .groups = u->groups, .bias = n->bias,
+                            .linear = n->op == OMQ_OP_LINEAR};
     snprintf(l->name, sizeof(l->name), "%s", n->name);
     snprintf(u->name, sizeof(u->name), "%s", w->g->nodes[fuse(w, i, u, l)].name);
     p->tensors[u->out].is_signed = !u->relu;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "quant/quant.h"
+#include "quant/quant_internal.h"
 
 /* A NaN is lo: what follows converts to an integer. */
 static omq_real clamp(omq_real x, omq_real lo, omq_real hi)
@@ -65,3 +65,63 @@ void omq_requant_table(struct omq_act in, omq_real s_in, struct omq_act out, omq
             v[q] = x;
     }
 }
+
+/* ---- what methods do ---- */
+
+static int reach(const struct omq_act *a) { return a->zero_point ? a->zero_point : a->q_max; }
+
+static omq_real as_is(const struct omq_act *a, omq_real step)
+{
+    (void)a;
+    return step;
+}
+
+/* LSQ: scaled by the number of values and of levels. */
+static double scaled(const struct omq_act *a, double sum, double n)
+{
+    return sum / sqrt(n * a->q_max);
+}
+
+const struct omq_act_method omq_act_step = {
+    .learned = true, .init = omq_act_init_step, .step = as_is, .gradient = scaled,
+};
+
+/* SAT (BMVC 2020): y = alpha q(x / alpha), so that with the step s = alpha / n,
+ * n = 2^a - 1, dy/dalpha = (dy/ds) / n: q(x/alpha) - x/alpha inside, 1 above.
+ * Nothing scales it. The parameter is alpha itself and not s: with s, the plain
+ * rate of alpha would be one of lr / n^2 for SGD and lr / n for Adam, and a
+ * bound of a tenth of itself an update would be the same for both. Theirs,
+ * |alpha| > 0, has no such bound; at 8 it allows 0.8 an update. */
+static omq_real first_clip(const struct omq_act *a, size_t n, const omq_real *x)
+{
+    (void)a;
+    (void)n;
+    (void)x;
+    return 8;
+}
+
+static omq_real step_of_clip(const struct omq_act *a, omq_real clip)
+{
+    return clip / (omq_real)reach(a);
+}
+
+static double per_reach(const struct omq_act *a, double sum, double n)
+{
+    (void)n;
+    return sum / reach(a);
+}
+
+const struct omq_act_method omq_act_clip = {
+    .learned = true, .is_clip = true, .init = first_clip, .step = step_of_clip,
+    .gradient = per_reach,
+};
+
+/* DoReFa: clamp(x, 0, 1). Where a tensor is signed, which its networks do not
+ * have, clamp(x, -1, 1). */
+static omq_real step_of_unit(const struct omq_act *a, omq_real param)
+{
+    (void)param;
+    return 1 / (omq_real)reach(a);
+}
+
+const struct omq_act_method omq_act_unit_range = {.step = step_of_unit};

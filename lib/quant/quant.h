@@ -66,6 +66,20 @@ struct omq_act omq_act_of(int bits, bool is_signed);
 /* A step of least squared error over x[n] (real values). */
 omq_real omq_act_init_step(const struct omq_act *a, size_t n, const omq_real *x);
 
+/* What a method does about the activations that a layer reads. Its parameter is
+ * one number a site and precision, 0 before the first batch. reach is the
+ * number of steps from 0 to the end of the codes: q_max, or -zero_point. */
+struct omq_act_method {
+    bool learned;  /* has the parameter */
+    bool is_clip;  /* which is a clipping level: learns as weights do, at train.lr */
+    /* Its first value, from n real inputs. */
+    omq_real (*init)(const struct omq_act *a, size_t n, const omq_real *x);
+    /* The quantizer's step; param is 0 if there is none. */
+    omq_real (*step)(const struct omq_act *a, omq_real param);
+    /* dL/dparam from sum, over n values, of dL/dy * dy/dstep. */
+    double (*gradient)(const struct omq_act *a, double sum, double n);
+};
+
 /* Requantization of u8 codes: v[q] = fma(q - zp_in, s_in/s_out, zp_out), the
  * quotient in omq_real; table[q] = clamp(rint(v[q]), 0, q_max). v may be NULL. */
 void omq_requant_table(struct omq_act in, omq_real s_in, struct omq_act out, omq_real s_out,
@@ -112,6 +126,52 @@ void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const o
                        const omq_real *ddst, omq_real *dw, omq_real *dgains,
                        omq_real *doffsets, omq_real *scratch);
 size_t omq_view_scratch(const struct omq_view_spec *v);
+
+/* ---- methods ----
+ *
+ * quant.method: how weights become codes, and what activations learn. omq's own
+ * is the first row of the table; the others are what it is compared with, each
+ * by the formulas of its paper (quant/method_*.c). */
+
+/* Learned weight steps: none, one set a precision, or one for all of them. */
+enum omq_wstep { OMQ_WSTEP_NONE, OMQ_WSTEP_PRECISION, OMQ_WSTEP_SHARED };
+
+/* A layer's weights at one precision, on their way to codes. */
+struct omq_weights {
+    struct omq_grid grid;
+    int out, fan_out;       /* fan_out: out * kh * kw; of a linear layer out */
+    size_t n;               /* weights of an output */
+    const omq_real *w;      /* [out][n], after the view */
+    const omq_real *step;   /* [n_steps]; NULL where there are none */
+    int n_steps;
+    omq_real *scratch;      /* [out][n], until backward */
+    int8_t *k;              /* [out][n] */
+    omq_real *unit;         /* [n_units], of room for out: real value of one code */
+    /* set by forward: */
+    int n_units;            /* 1 or out */
+    const omq_real *x;      /* [out][n]: k * unit stands for x * scale */
+    omq_real scale, peak;   /* peak: of omq_tanh_forward() */
+};
+
+struct omq_method {
+    struct omq_grid (*grid)(enum omq_grid_kind kind, int bits);
+    enum omq_wstep wstep;
+    /* First steps; NULL where there are none. */
+    void (*init_step)(const struct omq_weights *q, omq_real *step);
+    /* Codes and units. */
+    void (*forward)(struct omq_weights *q);
+    /* dq: gradient of the dequantized weights. Writes dw, that of w, and adds to
+     * dstep (NULL where there are no steps). */
+    void (*backward)(const struct omq_weights *q, const omq_real *dq, omq_real *dw,
+                     omq_real *dstep);
+    const struct omq_act_method *act; /* where a layer reads */
+    bool edges_of_omq; /* first and last layer with bits of their own: omq's method */
+};
+/* The row of a method. plain_edge: of a first or last layer with bits of its
+ * own, which papers that leave those layers in float have nothing to say about. */
+const struct omq_method *omq_method_of(enum omq_quant_method kind, bool plain_edge);
+/* The residual stream's quantizer, which is omq's whatever the method. */
+const struct omq_act_method *omq_stream_method(void);
 
 /* Codes at their true width: level j of grid g (j = 0 .. 2^bits - 1) as a
  * little-endian stream of `bits` bits a code, a row of n codes starting on a

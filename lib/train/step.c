@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The joint step: several precisions on one batch, their gradients added, one
- * update. Every precision learns from the labels; a share may follow the
- * highest one's output.
+ * update. Every precision learns from the labels; a share may follow the output
+ * of the highest one, or of the next higher one that the step has.
  */
 #include "train/train_internal.h"
 
@@ -57,8 +57,8 @@ static double bn_momentum(const struct omq_train *t, int precision)
                    omq_schedule_interval(&t->config.train, rank, t->net.n_precisions));
 }
 
-/* Forward, loss and backward of one precision; the highest one of a step
- * leaves its probabilities for the others. */
+/* Forward, loss and backward of one precision; a teacher leaves its
+ * probabilities for those after it. */
 static int one_precision(struct omq_train *t, const struct omq_batch *b, int precision,
                          bool is_teacher, bool has_teacher, struct omq_err *err)
 {
@@ -91,7 +91,8 @@ int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct om
     omq_optim_zero_grad(&t->net);
     for (int i = 0; i < n; i++) {
         active[chosen[i]] = true;
-        rc = one_precision(t, batch, chosen[i], cfg->distill > 0 && i == 0,
+        rc = one_precision(t, batch, chosen[i],
+                           cfg->distill > 0 && (i == 0 || cfg->teacher == OMQ_TEACHER_NEXT),
                            cfg->distill > 0 && i > 0, err);
         if (rc < 0)
             return rc;

@@ -73,6 +73,7 @@ START_TEST(test_defaults)
     ck_assert_int_eq(c.data.workers, 1);
     ck_assert(c.data.validation == 0);
     ck_assert(c.model.width == 1.0);
+    ck_assert_int_eq(c.quant.method, OMQ_METHOD_OMQ);
     ck_assert_int_eq(c.quant.view, OMQ_VIEW_OFFSETS);
     ck_assert_int_eq(c.quant.levels, 1);
     ck_assert_int_eq(c.quant.grid, OMQ_GRID_AUTO);
@@ -88,6 +89,7 @@ START_TEST(test_defaults)
     ck_assert_int_eq(c.train.schedule, OMQ_SCHED_COSINE);
     ck_assert(c.train.warmup_epochs == 0.5 && c.train.min_lr == 0);
     ck_assert_int_eq(c.train.widths_per_step, 3);
+    ck_assert_int_eq(c.train.teacher, OMQ_TEACHER_HIGHEST);
     ck_assert(c.train.distill == 0 && c.train.label_smoothing == 0 && c.train.clip_norm == 5);
     ck_assert(c.train.bn_momentum == 0.1);
     ck_assert_int_eq(c.train.bn_batches, 64);
@@ -255,6 +257,16 @@ static const struct {
      "x.yaml:4:17: error: 'train.min_lr' is 0.5, above 'train.lr', which is 0.1"},
     {"train: {warmup_epochs: 11}",
      "x.yaml:4:24: error: 'train.warmup_epochs' is 11, more than 'train.epochs', which is 10"},
+    {"quant: {method: adabits}", "x.yaml:4:17: error: only 'quant.method' omq has views: set "
+                                 "'quant.view' to off"},
+    {"quant: {method: any-precision, view: gains}",
+     "x.yaml:4:38: error: only 'quant.method' omq has views: set 'quant.view' to off"},
+    {"quant: {method: adabits, view: off, grid: symmetric}\nbits: [2]",
+     "x.yaml:4:43: error: only 'quant.method' omq has a choice of 'quant.grid': leave it at auto"},
+    {"quant: {method: double-rounding, view: off, weight_steps: channel}",
+     "x.yaml:4:59: error: only 'quant.method' omq has 'quant.weight_steps' channel"},
+    {"quant: {method: double-rounding, view: off}\nbits: [8, w32a8, 32]",
+     "x.yaml:5:7: error: only 'quant.method' omq has float weights, but 'bits' lists 32"},
     {"quant: {grid: midrise}", "x.yaml:4:15: error: 'quant.grid' midrise has 1 to 7 bits, but "
                                "'bits' lists 8 for weights"},
     {"quant: {grid: symmetric}", "x.yaml:4:15: error: 'quant.grid' symmetric has 2 to 8 bits, but "

@@ -146,6 +146,7 @@ static void fill_param(struct omq_param *p, struct omq_rng *r)
         case OMQ_PARAM_VAR: p->value[i] = (omq_real)(0.1 + z * z); break;
         case OMQ_PARAM_GAIN: p->value[i] = (omq_real)(1 + 0.2 * z); break;
         case OMQ_PARAM_OFFSET: p->value[i] = (omq_real)(0.05 * z); break;
+        case OMQ_PARAM_ACLIP: p->value[i] = (omq_real)(0.5 + omq_rng_uniform(r)); break;
         case OMQ_PARAM_WSTEP:
         case OMQ_PARAM_ASTEP: p->value[i] = (omq_real)(0.02 + 0.1 * omq_rng_uniform(r)); break;
         }
@@ -157,6 +158,7 @@ static void widen_steps(struct omq_net *net)
 {
     for (int i = 0; i < net->n_params; i++) {
         struct omq_param *p = &net->params[i];
+        /* shared ones are those of the highest width, which comes first */
         const struct omq_precision *prec = &net->precisions[p->precision < 0 ? 0 : p->precision];
         int bits = p->kind == OMQ_PARAM_WSTEP ? prec->w : prec->a;
 
@@ -252,8 +254,8 @@ static void compare_all(int graph, const struct omq_quant_config *quant, int thr
     ck_assert_msg(omq_pool_open(&pool_, threads, &err) == 0, "%s", err.msg);
     ck_assert_msg(omq_exec_open(&x, &net, pool_, IMAGES, false, &err) == 0, "%s", err.msg);
     for (int p = 0; p < N_PRECISIONS; p++) {
-        snprintf(where, sizeof(where), "graph %d, view %d, grid %d, steps %d, %s", graph,
-                 quant->view, quant->grid, quant->weight_steps,
+        snprintf(where, sizeof(where), "method %d, graph %d, view %d, grid %d, steps %d, %s",
+                 quant->method, graph, quant->view, quant->grid, quant->weight_steps,
                  omq_precision_name(precisions[p], name));
         compare(&net, x, p, codes, where);
     }
@@ -273,6 +275,16 @@ START_TEST(engine_equals_training_forward)
                                      .weight_steps = (enum omq_steps)steps};
 
     compare_all(_i % N_GRAPHS, &quant, 1 + steps);
+}
+END_TEST
+
+/* With edges of omq's own, and with edges as all other layers. */
+START_TEST(engine_equals_training_forward_of_other_methods)
+{
+    struct omq_quant_config quant = {.method = (enum omq_quant_method)(1 + _i / N_GRAPHS / 2),
+                                     .levels = 1, .first_last_bits = _i / N_GRAPHS % 2 ? 0 : 8};
+
+    compare_all(_i % N_GRAPHS, &quant, 1 + _i % 2);
 }
 END_TEST
 
@@ -504,6 +516,8 @@ Suite *omq_suite_engine(void)
 
     tcase_add_loop_test(t, engine_equals_training_forward, 0, N_GRAPHS * N_VIEWS * N_STEPS);
     tcase_add_loop_test(t, engine_equals_training_forward_on_other_grids, 0, 2 * N_GRAPHS);
+    tcase_add_loop_test(t, engine_equals_training_forward_of_other_methods, 0,
+                        OMQ_METHOD_DOUBLE_ROUNDING * 2 * N_GRAPHS);
     tcase_add_loop_test(t, answers_do_not_depend_on_the_batch, 0, N_GRAPHS);
     tcase_add_loop_test(t, watching_changes_nothing, 0, N_GRAPHS);
     tcase_add_test(t, plans_own_what_they_need);

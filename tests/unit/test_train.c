@@ -191,6 +191,84 @@ START_TEST(test_resume)
 }
 END_TEST
 
+/* ---- methods ---- */
+
+static const char *const method_sets[][2] = {
+    {"quant.method=any-precision", "train.teacher=next"},
+    {"quant.method=adabits", "train.teacher=highest"},
+    {"quant.method=double-rounding", "train.teacher=highest"},
+};
+
+static struct omq_train *open_method(const char *out, int method)
+{
+    const char *sets[] = {method_sets[method][0], method_sets[method][1],
+                          method == 0 ? "train.distill=1" : "train.distill=0", "quant.view=off",
+                          "train.widths_per_step=0", "train.epochs=10", "train.warmup_epochs=0",
+                          "data.augment.crop_padding=0"};
+
+    return open_run(out, sets, (int)(sizeof(sets) / sizeof(sets[0])));
+}
+
+struct losses {
+    double first, last;
+};
+
+static void note_epoch(void *ctx, const struct omq_train_progress *p)
+{
+    struct losses *l = ctx;
+
+    l->last = p->loss;
+    l->first = p->epoch == 1 ? p->loss : l->first;
+}
+
+/* Learns; a run that was stopped goes on as if it had not been, which takes
+ * every parameter through a file and back. */
+START_TEST(test_method_learns)
+{
+    struct losses l = {0};
+    struct omq_train_callbacks learn = {.ctx = &l, .epoch = note_epoch};
+    struct stopper s = {.at = 8};
+    struct omq_train_callbacks stop = {.ctx = &s, .step = count_step};
+    struct omq_train *t = open_method("a", _i);
+    struct omq_err err;
+
+    ck_assert_msg(omq_train_run(t, false, false, &learn, NULL, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_int_eq(t->net.quant.method, 1 + _i);
+    ck_assert_msg(l.last < 0.7 * l.first, "from %g to %g", l.first, l.last);
+    omq_train_close(t);
+    t = open_method("b", _i);
+    ck_assert_int_eq(omq_train_run(t, false, false, &stop, &s.flag, &err), OMQ_ESTOPPED);
+    omq_train_close(t);
+    t = open_method("b", _i);
+    run(t, true);
+    omq_train_close(t);
+    same_file("a/model.omq", "b/model.omq");
+    same_file("a/last.omq", "b/last.omq");
+}
+END_TEST
+
+/* After a step the teacher is the highest precision, or the last that ran. */
+START_TEST(test_teacher)
+{
+    const char *sets[] = {"train.distill=1", _i ? "train.teacher=next" : "train.teacher=highest"};
+    struct omq_train *t = open_run("a", sets, 2);
+    struct omq_batch batch;
+    struct omq_err err;
+    double sum = 0, off = 0;
+
+    ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
+    omq_loader_start(t->loader, 0, 0);
+    ck_assert(omq_loader_next(t->loader, &batch, NULL));
+    run_step(t, &batch);
+    for (int c = 0; c < t->net.n_classes; c++)
+        sum += exp((double)omq_exec_logits(t->exec)[c]);
+    for (int c = 0; c < t->net.n_classes; c++)
+        off += fabs(exp((double)omq_exec_logits(t->exec)[c]) / sum - (double)t->teacher[c]);
+    ck_assert_msg((off < 1e-5) == (_i == 1), "%g", off);
+    omq_train_close(t);
+}
+END_TEST
+
 /* ---- refusals ---- */
 
 /* Whether two runs ended with the same batch norm statistics. */
@@ -358,6 +436,8 @@ Suite *omq_suite_train(void)
     tcase_add_test(t, test_same_twice);
     tcase_add_loop_test(t, test_resume, 0, 12);
     tcase_add_loop_test(t, test_statistics, 0, 2);
+    tcase_add_loop_test(t, test_method_learns, 0, 3);
+    tcase_add_loop_test(t, test_teacher, 0, 2);
     tcase_add_test(t, test_refuses);
     tcase_add_loop_test(t, test_diverges, 0, 2);
     suite_add_tcase(s, t);

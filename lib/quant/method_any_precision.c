@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Any-Precision Deep Neural Networks (Yu et al., AAAI 2021): DoReFa's weights,
+ *   W_b = E (2 round(u (2^b - 1)) / (2^b - 1) - 1),  u = (x + 1) / 2,
+ * with x = tanh(w) / max|tanh(w)| and E = mean|w|, a constant to the gradient,
+ * which passes the rounding straight. That is the mid-rise grid on x, its step
+ * fixed at 2 / (2^b - 1): codes are odd, the unit is E / (2^b - 1).
+ *
+ * Their 256 levels of 8 bits need odd codes of nine bits. There the symmetric
+ * grid stands in, with the unit E / 127: the same range, 255 levels.
+ *
+ * Activations are clamped to 0..1 and have nothing to learn. First and last
+ * layer, which they leave in float, are omq's. Their loss is a matter of the
+ * configuration: train.distill 1 with train.teacher next.
+ */
+#include "quant/quant_internal.h"
+
+static struct omq_grid grid(enum omq_grid_kind kind, int bits)
+{
+    (void)kind;
+    return omq_grid_of(OMQ_GRID_MIDRISE, bits);
+}
+
+static void forward(struct omq_weights *q)
+{
+    size_t n = (size_t)q->out * q->n;
+    omq_real top = (omq_real)q->grid.k_max, step = (q->grid.midrise ? 2 : 1) / top;
+    double sum = 0;
+
+    omq_tanh_forward(q);
+    for (size_t i = 0; i < n; i++)
+        sum += (double)fabs(q->w[i]);
+    q->scale = (omq_real)(sum / (double)n);
+    q->unit[0] = q->scale / top;
+    q->n_units = 1;
+    omq_weights_quantize(&q->grid, q->out, q->n, q->x, &step, 1, q->k);
+}
+
+static void backward(const struct omq_weights *q, const omq_real *dq, omq_real *dw,
+                     omq_real *dstep)
+{
+    size_t n = (size_t)q->out * q->n;
+
+    (void)dstep;
+    for (size_t i = 0; i < n; i++)
+        dw[i] = dq[i] * q->scale;
+    omq_tanh_backward(q, dw, dw);
+}
+
+const struct omq_method omq_method_any_precision = {
+    .grid = grid, .wstep = OMQ_WSTEP_NONE, .forward = forward, .backward = backward,
+    .act = &omq_act_unit_range, .edges_of_omq = true,
+};
