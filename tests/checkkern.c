@@ -8,7 +8,7 @@
  *   checkkern [--seed N] [NAME]    kernels whose name contains NAME
  *   checkkern --bench [NAME]       TSV: op shape isa ns rate unit x-ref
  *
- * OMQ_CPU=ref|avx2|avx512 limits the instruction sets.
+ * OMQ_CPU=ref|avx2|avx512|avx512vnni limits the instruction sets.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <float.h>
@@ -25,10 +25,10 @@
 #define GUARD 64
 #define CANARY 0xa5
 
-enum shape { FLAT, ROWS, WINDOW, POOL, GEMM, GEMM_S16 };
+enum shape { FLAT, ROWS, WINDOW, POOL, CONV, GEMM, GEMM_S16 };
 enum out {
     NONE, NC_REAL, NC_U8, C_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, POOL_REAL, POOL_U8,
-    MN_REAL, MN_S32,
+    Y_REAL, MN_REAL, MN_S32,
 };
 
 /* An array at an odd place: ends where its allocation ends, but for the guard. */
@@ -40,13 +40,15 @@ struct buf {
 /* One call: what goes in, and room for what comes out. */
 struct job {
     int n, c;                /* FLAT, ROWS */
-    struct omq_window g;     /* WINDOW */
+    struct omq_window g;     /* WINDOW, CONV */
+    int oc, images;          /* CONV */
     int m, k, lda, ldb, ldc; /* GEMM, with n */
     bool ta, tb, in_place, whole;
     omq_real beta;
     int q_max, zero_point;
     struct omq_rescale r;
     struct buf x, y, ch[4], q, q2; /* inputs */
+    struct buf scratch;            /* CONV */
     struct buf out[2], init[2];    /* results; what they hold before the call */
 };
 
@@ -55,6 +57,7 @@ struct job {
 #define S32S(b) ((int32_t *)(void *)(b).p)
 #define DOUBLES(b) ((double *)(void *)(b).p)
 #define U8S(b) ((uint8_t *)(b).p)
+#define S8S(b) ((int8_t *)(void *)(b).p)
 #define COUNT(j) ((size_t)(j)->n * (size_t)(j)->c)
 
 /* ---- the operators: how each is called, and what it writes */
@@ -75,6 +78,8 @@ RUN(maxpool, &j->g, REALS(j->x), REALS(j->out[0]))
 /* The maxima need not be the image's: any that are met, or not, will do. */
 RUN(unpool_u8, &j->g, U8S(j->q), U8S(j->q2), REALS(j->x), REALS(j->out[0]))
 RUN(unpool, &j->g, REALS(j->x), REALS(j->y), REALS(j->x), REALS(j->out[0]))
+RUN(conv_u8, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, S8S(j->q2), REALS(j->out[0]),
+    j->scratch.p)
 RUN(channel_stats, j->n, j->c, REALS(j->x), DOUBLES(j->out[0]), DOUBLES(j->out[1]))
 RUN(affine, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->ch[1]), REALS(j->out[0]))
 RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), REALS(j->ch[1]),
@@ -117,6 +122,7 @@ static const struct op {
     {"maxpool", run_maxpool, POOL, {POOL_REAL}, true, R},
     {"unpool_u8", run_unpool_u8, POOL, {IMAGE_REAL}, false, 1 + 2 * R},
     {"unpool", run_unpool, POOL, {IMAGE_REAL}, false, 3 * R},
+    {"conv_u8", run_conv_u8, CONV, {Y_REAL}, false, 0},
     {"channel_stats", run_channel_stats, ROWS, {C_DOUBLE, C_DOUBLE}, false, 2 * R},
     {"affine", run_affine, ROWS, {NC_REAL}, false, 2 * R},
     {"affine_res", run_affine_res, ROWS, {NC_REAL}, false, 3 * R},
@@ -249,6 +255,16 @@ static struct buf random_s16(struct omq_rng *r, size_t n, int max)
     return b;
 }
 
+static struct buf random_s8(struct omq_rng *r, size_t n)
+{
+    struct buf b = buf_make(r, n, 1);
+    int kind = between(r, 0, 4);
+
+    for (size_t i = 0; i < n; i++)
+        S8S(b)[i] = (int8_t)(kind == 0 ? -127 : kind == 1 ? 127 : between(r, -127, 127));
+    return b;
+}
+
 /* ---- jobs */
 
 static void pick_gemm(struct job *j, struct omq_rng *r, bool s16)
@@ -298,11 +314,44 @@ static bool pick_window(struct omq_window *g, struct omq_rng *r, int index)
     return true;
 }
 
+/* A window of pick_window() that the direct kernels serve. */
+static bool pick_conv(struct job *j, struct omq_rng *r, int index)
+{
+    struct omq_window *g = &j->g;
+
+    j->images = between(r, 1, 3);
+    j->whole = between(r, 0, 1);
+    j->oc = 16 * between(r, 1, 5);
+    if (!pick_window(g, r, index % 144 + 144 * between(r, 0, 15)) || g->ph == g->kh ||
+        g->pw == g->kw)
+        return false;
+    g->w += between(r, 3, 14) * g->sw;
+    g->ow = (g->w + 2 * g->pw - g->kw) / g->sw + 1;
+    g->c = g->c_count = 16 * between(r, 1, 5);
+    g->c_begin = 0;
+    return omq_conv_direct(g, j->oc);
+}
+
 enum { WINDOW_CASES = 4 * 4 * 3 * 3 * 4 * 4, CASES = 400 };
 
 static size_t window_taps(const struct omq_window *g)
 {
     return (size_t)g->oh * (size_t)g->ow * (size_t)g->kh * (size_t)g->kw * (size_t)g->c_count;
+}
+
+static size_t image_size(const struct omq_window *g)
+{
+    return (size_t)g->h * (size_t)g->w * (size_t)g->c;
+}
+
+static size_t conv_outputs(const struct job *j)
+{
+    return (size_t)j->images * (size_t)j->g.oh * (size_t)j->g.ow * (size_t)j->oc;
+}
+
+static size_t conv_weights(const struct job *j)
+{
+    return (size_t)j->oc * (size_t)j->g.kh * (size_t)j->g.kw * (size_t)j->g.c;
 }
 
 static size_t out_count(const struct job *j, enum out out, size_t *size)
@@ -322,10 +371,12 @@ static size_t out_count(const struct job *j, enum out out, size_t *size)
     case TAPS_S16:
         return window_taps(g);
     case IMAGE_REAL:
-        return (size_t)g->h * (size_t)g->w * (size_t)g->c;
+        return image_size(g);
     case POOL_REAL:
     case POOL_U8:
         return (size_t)g->oh * (size_t)g->ow * (size_t)g->c;
+    case Y_REAL:
+        return conv_outputs(j);
     case MN_REAL:
         return (size_t)j->m * (size_t)j->ldc;
     case MN_S32:
@@ -345,16 +396,19 @@ static void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
     size_t n = COUNT(j), size;
 
     if (op->shape == WINDOW) {
-        size_t image = (size_t)j->g.h * (size_t)j->g.w * (size_t)j->g.c;
-
-        n = op->out[0] == IMAGE_REAL ? window_taps(&j->g) : image;
-        j->q = random_bytes(r, image);
+        n = op->out[0] == IMAGE_REAL ? window_taps(&j->g) : image_size(&j->g);
+        j->q = random_bytes(r, image_size(&j->g));
     } else if (op->shape == POOL) {
         n = out_count(j, IMAGE_REAL, &size) + out_count(j, POOL_REAL, &size);
         j->q = random_bytes(r, n);
         j->q2 = random_bytes(r, n);
         for (size_t i = 0; i < n; i++) /* many that are equal */
             U8S(j->q)[i] &= 3, U8S(j->q2)[i] &= 3;
+    } else if (op->shape == CONV) {
+        j->q = random_bytes(r, (size_t)j->images * image_size(&j->g));
+        j->q2 = random_s8(r, conv_weights(j));
+        j->scratch = buf_guarded(r, omq_conv_scratch(&j->g, j->oc, j->images), 1);
+        n = conv_outputs(j);
     } else if (op->shape == GEMM_S16) {
         int max = (int)sqrt((double)INT32_MAX / j->k);
         int max_a = max > 255 && between(r, 0, 1) ? 255 : max < INT16_MAX ? max : INT16_MAX;
@@ -406,6 +460,8 @@ static bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int 
         if (op->shape == POOL && (j->g.ph > j->g.kh / 2 || j->g.pw > j->g.kw / 2))
             return false;
     }
+    if (op->shape == CONV && !pick_conv(j, r, index))
+        return false;
     job_fill(j, op, r);
     return true;
 }
@@ -416,6 +472,7 @@ static void job_free(struct job *j)
     free(j->y.base);
     free(j->q.base);
     free(j->q2.base);
+    free(j->scratch.base);
     for (int i = 0; i < 4; i++)
         free(j->ch[i].base);
     for (int i = 0; i < 2; i++) {
@@ -440,6 +497,9 @@ static void job_shape(const struct job *j, const struct op *op, char *s, size_t 
     if (op->shape == WINDOW || op->shape == POOL)
         snprintf(s, size, "h%d,w%d,c%d,g%d+%d,k%dx%d,s%dx%d,p%dx%d", g->h, g->w, g->c, g->c_begin,
                  g->c_count, g->kh, g->kw, g->sh, g->sw, g->ph, g->pw);
+    else if (op->shape == CONV)
+        snprintf(s, size, "n%d,h%d,w%d,c%d,o%d,k%dx%d,s%dx%d,p%dx%d", j->images, g->h, g->w, g->c,
+                 j->oc, g->kh, g->kw, g->sh, g->sw, g->ph, g->pw);
     else if (op->shape == GEMM)
         snprintf(s, size, "m%d,n%d,k%d,%c%c%s", j->m, j->n, j->k, j->ta ? 't' : 'n',
                  j->tb ? 't' : 'n', j->beta == 0 ? "" : ",add");
@@ -482,6 +542,8 @@ static const char *compare(const struct op *op, const struct job *j, const struc
     for (int i = 0; i < 2; i++)
         if (!buf_intact(&j->out[i]))
             return "wrote outside its output";
+    if (op->shape == CONV && !buf_intact(&j->scratch))
+        return "wrote outside its scratch";
     if (op->shape == GEMM && !j->whole)
         return compare_gemm(j, (const omq_real *)(const void *)want[0].p, REALS(j->out[0]));
     for (int i = 0; i < 2; i++)
@@ -493,7 +555,9 @@ static const char *compare(const struct op *op, const struct job *j, const struc
 static bool check(const struct op *op, const char *name, const struct omq_kern *ref,
                   const struct omq_kern *trial, uint32_t seed)
 {
-    const int cases = op->shape == WINDOW || op->shape == POOL ? WINDOW_CASES : CASES;
+    const int cases = op->shape == WINDOW || op->shape == POOL ? WINDOW_CASES
+                      : op->shape == CONV                     ? 2 * CASES
+                                                              : CASES;
     int n_run = 0;
 
     for (int i = 0; i < cases; i++) {
@@ -565,6 +629,9 @@ static double time_job(struct job *j, const struct op *op, const struct omq_kern
 static bool bench_job(struct job *j, const struct op *op, struct omq_rng *r, int i)
 {
     static const int layers[][3] = {{28, 16, 3}, {14, 32, 3}, {7, 64, 3}, {24, 20, 5}};
+    static const int convs[][4] = {
+        {28, 16, 16, 1}, {14, 32, 32, 1}, {7, 64, 64, 1}, {28, 16, 32, 2},
+    };
     static const int gemms[][3] = {{784, 16, 144}, {196, 32, 288}, {49, 64, 576}, {128, 10, 500}};
     const int side = layers[i][0], c = layers[i][1], k = layers[i][2];
 
@@ -581,6 +648,15 @@ static bool bench_job(struct job *j, const struct op *op, struct omq_rng *r, int
     if (op->shape == POOL)
         j->g = (struct omq_window){.h = side, .w = side, .c = c, .c_count = c, .kh = 2, .kw = 2,
                                    .sh = 2, .sw = 2, .oh = side / 2, .ow = side / 2};
+    if (op->shape == CONV) {
+        const int h = convs[i][0], s = convs[i][3];
+
+        j->oc = convs[i][2], j->images = 2;
+        j->g = (struct omq_window){
+            .h = h, .w = h, .c = convs[i][1], .c_count = convs[i][1], .kh = 3, .kw = 3, .sh = s,
+            .sw = s, .ph = 1, .pw = 1, .oh = (h - 1) / s + 1, .ow = (h - 1) / s + 1,
+        };
+    }
     job_fill(j, op, r);
     /* Plain values: repeated calls in place must not end in infinities. */
     for (size_t e = 0; e < j->x.size / sizeof(omq_real); e++)
@@ -600,7 +676,7 @@ static void bench(const struct op *op, const struct omq_kern *ref, const struct 
         struct omq_rng r;
         struct job j;
         char shape[128];
-        bool macs = op->shape == GEMM || op->shape == GEMM_S16;
+        bool macs = op->shape == CONV || op->shape == GEMM || op->shape == GEMM_S16;
         double t_ref, t, work;
 
         omq_rng_init(&r, 1, OMQ_STREAM_TEST, 0, 0);
@@ -612,6 +688,9 @@ static void bench(const struct op *op, const struct omq_kern *ref, const struct 
         work = macs ? (double)j.m * j.n * j.k
             : (double)(op->shape == WINDOW || op->shape == POOL ? window_taps(&j.g) : COUNT(&j)) *
               (double)op->traffic;
+        work = op->shape == CONV ? (double)conv_outputs(&j) * j.g.kh * j.g.kw * j.g.c
+            : macs ? (double)j.m * j.n * j.k
+            : (double)(op->shape == WINDOW ? window_taps(&j.g) : COUNT(&j)) * (double)op->traffic;
         printf("%s\t%s\t%s\t%.0f\t%.2f\t%s\t%.2f\n", op->slot, shape, isa, t, work / t,
                macs ? "GMAC/s" : "GB/s", t_ref / t);
         job_free(&j);
@@ -620,7 +699,7 @@ static void bench(const struct op *op, const struct omq_kern *ref, const struct 
 
 /* ---- the program */
 
-static const char *const level_names[] = {"ref", "blas", "avx2", "avx512"};
+static const char *const level_names[] = {"ref", "blas", "avx2", "avx512", "avx512vnni"};
 
 int main(int argc, char **argv)
 {
@@ -644,7 +723,7 @@ int main(int argc, char **argv)
         }
     }
     if (cpu && !omq_isa_parse(cpu, &max_isa)) {
-        fprintf(stderr, "checkkern: OMQ_CPU is '%s', not ref, avx2 or avx512\n", cpu);
+        fprintf(stderr, "checkkern: OMQ_CPU is '%s', not ref, avx2, avx512 or avx512vnni\n", cpu);
         return 2;
     }
     omq_kern_init(max_isa, &dropped);

@@ -36,7 +36,7 @@ enum omq_isa omq_cpu_isa(void)
         return OMQ_ISA_REF;
     if ((saved & XCR0_AVX512) != XCR0_AVX512 || (b & need_avx512) != need_avx512)
         return OMQ_ISA_AVX2;
-    return OMQ_ISA_AVX512;
+    return c & bit_AVX512VNNI ? OMQ_ISA_AVX512VNNI : OMQ_ISA_AVX512;
 }
 
 #else
@@ -48,7 +48,7 @@ enum omq_isa omq_cpu_isa(void)
 
 #endif
 
-static const char *const isa_names[OMQ_ISA_COUNT] = {"ref", "avx2", "avx512"};
+static const char *const isa_names[OMQ_ISA_COUNT] = {"ref", "avx2", "avx512", "avx512vnni"};
 
 const char *omq_isa_name(enum omq_isa isa)
 {

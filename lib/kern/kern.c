@@ -36,6 +36,8 @@ bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa)
         return isa >= OMQ_ISA_AVX2;
     case OMQ_LEVEL_AVX512:
         return isa >= OMQ_ISA_AVX512;
+    case OMQ_LEVEL_AVX512VNNI:
+        return isa >= OMQ_ISA_AVX512VNNI;
     }
     return false;
 }
@@ -43,7 +45,7 @@ bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa)
 /* One small case of every kernel: CH channels leave a tail behind vectors of
  * any width, values are halves (ties of rint) beyond both ends of the codes,
  * and the products of gemm stay exact in any order. */
-enum { CH = 37, PIX = 12, CODES = PIX * CH, TAPS = 9 * CH };
+enum { CH = 37, PIX = 12, CODES = PIX * CH, TAPS = 9 * CH, CONV_CH = 32 };
 
 struct probe {
     omq_real gemm[PIX * PIX];
@@ -52,6 +54,7 @@ struct probe {
     int16_t rows_s16[PIX * TAPS];
     uint8_t pool_u8[CODES];
     omq_real pool[CODES], unpool_u8[CODES], unpool[CODES];
+    omq_real conv_u8[PIX * CONV_CH];
     double mean[CH], m2[CH];
     omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
     uint8_t q[CODES], requantized[PIX * 6], rescaled[CODES];
@@ -67,6 +70,12 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
         .kh = 3, .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4,
     };
     static const struct omq_rescale r = {.zp_in = 128, .zp_out = 8, .q_max = 15, .ratio = 0.25f};
+    static const struct omq_window direct = {
+        .h = 3, .w = 4, .c = CONV_CH, .c_count = CONV_CH,
+        .kh = 3, .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4,
+    };
+    static omq_real scratch[5 * 6 * CONV_CH + 4 * CONV_CH];
+    static int8_t w[9 * CONV_CH * CONV_CH];
     omq_real x[CODES], y[CODES], a[CH], b[CH];
     int16_t s[CODES];
     uint8_t q[CODES];
@@ -81,6 +90,8 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
         a[j] = (omq_real)(j + 1) / 3;
         b[j] = (omq_real)(18 - j) / 7;
     }
+    for (int i = 0; i < 9 * CONV_CH * CONV_CH; i++)
+        w[i] = (int8_t)((i * 59) % 255 - 127);
     memset(p, 0, sizeof(*p));
     k->gemm(false, true, PIX, PIX, CH, x, CH, y, CH, 0, p->gemm, PIX);
     k->gemm_s16(PIX, 6, CH, s, s + CH, p->gemm_s16);
@@ -92,6 +103,7 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     k->maxpool(&g, x, p->pool);
     k->unpool_u8(&g, q, p->pool_u8, y, p->unpool_u8);
     k->unpool(&g, x, p->pool, y, p->unpool);
+    k->conv_u8(&direct, CONV_CH, 1, q, 128, w, p->conv_u8, scratch);
     k->channel_stats(PIX, CH, x, p->mean, p->m2);
     k->affine(PIX, CH, x, a, b, p->affine);
     k->affine_res(PIX, CH, x, a, y, b, b, p->affine_res);

@@ -22,7 +22,7 @@
 #include "base/real.h"
 
 /* Instruction sets, lowest first; a level includes the ones below it. */
-enum omq_isa { OMQ_ISA_REF, OMQ_ISA_AVX2, OMQ_ISA_AVX512, OMQ_ISA_COUNT };
+enum omq_isa { OMQ_ISA_REF, OMQ_ISA_AVX2, OMQ_ISA_AVX512, OMQ_ISA_AVX512VNNI, OMQ_ISA_COUNT };
 
 /* Geometry of a convolution or pooling over one image; channels are those of
  * one group. Rows and columns outside the image read as 0. The output rows
@@ -71,6 +71,13 @@ struct omq_kern {
                       const omq_real *dout, omq_real *dimage);
     void (*unpool)(const struct omq_window *g, const omq_real *image, const omq_real *out,
                    const omq_real *dout, omq_real *dimage);
+    /* Convolution without such rows, of n whole images where omq_conv_direct():
+     * y[n][oh][ow][oc] = sum over the window of (x - zero_point) * w, exact
+     * before it is rounded to real: the caller keeps kh * kw * c * 255 * max|w|
+     * < 2^31. x is [n][h][w][c], w is [kh][kw][c/4][oc][4]; no two overlap.
+     * scratch holds omq_conv_scratch() bytes at any address. */
+    void (*conv_u8)(const struct omq_window *g, int oc, int n, const uint8_t *x, int zero_point,
+                    const int8_t *w, omq_real *y, void *scratch);
 
     /* Mean and sum of squared deviations of each channel: two passes over
      * x[n][c], accumulated in double. */
@@ -135,6 +142,12 @@ void omq_kern_init(enum omq_isa max_isa, const char **dropped);
 /* The table; omq_kern_init() has run. */
 const struct omq_kern *omq_kern(void);
 
+/* Whether the conv_ kernels serve: one group, c and oc multiples of 16, and rows
+ * long enough to be worth it. */
+bool omq_conv_direct(const struct omq_window *g, int oc);
+/* Bytes of scratch for a conv_ kernel and n images. */
+size_t omq_conv_scratch(const struct omq_window *g, int oc, int n);
+
 /* Name, version and build of the BLAS. */
 const char *omq_blas_name(void);
 
@@ -142,8 +155,8 @@ const char *omq_blas_name(void);
 enum omq_isa omq_cpu_isa(void);
 /* The level that omq_kern_init() took. */
 enum omq_isa omq_kern_isa(void);
-const char *omq_isa_name(enum omq_isa isa); /* "ref", "avx2", "avx512" */
-/* "ref", "avx2" or "avx512", as in OMQ_CPU; false for any other word. */
+const char *omq_isa_name(enum omq_isa isa); /* "ref", "avx2", "avx512", "avx512vnni" */
+/* One of these names, as in OMQ_CPU; false for any other word. */
 bool omq_isa_parse(const char *word, enum omq_isa *isa);
 
 #endif

@@ -15,6 +15,7 @@ enum omq_kern_level {
     OMQ_LEVEL_BLAS,
     OMQ_LEVEL_AVX2,
     OMQ_LEVEL_AVX512,
+    OMQ_LEVEL_AVX512VNNI,
 };
 
 #define OMQ_KERNEL(slot, function, level) \

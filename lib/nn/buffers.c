@@ -71,6 +71,9 @@ static void take_unit(struct omq_exec *x, int i)
         b->ds_i = omq_arena_take(&x->arena, nc, sizeof(omq_real));
     if (u->kind != OMQ_UNIT_CONV && u->kind != OMQ_UNIT_AVGPOOL)
         return;
+    if (u->kind == OMQ_UNIT_CONV && omq_conv_direct(&u->win, u->oc))
+        x->layers[u->layer].k8 =
+            omq_arena_take(&x->arena, omq_net_layer(x->net, 0, u->layer)->weight->n, 1);
     b->acc = omq_arena_take(&x->arena, nc * (size_t)u->win.oh * (size_t)u->win.ow,
                             sizeof(omq_real));
     for (size_t j = 0; j < sizeof(per_channel) / sizeof(per_channel[0]); j++)
@@ -85,7 +88,7 @@ static void take_unit(struct omq_exec *x, int i)
 
 static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
 {
-    size_t rows = 0, acc = 0, block = OMQ_BLOCK;
+    size_t rows = 0, acc = 0, block = OMQ_BLOCK, scratch = 0;
 
     for (int i = 0; i < x->net->plan.n_units; i++) {
         const struct omq_unit *u = &x->net->plan.units[i];
@@ -99,10 +102,16 @@ static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
             continue;
         rows = pixels * k > rows ? pixels * k : rows;
         acc = pixels * (size_t)u->oc > acc ? pixels * (size_t)u->oc : acc;
+        if (omq_conv_direct(&u->win, u->oc)) {
+            size_t n = omq_conv_scratch(&u->win, u->oc, tile.images);
+
+            scratch = n > scratch ? n : scratch;
+        }
     }
     t->rows = omq_arena_take(&x->arena, rows, sizeof(omq_real));
     t->rows16 = omq_arena_take(&x->arena, rows, sizeof(int16_t));
     t->acc32 = omq_arena_take(&x->arena, acc, sizeof(int32_t));
+    t->scratch = omq_arena_take(&x->arena, scratch, 1);
     t->v = omq_arena_take(&x->arena, block, sizeof(omq_real));
     t->res = omq_arena_take(&x->arena, block, sizeof(omq_real));
     if (x->backward)

@@ -6,6 +6,7 @@
  *   acc[pixels][out] = rows operand^T       in integers where both are codes
  *   dw[out][K]      += dy^T rows
  *   drows[pixels][K] = dy dequant;          dinput += row2im(drows)
+ * or, where omq_conv_direct(), for the same images without the rows.
  */
 #include "nn/nn_internal.h"
 
@@ -131,6 +132,18 @@ static bool by_integers(const struct omq_exec *x, const struct omq_unit *u)
            k * 255 * 127 <= INT32_MAX;
 }
 
+/* Of whole images. */
+static void multiply_direct(struct omq_exec *x, int ui, int i0, int n, int thread)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    const struct omq_tensor_buf *in = &x->tensors[u->in];
+    size_t n_acc = (size_t)u->win.oh * (size_t)u->win.ow * (size_t)u->oc;
+
+    x->kern->conv_u8(&u->win, u->oc, n, in->q + (size_t)i0 * in->n_image, in->act.zero_point,
+                     x->layers[u->layer].k8, x->units[ui].acc + (size_t)i0 * n_acc,
+                     x->threads[thread].scratch);
+}
+
 static void multiply_s16(struct omq_exec *x, int ui, const struct piece *p, int thread)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
@@ -167,14 +180,17 @@ static void accumulate(void *arg, int thread, int begin, int end)
     struct omq_unit_buf *b = &x->units[j->ui];
     struct omq_thread_buf *t = &x->threads[thread];
     bool stats = x->mode == OMQ_MODE_TRAIN && x->net->plan.layers[u->layer].norm[0];
-    piece_fn *fn = by_integers(x, u) ? multiply_s16 : multiply;
+    bool integers = by_integers(x, u), direct = integers && x->layers[u->layer].k8;
     int pixels = u->win.oh * u->win.ow;
 
     for (int c = begin; c < end; c++) {
         int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
         double start = omq_now(), mid;
 
-        for_pieces(x, j->ui, i0, n, fn, thread);
+        if (direct)
+            multiply_direct(x, j->ui, i0, n, thread);
+        else
+            for_pieces(x, j->ui, i0, n, integers ? multiply_s16 : multiply, thread);
         mid = omq_now();
         t->t.conv += mid - start;
         for (int i = i0; stats && i < i0 + n; i++)

@@ -96,6 +96,17 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
     TO_KERNEL_ORDER(l, k, out->k);
 }
 
+/* [out][kk][in] -> [kk][in/4][out][4] */
+static void interleave(const struct omq_layer *l, const int16_t *src, int8_t *dst)
+{
+    int n = l->kh * l->kw * l->in;
+
+    for (int j = 0; j < n; j += 4)
+        for (int o = 0; o < l->out; o++, dst += 4)
+            for (int i = 0; i < 4; i++)
+                dst[i] = (int8_t)src[(size_t)o * n + j + i];
+}
+
 /* Steps that are 0 are not initialized yet. */
 static void quantize(struct omq_exec *x, int layer)
 {
@@ -112,6 +123,8 @@ static void quantize(struct omq_exec *x, int layer)
     m->forward(&b->weights);
     b->n_units = b->weights.n_units;
     TO_KERNEL_ORDER(l, b->k, b->k16);
+    if (b->k8)
+        interleave(l, b->k16, b->k8);
     for (int o = 0; o < l->out; o++)
         for (size_t i = (size_t)o * n; i < (size_t)(o + 1) * n; i++) {
             b->operand[i] = (omq_real)b->k16[i];

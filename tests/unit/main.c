@@ -44,7 +44,7 @@ static bool init_kernels(void)
     const char *word = getenv("OMQ_CPU"), *dropped = NULL;
     enum omq_isa isa = omq_cpu_isa();
     if (word && !omq_isa_parse(word, &isa)) {
-        fprintf(stderr, "unit: unknown OMQ_CPU '%s'; try ref, avx2 or avx512\n", word);
+        fprintf(stderr, "unit: unknown OMQ_CPU '%s'; try ref, avx2, avx512 or avx512vnni\n", word);
         return false;
     }
     omq_kern_init(isa, &dropped);

@@ -76,6 +76,28 @@ START_TEST(test_gemm_s16)
 }
 END_TEST
 
+/* 3 x 4 pixels, all codes 3 with zero point 2, 16 to 16 channels: each output
+ * counts the taps inside, times 16, times its weights' value o - 8. */
+START_TEST(test_conv_u8)
+{
+    static const omq_real taps[] = {4, 6, 6, 4, 6, 9, 9, 6, 4, 6, 6, 4};
+    const struct omq_window g = {.h = 3, .w = 4, .c = 16, .c_count = 16, .kh = 3, .kw = 3,
+                                 .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4};
+    static uint8_t x[12 * 16], scratch[16384];
+    static int8_t w[9 * 16 * 16];
+    omq_real y[12 * 16];
+
+    ck_assert(omq_conv_direct(&g, 16) && !omq_conv_direct(&g, 20));
+    ck_assert(omq_conv_scratch(&g, 16, 1) <= sizeof(scratch));
+    memset(x, 3, sizeof(x));
+    for (size_t i = 0; i < N(w); i++)
+        w[i] = (int8_t)((int)(i / 4 % 16) - 8);
+    table(_i)->conv_u8(&g, 16, 1, x, 2, w, y, scratch);
+    for (int i = 0; i < 12 * 16; i++)
+        ck_assert(y[i] == taps[i / 16] * 16 * (omq_real)(i % 16 - 8));
+}
+END_TEST
+
 START_TEST(test_im2row)
 {
     /* 2 x 2 pixels of 2 channels, the second group only; a 2 x 3 window. */
@@ -252,6 +274,7 @@ Suite *omq_suite_kern(void)
     tcase_add_test(t, test_levels);
     tcase_add_loop_test(t, test_gemm, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_gemm_s16, 0, OMQ_ISA_COUNT);
+    tcase_add_loop_test(t, test_conv_u8, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_im2row, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize_backward, 0, OMQ_ISA_COUNT);

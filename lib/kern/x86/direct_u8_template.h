@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conv_u8: y[pixel][o] = sum over (ky, kx, i) of (x - zero_point) * w. An image
+ * is copied into a tile with its padding, where a row of the window is one run
+ * of kw * c values; four of them are multiplied at a time.
+ *
+ * The includer defines TILE (type of the tile's values), VEC, OMQ_MR and NR
+ * (most pixels and vectors of a block), NR_LAST (vectors where fewer channels
+ * are left), LANES (channels of a vector) and
+ *   VEC zero_sums(void)
+ *   VEC load_weights(const int8_t *w)          [LANES][4]
+ *   VEC broadcast(const TILE *x)               4 values, in every lane
+ *   VEC dot(VEC sums, VEC x, VEC w)
+ *   void store_sums(int nr, const VEC *sums, const int32_t *start, float *y)
+ * where start, unless NULL, is added to the sums: that is how a tile of codes
+ * makes up for its zero point.
+ */
+struct conv_u8 {
+    int oc, kh;
+    ptrdiff_t run, row, step; /* values: of a window's row, a tile's row, to the next pixel */
+};
+
+OMQ_INLINE void conv_u8_block(const int mr, const int nr, const struct conv_u8 *t, const TILE *x,
+                              const int8_t *w, const int32_t *start, float *y)
+{
+    VEC sums[OMQ_MR][NR];
+
+    OMQ_UNROLL for (int r = 0; r < mr; r++)
+        OMQ_UNROLL for (int j = 0; j < nr; j++)
+            sums[r][j] = zero_sums();
+    for (int ky = 0; ky < t->kh; ky++, x += t->row) {
+        for (ptrdiff_t i = 0; i < t->run; i += 4, w += 4 * t->oc) {
+            VEC wv[NR];
+
+            OMQ_UNROLL for (int j = 0; j < nr; j++)
+                wv[j] = load_weights(w + 4 * LANES * j);
+            OMQ_UNROLL for (int r = 0; r < mr; r++) {
+                VEC xv = broadcast(x + r * t->step + i);
+
+                OMQ_UNROLL for (int j = 0; j < nr; j++)
+                    sums[r][j] = dot(sums[r][j], xv, wv[j]);
+            }
+        }
+    }
+    OMQ_UNROLL for (int r = 0; r < mr; r++)
+        store_sums(nr, sums[r], start, y + (ptrdiff_t)r * t->oc);
+}
+
+OMQ_INLINE void conv_u8_row(const int nr, const struct conv_u8 *t, int pixels, const TILE *x,
+                            const int8_t *w, const int32_t *start, float *y)
+{
+    const int n = (pixels + OMQ_MR - 1) / OMQ_MR;
+
+    for (int i = 0; i < n; i++) {
+        const int p = omq_block_begin(pixels, n, i), end = omq_block_begin(pixels, n, i + 1);
+
+        OMQ_BLOCK_OF(end - p, conv_u8_block, nr, t, x + p * t->step, w, start,
+                     y + (ptrdiff_t)p * t->oc)
+    }
+}
+
+static void conv_u8_image(const struct omq_window *g, const struct conv_u8 *t, const TILE *tile,
+                          const int8_t *w, const int32_t *start, float *y)
+{
+    const ptrdiff_t row = t->row * g->sh;
+
+    for (int o = 0; o < t->oc;) {
+        const int nr = t->oc - o >= NR * LANES ? NR : NR_LAST;
+
+        for (int oy = 0; oy < g->oh; oy++) {
+            float *out = y + (ptrdiff_t)oy * g->ow * t->oc + o;
+
+            if (nr == NR)
+                conv_u8_row(NR, t, g->ow, tile + oy * row, w + 4 * o, start ? start + o : NULL,
+                            out);
+            else
+                conv_u8_row(NR_LAST, t, g->ow, tile + oy * row, w + 4 * o, start ? start + o : NULL,
+                            out);
+        }
+        o += nr * LANES;
+    }
+}
+
+/* The image with its padding: tile[x] = x - subtract, and `outside` around. */
+static void fill_tile_u8(const struct omq_window *g, const uint8_t *image, int subtract,
+                         TILE outside, TILE *tile)
+{
+    const int rows = (g->oh - 1) * g->sh + g->kh, cols = (g->ow - 1) * g->sw + g->kw;
+    const int x1 = g->w + g->pw < cols ? g->w + g->pw : cols;
+    const ptrdiff_t c = g->c, n = (x1 - g->pw) * c;
+
+    for (int y = 0; y < rows; y++, tile += cols * c) {
+        const int iy = y - g->ph;
+        const uint8_t *restrict src = image + (ptrdiff_t)iy * g->w * c;
+        TILE *restrict dst = tile + g->pw * c;
+
+        if (iy < 0 || iy >= g->h) {
+            for (ptrdiff_t i = 0; i < cols * c; i++)
+                tile[i] = outside;
+            continue;
+        }
+        for (ptrdiff_t i = 0; i < g->pw * c; i++)
+            tile[i] = outside;
+        for (ptrdiff_t i = 0; i < n; i++)
+            dst[i] = (TILE)(src[i] - subtract);
+        for (ptrdiff_t i = x1 * c; i < cols * c; i++)
+            tile[i] = outside;
+    }
+}
+
+static struct conv_u8 conv_u8_of(const struct omq_window *g, int oc)
+{
+    const int cols = (g->ow - 1) * g->sw + g->kw;
+
+    return (struct conv_u8){oc, g->kh, (ptrdiff_t)g->kw * g->c, (ptrdiff_t)cols * g->c,
+                            (ptrdiff_t)g->sw * g->c};
+}
