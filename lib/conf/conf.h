@@ -32,6 +32,8 @@ struct omq_precision {
 
 enum omq_format { OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC };
 enum omq_view { OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS };
+/* What the wavelet is taken along. */
+enum omq_axis { OMQ_AXIS_IN };
 enum omq_grid_kind { OMQ_GRID_AUTO, OMQ_GRID_MIDRISE, OMQ_GRID_SYMMETRIC };
 enum omq_steps { OMQ_STEPS_LAYER, OMQ_STEPS_CHANNEL };
 enum omq_optimizer { OMQ_OPT_SGD, OMQ_OPT_ADAM };
@@ -64,6 +66,8 @@ struct omq_model_config {
 struct omq_quant_config {
     enum omq_view view;
     int levels;               /* of the wavelet */
+    int offset_details;       /* scales with offsets beside the coarsest */
+    int view_max_bits;        /* wider weights have no view; 0 = all have */
     enum omq_grid_kind grid;
     enum omq_steps weight_steps;
     /* Of the first convolution and the last linear layer; 0: as the others. */

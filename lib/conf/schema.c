@@ -90,7 +90,13 @@ const struct omq_conf_key omq_conf_keys[] = {
     WORD("quant.view", quant.view, omq_view, view_words,
          "What each width changes in the shared weights before they are quantized:\n"
          "nothing, a gain for each wavelet scale, or an offset of the coarsest scale."),
-    INT("quant.levels", quant.levels, 1, 4, "Levels of the wavelet."),
+    INT("quant.levels", quant.levels, 0, 4,
+        "Levels of the wavelet, which split the weights into one scale more;\n"
+        "0 is no wavelet: the weights as they are."),
+    INT("quant.offset_details", quant.offset_details, 0, 4,
+        "Scales of details, coarser ones first, that have offsets as the coarsest scale."),
+    INT("quant.view_max_bits", quant.view_max_bits, 0, 8,
+        "Largest width of weights that has a view, and its parameters; 0 is any."),
     WORD("quant.grid", quant.grid, omq_grid_kind, grid_words,
          "Weight codes: midrise has no zero and 1 to 7 bits, symmetric has 2 to 8 bits,\n"
          "auto takes midrise up to 3 bits and symmetric above."),

@@ -7,20 +7,11 @@
 
 #include <string.h>
 
-static struct omq_view_spec view_of(const struct omq_net *net, const struct omq_layer_params *lp,
-                                    const struct omq_layer *l)
-{
-    return (struct omq_view_spec){
-        .view = lp->gain || lp->offset ? net->quant.view : OMQ_VIEW_OFF,
-        .levels = net->quant.levels, .out = l->out, .in = l->in, .kk = l->kh * l->kw,
-    };
-}
-
 void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst,
                     omq_real *scratch)
 {
     const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
-    struct omq_view_spec v = view_of(net, lp, &net->plan.layers[layer]);
+    struct omq_view_spec v = omq_layer_spec(net, precision, layer);
 
     omq_view_forward(&v, lp->weight->value, lp->gain ? lp->gain->value : NULL,
                      lp->offset ? lp->offset->value : NULL, dst, scratch);
@@ -28,8 +19,7 @@ void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_rea
 
 size_t omq_layer_scratch(const struct omq_net *net, int layer)
 {
-    const struct omq_layer *l = &net->plan.layers[layer];
-    struct omq_view_spec v = {.in = l->in, .kk = l->kh * l->kw};
+    struct omq_view_spec v = omq_layer_spec(net, 0, layer); /* any: its shape decides */
     size_t n = net->layer_params[layer].weight->n;
 
     return 2 * n + omq_view_scratch(&v); /* view, codes, and the view's own */
@@ -147,7 +137,7 @@ static void backward(void *arg, int thread, int begin, int end)
         omq_real *dview = b->scratch + n;
         int bits = omq_layer_bits(l, x->net->precisions[x->precision],
                                   x->net->quant.first_last_bits);
-        struct omq_view_spec v = view_of(x->net, lp, l);
+        struct omq_view_spec v = omq_layer_spec(x->net, x->precision, layer);
 
         gather(x, l, b, n);
         if (b->is_float) {

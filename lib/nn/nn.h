@@ -154,7 +154,7 @@ enum omq_param_kind {
     OMQ_PARAM_WSTEP,  /* [1] or [out] */
     OMQ_PARAM_ASTEP,  /* [1], of a site */
     OMQ_PARAM_GAIN,   /* [levels + 1] */
-    OMQ_PARAM_OFFSET, /* [out][coarse in][kh][kw] */
+    OMQ_PARAM_OFFSET, /* omq_view_offset_dims() */
 };
 
 struct omq_param {
@@ -204,6 +204,8 @@ struct omq_param *omq_net_site(const struct omq_net *net, int precision, int sit
 /* Index of a precision in the net, or -1. */
 int omq_net_find(const struct omq_net *net, struct omq_precision p);
 
+/* How a precision reads a layer's weights. */
+struct omq_view_spec omq_layer_spec(const struct omq_net *net, int precision, int layer);
 /* What one precision's layer looks like after view and quantizer. */
 struct omq_layer_codes {
     struct omq_grid grid;

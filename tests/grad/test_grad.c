@@ -371,24 +371,29 @@ END_TEST
  * weights, gains and offsets. */
 START_TEST(test_views)
 {
-    enum { OUT = 3, MAX = OUT * 7 * 9 };
+    enum { OUT = 3, MAX = OUT * 7 * 9, LEVELS = 3 };
     const enum omq_view views[] = {OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS};
-    struct omq_view_spec s = {.view = views[_i % 3], .levels = 1 + _i / 3 % 3, .out = OUT,
-                              .in = _i / 9 ? 7 : 6, .kk = 9};
-    size_t n = (size_t)OUT * (size_t)s.in * 9;
-    size_t nc = (size_t)OUT * (size_t)omq_view_coarse(s.in, s.levels) * 9;
-    double w[MAX], u[MAX], gains[4], off[MAX], dw[MAX] = {0}, dg[4] = {0}, doff[MAX] = {0};
-    double up[MAX], down[MAX], scratch[4 * 7 * 9], h = 1e-5;
-    struct { double *x, *grad; size_t n; } parts[3] = {{w, dw, n}, {gains, dg, 4}, {off, doff, nc}};
+    struct omq_quant_config q = {.view = views[_i % 3], .levels = _i / 3 % (LEVELS + 1),
+                                 .offset_details = _i / 12};
+    int dims[4] = {OUT, _i / 12 ? 7 : 6, 3, 3}, box[4];
+    struct omq_view_spec s = omq_view_of(&q, 4, false, dims);
+    double w[MAX], u[MAX], gains[LEVELS + 1], off[MAX];
+    double dw[MAX] = {0}, dg[LEVELS + 1] = {0}, doff[MAX] = {0};
+    double up[MAX], down[MAX], scratch[3 * MAX], h = 1e-5;
+    size_t n = (size_t)OUT * (size_t)dims[1] * 9;
+    struct { double *x, *grad; size_t n; } parts[3] = {
+        {w, dw, n}, {gains, dg, LEVELS + 1}, {off, doff, 0}};
     struct omq_rng r;
 
+    omq_view_offset_dims(&s, box);
+    parts[2].n = (size_t)(box[0] * box[1] * box[2] * box[3]);
     omq_rng_init(&r, 17, OMQ_STREAM_TEST, (uint32_t)_i, 0);
     for (int i = 0; i < MAX; i++) {
         w[i] = normal(&r);
         u[i] = normal(&r);
         off[i] = normal(&r);
     }
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i <= LEVELS; i++)
         gains[i] = 1 + normal(&r);
     omq_view_backward(&s, w, gains, u, dw, dg, doff, scratch);
     for (int p = 0; p < 3; p++)
@@ -419,7 +424,7 @@ Suite *omq_suite_grad(void)
     tcase_add_loop_test(t, test_quantized_direction, 0, 3);
     tcase_add_loop_test(t, test_weight_quantizer, 0, 22);
     tcase_add_loop_test(t, test_act_quantizer, 0, 16);
-    tcase_add_loop_test(t, test_views, 0, 18);
+    tcase_add_loop_test(t, test_views, 0, 24);
     suite_add_tcase(s, t);
     return s;
 }

@@ -269,7 +269,8 @@ START_TEST(engine_equals_training_forward)
 {
     int steps = _i / N_GRAPHS % N_STEPS;
     struct omq_quant_config quant = {.view = (enum omq_view)(_i / N_GRAPHS / N_STEPS),
-                                     .levels = 1 + steps, .first_last_bits = 8,
+                                     .levels = 2 * steps, .first_last_bits = 8,
+                                     .offset_details = steps, .view_max_bits = steps ? 0 : 4,
                                      .weight_steps = (enum omq_steps)steps};
 
     compare_all(_i % N_GRAPHS, &quant, 1 + steps);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Orthonormal wavelet transforms of a layer's weights along its channels or
+ * its kernel's positions.
+ *
+ * Lengths need not be even: the last element of an odd one passes through, at
+ * the end of the sums.
+ */
+#include "quant/quant_internal.h"
+
+#include <string.h>
+
+#define SQRT1_2 ((omq_real)0.70710678118654752440)
+
+/* One axis of one level: lines of n elements, `stride` apart; `run` lines lie
+ * side by side, and there are outer * rows such bundles. */
+struct pass {
+    int n;
+    size_t stride, run;
+    size_t outer, outer_stride, rows, row_stride;
+};
+
+bool omq_wavelet_along(const struct omq_view_spec *v, int a)
+{
+    switch (v->axis) {
+    case OMQ_AXIS_IN: return a == 1;
+    }
+    return false;
+}
+
+void omq_view_box(const struct omq_view_spec *v, int level, int box[4])
+{
+    for (int a = 0; a < 4; a++) {
+        box[a] = v->dims[a];
+        for (int l = 0; l < level && omq_wavelet_along(v, a); l++)
+            box[a] = (box[a] + 1) / 2;
+    }
+}
+
+static struct pass pass_of(const struct omq_view_spec *v, int level, int a)
+{
+    size_t kw = (size_t)v->dims[3], kk = (size_t)v->dims[2] * kw, filter = (size_t)v->dims[1] * kk;
+    size_t filters = (size_t)v->dims[0], kernels = filters * (size_t)v->dims[1];
+    int box[4];
+
+    omq_view_box(v, level, box);
+    switch (a) {
+    case 0:
+        return (struct pass){box[0], filter, (size_t)box[1] * kk, 1, 0, 1, 0};
+    case 1:
+        return (struct pass){box[1], kk, kk, (size_t)box[0], filter, 1, 0};
+    case 2:
+        return (struct pass){box[2], kw, (size_t)box[3], kernels, kk, 1, 0};
+    default:
+        return (struct pass){box[3], 1, 1, kernels, kk, (size_t)box[2], kw};
+    }
+}
+
+/* ---- one bundle of lines ---- */
+
+/* x -> [ceil(n/2) sums | floor(n/2) differences] in y, lines side by side. */
+static void haar(const struct pass *p, const omq_real *x, omq_real *y)
+{
+    size_t n_hi = (size_t)p->n / 2, n_lo = (size_t)p->n - n_hi;
+
+    for (size_t i = 0; i < n_hi; i++) {
+        const omq_real *a = x + 2 * i * p->stride, *b = a + p->stride;
+        omq_real *lo = y + i * p->run, *hi = y + (n_lo + i) * p->run;
+
+        for (size_t j = 0; j < p->run; j++) {
+            lo[j] = (a[j] + b[j]) * SQRT1_2;
+            hi[j] = (a[j] - b[j]) * SQRT1_2;
+        }
+    }
+}
+
+static void haar_back(const struct pass *p, const omq_real *x, omq_real *y)
+{
+    size_t n_hi = (size_t)p->n / 2, n_lo = (size_t)p->n - n_hi;
+
+    for (size_t i = 0; i < n_hi; i++) {
+        const omq_real *lo = x + i * p->stride, *hi = x + (n_lo + i) * p->stride;
+        omq_real *a = y + 2 * i * p->run, *b = a + p->run;
+
+        for (size_t j = 0; j < p->run; j++) {
+            a[j] = (lo[j] + hi[j]) * SQRT1_2;
+            b[j] = (lo[j] - hi[j]) * SQRT1_2;
+        }
+    }
+}
+
+static void copy_back(const struct pass *p, const omq_real *y, omq_real *x)
+{
+    if (p->stride == p->run) {
+        memcpy(x, y, sizeof(*x) * (size_t)p->n * p->run);
+        return;
+    }
+    for (size_t i = 0; i < (size_t)p->n; i++)
+        memcpy(x + i * p->stride, y + i * p->run, sizeof(*x) * p->run);
+}
+
+/* ---- a whole layer ---- */
+
+static void forward(const struct omq_view_spec *v, int level, int a, omq_real *x, omq_real *tmp)
+{
+    struct pass p = pass_of(v, level, a);
+    size_t last = (size_t)p.n - 1, mid = last / 2;
+
+    for (size_t o = 0; o < p.outer; o++)
+        for (size_t r = 0; r < p.rows; r++) {
+            omq_real *at = x + o * p.outer_stride + r * p.row_stride;
+
+            haar(&p, at, tmp);
+            if (p.n % 2)
+                memcpy(tmp + mid * p.run, at + last * p.stride, sizeof(*x) * p.run);
+            copy_back(&p, tmp, at);
+        }
+}
+
+static void inverse(const struct omq_view_spec *v, int level, int a, omq_real *x, omq_real *tmp)
+{
+    struct pass p = pass_of(v, level, a);
+    size_t last = (size_t)p.n - 1, mid = last / 2;
+
+    for (size_t o = 0; o < p.outer; o++)
+        for (size_t r = 0; r < p.rows; r++) {
+            omq_real *at = x + o * p.outer_stride + r * p.row_stride;
+
+            haar_back(&p, at, tmp);
+            if (p.n % 2)
+                memcpy(tmp + last * p.run, at + mid * p.stride, sizeof(*x) * p.run);
+            copy_back(&p, tmp, at);
+        }
+}
+
+void omq_wavelet_analyse(const struct omq_view_spec *v, omq_real *x, omq_real *tmp)
+{
+    for (int l = 0; l < v->levels; l++)
+        for (int a = 0; a < 4; a++)
+            if (omq_wavelet_along(v, a))
+                forward(v, l, a, x, tmp);
+}
+
+void omq_wavelet_synthesise(const struct omq_view_spec *v, omq_real *x, omq_real *tmp)
+{
+    for (int l = v->levels; l-- > 0;)
+        for (int a = 4; a-- > 0;)
+            if (omq_wavelet_along(v, a))
+                inverse(v, l, a, x, tmp);
+}
