@@ -32,8 +32,9 @@ struct omq_precision {
 
 enum omq_format { OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC };
 enum omq_view { OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS };
-/* What the wavelet is taken along. */
-enum omq_axis { OMQ_AXIS_IN };
+/* What the wavelet is taken along: channels, or rows and columns of kernels. */
+enum omq_axis { OMQ_AXIS_IN, OMQ_AXIS_OUT, OMQ_AXIS_BOTH, OMQ_AXIS_KERNEL };
+enum omq_wavelet { OMQ_WAVELET_HAAR, OMQ_WAVELET_DB2 };
 enum omq_grid_kind { OMQ_GRID_AUTO, OMQ_GRID_MIDRISE, OMQ_GRID_SYMMETRIC };
 enum omq_steps { OMQ_STEPS_LAYER, OMQ_STEPS_CHANNEL };
 enum omq_optimizer { OMQ_OPT_SGD, OMQ_OPT_ADAM };
@@ -65,6 +66,8 @@ struct omq_model_config {
 
 struct omq_quant_config {
     enum omq_view view;
+    enum omq_axis axis;
+    enum omq_wavelet wavelet;
     int levels;               /* of the wavelet */
     int offset_details;       /* scales with offsets beside the coarsest */
     int view_max_bits;        /* wider weights have no view; 0 = all have */

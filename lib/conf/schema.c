@@ -12,6 +12,8 @@
 
 static const char *const format_words[] = {"idx", "synthetic", NULL};
 static const char *const view_words[] = {"off", "gains", "offsets", NULL};
+static const char *const axis_words[] = {"in", "out", "both", "kernel", NULL};
+static const char *const wavelet_words[] = {"haar", "db2", NULL};
 static const char *const grid_words[] = {"auto", "midrise", "symmetric", NULL};
 static const char *const steps_words[] = {"layer", "channel", NULL};
 static const char *const optimizer_words[] = {"sgd", "adam", NULL};
@@ -90,6 +92,11 @@ const struct omq_conf_key omq_conf_keys[] = {
     WORD("quant.view", quant.view, omq_view, view_words,
          "What each width changes in the shared weights before they are quantized:\n"
          "nothing, a gain for each wavelet scale, or an offset of the coarsest scale."),
+    WORD("quant.axis", quant.axis, omq_axis, axis_words,
+         "What the wavelet is taken along: input channels, output channels, both,\n"
+         "or the rows and columns of the kernels."),
+    WORD("quant.wavelet", quant.wavelet, omq_wavelet, wavelet_words,
+         "Haar, or the filter of Daubechies with 4 taps, which wraps around."),
     INT("quant.levels", quant.levels, 0, 4,
         "Levels of the wavelet, which split the weights into one scale more;\n"
         "0 is no wavelet: the weights as they are."),

@@ -96,10 +96,12 @@ void omq_fold_pool(double s_in, int count, double s_out, int zp_out, omq_real *m
  * orthonormal wavelet, `levels` deep (0: not at all), into levels + 1 scales,
  * the coarsest first; scales get gains or offsets; what that changes is
  * transformed back and added, so that gains of 1 and offsets of 0 give the
- * weights bit for bit. */
+ * weights bit for bit. With several axes a level takes one after the other,
+ * and all their details are one scale. */
 struct omq_view_spec {
     bool gains, offsets; /* neither: off */
     enum omq_axis axis;
+    enum omq_wavelet wavelet;
     int levels;
     int details; /* scales with offsets beside the coarsest, coarser ones first */
     int dims[4]; /* of the weights: [out][in][kh][kw] */

@@ -13,7 +13,7 @@ enum { MAX_SCALES = 5 };
 struct omq_view_spec omq_view_of(const struct omq_quant_config *q, int bits, bool edge,
                                  const int dims[4])
 {
-    struct omq_view_spec v = {.axis = OMQ_AXIS_IN, .levels = q->levels,
+    struct omq_view_spec v = {.axis = q->axis, .wavelet = q->wavelet, .levels = q->levels,
                               .details = q->offset_details};
 
     memcpy(v.dims, dims, sizeof(v.dims));
@@ -80,17 +80,34 @@ static int scale_at(const struct scales *t, int axis, int i, int at_least)
     return s;
 }
 
+/* Neighbours in a kernel of one scale, and the scale of position j in a kernel
+ * whose channels have scale s. */
+static int run_in_kernel(const struct omq_view_spec *v)
+{
+    return omq_wavelet_along(v, 3) ? 1 : v->dims[2] * v->dims[3];
+}
+
+static int scale_in_kernel(const struct scales *t, const struct omq_view_spec *v, int j, int s)
+{
+    return scale_at(t, 3, j % v->dims[3], scale_at(t, 2, j / v->dims[3], s));
+}
+
 /* x *= gains - 1, scale by scale. */
 static void gain_less_one(const struct omq_view_spec *v, const omq_real *gains, omq_real *x)
 {
     struct scales t = scales_of(v);
+    int run = run_in_kernel(v), kk = v->dims[2] * v->dims[3];
 
     for (int o = 0; o < v->dims[0]; o++)
         for (int i = 0; i < v->dims[1]; i++) {
-            int s = scale_at(&t, 1, i, 0);
+            int s = scale_at(&t, 1, i, scale_at(&t, 0, o, 0));
 
-            for (int j = 0; j < v->dims[2] * v->dims[3]; j++)
-                *x++ *= gains[s] - 1;
+            for (int j = 0; j < kk; j += run) {
+                omq_real g = gains[scale_in_kernel(&t, v, j, s)] - 1;
+
+                for (int e = 0; e < run; e++)
+                    *x++ *= g;
+            }
         }
 }
 
@@ -99,15 +116,20 @@ static void gain_gradient(const struct omq_view_spec *v, const omq_real *x, cons
                           omq_real *dgains)
 {
     struct scales t = scales_of(v);
+    int run = run_in_kernel(v), kk = v->dims[2] * v->dims[3];
 
     for (int o = 0; o < v->dims[0]; o++) {
         double sum[MAX_SCALES] = {0};
 
         for (int i = 0; i < v->dims[1]; i++) {
-            int s = scale_at(&t, 1, i, 0);
+            int s = scale_at(&t, 1, i, scale_at(&t, 0, o, 0));
 
-            for (int j = 0; j < v->dims[2] * v->dims[3]; j++)
-                sum[s] += (double)*x++ * (double)*w++;
+            for (int j = 0; j < kk; j += run) {
+                double *at = &sum[scale_in_kernel(&t, v, j, s)];
+
+                for (int e = 0; e < run; e++)
+                    *at += (double)*x++ * (double)*w++;
+            }
         }
         for (int s = 0; s <= v->levels; s++)
             dgains[s] += (omq_real)sum[s];
@@ -118,16 +140,19 @@ static void gain_gradient(const struct omq_view_spec *v, const omq_real *x, cons
 
 /* The box that has offsets, in runs of neighbours. */
 struct runs {
-    size_t outer, stride, run;
+    size_t outer, stride, rows, row_stride, run;
 };
 
 static struct runs runs_of(const struct omq_view_spec *v)
 {
-    size_t kk = (size_t)v->dims[2] * (size_t)v->dims[3];
+    size_t kw = (size_t)v->dims[3], kk = (size_t)v->dims[2] * kw, filter = (size_t)v->dims[1] * kk;
     int box[4];
 
     omq_view_offset_dims(v, box);
-    return (struct runs){(size_t)box[0], (size_t)v->dims[1] * kk, (size_t)box[1] * kk};
+    if (omq_wavelet_along(v, 3))
+        return (struct runs){(size_t)box[0] * (size_t)box[1], kk, (size_t)box[2], kw,
+                             (size_t)box[3]};
+    return (struct runs){(size_t)box[0], filter, 1, 0, (size_t)box[1] * kk};
 }
 
 static void add_offsets(const struct omq_view_spec *v, const omq_real *offsets, omq_real *x)
@@ -135,8 +160,12 @@ static void add_offsets(const struct omq_view_spec *v, const omq_real *offsets, 
     struct runs r = runs_of(v);
 
     for (size_t o = 0; o < r.outer; o++)
-        for (size_t i = 0; i < r.run; i++)
-            x[o * r.stride + i] += *offsets++;
+        for (size_t y = 0; y < r.rows; y++, offsets += r.run) {
+            omq_real *at = x + o * r.stride + y * r.row_stride;
+
+            for (size_t i = 0; i < r.run; i++)
+                at[i] += offsets[i];
+        }
 }
 
 static void offset_gradient(const struct omq_view_spec *v, const omq_real *x, omq_real *doffsets)
@@ -144,8 +173,12 @@ static void offset_gradient(const struct omq_view_spec *v, const omq_real *x, om
     struct runs r = runs_of(v);
 
     for (size_t o = 0; o < r.outer; o++)
-        for (size_t i = 0; i < r.run; i++)
-            *doffsets++ += x[o * r.stride + i];
+        for (size_t y = 0; y < r.rows; y++, doffsets += r.run) {
+            const omq_real *at = x + o * r.stride + y * r.row_stride;
+
+            for (size_t i = 0; i < r.run; i++)
+                doffsets[i] += at[i];
+        }
 }
 
 /* ---- both ways ---- */

@@ -4,13 +4,20 @@
  * its kernel's positions.
  *
  * Lengths need not be even: the last element of an odd one passes through, at
- * the end of the sums.
+ * the end of the sums. The filter with 4 taps (Daubechies, 1988) wraps around
+ * within the even part; on 2 elements that is Haar's.
  */
 #include "quant/quant_internal.h"
 
 #include <string.h>
 
 #define SQRT1_2 ((omq_real)0.70710678118654752440)
+/* (1 + r), (3 + r), (3 - r), (1 - r), r = sqrt(3), over 4 sqrt(2): the sums'
+ * taps. The differences' are D3, -D2, D1, -D0. */
+#define D0 ((omq_real)0.48296291314453414337)
+#define D1 ((omq_real)0.83651630373780790557)
+#define D2 ((omq_real)0.22414386804201338103)
+#define D3 ((omq_real)-0.12940952255126038117)
 
 /* One axis of one level: lines of n elements, `stride` apart; `run` lines lie
  * side by side, and there are outer * rows such bundles. */
@@ -24,6 +31,9 @@ bool omq_wavelet_along(const struct omq_view_spec *v, int a)
 {
     switch (v->axis) {
     case OMQ_AXIS_IN: return a == 1;
+    case OMQ_AXIS_OUT: return a == 0;
+    case OMQ_AXIS_BOTH: return a <= 1;
+    case OMQ_AXIS_KERNEL: return a >= 2;
     }
     return false;
 }
@@ -89,6 +99,39 @@ static void haar_back(const struct pass *p, const omq_real *x, omq_real *y)
     }
 }
 
+static void db2(const struct pass *p, const omq_real *x, omq_real *y)
+{
+    size_t n_hi = (size_t)p->n / 2, n_lo = (size_t)p->n - n_hi;
+
+    for (size_t i = 0; i < n_hi; i++) {
+        const omq_real *a = x + 2 * i * p->stride, *b = a + p->stride;
+        const omq_real *c = x + 2 * ((i + 1) % n_hi) * p->stride, *d = c + p->stride;
+        omq_real *lo = y + i * p->run, *hi = y + (n_lo + i) * p->run;
+
+        for (size_t j = 0; j < p->run; j++) {
+            lo[j] = D0 * a[j] + D1 * b[j] + D2 * c[j] + D3 * d[j];
+            hi[j] = D3 * a[j] - D2 * b[j] + D1 * c[j] - D0 * d[j];
+        }
+    }
+}
+
+static void db2_back(const struct pass *p, const omq_real *x, omq_real *y)
+{
+    size_t n_hi = (size_t)p->n / 2, n_lo = (size_t)p->n - n_hi;
+
+    for (size_t i = 0; i < n_hi; i++) {
+        size_t before = (i + n_hi - 1) % n_hi;
+        const omq_real *lo = x + i * p->stride, *hi = x + (n_lo + i) * p->stride;
+        const omq_real *lo1 = x + before * p->stride, *hi1 = x + (n_lo + before) * p->stride;
+        omq_real *a = y + 2 * i * p->run, *b = a + p->run;
+
+        for (size_t j = 0; j < p->run; j++) {
+            a[j] = D0 * lo[j] + D3 * hi[j] + D2 * lo1[j] + D1 * hi1[j];
+            b[j] = D1 * lo[j] - D2 * hi[j] + D3 * lo1[j] - D0 * hi1[j];
+        }
+    }
+}
+
 static void copy_back(const struct pass *p, const omq_real *y, omq_real *x)
 {
     if (p->stride == p->run) {
@@ -101,6 +144,11 @@ static void copy_back(const struct pass *p, const omq_real *y, omq_real *x)
 
 /* ---- a whole layer ---- */
 
+static bool long_filter(const struct omq_view_spec *v, const struct pass *p)
+{
+    return v->wavelet == OMQ_WAVELET_DB2 && p->n >= 4;
+}
+
 static void forward(const struct omq_view_spec *v, int level, int a, omq_real *x, omq_real *tmp)
 {
     struct pass p = pass_of(v, level, a);
@@ -110,7 +158,7 @@ static void forward(const struct omq_view_spec *v, int level, int a, omq_real *x
         for (size_t r = 0; r < p.rows; r++) {
             omq_real *at = x + o * p.outer_stride + r * p.row_stride;
 
-            haar(&p, at, tmp);
+            (long_filter(v, &p) ? db2 : haar)(&p, at, tmp);
             if (p.n % 2)
                 memcpy(tmp + mid * p.run, at + last * p.stride, sizeof(*x) * p.run);
             copy_back(&p, tmp, at);
@@ -126,7 +174,7 @@ static void inverse(const struct omq_view_spec *v, int level, int a, omq_real *x
         for (size_t r = 0; r < p.rows; r++) {
             omq_real *at = x + o * p.outer_stride + r * p.row_stride;
 
-            haar_back(&p, at, tmp);
+            (long_filter(v, &p) ? db2_back : haar_back)(&p, at, tmp);
             if (p.n % 2)
                 memcpy(tmp + last * p.run, at + mid * p.stride, sizeof(*x) * p.run);
             copy_back(&p, tmp, at);

@@ -11,6 +11,7 @@
 
 #include "base/rng.h"
 #include "nn/nn.h"
+#include "quant/quant_internal.h"
 
 #ifndef OMQ_DOUBLE
 #error "build with -DOMQ_DOUBLE"
@@ -367,15 +368,54 @@ START_TEST(test_act_quantizer)
 }
 END_TEST
 
+enum { N_AXES = OMQ_AXIS_KERNEL + 1, N_WAVELETS = OMQ_WAVELET_DB2 + 1 };
+
+/* The basis of all coefficients, one by one: rows of length 1 at right angles;
+ * and the way back is the transpose. */
+START_TEST(test_wavelets_are_orthonormal)
+{
+    enum { OUT = 6, IN = 5, KH = 3, KW = 4, MAX = OUT * IN * KH * KW };
+    struct omq_view_spec v = {.axis = (enum omq_axis)(_i % N_AXES), .dims = {OUT, IN, KH, KW},
+                              .wavelet = (enum omq_wavelet)(_i / N_AXES % N_WAVELETS),
+                              .levels = _i / N_AXES / N_WAVELETS};
+    double *basis = calloc(MAX * MAX, sizeof(*basis)), *x = calloc(MAX, sizeof(*x));
+    double tmp[MAX], accuracy = 1e-15 * (v.levels < 1 ? 1 : 2 * v.levels);
+
+    ck_assert(basis && x);
+    for (int i = 0; i < MAX; i++) {
+        basis[i * MAX + i] = 1;
+        omq_wavelet_synthesise(&v, basis + i * MAX, tmp);
+    }
+    for (int i = 0; i < MAX; i++) {
+        for (int j = 0; j <= i; j++) {
+            double dot = 0;
+
+            for (int k = 0; k < MAX; k++)
+                dot += basis[i * MAX + k] * basis[j * MAX + k];
+            ck_assert_msg(fabs(dot - (i == j)) <= accuracy, "%d %d: %g", i, j, dot - (i == j));
+        }
+        memset(x, 0, MAX * sizeof(*x));
+        x[i] = 1;
+        omq_wavelet_analyse(&v, x, tmp);
+        for (int j = 0; j < MAX; j++)
+            ck_assert_msg(fabs(x[j] - basis[j * MAX + i]) <= accuracy, "%d %d", i, j);
+    }
+    free(basis);
+    free(x);
+}
+END_TEST
+
 /* Views: <forward(w + h d) - forward(w - h d), u> / 2h = <d, backward(u)>, for
  * weights, gains and offsets. */
 START_TEST(test_views)
 {
-    enum { OUT = 3, MAX = OUT * 7 * 9, LEVELS = 3 };
+    enum { OUT = 5, MAX = OUT * 7 * 9, LEVELS = 3 };
     const enum omq_view views[] = {OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS};
     struct omq_quant_config q = {.view = views[_i % 3], .levels = _i / 3 % (LEVELS + 1),
-                                 .offset_details = _i / 12};
-    int dims[4] = {OUT, _i / 12 ? 7 : 6, 3, 3}, box[4];
+                                 .offset_details = _i / 12 % 2,
+                                 .axis = (enum omq_axis)(_i / 24 % N_AXES),
+                                 .wavelet = (enum omq_wavelet)(_i / 24 / N_AXES)};
+    int dims[4] = {OUT, _i / 12 % 2 ? 7 : 6, 3, 3}, box[4];
     struct omq_view_spec s = omq_view_of(&q, 4, false, dims);
     double w[MAX], u[MAX], gains[LEVELS + 1], off[MAX];
     double dw[MAX] = {0}, dg[LEVELS + 1] = {0}, doff[MAX] = {0};
@@ -424,7 +464,8 @@ Suite *omq_suite_grad(void)
     tcase_add_loop_test(t, test_quantized_direction, 0, 3);
     tcase_add_loop_test(t, test_weight_quantizer, 0, 22);
     tcase_add_loop_test(t, test_act_quantizer, 0, 16);
-    tcase_add_loop_test(t, test_views, 0, 24);
+    tcase_add_loop_test(t, test_wavelets_are_orthonormal, 0, N_AXES * N_WAVELETS * 4);
+    tcase_add_loop_test(t, test_views, 0, 24 * N_AXES * N_WAVELETS);
     suite_add_tcase(s, t);
     return s;
 }

@@ -287,6 +287,18 @@ START_TEST(engine_equals_training_forward_on_other_grids)
 }
 END_TEST
 
+START_TEST(engine_equals_training_forward_on_other_axes)
+{
+    int axis = 1 + _i / N_GRAPHS % 3;
+    struct omq_quant_config quant = {
+        .view = _i / N_GRAPHS / 3 ? OMQ_VIEW_GAINS : OMQ_VIEW_OFFSETS, .axis = (enum omq_axis)axis,
+        .wavelet = axis == 1 ? OMQ_WAVELET_HAAR : OMQ_WAVELET_DB2, .levels = 2,
+    };
+
+    compare_all(_i % N_GRAPHS, &quant, 2);
+}
+END_TEST
+
 static const struct omq_quant_config plain = {.levels = 1, .first_last_bits = 8};
 
 /* Images do not see each other: any batch gives each the same answer. */
@@ -500,6 +512,7 @@ Suite *omq_suite_engine(void)
     TCase *t = tcase_create("engine");
 
     tcase_add_loop_test(t, engine_equals_training_forward, 0, N_GRAPHS * N_VIEWS * N_STEPS);
+    tcase_add_loop_test(t, engine_equals_training_forward_on_other_axes, 0, N_GRAPHS * 2 * 3);
     tcase_add_loop_test(t, engine_equals_training_forward_on_other_grids, 0, 2 * N_GRAPHS);
     tcase_add_loop_test(t, answers_do_not_depend_on_the_batch, 0, N_GRAPHS);
     tcase_add_loop_test(t, watching_changes_nothing, 0, N_GRAPHS);

@@ -351,7 +351,8 @@ END_TEST
 START_TEST(parameters_of_a_view)
 {
     static const struct omq_precision list[] = {{32, 32}, {4, 8}, {32, 8}, {2, 32}};
-    struct omq_quant_config quant = {.view = (enum omq_view)(_i % 3), .levels = 2, .first_last_bits = 8,
+    struct omq_quant_config quant = {.view = (enum omq_view)(_i % 3), .levels = 2,
+                                     .first_last_bits = 8,
                                      .view_max_bits = _i < 3 ? 0 : 3,
                                      .weight_steps = _i ? OMQ_STEPS_CHANNEL : OMQ_STEPS_LAYER};
     struct omq_preprocess pre = {.height = 28, .width = 28, .channels = 1, .step = 0.01f};

@@ -20,7 +20,8 @@ static void init_rng(struct omq_rng *r, int seed)
 /* ---- views ---- */
 
 enum { VIEW_OUT = 5, VIEW_KH = 3, VIEW_KW = 2, VIEW_KK = VIEW_KH * VIEW_KW, MAX_IN = 19 };
-enum { MAX_LEVELS = 4, N_SHAPES = MAX_LEVELS + 1, MAX_N = VIEW_OUT * MAX_IN * VIEW_KK };
+enum { MAX_LEVELS = 4, N_AXES = OMQ_AXIS_KERNEL + 1, N_WAVELETS = OMQ_WAVELET_DB2 + 1 };
+enum { N_SHAPES = (MAX_LEVELS + 1) * N_AXES * N_WAVELETS, MAX_N = VIEW_OUT * MAX_IN * VIEW_KK };
 
 struct view_case {
     struct omq_view_spec v;
@@ -32,7 +33,11 @@ struct view_case {
 /* Configuration number i < N_SHAPES of a view. */
 static struct omq_quant_config shape(enum omq_view view, int i)
 {
-    return (struct omq_quant_config){.view = view, .levels = i % (MAX_LEVELS + 1)};
+    return (struct omq_quant_config){
+        .view = view, .levels = i % (MAX_LEVELS + 1),
+        .axis = (enum omq_axis)(i / (MAX_LEVELS + 1) % N_AXES),
+        .wavelet = (enum omq_wavelet)(i / (MAX_LEVELS + 1) / N_AXES),
+    };
 }
 
 static void open_view(struct view_case *t, const struct omq_quant_config *q, int in)
@@ -79,6 +84,16 @@ START_TEST(boxes_halve_upwards)
 
             omq_view_box(&v, l, box);
             ck_assert(box[0] == 7 && box[1] == want[i][l] && box[2] == 3 && box[3] == 3);
+            v.axis = OMQ_AXIS_BOTH;
+            omq_view_box(&v, l, box);
+            ck_assert(box[0] == (7 + (1 << l) - 1) >> l && box[1] == want[i][l] && box[3] == 3);
+            v.axis = OMQ_AXIS_OUT;
+            omq_view_box(&v, l, box);
+            ck_assert(box[0] == (7 + (1 << l) - 1) >> l && box[1] == want[i][0] && box[2] == 3);
+            v.axis = OMQ_AXIS_KERNEL;
+            omq_view_box(&v, l, box);
+            ck_assert(box[0] == 7 && box[1] == want[i][0]);
+            ck_assert(box[2] == (l == 0 ? 3 : l == 1 ? 2 : 1) && box[3] == box[2]);
         }
 }
 END_TEST
