@@ -31,7 +31,7 @@ struct omq_precision {
 };
 
 enum omq_format { OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC };
-enum omq_view { OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS };
+enum omq_view { OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS, OMQ_VIEW_AFFINE };
 /* What the wavelet is taken along: channels, or rows and columns of kernels. */
 enum omq_axis { OMQ_AXIS_IN, OMQ_AXIS_OUT, OMQ_AXIS_BOTH, OMQ_AXIS_KERNEL };
 enum omq_wavelet { OMQ_WAVELET_HAAR, OMQ_WAVELET_DB2 };
@@ -69,6 +69,7 @@ struct omq_quant_config {
     enum omq_axis axis;
     enum omq_wavelet wavelet;
     int levels;               /* of the wavelet */
+    enum omq_steps gains;     /* one a scale, or one a scale and output channel */
     int offset_details;       /* scales with offsets beside the coarsest */
     int view_max_bits;        /* wider weights have no view; 0 = all have */
     enum omq_grid_kind grid;

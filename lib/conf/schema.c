@@ -11,7 +11,7 @@
 #include "base/pool.h"
 
 static const char *const format_words[] = {"idx", "synthetic", NULL};
-static const char *const view_words[] = {"off", "gains", "offsets", NULL};
+static const char *const view_words[] = {"off", "gains", "offsets", "affine", NULL};
 static const char *const axis_words[] = {"in", "out", "both", "kernel", NULL};
 static const char *const wavelet_words[] = {"haar", "db2", NULL};
 static const char *const grid_words[] = {"auto", "midrise", "symmetric", NULL};
@@ -91,7 +91,8 @@ const struct omq_conf_key omq_conf_keys[] = {
     SECTION("quant", "How weights and activations are quantized."),
     WORD("quant.view", quant.view, omq_view, view_words,
          "What each width changes in the shared weights before they are quantized:\n"
-         "nothing, a gain for each wavelet scale, or an offset of the coarsest scale."),
+         "nothing, a gain for each wavelet scale, offsets of the coarsest scale,\n"
+         "or both of them, affine."),
     WORD("quant.axis", quant.axis, omq_axis, axis_words,
          "What the wavelet is taken along: input channels, output channels, both,\n"
          "or the rows and columns of the kernels."),
@@ -100,6 +101,8 @@ const struct omq_conf_key omq_conf_keys[] = {
     INT("quant.levels", quant.levels, 0, 4,
         "Levels of the wavelet, which split the weights into one scale more;\n"
         "0 is no wavelet: the weights as they are."),
+    WORD("quant.gains", quant.gains, omq_steps, steps_words,
+         "One learned gain of a scale a layer or one an output channel."),
     INT("quant.offset_details", quant.offset_details, 0, 4,
         "Scales of details, coarser ones first, that have offsets as the coarsest scale."),
     INT("quant.view_max_bits", quant.view_max_bits, 0, 8,

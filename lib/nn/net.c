@@ -51,7 +51,7 @@ static void declare_layer(struct omq_net *net, int p, int layer)
     struct omq_view_spec v = omq_layer_spec(net, p, layer);
     int dims[4] = {l->out};
     int n_steps = net->quant.weight_steps == OMQ_STEPS_CHANNEL ? l->out : 1;
-    int n_gains = v.levels + 1;
+    int gain_dims[2] = {v.levels + 1, v.gain_stride};
 
     if (l->norm[0]) {
         lp->gamma = declare(net, OMQ_PARAM_GAMMA, p, l->norm, "weight", 1, dims);
@@ -62,7 +62,8 @@ static void declare_layer(struct omq_net *net, int p, int layer)
     if (quantized)
         lp->wstep = declare(net, OMQ_PARAM_WSTEP, p, l->name, "step", 1, &n_steps);
     if (v.gains)
-        lp->gain = declare(net, OMQ_PARAM_GAIN, p, l->name, "gain", 1, &n_gains);
+        lp->gain = declare(net, OMQ_PARAM_GAIN, p, l->name, "gain", v.gain_stride > 1 ? 2 : 1,
+                           gain_dims);
     omq_view_offset_dims(&v, dims);
     if (v.offsets)
         lp->offset = declare(net, OMQ_PARAM_OFFSET, p, l->name, "offset", 4, dims);

@@ -153,7 +153,7 @@ enum omq_param_kind {
     OMQ_PARAM_GAMMA, OMQ_PARAM_BETA, OMQ_PARAM_MEAN, OMQ_PARAM_VAR, /* [out] */
     OMQ_PARAM_WSTEP,  /* [1] or [out] */
     OMQ_PARAM_ASTEP,  /* [1], of a site */
-    OMQ_PARAM_GAIN,   /* [levels + 1] */
+    OMQ_PARAM_GAIN,   /* [levels + 1] or [levels + 1][out] */
     OMQ_PARAM_OFFSET, /* omq_view_offset_dims() */
 };
 

@@ -103,6 +103,7 @@ struct omq_view_spec {
     enum omq_axis axis;
     enum omq_wavelet wavelet;
     int levels;
+    int gain_stride; /* gains of a scale: 1 or out */
     int details; /* scales with offsets beside the coarsest, coarser ones first */
     int dims[4]; /* of the weights: [out][in][kh][kw] */
 };
@@ -114,8 +115,8 @@ struct omq_view_spec omq_view_of(const struct omq_quant_config *q, int bits, boo
 void omq_view_box(const struct omq_view_spec *v, int level, int box[4]);
 void omq_view_offset_dims(const struct omq_view_spec *v, int dims[4]);
 
-/* w -> dst, both [out][in][kh][kw]. gains[levels + 1]; offsets of
- * omq_view_offset_dims(). Either is NULL where the view has none. scratch:
+/* w -> dst, both [out][in][kh][kw]. gains[levels + 1][gain_stride]; offsets
+ * of omq_view_offset_dims(). Either is NULL where the view has none. scratch:
  * omq_view_scratch() reals. */
 void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
                       const omq_real *offsets, omq_real *dst, omq_real *scratch);

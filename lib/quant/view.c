@@ -14,15 +14,16 @@ struct omq_view_spec omq_view_of(const struct omq_quant_config *q, int bits, boo
                                  const int dims[4])
 {
     struct omq_view_spec v = {.axis = q->axis, .wavelet = q->wavelet, .levels = q->levels,
-                              .details = q->offset_details};
+                              .details = q->offset_details,
+                              .gain_stride = q->gains == OMQ_STEPS_CHANNEL ? dims[0] : 1};
 
     memcpy(v.dims, dims, sizeof(v.dims));
     if (v.details > v.levels)
         v.details = v.levels;
     if (edge || bits == OMQ_FLOAT_BITS || (q->view_max_bits && bits > q->view_max_bits))
         return v;
-    v.gains = q->view == OMQ_VIEW_GAINS;
-    v.offsets = q->view == OMQ_VIEW_OFFSETS;
+    v.gains = q->view == OMQ_VIEW_GAINS || q->view == OMQ_VIEW_AFFINE;
+    v.offsets = q->view == OMQ_VIEW_OFFSETS || q->view == OMQ_VIEW_AFFINE;
     return v;
 }
 
@@ -92,6 +93,13 @@ static int scale_in_kernel(const struct scales *t, const struct omq_view_spec *v
     return scale_at(t, 3, j % v->dims[3], scale_at(t, 2, j / v->dims[3], s));
 }
 
+/* Where the gain of scale s and output channel o is; the channel is that of
+ * the coefficient, where output channels are mixed. */
+static int gain_at(const struct omq_view_spec *v, int s, int o)
+{
+    return s * v->gain_stride + (v->gain_stride > 1 ? o : 0);
+}
+
 /* x *= gains - 1, scale by scale. */
 static void gain_less_one(const struct omq_view_spec *v, const omq_real *gains, omq_real *x)
 {
@@ -103,7 +111,7 @@ static void gain_less_one(const struct omq_view_spec *v, const omq_real *gains, 
             int s = scale_at(&t, 1, i, scale_at(&t, 0, o, 0));
 
             for (int j = 0; j < kk; j += run) {
-                omq_real g = gains[scale_in_kernel(&t, v, j, s)] - 1;
+                omq_real g = gains[gain_at(v, scale_in_kernel(&t, v, j, s), o)] - 1;
 
                 for (int e = 0; e < run; e++)
                     *x++ *= g;
@@ -132,7 +140,7 @@ static void gain_gradient(const struct omq_view_spec *v, const omq_real *x, cons
             }
         }
         for (int s = 0; s <= v->levels; s++)
-            dgains[s] += (omq_real)sum[s];
+            dgains[gain_at(v, s, o)] += (omq_real)sum[s];
     }
 }
 
@@ -201,7 +209,7 @@ void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const om
         if (v->gains) {
             memcpy(x, dst, sizeof(*x) * n);
             omq_wavelet_analyse(&b, x, tmp);
-            gain_less_one(&b, gains, x);
+            gain_less_one(&b, gains + gain_at(v, 0, o), x);
         } else {
             memset(x, 0, sizeof(*x) * n);
         }
@@ -241,8 +249,9 @@ void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const o
             continue;
         memcpy(tw, w, sizeof(*tw) * n);
         omq_wavelet_analyse(&b, tw, tmp);
-        gain_gradient(&b, x, tw, dgains);
-        gain_less_one(&b, gains, x); /* the transform is orthonormal: its own transpose's inverse */
+        gain_gradient(&b, x, tw, dgains + gain_at(v, 0, o));
+        /* The transform is orthonormal: its inverse is its transpose. */
+        gain_less_one(&b, gains + gain_at(v, 0, o), x);
         omq_wavelet_synthesise(&b, x, tmp);
         for (size_t i = 0; i < n; i++)
             dw[i] += x[i];

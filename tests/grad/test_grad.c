@@ -410,19 +410,20 @@ END_TEST
 START_TEST(test_views)
 {
     enum { OUT = 5, MAX = OUT * 7 * 9, LEVELS = 3 };
-    const enum omq_view views[] = {OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS};
+    const enum omq_view views[] = {OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS, OMQ_VIEW_AFFINE};
     struct omq_quant_config q = {.view = views[_i % 3], .levels = _i / 3 % (LEVELS + 1),
                                  .offset_details = _i / 12 % 2,
+                                 .gains = (enum omq_steps)(_i / 12 % 2),
                                  .axis = (enum omq_axis)(_i / 24 % N_AXES),
                                  .wavelet = (enum omq_wavelet)(_i / 24 / N_AXES)};
     int dims[4] = {OUT, _i / 12 % 2 ? 7 : 6, 3, 3}, box[4];
     struct omq_view_spec s = omq_view_of(&q, 4, false, dims);
-    double w[MAX], u[MAX], gains[LEVELS + 1], off[MAX];
-    double dw[MAX] = {0}, dg[LEVELS + 1] = {0}, doff[MAX] = {0};
+    double w[MAX], u[MAX], gains[(LEVELS + 1) * OUT], off[MAX];
+    double dw[MAX] = {0}, dg[(LEVELS + 1) * OUT] = {0}, doff[MAX] = {0};
     double up[MAX], down[MAX], scratch[3 * MAX], h = 1e-5;
     size_t n = (size_t)OUT * (size_t)dims[1] * 9;
     struct { double *x, *grad; size_t n; } parts[3] = {
-        {w, dw, n}, {gains, dg, LEVELS + 1}, {off, doff, 0}};
+        {w, dw, n}, {gains, dg, (LEVELS + 1) * OUT}, {off, doff, 0}};
     struct omq_rng r;
 
     omq_view_offset_dims(&s, box);
@@ -433,7 +434,7 @@ START_TEST(test_views)
         u[i] = normal(&r);
         off[i] = normal(&r);
     }
-    for (int i = 0; i <= LEVELS; i++)
+    for (int i = 0; i < (LEVELS + 1) * OUT; i++)
         gains[i] = 1 + normal(&r);
     omq_view_backward(&s, w, gains, u, dw, dg, doff, scratch);
     for (int p = 0; p < 3; p++)

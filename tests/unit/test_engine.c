@@ -263,7 +263,7 @@ static void compare_all(int graph, const struct omq_quant_config *quant, int thr
 }
 
 /* One test for each graph and configuration: short ones, for slow machines. */
-enum { N_VIEWS = OMQ_VIEW_OFFSETS + 1, N_STEPS = OMQ_STEPS_CHANNEL + 1 };
+enum { N_VIEWS = OMQ_VIEW_AFFINE + 1, N_STEPS = OMQ_STEPS_CHANNEL + 1 };
 
 START_TEST(engine_equals_training_forward)
 {
@@ -271,6 +271,7 @@ START_TEST(engine_equals_training_forward)
     struct omq_quant_config quant = {.view = (enum omq_view)(_i / N_GRAPHS / N_STEPS),
                                      .levels = 2 * steps, .first_last_bits = 8,
                                      .offset_details = steps, .view_max_bits = steps ? 0 : 4,
+                                     .gains = (enum omq_steps)steps,
                                      .weight_steps = (enum omq_steps)steps};
 
     compare_all(_i % N_GRAPHS, &quant, 1 + steps);

@@ -259,7 +259,7 @@ static void same_net(const struct omq_net *a, const struct omq_net *b)
 
 START_TEST(models_come_back)
 {
-    static const char *const views[] = {"off", "gains", "offsets"};
+    static const char *const views[] = {"off", "gains", "offsets", "affine, gains: channel"};
     struct omq_model_info info, info2;
     struct omq_net net, net2;
     struct omq_ckpt *c;
@@ -887,7 +887,7 @@ Suite *omq_suite_model(void)
     TCase *t = tcase_create("model");
 
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, models_come_back, 0, 3);
+    tcase_add_loop_test(t, models_come_back, 0, 4);
     tcase_add_test(t, places_do_not_matter);
     tcase_add_test(t, results_that_are_no_numbers_are_left_out);
     tcase_add_test(t, class_names_can_be_stored);

@@ -25,7 +25,7 @@ enum { N_SHAPES = (MAX_LEVELS + 1) * N_AXES * N_WAVELETS, MAX_N = VIEW_OUT * MAX
 
 struct view_case {
     struct omq_view_spec v;
-    omq_real w[MAX_N], dst[MAX_N], offsets[MAX_N], gains[MAX_LEVELS + 1];
+    omq_real w[MAX_N], dst[MAX_N], offsets[MAX_N], gains[(MAX_LEVELS + 1) * VIEW_OUT];
     omq_real *scratch; /* of the size that is promised: a sanitizer sees beyond */
     size_t n, n_offsets;
 };
@@ -54,7 +54,7 @@ static void open_view(struct view_case *t, const struct omq_quant_config *q, int
     init_rng(&r, 100 * q->levels + in);
     for (size_t i = 0; i < t->n; i++)
         t->w[i] = (omq_real)omq_rng_normal(&r);
-    for (int s = 0; s <= q->levels; s++)
+    for (int s = 0; s < (q->levels + 1) * t->v.gain_stride; s++)
         t->gains[s] = 1;
 }
 
@@ -128,11 +128,12 @@ START_TEST(views_start_at_the_weights)
 {
     struct view_case t;
 
-    for (int view = OMQ_VIEW_OFF; view <= OMQ_VIEW_OFFSETS; view++)
+    for (int view = OMQ_VIEW_OFF; view <= OMQ_VIEW_AFFINE; view++)
         for (int in = 1; in <= MAX_IN; in++) {
             struct omq_quant_config q = shape((enum omq_view)view, _i);
 
             q.offset_details = in % 3;
+            q.gains = (enum omq_steps)(in % 2);
             open_view(&t, &q, in);
             apply(&t);
             ck_assert(memcmp(t.dst, t.w, t.n * sizeof(*t.w)) == 0);
@@ -172,6 +173,35 @@ START_TEST(gains_split_the_energy)
         ck_assert_double_eq_tol(total, energy(t.w, t.n), 1e-4 * energy(t.w, t.n));
         free(t.scratch);
     }
+}
+END_TEST
+
+/* One gain an output channel: where filters are not mixed, each has its own. */
+START_TEST(gains_of_channels_are_apart)
+{
+    struct omq_quant_config q = shape(OMQ_VIEW_GAINS, _i);
+    struct view_case one, all;
+    size_t filter;
+    int in = 7;
+
+    q.axis = OMQ_AXIS_IN;
+    open_view(&one, &q, in);
+    q.gains = OMQ_STEPS_CHANNEL;
+    open_view(&all, &q, in);
+    filter = all.n / VIEW_OUT;
+    for (int o = 0; o < VIEW_OUT; o++)
+        for (int s = 0; s <= q.levels; s++)
+            all.gains[s * VIEW_OUT + o] = (omq_real)(1 + o + 3 * s);
+    apply(&all);
+    for (int o = 0; o < VIEW_OUT; o++) {
+        for (int s = 0; s <= q.levels; s++)
+            one.gains[s] = (omq_real)(1 + o + 3 * s);
+        apply(&one);
+        ck_assert(memcmp(all.dst + (size_t)o * filter, one.dst + (size_t)o * filter,
+                         filter * sizeof(*one.dst)) == 0);
+    }
+    free(one.scratch);
+    free(all.scratch);
 }
 END_TEST
 
@@ -230,14 +260,15 @@ END_TEST
 START_TEST(view_gradients_add_up)
 {
     struct view_case t;
-    omq_real dw[MAX_N], dg[MAX_LEVELS + 1], doff[MAX_N];
+    omq_real dw[MAX_N], dg[(MAX_LEVELS + 1) * VIEW_OUT], doff[MAX_N];
 
-    for (int view = OMQ_VIEW_OFF; view <= OMQ_VIEW_OFFSETS; view++)
+    for (int view = OMQ_VIEW_OFF; view <= OMQ_VIEW_AFFINE; view++)
         for (int in = 1; in <= MAX_IN; in += 3) {
             struct omq_quant_config q = shape((enum omq_view)view, _i);
             double sum = 0;
 
             q.offset_details = in % 2;
+            q.gains = (enum omq_steps)(in % 4 < 2);
             open_view(&t, &q, in);
             for (size_t i = 0; i < t.n; i++)
                 dw[i] = 1;
@@ -246,11 +277,11 @@ START_TEST(view_gradients_add_up)
             omq_view_backward(&t.v, t.w, t.gains, t.w, dw, dg, doff, t.scratch);
             for (size_t i = 0; i < t.n; i++)
                 ck_assert_float_eq_tol((float)dw[i], 1 + (float)t.w[i], 1e-5f);
-            for (int s = 0; s <= q.levels; s++)
+            for (int s = 0; s < (q.levels + 1) * t.v.gain_stride; s++)
                 sum += (double)dg[s];
-            if (view == OMQ_VIEW_GAINS) /* sum over scales of <c, c> */
+            if (t.v.gains) /* sum over scales of <c, c> */
                 ck_assert_double_eq_tol(sum, energy(t.w, t.n), 1e-4 * energy(t.w, t.n));
-            if (view == OMQ_VIEW_OFFSETS) /* a part of the energy: that of some scales */
+            if (t.v.offsets) /* a part of the energy: that of some scales */
                 ck_assert(energy(doff, t.n_offsets) > 0 &&
                           energy(doff, t.n_offsets) <= energy(t.w, t.n) * 1.0001);
             free(t.scratch);
@@ -326,6 +357,7 @@ Suite *omq_suite_view(void)
     tcase_add_test(t, views_know_their_width);
     tcase_add_loop_test(t, views_start_at_the_weights, 0, N_SHAPES);
     tcase_add_loop_test(t, gains_split_the_energy, 0, N_SHAPES);
+    tcase_add_loop_test(t, gains_of_channels_are_apart, 0, N_SHAPES);
     tcase_add_loop_test(t, offsets_reach_their_channels, 0, MAX_LEVELS + 1);
     tcase_add_loop_test(t, offsets_keep_their_energy, 0, N_SHAPES);
     tcase_add_loop_test(t, view_gradients_add_up, 0, N_SHAPES);
