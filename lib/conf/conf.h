@@ -31,7 +31,7 @@ struct omq_precision {
 };
 
 enum omq_format { OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC };
-enum omq_view { OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS, OMQ_VIEW_AFFINE };
+enum omq_view { OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS, OMQ_VIEW_AFFINE, OMQ_VIEW_BANDS };
 /* What the wavelet is taken along: channels, or rows and columns of kernels. */
 enum omq_axis { OMQ_AXIS_IN, OMQ_AXIS_OUT, OMQ_AXIS_BOTH, OMQ_AXIS_KERNEL };
 enum omq_wavelet { OMQ_WAVELET_HAAR, OMQ_WAVELET_DB2 };

@@ -11,7 +11,8 @@
 #include "base/pool.h"
 
 static const char *const format_words[] = {"idx", "synthetic", NULL};
-static const char *const view_words[] = {"off", "gains", "offsets", "affine", NULL};
+static const char *const view_words[] = {"off", "gains", "offsets", "affine", "bands",
+                                         NULL};
 static const char *const axis_words[] = {"in", "out", "both", "kernel", NULL};
 static const char *const wavelet_words[] = {"haar", "db2", NULL};
 static const char *const grid_words[] = {"auto", "midrise", "symmetric", NULL};
@@ -92,7 +93,9 @@ const struct omq_conf_key omq_conf_keys[] = {
     WORD("quant.view", quant.view, omq_view, view_words,
          "What each width changes in the shared weights before they are quantized:\n"
          "nothing, a gain for each wavelet scale, offsets of the coarsest scale,\n"
-         "or both of them, affine."),
+         "or both of them, affine.\n"
+         "With bands it is the coefficients of one level that are quantized, with one\n"
+         "step, up to 7 bits, or 6 with two axes."),
     WORD("quant.axis", quant.axis, omq_axis, axis_words,
          "What the wavelet is taken along: input channels, output channels, both,\n"
          "or the rows and columns of the kernels."),

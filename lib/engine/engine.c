@@ -116,8 +116,10 @@ static int check_conv(const struct planner *p, const struct omq_unit *u)
     const struct omq_layer *l = &net->plan.layers[u->layer];
     int precision = precision_of(p, u->layer);
     int bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits);
+    struct omq_view_spec view = omq_layer_spec(net, precision, u->layer);
     const struct omq_param *step = omq_net_layer(net, precision, u->layer)->wstep;
     uint64_t k = (uint64_t)l->in * (uint64_t)l->kh * (uint64_t)l->kw;
+    struct omq_grid grid;
     char name[16];
 
     if (bits == OMQ_FLOAT_BITS)
@@ -129,8 +131,8 @@ static int check_conv(const struct planner *p, const struct omq_unit *u)
                             omq_precision_name(net->precisions[precision], name));
     if (u->relu && p->e->tensors[u->out].act.zero_point)
         OMQ_BUG("the output of a ReLU has a signed quantizer");
-    return check_sum(p, l->name, k, reach(&p->e->tensors[u->in]),
-                     omq_grid_of(net->quant.grid, bits).k_max);
+    grid = omq_grid_of(net->quant.grid, bits);
+    return check_sum(p, l->name, k, reach(&p->e->tensors[u->in]), omq_view_k_max(&view, &grid));
 }
 
 static struct omq_norm norm_of(const struct omq_layer_params *lp)

@@ -42,17 +42,20 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
 {
     const struct omq_layer *l = &net->plan.layers[layer];
     const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
+    struct omq_view_spec v = omq_layer_spec(net, precision, layer);
     size_t n = lp->weight->n;
-    int8_t *k = (int8_t *)(scratch + n);
+    int8_t *stored = (int8_t *)(scratch + n);
+    const int8_t *k;
 
     out->grid = omq_grid_of(net->quant.grid, omq_layer_bits(l, net->precisions[precision],
                                                             net->quant.first_last_bits));
     out->n_units = (int)lp->wstep->n;
     for (int i = 0; i < out->n_units; i++)
-        out->unit[i] = omq_grid_unit(&out->grid, lp->wstep->value[i]);
+        out->unit[i] = omq_view_unit(&v, &out->grid, lp->wstep->value[i]);
     omq_layer_view(net, precision, layer, scratch, scratch + 2 * n);
     omq_weights_quantize(&out->grid, l->out, n / (size_t)l->out, scratch, lp->wstep->value,
-                         out->n_units, k);
+                         out->n_units, stored);
+    k = omq_view_codes(&v, &out->grid, stored, stored + n); /* scratch + n: n reals, 3 n bytes */
     TO_KERNEL_ORDER(l, k, out->k);
 }
 
@@ -65,14 +68,17 @@ static void quantize(struct omq_exec *x, int layer)
     size_t n = lp->weight->n / (size_t)l->out;
     int bits = omq_layer_bits(l, x->net->precisions[x->precision], x->net->quant.first_last_bits);
     struct omq_grid g = omq_grid_of(x->net->quant.grid, bits);
+    struct omq_view_spec v = omq_layer_spec(x->net, x->precision, layer);
+    const int8_t *k;
 
     b->n_units = (int)lp->wstep->n;
     if (x->mode == OMQ_MODE_TRAIN && !(lp->wstep->value[0] > 0))
         omq_weights_init_step(&g, l->out, n, b->view, lp->wstep->value, b->n_units);
     for (int i = 0; i < b->n_units; i++)
-        b->unit[i] = omq_grid_unit(&g, lp->wstep->value[i]);
+        b->unit[i] = omq_view_unit(&v, &g, lp->wstep->value[i]);
     omq_weights_quantize(&g, l->out, n, b->view, lp->wstep->value, b->n_units, b->k);
-    TO_KERNEL_ORDER(l, b->k, b->k16);
+    k = omq_view_codes(&v, &g, b->k, (int8_t *)b->scratch);
+    TO_KERNEL_ORDER(l, k, b->k16);
     for (int o = 0; o < l->out; o++)
         for (size_t i = (size_t)o * n; i < (size_t)(o + 1) * n; i++) {
             b->operand[i] = (omq_real)b->k16[i];
@@ -145,6 +151,7 @@ static void backward(void *arg, int thread, int begin, int end)
         } else {
             struct omq_grid g = omq_grid_of(x->net->quant.grid, bits);
 
+            omq_view_codes_backward(&v, b->scratch, b->scratch + 2 * n);
             omq_weights_backward(&g, l->out, n / (size_t)l->out, b->view, b->k, lp->wstep->value,
                                  b->n_units, b->scratch, dview, lp->wstep->grad);
         }

@@ -50,7 +50,7 @@ static void declare_layer(struct omq_net *net, int p, int layer)
                      OMQ_FLOAT_BITS;
     struct omq_view_spec v = omq_layer_spec(net, p, layer);
     int dims[4] = {l->out};
-    int n_steps = net->quant.weight_steps == OMQ_STEPS_CHANNEL ? l->out : 1;
+    int n_steps = omq_view_steps(&v, net->quant.weight_steps);
     int gain_dims[2] = {v.levels + 1, v.gain_stride};
 
     if (l->norm[0]) {

@@ -97,9 +97,13 @@ void omq_fold_pool(double s_in, int count, double s_out, int zp_out, omq_real *m
  * the coarsest first; scales get gains or offsets; what that changes is
  * transformed back and added, so that gains of 1 and offsets of 0 give the
  * weights bit for bit. With several axes a level takes one after the other,
- * and all their details are one scale. */
+ * and all their details are one scale.
+ *
+ * With bands it is the coefficients that are quantized (see bands.c): codes as
+ * they are stored, one a coefficient, from which omq_view_codes() makes those
+ * that are multiplied with. All other views have but one kind of codes. */
 struct omq_view_spec {
-    bool gains, offsets; /* neither: off */
+    bool gains, offsets, bands; /* none: off */
     enum omq_axis axis;
     enum omq_wavelet wavelet;
     int levels;
@@ -115,7 +119,7 @@ struct omq_view_spec omq_view_of(const struct omq_quant_config *q, int bits, boo
 void omq_view_box(const struct omq_view_spec *v, int level, int box[4]);
 void omq_view_offset_dims(const struct omq_view_spec *v, int dims[4]);
 
-/* w -> dst, both [out][in][kh][kw]. gains[levels + 1][gain_stride]; offsets
+/* w -> dst, what is quantized, both [out][in][kh][kw]. gains[levels + 1][gain_stride]; offsets
  * of omq_view_offset_dims(). Either is NULL where the view has none. scratch:
  * omq_view_scratch() reals. */
 void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
@@ -125,6 +129,19 @@ void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const o
                        const omq_real *ddst, omq_real *dw, omq_real *dgains,
                        omq_real *doffsets, omq_real *scratch);
 size_t omq_view_scratch(const struct omq_view_spec *v);
+
+/* Codes as stored, k, to codes that are multiplied with, both [out][in][kh][kw]:
+ * k itself, or a part of scratch, which has room for two codes a weight. */
+const int8_t *omq_view_codes(const struct omq_view_spec *v, const struct omq_grid *g,
+                             const int8_t *k, int8_t *scratch);
+/* Gradient of the codes' real values, in place, to that of the stored ones'.
+ * scratch: omq_view_scratch() reals. */
+void omq_view_codes_backward(const struct omq_view_spec *v, omq_real *dq, omq_real *scratch);
+/* Of the codes that are multiplied with: the real value of 1, the largest. */
+omq_real omq_view_unit(const struct omq_view_spec *v, const struct omq_grid *g, omq_real step);
+int omq_view_k_max(const struct omq_view_spec *v, const struct omq_grid *g);
+/* Learned steps of a layer. */
+int omq_view_steps(const struct omq_view_spec *v, enum omq_steps steps);
 
 /* Codes at their true width: level j of grid g (j = 0 .. 2^bits - 1) as a
  * little-endian stream of `bits` bits a code, a row of n codes starting on a

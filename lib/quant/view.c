@@ -22,6 +22,13 @@ struct omq_view_spec omq_view_of(const struct omq_quant_config *q, int bits, boo
         v.details = v.levels;
     if (edge || bits == OMQ_FLOAT_BITS || (q->view_max_bits && bits > q->view_max_bits))
         return v;
+    if (q->view == OMQ_VIEW_BANDS) {
+        struct omq_grid g = omq_grid_of(q->grid, bits);
+
+        v.levels = 1;
+        v.wavelet = OMQ_WAVELET_HAAR;
+        v.bands = omq_bands_fit(&v, &g);
+    }
     v.gains = q->view == OMQ_VIEW_GAINS || q->view == OMQ_VIEW_AFFINE;
     v.offsets = q->view == OMQ_VIEW_OFFSETS || q->view == OMQ_VIEW_AFFINE;
     return v;
@@ -32,14 +39,12 @@ void omq_view_offset_dims(const struct omq_view_spec *v, int dims[4])
     omq_view_box(v, v->levels - v->details, dims);
 }
 
-static size_t count(const int dims[4])
+size_t omq_view_count(const int dims[4])
 {
     return (size_t)dims[0] * (size_t)dims[1] * (size_t)dims[2] * (size_t)dims[3];
 }
 
-/* What is transformed at a time: all filters where they are mixed, else one
- * after the other, which stays in the cache. */
-static struct omq_view_spec block_of(const struct omq_view_spec *v)
+struct omq_view_spec omq_view_block(const struct omq_view_spec *v)
 {
     struct omq_view_spec b = *v;
 
@@ -50,9 +55,9 @@ static struct omq_view_spec block_of(const struct omq_view_spec *v)
 
 size_t omq_view_scratch(const struct omq_view_spec *v)
 {
-    struct omq_view_spec b = block_of(v);
+    struct omq_view_spec b = omq_view_block(v);
 
-    return 3 * count(b.dims);
+    return 3 * omq_view_count(b.dims);
 }
 
 /* ---- gains ---- */
@@ -194,21 +199,23 @@ static void offset_gradient(const struct omq_view_spec *v, const omq_real *x, om
 void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
                       const omq_real *offsets, omq_real *dst, omq_real *scratch)
 {
-    struct omq_view_spec b = block_of(v);
-    size_t n = count(b.dims), n_offsets;
+    struct omq_view_spec b = omq_view_block(v);
+    size_t n = omq_view_count(b.dims), n_offsets;
     omq_real *x = scratch, *tmp = scratch + n;
     int box[4];
 
-    memcpy(dst, w, sizeof(*w) * count(v->dims));
+    memcpy(dst, w, sizeof(*w) * omq_view_count(v->dims));
+    if (v->bands)
+        omq_bands_forward(v, dst, tmp);
     if (!v->gains && !v->offsets)
         return;
     omq_view_offset_dims(&b, box);
-    n_offsets = count(box);
+    n_offsets = omq_view_count(box);
     /* Only the change is transformed, so that no change is exactly none. */
     for (int o = 0; o < v->dims[0]; o += b.dims[0], dst += n) {
         if (v->gains) {
             memcpy(x, dst, sizeof(*x) * n);
-            omq_wavelet_analyse(&b, x, tmp);
+            omq_wavelet_analyse(&b, x, 1, tmp);
             gain_less_one(&b, gains + gain_at(v, 0, o), x);
         } else {
             memset(x, 0, sizeof(*x) * n);
@@ -217,7 +224,7 @@ void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const om
             add_offsets(&b, offsets, x);
             offsets += n_offsets;
         }
-        omq_wavelet_synthesise(&b, x, tmp);
+        omq_wavelet_synthesise(&b, x, 1, tmp);
         for (size_t i = 0; i < n; i++)
             dst[i] += x[i];
     }
@@ -227,20 +234,24 @@ void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const o
                        const omq_real *ddst, omq_real *dw, omq_real *dgains, omq_real *doffsets,
                        omq_real *scratch)
 {
-    struct omq_view_spec b = block_of(v);
-    size_t n = count(b.dims), n_offsets;
+    struct omq_view_spec b = omq_view_block(v);
+    size_t n = omq_view_count(b.dims), n_offsets;
     omq_real *x = scratch, *tmp = scratch + n, *tw = scratch + 2 * n;
     int box[4];
 
-    for (size_t i = 0; i < count(v->dims); i++)
+    if (v->bands) {
+        omq_bands_backward(v, ddst, dw, scratch);
+        return;
+    }
+    for (size_t i = 0; i < omq_view_count(v->dims); i++)
         dw[i] += ddst[i];
     if (!v->gains && !v->offsets)
         return;
     omq_view_offset_dims(&b, box);
-    n_offsets = count(box);
+    n_offsets = omq_view_count(box);
     for (int o = 0; o < v->dims[0]; o += b.dims[0], ddst += n, w += n, dw += n) {
         memcpy(x, ddst, sizeof(*x) * n);
-        omq_wavelet_analyse(&b, x, tmp);
+        omq_wavelet_analyse(&b, x, 1, tmp);
         if (v->offsets) {
             offset_gradient(&b, x, doffsets);
             doffsets += n_offsets;
@@ -248,11 +259,11 @@ void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const o
         if (!v->gains)
             continue;
         memcpy(tw, w, sizeof(*tw) * n);
-        omq_wavelet_analyse(&b, tw, tmp);
+        omq_wavelet_analyse(&b, tw, 1, tmp);
         gain_gradient(&b, x, tw, dgains + gain_at(v, 0, o));
         /* The transform is orthonormal: its inverse is its transpose. */
         gain_less_one(&b, gains + gain_at(v, 0, o), x);
-        omq_wavelet_synthesise(&b, x, tmp);
+        omq_wavelet_synthesise(&b, x, 1, tmp);
         for (size_t i = 0; i < n; i++)
             dw[i] += x[i];
     }

@@ -19,14 +19,6 @@
 #define D2 ((omq_real)0.22414386804201338103)
 #define D3 ((omq_real)-0.12940952255126038117)
 
-/* One axis of one level: lines of n elements, `stride` apart; `run` lines lie
- * side by side, and there are outer * rows such bundles. */
-struct pass {
-    int n;
-    size_t stride, run;
-    size_t outer, outer_stride, rows, row_stride;
-};
-
 bool omq_wavelet_along(const struct omq_view_spec *v, int a)
 {
     switch (v->axis) {
@@ -47,7 +39,7 @@ void omq_view_box(const struct omq_view_spec *v, int level, int box[4])
     }
 }
 
-static struct pass pass_of(const struct omq_view_spec *v, int level, int a)
+struct omq_pass omq_pass_of(const struct omq_view_spec *v, int level, int a)
 {
     size_t kw = (size_t)v->dims[3], kk = (size_t)v->dims[2] * kw, filter = (size_t)v->dims[1] * kk;
     size_t filters = (size_t)v->dims[0], kernels = filters * (size_t)v->dims[1];
@@ -56,20 +48,20 @@ static struct pass pass_of(const struct omq_view_spec *v, int level, int a)
     omq_view_box(v, level, box);
     switch (a) {
     case 0:
-        return (struct pass){box[0], filter, (size_t)box[1] * kk, 1, 0, 1, 0};
+        return (struct omq_pass){box[0], filter, (size_t)box[1] * kk, 1, 0, 1, 0};
     case 1:
-        return (struct pass){box[1], kk, kk, (size_t)box[0], filter, 1, 0};
+        return (struct omq_pass){box[1], kk, kk, (size_t)box[0], filter, 1, 0};
     case 2:
-        return (struct pass){box[2], kw, (size_t)box[3], kernels, kk, 1, 0};
+        return (struct omq_pass){box[2], kw, (size_t)box[3], kernels, kk, 1, 0};
     default:
-        return (struct pass){box[3], 1, 1, kernels, kk, (size_t)box[2], kw};
+        return (struct omq_pass){box[3], 1, 1, kernels, kk, (size_t)box[2], kw};
     }
 }
 
 /* ---- one bundle of lines ---- */
 
 /* x -> [ceil(n/2) sums | floor(n/2) differences] in y, lines side by side. */
-static void haar(const struct pass *p, const omq_real *x, omq_real *y)
+static void haar(const struct omq_pass *p, const omq_real *x, omq_real *y)
 {
     size_t n_hi = (size_t)p->n / 2, n_lo = (size_t)p->n - n_hi;
 
@@ -84,7 +76,7 @@ static void haar(const struct pass *p, const omq_real *x, omq_real *y)
     }
 }
 
-static void haar_back(const struct pass *p, const omq_real *x, omq_real *y)
+static void haar_back(const struct omq_pass *p, const omq_real *x, omq_real *y)
 {
     size_t n_hi = (size_t)p->n / 2, n_lo = (size_t)p->n - n_hi;
 
@@ -99,7 +91,7 @@ static void haar_back(const struct pass *p, const omq_real *x, omq_real *y)
     }
 }
 
-static void db2(const struct pass *p, const omq_real *x, omq_real *y)
+static void db2(const struct omq_pass *p, const omq_real *x, omq_real *y)
 {
     size_t n_hi = (size_t)p->n / 2, n_lo = (size_t)p->n - n_hi;
 
@@ -115,7 +107,7 @@ static void db2(const struct pass *p, const omq_real *x, omq_real *y)
     }
 }
 
-static void db2_back(const struct pass *p, const omq_real *x, omq_real *y)
+static void db2_back(const struct omq_pass *p, const omq_real *x, omq_real *y)
 {
     size_t n_hi = (size_t)p->n / 2, n_lo = (size_t)p->n - n_hi;
 
@@ -132,7 +124,13 @@ static void db2_back(const struct pass *p, const omq_real *x, omq_real *y)
     }
 }
 
-static void copy_back(const struct pass *p, const omq_real *y, omq_real *x)
+static void pass_through(const struct omq_pass *p, const omq_real *x, omq_real factor, omq_real *y)
+{
+    for (size_t j = 0; j < p->run; j++)
+        y[j] = x[j] * factor;
+}
+
+static void copy_back(const struct omq_pass *p, const omq_real *y, omq_real *x)
 {
     if (p->stride == p->run) {
         memcpy(x, y, sizeof(*x) * (size_t)p->n * p->run);
@@ -144,15 +142,16 @@ static void copy_back(const struct pass *p, const omq_real *y, omq_real *x)
 
 /* ---- a whole layer ---- */
 
-static bool long_filter(const struct omq_view_spec *v, const struct pass *p)
+static bool long_filter(const struct omq_view_spec *v, const struct omq_pass *p)
 {
     return v->wavelet == OMQ_WAVELET_DB2 && p->n >= 4;
 }
 
-static void forward(const struct omq_view_spec *v, int level, int a, omq_real *x, omq_real *tmp)
+static void forward(const struct omq_view_spec *v, int level, int a, omq_real *x, omq_real last,
+                    omq_real *tmp)
 {
-    struct pass p = pass_of(v, level, a);
-    size_t last = (size_t)p.n - 1, mid = last / 2;
+    struct omq_pass p = omq_pass_of(v, level, a);
+    size_t end = (size_t)p.n - 1, mid = end / 2;
 
     for (size_t o = 0; o < p.outer; o++)
         for (size_t r = 0; r < p.rows; r++) {
@@ -160,15 +159,16 @@ static void forward(const struct omq_view_spec *v, int level, int a, omq_real *x
 
             (long_filter(v, &p) ? db2 : haar)(&p, at, tmp);
             if (p.n % 2)
-                memcpy(tmp + mid * p.run, at + last * p.stride, sizeof(*x) * p.run);
+                pass_through(&p, at + end * p.stride, last, tmp + mid * p.run);
             copy_back(&p, tmp, at);
         }
 }
 
-static void inverse(const struct omq_view_spec *v, int level, int a, omq_real *x, omq_real *tmp)
+static void inverse(const struct omq_view_spec *v, int level, int a, omq_real *x, omq_real last,
+                    omq_real *tmp)
 {
-    struct pass p = pass_of(v, level, a);
-    size_t last = (size_t)p.n - 1, mid = last / 2;
+    struct omq_pass p = omq_pass_of(v, level, a);
+    size_t end = (size_t)p.n - 1, mid = end / 2;
 
     for (size_t o = 0; o < p.outer; o++)
         for (size_t r = 0; r < p.rows; r++) {
@@ -176,23 +176,24 @@ static void inverse(const struct omq_view_spec *v, int level, int a, omq_real *x
 
             (long_filter(v, &p) ? db2_back : haar_back)(&p, at, tmp);
             if (p.n % 2)
-                memcpy(tmp + last * p.run, at + mid * p.stride, sizeof(*x) * p.run);
+                pass_through(&p, at + mid * p.stride, last, tmp + end * p.run);
             copy_back(&p, tmp, at);
         }
 }
 
-void omq_wavelet_analyse(const struct omq_view_spec *v, omq_real *x, omq_real *tmp)
+void omq_wavelet_analyse(const struct omq_view_spec *v, omq_real *x, omq_real last, omq_real *tmp)
 {
     for (int l = 0; l < v->levels; l++)
         for (int a = 0; a < 4; a++)
             if (omq_wavelet_along(v, a))
-                forward(v, l, a, x, tmp);
+                forward(v, l, a, x, last, tmp);
 }
 
-void omq_wavelet_synthesise(const struct omq_view_spec *v, omq_real *x, omq_real *tmp)
+void omq_wavelet_synthesise(const struct omq_view_spec *v, omq_real *x, omq_real last,
+                            omq_real *tmp)
 {
     for (int l = v->levels; l-- > 0;)
         for (int a = 4; a-- > 0;)
             if (omq_wavelet_along(v, a))
-                inverse(v, l, a, x, tmp);
+                inverse(v, l, a, x, last, tmp);
 }

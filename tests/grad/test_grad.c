@@ -384,7 +384,7 @@ START_TEST(test_wavelets_are_orthonormal)
     ck_assert(basis && x);
     for (int i = 0; i < MAX; i++) {
         basis[i * MAX + i] = 1;
-        omq_wavelet_synthesise(&v, basis + i * MAX, tmp);
+        omq_wavelet_synthesise(&v, basis + i * MAX, 1, tmp);
     }
     for (int i = 0; i < MAX; i++) {
         for (int j = 0; j <= i; j++) {
@@ -396,7 +396,7 @@ START_TEST(test_wavelets_are_orthonormal)
         }
         memset(x, 0, MAX * sizeof(*x));
         x[i] = 1;
-        omq_wavelet_analyse(&v, x, tmp);
+        omq_wavelet_analyse(&v, x, 1, tmp);
         for (int j = 0; j < MAX; j++)
             ck_assert_msg(fabs(x[j] - basis[j * MAX + i]) <= accuracy, "%d %d", i, j);
     }
@@ -410,13 +410,14 @@ END_TEST
 START_TEST(test_views)
 {
     enum { OUT = 5, MAX = OUT * 7 * 9, LEVELS = 3 };
-    const enum omq_view views[] = {OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS, OMQ_VIEW_AFFINE};
-    struct omq_quant_config q = {.view = views[_i % 3], .levels = _i / 3 % (LEVELS + 1),
-                                 .offset_details = _i / 12 % 2,
-                                 .gains = (enum omq_steps)(_i / 12 % 2),
-                                 .axis = (enum omq_axis)(_i / 24 % N_AXES),
-                                 .wavelet = (enum omq_wavelet)(_i / 24 / N_AXES)};
-    int dims[4] = {OUT, _i / 12 % 2 ? 7 : 6, 3, 3}, box[4];
+    const enum omq_view views[] = {OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS, OMQ_VIEW_AFFINE,
+                                   OMQ_VIEW_BANDS};
+    struct omq_quant_config q = {.view = views[_i % 4], .levels = _i / 4 % (LEVELS + 1),
+                                 .offset_details = _i / 16 % 2,
+                                 .gains = (enum omq_steps)(_i / 16 % 2),
+                                 .axis = (enum omq_axis)(_i / 32 % N_AXES),
+                                 .wavelet = (enum omq_wavelet)(_i / 32 / N_AXES)};
+    int dims[4] = {OUT, _i / 16 % 2 ? 7 : 6, 3, 3}, box[4];
     struct omq_view_spec s = omq_view_of(&q, 4, false, dims);
     double w[MAX], u[MAX], gains[(LEVELS + 1) * OUT], off[MAX];
     double dw[MAX] = {0}, dg[(LEVELS + 1) * OUT] = {0}, doff[MAX] = {0};
@@ -454,6 +455,36 @@ START_TEST(test_views)
 }
 END_TEST
 
+/* Of codes that are reconstructed: <values(k), u> = <k, backward(u)>, the
+ * integers themselves being linear in k. */
+START_TEST(test_band_codes)
+{
+    struct omq_quant_config q = {.view = OMQ_VIEW_BANDS, .axis = (enum omq_axis)_i};
+    struct omq_view_spec v = omq_view_of(&q, 4, false, (const int[4]){5, 7, 3, 3});
+    struct omq_grid g = omq_grid_of(q.grid, 4);
+    enum { MAX = 5 * 7 * 9 };
+    double u[MAX], du[MAX], scratch[3 * MAX], step = 0.3;
+    int8_t k[MAX] = {0}, codes[2 * MAX];
+    struct omq_rng r;
+
+    omq_rng_init(&r, 19, OMQ_STREAM_TEST, (uint32_t)_i, 0);
+    for (int i = 0; i < MAX; i++)
+        u[i] = du[i] = normal(&r);
+    omq_view_codes_backward(&v, du, scratch);
+    for (int i = 0; i < MAX; i++) {
+        const int8_t *c;
+        double dot = 0;
+
+        k[i] = 3;
+        c = omq_view_codes(&v, &g, k, codes);
+        for (int j = 0; j < MAX; j++)
+            dot += u[j] * c[j] * omq_view_unit(&v, &g, step);
+        k[i] = 0;
+        ck_assert_msg(fabs(dot - 3 * step * du[i]) < 1e-12, "%d: %g %g", i, dot, du[i]);
+    }
+}
+END_TEST
+
 Suite *omq_suite_grad(void)
 {
     Suite *s = suite_create("grad");
@@ -466,7 +497,8 @@ Suite *omq_suite_grad(void)
     tcase_add_loop_test(t, test_weight_quantizer, 0, 22);
     tcase_add_loop_test(t, test_act_quantizer, 0, 16);
     tcase_add_loop_test(t, test_wavelets_are_orthonormal, 0, N_AXES * N_WAVELETS * 4);
-    tcase_add_loop_test(t, test_views, 0, 24 * N_AXES * N_WAVELETS);
+    tcase_add_loop_test(t, test_views, 0, 32 * N_AXES * N_WAVELETS);
+    tcase_add_loop_test(t, test_band_codes, 0, N_AXES);
     suite_add_tcase(s, t);
     return s;
 }

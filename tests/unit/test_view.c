@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "quant/quant.h"
+#include "quant/quant_internal.h"
 
 Suite *omq_suite_view(void);
 
@@ -289,6 +290,107 @@ START_TEST(view_gradients_add_up)
 }
 END_TEST
 
+/* ---- bands ---- */
+
+static const enum omq_grid_kind kinds[] = {OMQ_GRID_AUTO, OMQ_GRID_MIDRISE, OMQ_GRID_SYMMETRIC};
+
+/* The view of 3 x 5 x 3 x 2 weights, or others: grid i, along an axis. */
+static struct omq_view_spec bands(int grid, enum omq_axis axis, const int dims[4])
+{
+    struct omq_quant_config q = {.view = OMQ_VIEW_BANDS, .axis = axis, .grid = kinds[grid / 8],
+                                 .levels = 3, .wavelet = OMQ_WAVELET_DB2}; /* without effect */
+
+    return omq_view_of(&q, 1 + grid % 8, false, dims);
+}
+
+START_TEST(bands_are_for_codes_that_stay_int8)
+{
+    static const int dims[4] = {3, 5, 3, 2};
+
+    for (int grid = 0; grid < 3 * 8; grid++)
+        for (int axis = 0; axis < N_AXES; axis++) {
+            struct omq_view_spec v = bands(grid, (enum omq_axis)axis, dims);
+            struct omq_grid g = omq_grid_of(kinds[grid / 8], 1 + grid % 8);
+
+            ck_assert_int_eq(v.bands, g.bits <= (axis <= OMQ_AXIS_OUT ? 7 : 6));
+            ck_assert(omq_view_k_max(&v, &g) <= 127 && !v.gains && !v.offsets);
+            ck_assert_int_eq(omq_view_steps(&v, OMQ_STEPS_LAYER), 1);
+            ck_assert_int_eq(omq_view_steps(&v, OMQ_STEPS_CHANNEL),
+                             v.bands && axis % 3 ? 1 : 3); /* out, both: filters are mixed */
+        }
+}
+END_TEST
+
+/* A pair of channels by hand, on both grids; and a channel alone. */
+START_TEST(bands_are_sums_and_differences)
+{
+    static const int dims[4] = {1, 3, 1, 1};
+    struct omq_view_spec v = bands(1, OMQ_AXIS_IN, dims);
+    struct omq_grid g = omq_grid_of(OMQ_GRID_AUTO, 2);
+    static const double want[3] = {4, 5, -2};
+    omq_real w[3] = {1, 3, 5}, c[3], scratch[9];
+    int8_t k[3] = {3, -1, 1}, codes[6]; /* two sums, then the difference */
+    const int8_t *got = omq_view_codes(&v, &g, k, codes);
+
+    ck_assert(got[0] == 2 && got[1] == 1 && got[2] == -1);
+    ck_assert_double_eq_tol((double)omq_view_unit(&v, &g, 4), sqrt(8), 1e-6);
+    v = bands(8 + 7 + 4, OMQ_AXIS_IN, dims);
+    g = omq_grid_of(OMQ_GRID_SYMMETRIC, 4);
+    got = omq_view_codes(&v, &g, k, codes);
+    ck_assert(got[0] == 4 && got[1] == 2 && got[2] == -2);
+    ck_assert_double_eq_tol((double)omq_view_unit(&v, &g, 4), sqrt(8), 1e-6);
+    omq_view_forward(&v, w, NULL, NULL, c, scratch);
+    for (int i = 0; i < 3; i++) /* the last one is smaller, for its code is doubled */
+        ck_assert_double_eq_tol((double)c[i], want[i] * sqrt(0.5), 1e-6);
+}
+END_TEST
+
+/* What the integers mean is what the inverse makes of the coefficients. */
+START_TEST(bands_reconstruct_exactly)
+{
+    static const int shapes[][4] = {{3, 5, 3, 2}, {4, 8, 3, 3}, {1, 1, 1, 1}, {5, 1, 3, 3},
+                                    {2, 7, 1, 1}, {6, 6, 5, 5}};
+    struct omq_grid g = omq_grid_of(kinds[_i / 8], 1 + _i % 8);
+    omq_real w[6 * 6 * 25], x[6 * 6 * 25], tmp[3 * 6 * 6 * 25];
+    int8_t k[6 * 6 * 25];
+    struct omq_rng r;
+
+    init_rng(&r, _i);
+    for (int axis = 0; axis < N_AXES; axis++)
+        for (size_t shape = 0; shape < sizeof(shapes) / sizeof(shapes[0]); shape++) {
+            struct omq_view_spec v = bands(_i, (enum omq_axis)axis, shapes[shape]);
+            size_t n = omq_view_count(v.dims);
+            int8_t *scratch = malloc(2 * n); /* no byte more: a sanitizer sees beyond */
+            const int8_t *codes;
+
+            ck_assert_ptr_nonnull(scratch);
+            for (size_t i = 0; i < n; i++) {
+                int span = (g.k_max - g.k_min) / (g.midrise ? 2 : 1);
+                int j = i % 3 ? (int)omq_rng_below(&r, (uint32_t)span + 1) : i % 2 ? span : 0;
+
+                k[i] = (int8_t)(g.k_min + j * (g.midrise ? 2 : 1));
+                x[i] = (omq_real)k[i] * omq_grid_unit(&g, (omq_real)0.3);
+            }
+            codes = omq_view_codes(&v, &g, k, scratch);
+            if (v.bands)
+                omq_wavelet_synthesise(&v, x, (omq_real)sqrt(2), tmp);
+            for (size_t i = 0; i < n; i++) {
+                ck_assert_int_le(abs(codes[i]), omq_view_k_max(&v, &g));
+                ck_assert_double_eq_tol((double)x[i],
+                                        codes[i] * (double)omq_view_unit(&v, &g, (omq_real)0.3),
+                                        1e-5 * g.k_max);
+                w[i] = (omq_real)omq_rng_normal(&r);
+            }
+            omq_view_forward(&v, w, NULL, NULL, x, tmp);
+            if (v.bands)
+                omq_wavelet_synthesise(&v, x, (omq_real)sqrt(2), tmp);
+            for (size_t i = 0; i < n; i++)
+                ck_assert_double_eq_tol((double)x[i], (double)w[i], 1e-5);
+            free(scratch);
+        }
+}
+END_TEST
+
 /* ---- packing ---- */
 
 START_TEST(packed_rows_are_whole_bytes)
@@ -306,8 +408,6 @@ END_TEST
 /* A row as bits of text: level j of code i in bits i * width and up. */
 START_TEST(packing_is_a_stream_of_bits_and_comes_back)
 {
-    static const enum omq_grid_kind kinds[] = {OMQ_GRID_AUTO, OMQ_GRID_MIDRISE,
-                                               OMQ_GRID_SYMMETRIC};
     struct omq_grid g = omq_grid_of(kinds[_i / 8], 1 + _i % 8);
     struct omq_rng r;
 
@@ -361,6 +461,9 @@ Suite *omq_suite_view(void)
     tcase_add_loop_test(t, offsets_reach_their_channels, 0, MAX_LEVELS + 1);
     tcase_add_loop_test(t, offsets_keep_their_energy, 0, N_SHAPES);
     tcase_add_loop_test(t, view_gradients_add_up, 0, N_SHAPES);
+    tcase_add_test(t, bands_are_for_codes_that_stay_int8);
+    tcase_add_test(t, bands_are_sums_and_differences);
+    tcase_add_loop_test(t, bands_reconstruct_exactly, 0, 3 * 8);
     tcase_add_test(t, packed_rows_are_whole_bytes);
     tcase_add_loop_test(t, packing_is_a_stream_of_bits_and_comes_back, 0, 3 * 8);
     suite_add_tcase(s, t);
