@@ -34,7 +34,10 @@ enum omq_format { OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC };
 enum omq_quant_method {
     OMQ_METHOD_OMQ, OMQ_METHOD_ANY_PRECISION, OMQ_METHOD_ADABITS, OMQ_METHOD_DOUBLE_ROUNDING
 };
-enum omq_view { OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS };
+enum omq_view { OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS, OMQ_VIEW_AFFINE, OMQ_VIEW_BANDS };
+/* What the wavelet is taken along: channels, or rows and columns of kernels. */
+enum omq_axis { OMQ_AXIS_IN, OMQ_AXIS_OUT, OMQ_AXIS_BOTH, OMQ_AXIS_KERNEL };
+enum omq_wavelet { OMQ_WAVELET_HAAR, OMQ_WAVELET_DB2 };
 enum omq_grid_kind { OMQ_GRID_AUTO, OMQ_GRID_MIDRISE, OMQ_GRID_SYMMETRIC };
 enum omq_steps { OMQ_STEPS_LAYER, OMQ_STEPS_CHANNEL };
 enum omq_optimizer { OMQ_OPT_SGD, OMQ_OPT_ADAM };
@@ -68,7 +71,12 @@ struct omq_model_config {
 struct omq_quant_config {
     enum omq_quant_method method;
     enum omq_view view;
+    enum omq_axis axis;
+    enum omq_wavelet wavelet;
     int levels;               /* of the wavelet */
+    enum omq_steps gains;     /* one a scale, or one a scale and output channel */
+    int offset_details;       /* scales with offsets beside the coarsest */
+    int view_max_bits;        /* wider weights have no view; 0 = all have */
     enum omq_grid_kind grid;
     enum omq_steps weight_steps;
     /* Of the first convolution and the last linear layer; 0: as the others. */

@@ -13,7 +13,10 @@
 static const char *const format_words[] = {"idx", "synthetic", NULL};
 static const char *const method_words[] = {"omq", "any-precision", "adabits", "double-rounding",
                                            NULL};
-static const char *const view_words[] = {"off", "gains", "offsets", NULL};
+static const char *const view_words[] = {"off", "gains", "offsets", "affine", "bands",
+                                         NULL};
+static const char *const axis_words[] = {"in", "out", "both", "kernel", NULL};
+static const char *const wavelet_words[] = {"haar", "db2", NULL};
 static const char *const grid_words[] = {"auto", "midrise", "symmetric", NULL};
 static const char *const steps_words[] = {"layer", "channel", NULL};
 static const char *const optimizer_words[] = {"sgd", "adam", NULL};
@@ -96,8 +99,24 @@ const struct omq_conf_key omq_conf_keys[] = {
          "Those need view off, grid auto and weight_steps layer."),
     WORD("quant.view", quant.view, omq_view, view_words,
          "What each width changes in the shared weights before they are quantized:\n"
-         "nothing, a gain for each wavelet scale, or an offset of the coarsest scale."),
-    INT("quant.levels", quant.levels, 1, 4, "Levels of the wavelet."),
+         "nothing, a gain for each wavelet scale, offsets of the coarsest scale,\n"
+         "or both of them, affine.\n"
+         "With bands it is the coefficients of one level that are quantized, with one\n"
+         "step, up to 7 bits, or 6 with two axes."),
+    WORD("quant.axis", quant.axis, omq_axis, axis_words,
+         "What the wavelet is taken along: input channels, output channels, both,\n"
+         "or the rows and columns of the kernels."),
+    WORD("quant.wavelet", quant.wavelet, omq_wavelet, wavelet_words,
+         "Haar, or the filter of Daubechies with 4 taps, which wraps around."),
+    INT("quant.levels", quant.levels, 0, 4,
+        "Levels of the wavelet, which split the weights into one scale more;\n"
+        "0 is no wavelet: the weights as they are."),
+    WORD("quant.gains", quant.gains, omq_steps, steps_words,
+         "One learned gain of a scale a layer or one an output channel."),
+    INT("quant.offset_details", quant.offset_details, 0, 4,
+        "Scales of details, coarser ones first, that have offsets as the coarsest scale."),
+    INT("quant.view_max_bits", quant.view_max_bits, 0, 8,
+        "Largest width of weights that has a view, and its parameters; 0 is any."),
     WORD("quant.grid", quant.grid, omq_grid_kind, grid_words,
          "Weight codes: midrise has no zero and 1 to 7 bits, symmetric has 2 to 8 bits,\n"
          "auto takes midrise up to 3 bits and symmetric above."),

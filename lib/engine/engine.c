@@ -116,6 +116,7 @@ static int check_conv(const struct planner *p, const struct omq_unit *u)
     const struct omq_layer *l = &net->plan.layers[u->layer];
     int precision = precision_of(p, u->layer);
     int bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits);
+    struct omq_view_spec view = omq_layer_spec(net, precision, u->layer);
     const struct omq_param *step = omq_net_layer(net, precision, u->layer)->wstep;
     uint64_t k = (uint64_t)l->in * (uint64_t)l->kh * (uint64_t)l->kw;
     struct omq_grid grid;
@@ -131,8 +132,7 @@ static int check_conv(const struct planner *p, const struct omq_unit *u)
     if (u->relu && p->e->tensors[u->out].act.zero_point)
         OMQ_BUG("the output of a ReLU has a signed quantizer");
     grid = omq_layer_grid(net, precision, u->layer);
-    return check_sum(p, l->name, k, reach(&p->e->tensors[u->in]),
-                     -grid.k_min > grid.k_max ? -grid.k_min : grid.k_max);
+    return check_sum(p, l->name, k, reach(&p->e->tensors[u->in]), omq_view_k_max(&view, &grid));
 }
 
 static struct omq_norm norm_of(const struct omq_layer_params *lp)

@@ -7,20 +7,11 @@
 
 #include <string.h>
 
-static struct omq_view_spec view_of(const struct omq_net *net, const struct omq_layer_params *lp,
-                                    const struct omq_layer *l)
-{
-    return (struct omq_view_spec){
-        .view = lp->gain || lp->offset ? net->quant.view : OMQ_VIEW_OFF,
-        .levels = net->quant.levels, .out = l->out, .in = l->in, .kk = l->kh * l->kw,
-    };
-}
-
 void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst,
                     omq_real *scratch)
 {
     const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
-    struct omq_view_spec v = view_of(net, lp, &net->plan.layers[layer]);
+    struct omq_view_spec v = omq_layer_spec(net, precision, layer);
 
     omq_view_forward(&v, lp->weight->value, lp->gain ? lp->gain->value : NULL,
                      lp->offset ? lp->offset->value : NULL, dst, scratch);
@@ -28,8 +19,7 @@ void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_rea
 
 size_t omq_layer_scratch(const struct omq_net *net, int layer)
 {
-    const struct omq_layer *l = &net->plan.layers[layer];
-    struct omq_view_spec v = {.in = l->in, .kk = l->kh * l->kw};
+    struct omq_view_spec v = omq_layer_spec(net, 0, layer); /* any: its shape decides */
     size_t n = net->layer_params[layer].weight->n;
 
     return 3 * n + omq_view_scratch(&v); /* view, codes, the method's and the view's own */
@@ -79,18 +69,30 @@ struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, i
     };
 }
 
+/* Codes as they are stored to those that are multiplied with, and their units. */
+static const int8_t *synthesise(const struct omq_view_spec *v, struct omq_weights *q,
+                                int8_t *scratch)
+{
+    for (int i = 0; v->bands && i < q->n_units; i++)
+        q->unit[i] = omq_view_unit(v, &q->grid, q->step[i]);
+    return omq_view_codes(v, &q->grid, q->k, scratch);
+}
+
 void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
                           struct omq_layer_codes *out, omq_real *scratch)
 {
     const struct omq_layer *l = &net->plan.layers[layer];
     const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
+    struct omq_view_spec v = omq_layer_spec(net, precision, layer);
     size_t n = lp->weight->n;
-    int8_t *k = (int8_t *)(scratch + n);
-    struct omq_weights q = omq_layer_weights(net, precision, layer, scratch, k, out->unit,
+    int8_t *stored = (int8_t *)(scratch + n);
+    struct omq_weights q = omq_layer_weights(net, precision, layer, scratch, stored, out->unit,
                                              scratch + 2 * n);
+    const int8_t *k;
 
     omq_layer_view(net, precision, layer, scratch, scratch + 3 * n);
     omq_layer_method(net, layer)->forward(&q);
+    k = synthesise(&v, &q, stored + n); /* scratch + n: n reals, 3 n bytes */
     out->grid = q.grid;
     out->n_units = q.n_units;
     TO_KERNEL_ORDER(l, k, out->k);
@@ -115,6 +117,8 @@ static void quantize(struct omq_exec *x, int layer)
     const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
     const struct omq_method *m = omq_layer_method(x->net, layer);
     size_t n = lp->weight->n / (size_t)l->out;
+    struct omq_view_spec v = omq_layer_spec(x->net, x->precision, layer);
+    const int8_t *k;
 
     b->weights = omq_layer_weights(x->net, x->precision, layer, b->view, b->k, b->unit,
                                    b->scratch + 2 * lp->weight->n);
@@ -122,7 +126,8 @@ static void quantize(struct omq_exec *x, int layer)
         m->init_step(&b->weights, lp->wstep->value);
     m->forward(&b->weights);
     b->n_units = b->weights.n_units;
-    TO_KERNEL_ORDER(l, b->k, b->k16);
+    k = synthesise(&v, &b->weights, (int8_t *)b->scratch);
+    TO_KERNEL_ORDER(l, k, b->k16);
     if (b->k8)
         interleave(l, b->k16, b->k8);
     for (int o = 0; o < l->out; o++)
@@ -187,14 +192,16 @@ static void backward(void *arg, int thread, int begin, int end)
         const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
         size_t n = lp->weight->n;
         omq_real *dview = b->scratch + n;
-        struct omq_view_spec v = view_of(x->net, lp, l);
+        struct omq_view_spec v = omq_layer_spec(x->net, x->precision, layer);
 
         gather(x, l, b, n);
-        if (b->is_float)
+        if (b->is_float) {
             memcpy(dview, b->scratch, sizeof(omq_real) * n);
-        else
+        } else {
+            omq_view_codes_backward(&v, b->scratch, b->scratch + 3 * n);
             omq_layer_method(x->net, layer)->backward(&b->weights, b->scratch, dview,
                                                       lp->wstep ? lp->wstep->grad : NULL);
+        }
         omq_view_backward(&v, lp->weight->value, lp->gain ? lp->gain->value : NULL, dview,
                           lp->weight->grad, lp->gain ? lp->gain->grad : NULL,
                           lp->offset ? lp->offset->grad : NULL, b->scratch + 3 * n);

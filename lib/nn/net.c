@@ -66,9 +66,10 @@ static void declare_layer(struct omq_net *net, int p, int layer)
     const struct omq_layer *l = &net->plan.layers[layer];
     struct omq_layer_params *lp = &net->layer_params[p * net->plan.n_layers + layer];
     bool quantized = is_quantized(net, p, l);
-    int dims[4] = {l->out, omq_view_coarse(l->in, net->quant.levels), l->kh, l->kw};
-    int n_steps = net->quant.weight_steps == OMQ_STEPS_CHANNEL ? l->out : 1;
-    int n_gains = net->quant.levels + 1;
+    struct omq_view_spec v = omq_layer_spec(net, p, layer);
+    int dims[4] = {l->out};
+    int n_steps = omq_view_steps(&v, net->quant.weight_steps);
+    int gain_dims[2] = {v.levels + 1, v.gain_stride};
 
     if (l->norm[0]) {
         lp->gamma = declare(net, OMQ_PARAM_GAMMA, p, l->norm, "weight", 1, dims);
@@ -78,9 +79,11 @@ static void declare_layer(struct omq_net *net, int p, int layer)
     }
     if (quantized && omq_layer_method(net, layer)->wstep == OMQ_WSTEP_PRECISION)
         lp->wstep = declare(net, OMQ_PARAM_WSTEP, p, l->name, "step", 1, &n_steps);
-    if (quantized && !l->edge && net->quant.view == OMQ_VIEW_GAINS)
-        lp->gain = declare(net, OMQ_PARAM_GAIN, p, l->name, "gain", 1, &n_gains);
-    if (quantized && !l->edge && net->quant.view == OMQ_VIEW_OFFSETS)
+    if (v.gains)
+        lp->gain = declare(net, OMQ_PARAM_GAIN, p, l->name, "gain", v.gain_stride > 1 ? 2 : 1,
+                           gain_dims);
+    omq_view_offset_dims(&v, dims);
+    if (v.offsets)
         lp->offset = declare(net, OMQ_PARAM_OFFSET, p, l->name, "offset", 4, dims);
 }
 
@@ -291,6 +294,14 @@ void omq_net_release(struct omq_net *net)
 const struct omq_layer_params *omq_net_layer(const struct omq_net *net, int precision, int layer)
 {
     return &net->layer_params[precision * net->plan.n_layers + layer];
+}
+
+struct omq_view_spec omq_layer_spec(const struct omq_net *net, int precision, int layer)
+{
+    const struct omq_layer *l = &net->plan.layers[layer];
+    int bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits);
+
+    return omq_view_of(&net->quant, bits, l->edge, (const int[4]){l->out, l->in, l->kh, l->kw});
 }
 
 struct omq_param *omq_net_site(const struct omq_net *net, int precision, int site)

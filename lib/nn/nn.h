@@ -154,8 +154,8 @@ enum omq_param_kind {
     OMQ_PARAM_WSTEP,  /* [1] or [out] */
     OMQ_PARAM_ASTEP,  /* [1], of a site */
     OMQ_PARAM_ACLIP,  /* [1], of a site: its clipping level, where the method has that */
-    OMQ_PARAM_GAIN,   /* [levels + 1] */
-    OMQ_PARAM_OFFSET, /* [out][coarse in][kh][kw] */
+    OMQ_PARAM_GAIN,   /* [levels + 1] or [levels + 1][out] */
+    OMQ_PARAM_OFFSET, /* omq_view_offset_dims() */
 };
 
 struct omq_param {
@@ -211,9 +211,11 @@ const struct omq_act_method *omq_site_method(const struct omq_net *net, int site
 /* Index of a precision in the net, or -1. */
 int omq_net_find(const struct omq_net *net, struct omq_precision p);
 
+/* How a precision reads a layer's weights. */
+struct omq_view_spec omq_layer_spec(const struct omq_net *net, int precision, int layer);
 /* What one precision's layer looks like after view and quantizer. */
 struct omq_layer_codes {
-    struct omq_grid grid;
+    struct omq_grid grid; /* of the codes as stored; those of view bands may be larger */
     int8_t *k;        /* codes [out][kh][kw][in]: the kernels' order */
     omq_real *unit;   /* [n_units]: real value of one code */
     int n_units;      /* 1 or out */

@@ -62,7 +62,7 @@ struct omq_tensor_buf {
 /* A layer's weights at the current precision. */
 struct omq_layer_buf {
     omq_real *view;      /* [out][in][kh][kw] after the view */
-    int8_t *k;           /* codes of view, same order; unused if float */
+    int8_t *k;           /* codes of view, as stored, same order; unused if float */
     omq_real *operand;   /* [out][kh][kw][in]: codes as reals, or the weights */
     int16_t *k16;        /* the same codes as integers */
     int8_t *k8;          /* [kh][kw][in/4][out][4], for conv_u8; NULL where it does not serve */

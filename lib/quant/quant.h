@@ -106,26 +106,56 @@ void omq_fold(int c, const omq_real *unit, int n_units, double s_in, const struc
  * m, b). */
 void omq_fold_pool(double s_in, int count, double s_out, int zp_out, omq_real *m, omq_real *b);
 
-/* Views: the weights of one width, w[out][in][kk] -> dst, both OIHW with kk =
- * kh * kw. Orthonormal Haar along `in`, `levels` deep, an odd last channel
- * passes through. gains[levels + 1], coarsest scale first; offsets has the
- * shape of the coarsest scale, [out][omq_view_coarse(in, levels)][kk].
- * OFF copies. gains or offsets are NULL where the view has none; gains of 1 and
- * offsets of 0 give w bit for bit. scratch: omq_view_scratch() reals. */
+/* Views: how a width reads a layer's shared weights. They are transformed by an
+ * orthonormal wavelet, `levels` deep (0: not at all), into levels + 1 scales,
+ * the coarsest first; scales get gains or offsets; what that changes is
+ * transformed back and added, so that gains of 1 and offsets of 0 give the
+ * weights bit for bit. With several axes a level takes one after the other,
+ * and all their details are one scale.
+ *
+ * With bands it is the coefficients that are quantized (see bands.c): codes as
+ * they are stored, one a coefficient, from which omq_view_codes() makes those
+ * that are multiplied with. All other views have but one kind of codes. */
 struct omq_view_spec {
-    enum omq_view view;
+    bool gains, offsets, bands; /* none: off */
+    enum omq_axis axis;
+    enum omq_wavelet wavelet;
     int levels;
-    int out, in, kk;
+    int gain_stride; /* gains of a scale: 1 or out */
+    int details; /* scales with offsets beside the coarsest, coarser ones first */
+    int dims[4]; /* of the weights: [out][in][kh][kw] */
 };
-int omq_view_coarse(int in, int levels); /* channels of the coarsest scale */
+/* The view of a layer at a width; edge: the first or last layer, which has none. */
+struct omq_view_spec omq_view_of(const struct omq_quant_config *q, int bits, bool edge,
+                                 const int dims[4]);
+/* The box of coefficients that `level` levels leave to the next one: all scales
+ * up to levels - level. */
+void omq_view_box(const struct omq_view_spec *v, int level, int box[4]);
+void omq_view_offset_dims(const struct omq_view_spec *v, int dims[4]);
+
+/* w -> dst, what is quantized, both [out][in][kh][kw]. gains[levels + 1][gain_stride]; offsets
+ * of omq_view_offset_dims(). Either is NULL where the view has none. scratch:
+ * omq_view_scratch() reals. */
 void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
                       const omq_real *offsets, omq_real *dst, omq_real *scratch);
-/* Gradient: adds to dw, dgains, doffsets. w is needed by
- * gains only. */
+/* Gradient: adds to dw, dgains, doffsets. w is needed by gains only. */
 void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
                        const omq_real *ddst, omq_real *dw, omq_real *dgains,
                        omq_real *doffsets, omq_real *scratch);
 size_t omq_view_scratch(const struct omq_view_spec *v);
+
+/* Codes as stored, k, to codes that are multiplied with, both [out][in][kh][kw]:
+ * k itself, or a part of scratch, which has room for two codes a weight. */
+const int8_t *omq_view_codes(const struct omq_view_spec *v, const struct omq_grid *g,
+                             const int8_t *k, int8_t *scratch);
+/* Gradient of the codes' real values, in place, to that of the stored ones'.
+ * scratch: omq_view_scratch() reals. */
+void omq_view_codes_backward(const struct omq_view_spec *v, omq_real *dq, omq_real *scratch);
+/* Of the codes that are multiplied with: the real value of 1, the largest. */
+omq_real omq_view_unit(const struct omq_view_spec *v, const struct omq_grid *g, omq_real step);
+int omq_view_k_max(const struct omq_view_spec *v, const struct omq_grid *g);
+/* Learned steps of a layer. */
+int omq_view_steps(const struct omq_view_spec *v, enum omq_steps steps);
 
 /* ---- methods ----
  *

@@ -1,115 +1,232 @@
 /* SPDX-License-Identifier: MIT
  *
- * Views: each width's own reading of the shared weights, scale by scale of an
- * orthonormal Haar transform along the input channels. Our reading of the
- * wavelet decomposition and reconstruction of arXiv 2105.01353.
- *
- * A transformed filter is [in][kk] with the coarsest scale first, then the
- * details from coarse to fine.
+ * Views: each width's own reading of the shared weights, scale by scale of a
+ * wavelet transform. Our reading of the wavelet decomposition and
+ * reconstruction of arXiv 2105.01353.
  */
+#include "quant/quant_internal.h"
+
 #include <string.h>
 
-#include "quant/quant.h"
+enum { MAX_SCALES = 5 };
 
-#define SQRT1_2 ((omq_real)0.70710678118654752440)
-
-int omq_view_coarse(int in, int levels)
+struct omq_view_spec omq_view_of(const struct omq_quant_config *q, int bits, bool edge,
+                                 const int dims[4])
 {
-    for (int i = 0; i < levels; i++)
-        in = (in + 1) / 2;
-    return in;
+    struct omq_view_spec v = {.axis = q->axis, .wavelet = q->wavelet, .levels = q->levels,
+                              .details = q->offset_details,
+                              .gain_stride = q->gains == OMQ_STEPS_CHANNEL ? dims[0] : 1};
+
+    memcpy(v.dims, dims, sizeof(v.dims));
+    if (v.details > v.levels)
+        v.details = v.levels;
+    if (edge || bits == OMQ_FLOAT_BITS || (q->view_max_bits && bits > q->view_max_bits))
+        return v;
+    if (q->view == OMQ_VIEW_BANDS) {
+        struct omq_grid g = omq_grid_of(q->grid, bits);
+
+        v.levels = 1;
+        v.wavelet = OMQ_WAVELET_HAAR;
+        v.bands = omq_bands_fit(&v, &g);
+    }
+    v.gains = q->view == OMQ_VIEW_GAINS || q->view == OMQ_VIEW_AFFINE;
+    v.offsets = q->view == OMQ_VIEW_OFFSETS || q->view == OMQ_VIEW_AFFINE;
+    return v;
+}
+
+void omq_view_offset_dims(const struct omq_view_spec *v, int dims[4])
+{
+    omq_view_box(v, v->levels - v->details, dims);
+}
+
+size_t omq_view_count(const int dims[4])
+{
+    return (size_t)dims[0] * (size_t)dims[1] * (size_t)dims[2] * (size_t)dims[3];
+}
+
+struct omq_view_spec omq_view_block(const struct omq_view_spec *v)
+{
+    struct omq_view_spec b = *v;
+
+    if (!omq_wavelet_along(v, 0))
+        b.dims[0] = 1;
+    return b;
 }
 
 size_t omq_view_scratch(const struct omq_view_spec *v)
 {
-    return 4 * (size_t)v->in * (size_t)v->kk;
+    struct omq_view_spec b = omq_view_block(v);
+
+    return 3 * omq_view_count(b.dims);
 }
 
-/* One level over n channels: x -> [ceil(n/2) sums | floor(n/2) differences]. */
-static void analyse(int n, int kk, omq_real *x, omq_real *tmp)
+/* ---- gains ---- */
+
+/* Where scales end along each axis: scale s of an axis ends at end[s]. */
+struct scales {
+    int end[MAX_SCALES][4];
+};
+
+static struct scales scales_of(const struct omq_view_spec *v)
 {
-    int n_hi = n / 2, n_lo = n - n_hi;
+    struct scales t;
 
-    for (int i = 0; i < n_hi; i++)
-        for (int j = 0; j < kk; j++) {
-            omq_real a = x[2 * i * kk + j], b = x[(2 * i + 1) * kk + j];
-
-            tmp[i * kk + j] = (a + b) * SQRT1_2;
-            tmp[(n_lo + i) * kk + j] = (a - b) * SQRT1_2;
-        }
-    if (n_lo > n_hi)
-        memcpy(tmp + n_hi * kk, x + (n - 1) * kk, sizeof(*x) * (size_t)kk);
-    memcpy(x, tmp, sizeof(*x) * (size_t)n * (size_t)kk);
+    for (int s = 0; s <= v->levels; s++)
+        omq_view_box(v, v->levels - s, t.end[s]);
+    return t;
 }
 
-static void synthesise(int n, int kk, omq_real *x, omq_real *tmp)
+/* A coefficient belongs to the finest scale that one of its axes says. */
+static int scale_at(const struct scales *t, int axis, int i, int at_least)
 {
-    int n_hi = n / 2, n_lo = n - n_hi;
+    int s = at_least;
 
-    for (int i = 0; i < n_hi; i++)
-        for (int j = 0; j < kk; j++) {
-            omq_real lo = x[i * kk + j], hi = x[(n_lo + i) * kk + j];
-
-            tmp[2 * i * kk + j] = (lo + hi) * SQRT1_2;
-            tmp[(2 * i + 1) * kk + j] = (lo - hi) * SQRT1_2;
-        }
-    if (n_lo > n_hi)
-        memcpy(tmp + (n - 1) * kk, x + n_hi * kk, sizeof(*x) * (size_t)kk);
-    memcpy(x, tmp, sizeof(*x) * (size_t)n * (size_t)kk);
+    while (i >= t->end[s][axis])
+        s++;
+    return s;
 }
 
-static void transform(const struct omq_view_spec *v, omq_real *x, omq_real *tmp)
+/* Neighbours in a kernel of one scale, and the scale of position j in a kernel
+ * whose channels have scale s. */
+static int run_in_kernel(const struct omq_view_spec *v)
 {
-    for (int l = 0; l < v->levels; l++)
-        analyse(omq_view_coarse(v->in, l), v->kk, x, tmp);
+    return omq_wavelet_along(v, 3) ? 1 : v->dims[2] * v->dims[3];
 }
 
-static void reconstruct(const struct omq_view_spec *v, omq_real *x, omq_real *tmp)
+static int scale_in_kernel(const struct scales *t, const struct omq_view_spec *v, int j, int s)
 {
-    for (int l = v->levels; l-- > 0;)
-        synthesise(omq_view_coarse(v->in, l), v->kk, x, tmp);
+    return scale_at(t, 3, j % v->dims[3], scale_at(t, 2, j / v->dims[3], s));
 }
 
-/* First channel of scale s (0 = coarsest) in a transformed filter; s =
- * levels + 1 gives the end. */
-static int scale_begin(const struct omq_view_spec *v, int s)
+/* Where the gain of scale s and output channel o is; the channel is that of
+ * the coefficient, where output channels are mixed. */
+static int gain_at(const struct omq_view_spec *v, int s, int o)
 {
-    return s == 0 ? 0 : omq_view_coarse(v->in, v->levels - s + 1);
+    return s * v->gain_stride + (v->gain_stride > 1 ? o : 0);
 }
 
 /* x *= gains - 1, scale by scale. */
 static void gain_less_one(const struct omq_view_spec *v, const omq_real *gains, omq_real *x)
 {
-    for (int s = 0; s <= v->levels; s++)
-        for (int i = scale_begin(v, s) * v->kk; i < scale_begin(v, s + 1) * v->kk; i++)
-            x[i] *= gains[s] - 1;
+    struct scales t = scales_of(v);
+    int run = run_in_kernel(v), kk = v->dims[2] * v->dims[3];
+
+    for (int o = 0; o < v->dims[0]; o++)
+        for (int i = 0; i < v->dims[1]; i++) {
+            int s = scale_at(&t, 1, i, scale_at(&t, 0, o, 0));
+
+            for (int j = 0; j < kk; j += run) {
+                omq_real g = gains[gain_at(v, scale_in_kernel(&t, v, j, s), o)] - 1;
+
+                for (int e = 0; e < run; e++)
+                    *x++ *= g;
+            }
+        }
 }
+
+/* dgains += <x, w>, scale by scale. */
+static void gain_gradient(const struct omq_view_spec *v, const omq_real *x, const omq_real *w,
+                          omq_real *dgains)
+{
+    struct scales t = scales_of(v);
+    int run = run_in_kernel(v), kk = v->dims[2] * v->dims[3];
+
+    for (int o = 0; o < v->dims[0]; o++) {
+        double sum[MAX_SCALES] = {0};
+
+        for (int i = 0; i < v->dims[1]; i++) {
+            int s = scale_at(&t, 1, i, scale_at(&t, 0, o, 0));
+
+            for (int j = 0; j < kk; j += run) {
+                double *at = &sum[scale_in_kernel(&t, v, j, s)];
+
+                for (int e = 0; e < run; e++)
+                    *at += (double)*x++ * (double)*w++;
+            }
+        }
+        for (int s = 0; s <= v->levels; s++)
+            dgains[gain_at(v, s, o)] += (omq_real)sum[s];
+    }
+}
+
+/* ---- offsets ---- */
+
+/* The box that has offsets, in runs of neighbours. */
+struct runs {
+    size_t outer, stride, rows, row_stride, run;
+};
+
+static struct runs runs_of(const struct omq_view_spec *v)
+{
+    size_t kw = (size_t)v->dims[3], kk = (size_t)v->dims[2] * kw, filter = (size_t)v->dims[1] * kk;
+    int box[4];
+
+    omq_view_offset_dims(v, box);
+    if (omq_wavelet_along(v, 3))
+        return (struct runs){(size_t)box[0] * (size_t)box[1], kk, (size_t)box[2], kw,
+                             (size_t)box[3]};
+    return (struct runs){(size_t)box[0], filter, 1, 0, (size_t)box[1] * kk};
+}
+
+static void add_offsets(const struct omq_view_spec *v, const omq_real *offsets, omq_real *x)
+{
+    struct runs r = runs_of(v);
+
+    for (size_t o = 0; o < r.outer; o++)
+        for (size_t y = 0; y < r.rows; y++, offsets += r.run) {
+            omq_real *at = x + o * r.stride + y * r.row_stride;
+
+            for (size_t i = 0; i < r.run; i++)
+                at[i] += offsets[i];
+        }
+}
+
+static void offset_gradient(const struct omq_view_spec *v, const omq_real *x, omq_real *doffsets)
+{
+    struct runs r = runs_of(v);
+
+    for (size_t o = 0; o < r.outer; o++)
+        for (size_t y = 0; y < r.rows; y++, doffsets += r.run) {
+            const omq_real *at = x + o * r.stride + y * r.row_stride;
+
+            for (size_t i = 0; i < r.run; i++)
+                doffsets[i] += at[i];
+        }
+}
+
+/* ---- both ways ---- */
 
 void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
                       const omq_real *offsets, omq_real *dst, omq_real *scratch)
 {
-    size_t n = (size_t)v->in * (size_t)v->kk;
-    size_t n_coarse = (size_t)omq_view_coarse(v->in, v->levels) * (size_t)v->kk;
+    struct omq_view_spec b = omq_view_block(v);
+    size_t n = omq_view_count(b.dims), n_offsets;
     omq_real *x = scratch, *tmp = scratch + n;
+    int box[4];
 
-    memcpy(dst, w, sizeof(*w) * n * (size_t)v->out);
-    if (v->view == OMQ_VIEW_OFF)
+    memcpy(dst, w, sizeof(*w) * omq_view_count(v->dims));
+    if (v->bands)
+        omq_bands_forward(v, dst, tmp);
+    if (!v->gains && !v->offsets)
         return;
+    omq_view_offset_dims(&b, box);
+    n_offsets = omq_view_count(box);
     /* Only the change is transformed, so that no change is exactly none. */
-    for (int o = 0; o < v->out; o++) {
-        omq_real *d = dst + (size_t)o * n;
-
-        if (v->view == OMQ_VIEW_GAINS) {
-            memcpy(x, d, sizeof(*x) * n);
-            transform(v, x, tmp);
-            gain_less_one(v, gains, x);
+    for (int o = 0; o < v->dims[0]; o += b.dims[0], dst += n) {
+        if (v->gains) {
+            memcpy(x, dst, sizeof(*x) * n);
+            omq_wavelet_analyse(&b, x, 1, tmp);
+            gain_less_one(&b, gains + gain_at(v, 0, o), x);
         } else {
             memset(x, 0, sizeof(*x) * n);
-            memcpy(x, offsets + (size_t)o * n_coarse, sizeof(*x) * n_coarse);
         }
-        reconstruct(v, x, tmp);
+        if (v->offsets) {
+            add_offsets(&b, offsets, x);
+            offsets += n_offsets;
+        }
+        omq_wavelet_synthesise(&b, x, 1, tmp);
         for (size_t i = 0; i < n; i++)
-            d[i] += x[i];
+            dst[i] += x[i];
     }
 }
 
@@ -117,34 +234,37 @@ void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const o
                        const omq_real *ddst, omq_real *dw, omq_real *dgains, omq_real *doffsets,
                        omq_real *scratch)
 {
-    size_t n = (size_t)v->in * (size_t)v->kk;
-    size_t n_coarse = (size_t)omq_view_coarse(v->in, v->levels) * (size_t)v->kk;
+    struct omq_view_spec b = omq_view_block(v);
+    size_t n = omq_view_count(b.dims), n_offsets;
     omq_real *x = scratch, *tmp = scratch + n, *tw = scratch + 2 * n;
+    int box[4];
 
-    for (size_t i = 0; i < n * (size_t)v->out; i++)
-        dw[i] += ddst[i];
-    if (v->view == OMQ_VIEW_OFF)
+    if (v->bands) {
+        omq_bands_backward(v, ddst, dw, scratch);
         return;
-    for (int o = 0; o < v->out; o++) {
-        memcpy(x, ddst + (size_t)o * n, sizeof(*x) * n);
-        transform(v, x, tmp);
-        if (v->view == OMQ_VIEW_OFFSETS) {
-            for (size_t i = 0; i < n_coarse; i++)
-                doffsets[(size_t)o * n_coarse + i] += x[i];
+    }
+    for (size_t i = 0; i < omq_view_count(v->dims); i++)
+        dw[i] += ddst[i];
+    if (!v->gains && !v->offsets)
+        return;
+    omq_view_offset_dims(&b, box);
+    n_offsets = omq_view_count(box);
+    for (int o = 0; o < v->dims[0]; o += b.dims[0], ddst += n, w += n, dw += n) {
+        memcpy(x, ddst, sizeof(*x) * n);
+        omq_wavelet_analyse(&b, x, 1, tmp);
+        if (v->offsets) {
+            offset_gradient(&b, x, doffsets);
+            doffsets += n_offsets;
+        }
+        if (!v->gains)
             continue;
-        }
-        memcpy(tw, w + (size_t)o * n, sizeof(*tw) * n);
-        transform(v, tw, tmp);
-        for (int s = 0; s <= v->levels; s++) {
-            double sum = 0;
-
-            for (int i = scale_begin(v, s) * v->kk; i < scale_begin(v, s + 1) * v->kk; i++)
-                sum += (double)x[i] * (double)tw[i];
-            dgains[s] += (omq_real)sum;
-        }
-        gain_less_one(v, gains, x); /* the transform is orthonormal: its own transpose's inverse */
-        reconstruct(v, x, tmp);
+        memcpy(tw, w, sizeof(*tw) * n);
+        omq_wavelet_analyse(&b, tw, 1, tmp);
+        gain_gradient(&b, x, tw, dgains + gain_at(v, 0, o));
+        /* The transform is orthonormal: its inverse is its transpose. */
+        gain_less_one(&b, gains + gain_at(v, 0, o), x);
+        omq_wavelet_synthesise(&b, x, 1, tmp);
         for (size_t i = 0; i < n; i++)
-            dw[(size_t)o * n + i] += x[i];
+            dw[i] += x[i];
     }
 }

@@ -76,6 +76,8 @@ START_TEST(test_defaults)
     ck_assert_int_eq(c.quant.method, OMQ_METHOD_OMQ);
     ck_assert_int_eq(c.quant.view, OMQ_VIEW_OFFSETS);
     ck_assert_int_eq(c.quant.levels, 1);
+    ck_assert(c.quant.axis == OMQ_AXIS_IN && c.quant.wavelet == OMQ_WAVELET_HAAR);
+    ck_assert(c.quant.offset_details == 0 && c.quant.view_max_bits == 0);
     ck_assert_int_eq(c.quant.grid, OMQ_GRID_AUTO);
     ck_assert_int_eq(c.quant.weight_steps, OMQ_STEPS_LAYER);
     ck_assert_int_eq(c.quant.first_last_bits, 8);
@@ -269,6 +271,10 @@ static const struct {
      "x.yaml:5:7: error: only 'quant.method' omq has float weights, but 'bits' lists 32"},
     {"quant: {grid: midrise}", "x.yaml:4:15: error: 'quant.grid' midrise has 1 to 7 bits, but "
                                "'bits' lists 8 for weights"},
+    {"quant: {view: bands, levels: 2}", "x.yaml:4:30: error: 'quant.levels' is 2, but "
+     "'quant.view' bands has one level"},
+    {"quant: {view: bands, wavelet: db2}", "x.yaml:4:31: error: 'quant.wavelet' is not haar, the "
+     "only one with integer sums, which 'quant.view' bands needs"},
     {"quant: {grid: symmetric}", "x.yaml:4:15: error: 'quant.grid' symmetric has 2 to 8 bits, but "
                                  "'bits' lists 1 for weights"},
 };

@@ -31,7 +31,7 @@ static const char config_text[] =
     "output_dir: out\nthreads: 3\nbits: [8, w4a8, 2, 32]\n"
     "data: {format: synthetic, mean: [0.5, 0.31], std: [0.25, 0.3], "
     "synthetic: {height: 8, width: 8, channels: 2, classes: 5}}\n"
-    "model: {arch: resnet8}\nquant: {view: %s, levels: 2, weight_steps: channel}\n";
+    "model: {arch: resnet8}\nquant: {view: %s, weight_steps: channel}\n";
 
 static const struct omq_precision precisions[] = {{8, 8}, {4, 8}, {2, 2}, {32, 32}};
 enum { N_PRECISIONS = sizeof(precisions) / sizeof(precisions[0]) };
@@ -259,7 +259,8 @@ static void same_net(const struct omq_net *a, const struct omq_net *b)
 
 START_TEST(models_come_back)
 {
-    static const char *const views[] = {"off", "gains", "offsets"};
+    static const char *const views[] = {"off", "gains, levels: 2", "offsets, levels: 2",
+                                        "affine, gains: channel", "bands, axis: both"};
     struct omq_model_info info, info2;
     struct omq_net net, net2;
     struct omq_ckpt *c;
@@ -887,7 +888,7 @@ Suite *omq_suite_model(void)
     TCase *t = tcase_create("model");
 
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, models_come_back, 0, 3);
+    tcase_add_loop_test(t, models_come_back, 0, 5);
     tcase_add_test(t, places_do_not_matter);
     tcase_add_test(t, results_that_are_no_numbers_are_left_out);
     tcase_add_test(t, class_names_can_be_stored);

@@ -347,11 +347,15 @@ END_TEST
 
 /* ---- parameters ---- */
 
+enum { N_VIEWS = OMQ_VIEW_AFFINE + 1 };
+
 /* Which parameters there are; what they start at. */
 START_TEST(parameters_of_a_view)
 {
     static const struct omq_precision list[] = {{32, 32}, {4, 8}, {32, 8}, {2, 32}};
-    struct omq_quant_config quant = {.view = (enum omq_view)_i, .levels = 2, .first_last_bits = 8,
+    struct omq_quant_config quant = {.view = (enum omq_view)(_i % N_VIEWS), .levels = 2,
+                                     .first_last_bits = 8,
+                                     .view_max_bits = _i < N_VIEWS ? 0 : 3,
                                      .weight_steps = _i ? OMQ_STEPS_CHANNEL : OMQ_STEPS_LAYER};
     struct omq_preprocess pre = {.height = 28, .width = 28, .channels = 1, .step = 0.01f};
     struct omq_model_config cfg = {.arch = "lenet5", .width = 1};
@@ -366,14 +370,14 @@ START_TEST(parameters_of_a_view)
 
         for (int l = 0; l < 4; l++) {
             const struct omq_layer_params *lp = omq_net_layer(&net, p, l);
-            bool view = quantized && l > 0 && l < 3;
+            bool view = quantized && l > 0 && l < 3 && (_i < N_VIEWS || list[p].w <= 3);
 
             ck_assert(lp->weight == omq_net_layer(&net, 0, l)->weight && lp->weight->grad);
             ck_assert_int_eq(lp->bias != NULL, l == 3);
             ck_assert_int_eq(lp->gamma != NULL, l < 3);
             ck_assert_int_eq(lp->wstep != NULL, quantized);
-            ck_assert_int_eq(lp->gain != NULL, view && _i == OMQ_VIEW_GAINS);
-            ck_assert_int_eq(lp->offset != NULL, view && _i == OMQ_VIEW_OFFSETS);
+            ck_assert_int_eq(lp->gain != NULL, view && quant.view % 2);
+            ck_assert_int_eq(lp->offset != NULL, view && quant.view >= OMQ_VIEW_OFFSETS);
             if (lp->wstep)
                 ck_assert(lp->wstep->n == (_i ? (size_t)net.plan.layers[l].out : 1) &&
                           lp->wstep->value[0] == 0);
@@ -516,7 +520,7 @@ Suite *omq_suite_nn(void)
     tcase_add_loop_test(t, resnets_have_their_size, 0, N_RESNETS);
     tcase_add_test(t, known_sizes);
     tcase_add_test(t, architectures_that_cannot_be);
-    tcase_add_loop_test(t, parameters_of_a_view, 0, 3);
+    tcase_add_loop_test(t, parameters_of_a_view, 0, 2 * N_VIEWS);
     tcase_add_test(t, weights_start_at_random);
     tcase_add_test(t, sums_beyond_32_bits_are_refused);
     tcase_add_test(t, memory_may_run_out_anywhere);
