@@ -2,8 +2,8 @@
  *
  * Every kernel above the reference, compared with it: same bits from random
  * inputs that favour extremes, odd sizes, unaligned arrays and canaries around
- * outputs. gemm in floats has an error bound instead, and must be exact where
- * every partial sum is an integer.
+ * outputs. gemm and the gradients of convolutions have an error bound instead,
+ * and must be exact where every partial sum is an integer.
  *
  *   checkkern [--seed N] [NAME]    kernels whose name contains NAME
  *   checkkern --bench [NAME]       TSV: op shape isa ns rate unit x-ref
@@ -28,7 +28,7 @@
 enum shape { FLAT, ROWS, WINDOW, POOL, CONV, GEMM, GEMM_S16 };
 enum out {
     NONE, NC_REAL, NC_U8, C_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, POOL_REAL, POOL_U8,
-    Y_REAL, MN_REAL, MN_S32,
+    Y_REAL, X_REAL, W_REAL, MN_REAL, MN_S32,
 };
 
 /* An array at an odd place: ends where its allocation ends, but for the guard. */
@@ -80,6 +80,10 @@ RUN(unpool_u8, &j->g, U8S(j->q), U8S(j->q2), REALS(j->x), REALS(j->out[0]))
 RUN(unpool, &j->g, REALS(j->x), REALS(j->y), REALS(j->x), REALS(j->out[0]))
 RUN(conv_u8, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, S8S(j->q2), REALS(j->out[0]),
     j->scratch.p)
+RUN(conv_dweight, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, REALS(j->x), REALS(j->out[0]),
+    j->scratch.p)
+RUN(conv_dinput, &j->g, j->oc, j->images, REALS(j->x), REALS(j->y), j->in_place, REALS(j->out[0]),
+    j->scratch.p)
 RUN(channel_stats, j->n, j->c, REALS(j->x), DOUBLES(j->out[0]), DOUBLES(j->out[1]))
 RUN(affine, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->ch[1]), REALS(j->out[0]))
 RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), REALS(j->ch[1]),
@@ -123,6 +127,8 @@ static const struct op {
     {"unpool_u8", run_unpool_u8, POOL, {IMAGE_REAL}, false, 1 + 2 * R},
     {"unpool", run_unpool, POOL, {IMAGE_REAL}, false, 3 * R},
     {"conv_u8", run_conv_u8, CONV, {Y_REAL}, false, 0},
+    {"conv_dweight", run_conv_dweight, CONV, {W_REAL}, false, 0},
+    {"conv_dinput", run_conv_dinput, CONV, {X_REAL}, false, 0},
     {"channel_stats", run_channel_stats, ROWS, {C_DOUBLE, C_DOUBLE}, false, 2 * R},
     {"affine", run_affine, ROWS, {NC_REAL}, false, 2 * R},
     {"affine_res", run_affine_res, ROWS, {NC_REAL}, false, 3 * R},
@@ -377,6 +383,10 @@ static size_t out_count(const struct job *j, enum out out, size_t *size)
         return (size_t)g->oh * (size_t)g->ow * (size_t)g->c;
     case Y_REAL:
         return conv_outputs(j);
+    case X_REAL:
+        return (size_t)j->images * image_size(g);
+    case W_REAL:
+        return conv_weights(j);
     case MN_REAL:
         return (size_t)j->m * (size_t)j->ldc;
     case MN_S32:
@@ -388,11 +398,11 @@ static size_t out_count(const struct job *j, enum out out, size_t *size)
 }
 
 /* Inputs and room for outputs of a job whose sizes are chosen. Results start
- * as data (many kernels add), but as NaN where gemm must not read them. */
+ * as data (many kernels add), but as NaN where a sum must not read them. */
 static void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
 {
-    const int real_kind = op->shape == POOL || (op->shape == GEMM && j->whole) ? 4
-        : op->shape == GEMM ? 9 : -1;
+    const bool sums = op->shape == GEMM || op->shape == CONV;
+    const int real_kind = op->shape == POOL || (sums && j->whole) ? 4 : sums ? 9 : -1;
     size_t n = COUNT(j), size;
 
     if (op->shape == WINDOW) {
@@ -424,6 +434,8 @@ static void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
         n = (size_t)j->lda * (size_t)(j->ta ? j->k : j->m);
         j->y = random_reals(r, (size_t)j->ldb * (size_t)(j->tb ? j->n : j->k), real_kind, 15,
                             false);
+    } else if (op->shape == CONV) {
+        j->y = random_reals(r, conv_weights(j), real_kind, 15, false);
     } else {
         j->y = random_reals(r, n, real_kind, j->q_max, false);
     }
@@ -436,8 +448,9 @@ static void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
         j->init[i] = buf_make(r, count, size);
         if (size == sizeof(omq_real) && op->out[i] != C_DOUBLE && op->out[i] != MN_S32)
             for (size_t e = 0; e < count; e++)
-                REALS(j->init[i])[e] = op->shape == GEMM && j->beta == 0
-                    ? (omq_real)NAN : random_real(r, op->shape == GEMM ? 4 : 5, 15);
+                REALS(j->init[i])[e] = (op->shape == GEMM && j->beta == 0) ||
+                        (op->out[0] == X_REAL && !j->in_place)
+                    ? (omq_real)NAN : random_real(r, sums ? 4 : 5, 15);
         j->out[i] = buf_guarded(r, count, size);
     }
 }
@@ -485,7 +498,7 @@ static void job_run(struct job *j, const struct op *op, const struct omq_kern *k
 {
     for (int i = 0; i < 2; i++)
         memcpy(j->out[i].p, j->init[i].p, j->init[i].size);
-    if (j->in_place && j->init[0].size == j->x.size)
+    if (j->in_place && op->shape != CONV && j->init[0].size == j->x.size)
         memcpy(j->out[0].p, j->x.p, j->x.size);
     op->run(k, j);
 }
@@ -537,7 +550,46 @@ static const char *compare_gemm(const struct job *j, const omq_real *want, const
     return NULL;
 }
 
-static const char *compare(const struct op *op, const struct job *j, const struct buf want[2])
+/* x = |x - zero_point|, and the same for reals, so that the reference gives the
+ * sum of magnitudes. */
+static void magnitudes(struct job *j)
+{
+    struct buf *const reals[] = {&j->x, &j->y, &j->init[0]};
+
+    for (size_t i = 0; i < j->q.size; i++)
+        U8S(j->q)[i] = (uint8_t)abs(U8S(j->q)[i] - j->zero_point);
+    j->zero_point = 0;
+    for (int i = 0; i < 3; i++)
+        for (size_t e = 0; e < reals[i]->size / sizeof(omq_real); e++)
+            REALS(*reals[i])[e] = (omq_real)fabs((double)REALS(*reals[i])[e]);
+}
+
+/* |difference| <= 2 (terms + 2) eps (sum of magnitudes), as for gemm. Spoils
+ * the job's inputs. */
+static const char *compare_conv(const struct op *op, const struct omq_kern *ref, struct job *j,
+                                const omq_real *want)
+{
+    const struct omq_window *g = &j->g;
+    const size_t n = j->out[0].size / sizeof(omq_real);
+    const double terms = op->out[0] == W_REAL ? (double)j->images * g->oh * g->ow
+        : (double)j->oc * g->kh * g->kw;
+    omq_real *got = malloc(j->out[0].size);
+    const char *why = got ? NULL : "out of memory";
+
+    if (got)
+        memcpy(got, j->out[0].p, j->out[0].size);
+    magnitudes(j);
+    job_run(j, op, ref);
+    for (size_t i = 0; !why && i < n; i++)
+        if (!(fabs((double)want[i] - (double)got[i]) <=
+              2 * (terms + 2) * REAL_EPS * (double)REALS(j->out[0])[i]))
+            why = "error above the bound";
+    free(got);
+    return why;
+}
+
+static const char *compare(const struct op *op, const struct omq_kern *ref, struct job *j,
+                           const struct buf want[2])
 {
     for (int i = 0; i < 2; i++)
         if (!buf_intact(&j->out[i]))
@@ -546,6 +598,8 @@ static const char *compare(const struct op *op, const struct job *j, const struc
         return "wrote outside its scratch";
     if (op->shape == GEMM && !j->whole)
         return compare_gemm(j, (const omq_real *)(const void *)want[0].p, REALS(j->out[0]));
+    if (op->shape == CONV && op->out[0] != Y_REAL && !j->whole)
+        return compare_conv(op, ref, j, (const omq_real *)(const void *)want[0].p);
     for (int i = 0; i < 2; i++)
         if (memcmp(want[i].p, j->out[i].p, want[i].size) != 0)
             return i == 0 ? "first output differs" : "second output differs";
@@ -578,7 +632,7 @@ static bool check(const struct op *op, const char *name, const struct omq_kern *
             memcpy(want[o].p, j.out[o].p, j.out[o].size);
         }
         job_run(&j, op, trial);
-        why = compare(op, &j, want);
+        why = compare(op, ref, &j, want);
         if (why) {
             job_shape(&j, op, shape, sizeof(shape));
             printf("FAIL %s: %s: %s, q_max %d, zero point %d, case %d, --seed %" PRIu32 "\n", name,

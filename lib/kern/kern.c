@@ -54,7 +54,8 @@ struct probe {
     int16_t rows_s16[PIX * TAPS];
     uint8_t pool_u8[CODES];
     omq_real pool[CODES], unpool_u8[CODES], unpool[CODES];
-    omq_real conv_u8[PIX * CONV_CH];
+    omq_real conv_u8[PIX * CONV_CH], conv_dinput[PIX * CONV_CH];
+    omq_real conv_dweight[9 * CONV_CH * CONV_CH];
     double mean[CH], m2[CH];
     omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
     uint8_t q[CODES], requantized[PIX * 6], rescaled[CODES];
@@ -74,7 +75,8 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
         .h = 3, .w = 4, .c = CONV_CH, .c_count = CONV_CH,
         .kh = 3, .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4,
     };
-    static omq_real scratch[5 * 6 * CONV_CH + 4 * CONV_CH];
+    static omq_real scratch[7 * 8 * CONV_CH + 4 * CONV_CH];
+    static omq_real w_real[9 * CONV_CH * CONV_CH];
     static int8_t w[9 * CONV_CH * CONV_CH];
     omq_real x[CODES], y[CODES], a[CH], b[CH];
     int16_t s[CODES];
@@ -91,7 +93,7 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
         b[j] = (omq_real)(18 - j) / 7;
     }
     for (int i = 0; i < 9 * CONV_CH * CONV_CH; i++)
-        w[i] = (int8_t)((i * 59) % 255 - 127);
+        w_real[i] = w[i] = (int8_t)((i * 59) % 255 - 127);
     memset(p, 0, sizeof(*p));
     k->gemm(false, true, PIX, PIX, CH, x, CH, y, CH, 0, p->gemm, PIX);
     k->gemm_s16(PIX, 6, CH, s, s + CH, p->gemm_s16);
@@ -104,6 +106,8 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     k->unpool_u8(&g, q, p->pool_u8, y, p->unpool_u8);
     k->unpool(&g, x, p->pool, y, p->unpool);
     k->conv_u8(&direct, CONV_CH, 1, q, 128, w, p->conv_u8, scratch);
+    k->conv_dweight(&direct, CONV_CH, 1, q, 128, y, p->conv_dweight, scratch);
+    k->conv_dinput(&direct, CONV_CH, 1, y, w_real, false, p->conv_dinput, scratch);
     k->channel_stats(PIX, CH, x, p->mean, p->m2);
     k->affine(PIX, CH, x, a, b, p->affine);
     k->affine_res(PIX, CH, x, a, y, b, b, p->affine_res);

@@ -10,6 +10,7 @@
  * Layout: activations are [pixels][channels] (NHWC), weights [out][k] with
  * k = (kh, kw, in). "real" is omq_real. Every variant of an elementwise kernel
  * gives the same bits as _ref: sums run over pixels in order, a channel apart.
+ * gemm, conv_dweight and conv_dinput sum reals in an order of their own.
  */
 #ifndef OMQ_KERN_KERN_H
 #define OMQ_KERN_KERN_H
@@ -78,6 +79,12 @@ struct omq_kern {
      * scratch holds omq_conv_scratch() bytes at any address. */
     void (*conv_u8)(const struct omq_window *g, int oc, int n, const uint8_t *x, int zero_point,
                     const int8_t *w, omq_real *y, void *scratch);
+    /* Its gradients: dw[oc][kh][kw][c] += sum of dy * (x - zero_point), and
+     * dx[n][h][w][c] = (or, if add, +=) sum of dy * w, w being [oc][kh][kw][c]. */
+    void (*conv_dweight)(const struct omq_window *g, int oc, int n, const uint8_t *x,
+                         int zero_point, const omq_real *dy, omq_real *dw, void *scratch);
+    void (*conv_dinput)(const struct omq_window *g, int oc, int n, const omq_real *dy,
+                        const omq_real *w, bool add, omq_real *dx, void *scratch);
 
     /* Mean and sum of squared deviations of each channel: two passes over
      * x[n][c], accumulated in double. */
@@ -142,8 +149,8 @@ void omq_kern_init(enum omq_isa max_isa, const char **dropped);
 /* The table; omq_kern_init() has run. */
 const struct omq_kern *omq_kern(void);
 
-/* Whether the conv_ kernels serve: one group, c and oc multiples of 16, and rows
- * long enough to be worth it. */
+/* Whether the conv_ kernels serve: one group, c and oc multiples of 16, padding
+ * below the window's size, and rows long enough to be worth it. */
 bool omq_conv_direct(const struct omq_window *g, int oc);
 /* Bytes of scratch for a conv_ kernel and n images. */
 size_t omq_conv_scratch(const struct omq_window *g, int oc, int n);

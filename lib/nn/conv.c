@@ -247,11 +247,30 @@ static void gradients(struct omq_exec *x, int ui, const struct piece *p, int thr
                                        x->units[ui].first_in && p->group == 0 && p->oy == 0));
 }
 
+/* The same for whole images, without rows. */
+static void gradients_direct(struct omq_exec *x, int ui, int i0, int n, int thread)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    const struct omq_tensor_buf *in = &x->tensors[u->in];
+    struct omq_layer_buf *l = &x->layers[u->layer];
+    size_t n_weights = (size_t)u->oc * (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c;
+    const omq_real *dy = x->tensors[u->out].g + (size_t)i0 * x->tensors[u->out].n_image;
+    void *scratch = x->threads[thread].scratch;
+
+    x->kern->conv_dweight(&u->win, u->oc, n, in->q + (size_t)i0 * in->n_image, in->act.zero_point,
+                          dy, l->dw + (size_t)thread * n_weights, scratch);
+    if (!x->net->plan.tensors[u->in].is_input)
+        x->kern->conv_dinput(&u->win, u->oc, n, dy, l->dequant, !x->units[ui].first_in,
+                             in->g + (size_t)i0 * in->n_image, scratch);
+}
+
 static void propagate(void *arg, int thread, int begin, int end)
 {
     const struct job *j = arg;
     struct omq_exec *x = j->x;
     struct omq_thread_buf *t = &x->threads[thread];
+    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    bool direct = x->layers[u->layer].k8 && !x->tensors[u->in].is_real;
 
     for (int c = begin; c < end; c++) {
         int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
@@ -260,7 +279,10 @@ static void propagate(void *arg, int thread, int begin, int end)
         for (int i = i0; i < i0 + n; i++)
             omq_epilogue_norm(x, j->ui, i, t);
         start = omq_now();
-        for_pieces(x, j->ui, i0, n, gradients, thread);
+        if (direct)
+            gradients_direct(x, j->ui, i0, n, thread);
+        else
+            for_pieces(x, j->ui, i0, n, gradients, thread);
         t->t.conv += omq_now() - start;
     }
 }

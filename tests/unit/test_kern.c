@@ -98,6 +98,32 @@ START_TEST(test_conv_u8)
 }
 END_TEST
 
+/* The same with dy = 1 and dw from 5: each tap counts the pixels that see it;
+ * and with w = 1: each pixel counts the windows that see it. */
+START_TEST(test_conv_gradients)
+{
+    static const omq_real taps[] = {6, 8, 6, 9, 12, 9, 6, 8, 6};
+    static const omq_real seen[] = {4, 6, 6, 4, 6, 9, 9, 6, 4, 6, 6, 4};
+    const struct omq_window g = {.h = 3, .w = 4, .c = 16, .c_count = 16, .kh = 3, .kw = 3,
+                                 .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4};
+    static uint8_t x[12 * 16];
+    static omq_real scratch[4096], dw[16 * 9 * 16], ones[16 * 9 * 16], dx[12 * 16];
+    const struct omq_kern *k = table(_i);
+
+    ck_assert(omq_conv_scratch(&g, 16, 1) <= sizeof(scratch));
+    memset(x, 5, sizeof(x));
+    for (size_t i = 0; i < N(dw); i++)
+        dw[i] = 5, ones[i] = 1;
+    k->conv_dweight(&g, 16, 1, x, 2, ones, dw, scratch);
+    for (size_t i = 0; i < N(dw); i++)
+        ck_assert(dw[i] == 5 + 3 * taps[i / 16 % 9]);
+    k->conv_dinput(&g, 16, 1, ones, ones, false, dx, scratch);
+    k->conv_dinput(&g, 16, 1, ones, ones, true, dx, scratch);
+    for (size_t i = 0; i < N(dx); i++)
+        ck_assert(dx[i] == 2 * 16 * seen[i / 16]);
+}
+END_TEST
+
 START_TEST(test_im2row)
 {
     /* 2 x 2 pixels of 2 channels, the second group only; a 2 x 3 window. */
@@ -275,6 +301,7 @@ Suite *omq_suite_kern(void)
     tcase_add_loop_test(t, test_gemm, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_gemm_s16, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_conv_u8, 0, OMQ_ISA_COUNT);
+    tcase_add_loop_test(t, test_conv_gradients, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_im2row, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize_backward, 0, OMQ_ISA_COUNT);

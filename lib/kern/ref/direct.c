@@ -12,17 +12,19 @@ enum { MIN_ROW = 4 }; /* output pixels: the kernels keep a few of one row in reg
 bool omq_conv_direct(const struct omq_window *g, int oc)
 {
     return g->c_begin == 0 && g->c_count == g->c && g->c % 16 == 0 && oc % 16 == 0 &&
-           g->ow >= MIN_ROW;
+           g->ph < g->kh && g->pw < g->kw && g->ow >= MIN_ROW;
 }
 
-/* Room for every image with its padding as reals, the most that a kernel
- * keeps, and for four numbers a channel. */
+/* Room for four numbers a channel and, as reals, all images of x with their
+ * padding, or one of dy with all that any pixel of x sees. */
 size_t omq_conv_scratch(const struct omq_window *g, int oc, int n)
 {
-    size_t rows = (size_t)(g->oh - 1) * (size_t)g->sh + (size_t)g->kh;
-    size_t cols = (size_t)(g->ow - 1) * (size_t)g->sw + (size_t)g->kw;
+    size_t h = (size_t)(g->h + 2 * g->ph), w = (size_t)(g->w + 2 * g->pw);
+    size_t dy_h = (size_t)(g->h + g->kh) / (size_t)g->sh + 2;
+    size_t dy_w = (size_t)(g->w + g->kw) / (size_t)g->sw + 2;
+    size_t x = (size_t)n * h * w * (size_t)g->c, dy = dy_h * dy_w * (size_t)oc;
 
-    return ((size_t)n * rows * cols * (size_t)g->c + 4 * (size_t)oc) * sizeof(omq_real);
+    return ((x > dy ? x : dy) + 4 * (size_t)oc) * sizeof(omq_real);
 }
 
 /* acc[oc][4] += four channels of a pixel times w[oc][4], four outputs at a time:
@@ -72,4 +74,73 @@ void omq_conv_u8_ref(const struct omq_window *g, int oc, int n, const uint8_t *x
                     y[o] = (omq_real)(acc[4 * o] + acc[4 * o + 1] + acc[4 * o + 2] +
                                       acc[4 * o + 3]);
             }
+}
+
+/* dw[kh * kw * c] += dy * the window of x (reals) at one output pixel. */
+static void dweight_pixel(const struct omq_window *g, int oy, int ox, const omq_real *x,
+                          omq_real dy, omq_real *restrict dw)
+{
+    for (int ky = 0; ky < g->kh; ky++)
+        for (int kx = 0; kx < g->kw; kx++, dw += g->c) {
+            const int iy = oy * g->sh - g->ph + ky, ix = ox * g->sw - g->pw + kx;
+            const omq_real *restrict p = x + ((ptrdiff_t)iy * g->w + ix) * g->c;
+
+            if (iy < 0 || iy >= g->h || ix < 0 || ix >= g->w)
+                continue;
+            for (int i = 0; i < g->c; i++)
+                dw[i] += dy * p[i];
+        }
+}
+
+void omq_conv_dweight_ref(const struct omq_window *g, int oc, int n, const uint8_t *x,
+                          int zero_point, const omq_real *dy, omq_real *dw, void *scratch)
+{
+    const ptrdiff_t k = (ptrdiff_t)g->kh * g->kw * g->c, image = (ptrdiff_t)g->h * g->w * g->c;
+    omq_real *real = scratch;
+
+    for (int i = 0; i < n; i++, x += image, dy += (ptrdiff_t)g->oh * g->ow * oc) {
+        for (ptrdiff_t e = 0; e < image; e++)
+            real[e] = (omq_real)((int)x[e] - zero_point);
+        for (int o = 0; o < oc; o++)
+            for (int oy = 0; oy < g->oh; oy++)
+                for (int ox = 0; ox < g->ow; ox++)
+                    dweight_pixel(g, oy, ox, real, dy[((ptrdiff_t)oy * g->ow + ox) * oc + o],
+                                  dw + o * k);
+    }
+}
+
+/* dx += row[kh * kw * c], where the window at one output pixel lies in it. */
+static void add_window(const struct omq_window *g, int oy, int ox, const omq_real *restrict row,
+                       omq_real *dx)
+{
+    for (int ky = 0; ky < g->kh; ky++)
+        for (int kx = 0; kx < g->kw; kx++, row += g->c) {
+            const int iy = oy * g->sh - g->ph + ky, ix = ox * g->sw - g->pw + kx;
+            omq_real *restrict p = dx + ((ptrdiff_t)iy * g->w + ix) * g->c;
+
+            if (iy < 0 || iy >= g->h || ix < 0 || ix >= g->w)
+                continue;
+            for (int i = 0; i < g->c; i++)
+                p[i] += row[i];
+        }
+}
+
+void omq_conv_dinput_ref(const struct omq_window *g, int oc, int n, const omq_real *dy,
+                         const omq_real *w, bool add, omq_real *dx, void *scratch)
+{
+    const ptrdiff_t k = (ptrdiff_t)g->kh * g->kw * g->c, image = (ptrdiff_t)g->h * g->w * g->c;
+    omq_real *restrict row = scratch;
+
+    for (int i = 0; i < n; i++, dx += image) {
+        if (!add)
+            memset(dx, 0, sizeof(*dx) * (size_t)image);
+        for (int oy = 0; oy < g->oh; oy++)
+            for (int ox = 0; ox < g->ow; ox++, dy += oc) {
+                memset(row, 0, sizeof(*row) * (size_t)k);
+                for (int o = 0; o < oc; o++)
+                    for (ptrdiff_t e = 0; e < k; e++)
+                        row[e] += dy[o] * w[o * k + e];
+                add_window(g, oy, ox, row, dx);
+            }
+    }
 }

@@ -15,6 +15,8 @@
  * where start, unless NULL, is added to the sums: that is how a tile of codes
  * makes up for its zero point.
  */
+#include "kern/x86/direct_fill_template.h"
+
 struct conv_u8 {
     int oc, kh;
     ptrdiff_t run, row, step; /* values: of a window's row, a tile's row, to the next pixel */
@@ -78,33 +80,6 @@ static void conv_u8_image(const struct omq_window *g, const struct conv_u8 *t, c
                             out);
         }
         o += nr * LANES;
-    }
-}
-
-/* The image with its padding: tile[x] = x - subtract, and `outside` around. */
-static void fill_tile_u8(const struct omq_window *g, const uint8_t *image, int subtract,
-                         TILE outside, TILE *tile)
-{
-    const int rows = (g->oh - 1) * g->sh + g->kh, cols = (g->ow - 1) * g->sw + g->kw;
-    const int x1 = g->w + g->pw < cols ? g->w + g->pw : cols;
-    const ptrdiff_t c = g->c, n = (x1 - g->pw) * c;
-
-    for (int y = 0; y < rows; y++, tile += cols * c) {
-        const int iy = y - g->ph;
-        const uint8_t *restrict src = image + (ptrdiff_t)iy * g->w * c;
-        TILE *restrict dst = tile + g->pw * c;
-
-        if (iy < 0 || iy >= g->h) {
-            for (ptrdiff_t i = 0; i < cols * c; i++)
-                tile[i] = outside;
-            continue;
-        }
-        for (ptrdiff_t i = 0; i < g->pw * c; i++)
-            tile[i] = outside;
-        for (ptrdiff_t i = 0; i < n; i++)
-            dst[i] = (TILE)(src[i] - subtract);
-        for (ptrdiff_t i = x1 * c; i < cols * c; i++)
-            tile[i] = outside;
     }
 }
 

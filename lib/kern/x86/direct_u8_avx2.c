@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "kern/kern_internal.h"
-#include "kern/x86/direct_template.h"
+#include "kern/x86/direct.h"
 
 #define TILE int16_t
 #define VEC __m256i
@@ -58,7 +58,7 @@ void omq_conv_u8_avx2(const struct omq_window *g, int oc, int n, const uint8_t *
     const struct conv_u8 t = conv_u8_of(g, oc);
 
     for (int i = 0; i < n; i++) {
-        fill_tile_u8(g, x + (ptrdiff_t)i * g->h * g->w * g->c, zero_point, 0, scratch);
+        fill_tile(g, x + (ptrdiff_t)i * g->h * g->w * g->c, zero_point, 0, scratch);
         conv_u8_image(g, &t, scratch, w, NULL, y + (ptrdiff_t)i * g->oh * g->ow * oc);
     }
 }

@@ -4,8 +4,8 @@
  * pixels of one row by a number of vectors of channels, both constants after
  * inlining, so that its sums stay in registers.
  */
-#ifndef OMQ_KERN_X86_DIRECT_TEMPLATE_H
-#define OMQ_KERN_X86_DIRECT_TEMPLATE_H
+#ifndef OMQ_KERN_X86_DIRECT_H
+#define OMQ_KERN_X86_DIRECT_H
 
 #include <immintrin.h>
 

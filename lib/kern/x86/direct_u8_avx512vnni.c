@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "kern/kern_internal.h"
-#include "kern/x86/direct_template.h"
+#include "kern/x86/direct.h"
 
 #define TILE uint8_t
 #define VEC __m512i
@@ -75,7 +75,7 @@ void omq_conv_u8_avx512vnni(const struct omq_window *g, int oc, int n, const uin
     if (start)
         zero_point_sums(&t, zero_point, w, start);
     for (int i = 0; i < n; i++) {
-        fill_tile_u8(g, x + (ptrdiff_t)i * g->h * g->w * g->c, 0, (TILE)zero_point, tile);
+        fill_tile(g, x + (ptrdiff_t)i * g->h * g->w * g->c, 0, (TILE)zero_point, tile);
         conv_u8_image(g, &t, tile, w, start, y + (ptrdiff_t)i * g->oh * g->ow * oc);
     }
 }

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/real.h"
+
+#if defined(__x86_64__) && !defined(OMQ_DOUBLE) && !defined(OMQ_NO_SIMD)
+#if !defined(__AVX2__) || !defined(__FMA__)
+#error "compile this file with -mavx2 -mfma, or everything with -DOMQ_NO_SIMD"
+#endif
+#include <string.h>
+
+#include "kern/kern_internal.h"
+#include "kern/x86/direct.h"
+
+#define OMQ_DIRECT(op) omq_##op##_avx2
+#define VEC __m256
+#define LANES 8
+#define OMQ_MR 6
+#define NR 2
+#define NR_LAST 2 /* channels come in sixteens */
+#define MO 4
+
+OMQ_INLINE VEC zero(void) { return _mm256_setzero_ps(); }
+OMQ_INLINE VEC load(const float *x) { return _mm256_loadu_ps(x); }
+OMQ_INLINE VEC broadcast(const float *x) { return _mm256_set1_ps(*x); }
+OMQ_INLINE VEC add_of(VEC a, VEC b) { return _mm256_add_ps(a, b); }
+OMQ_INLINE VEC fma_of(VEC a, VEC b, VEC c) { return _mm256_fmadd_ps(a, b, c); }
+OMQ_INLINE void store(float *x, VEC v) { _mm256_storeu_ps(x, v); }
+
+#include "kern/x86/direct_f32_template.h"
+#endif
