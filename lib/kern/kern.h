@@ -42,6 +42,18 @@ struct omq_rescale {
     omq_real ratio; /* s_in / s_out */
 };
 
+/* What follows acc[n][c] in one unit, in channel j:
+ *   v = fma(acc, m[j], b[j]), or fma(acc, m[j], fma(res, r[j], b[j])),
+ * and then quantize_u8. */
+struct omq_epilogue {
+    const omq_real *m, *b, *r;
+    const omq_real *mu; /* mean of acc; NULL: no sum_gx */
+    int q_max, zero_point;
+};
+struct omq_epilogue_sums {
+    omq_real *ds, *g, *gx; /* [c] each, added to; gx only with mu */
+};
+
 struct omq_kern {
     /* c[m][n] = beta * c + op(a)[m][k] op(b)[k][n], row-major with leading
      * dimensions; op transposes where ta/tb. beta is 0 (c is not read) or 1. */
@@ -109,6 +121,14 @@ struct omq_kern {
      * what passes added to dq, or stored there if store. */
     void (*rescale_backward)(int n, int c, const uint8_t *q, const struct omq_rescale *r,
                              const omq_real *g, bool store, omq_real *dq, omq_real *ds);
+    /* From acc and the raw codes of a residual (NULL: none) to codes, and back:
+     * affine or affine_res, then quantize_u8; again, then quantize_backward and
+     * norm_sums (channel_sum without mu) of what it leaves in g. */
+    void (*epilogue)(int n, int c, const struct omq_epilogue *e, const omq_real *acc,
+                     const uint8_t *res, uint8_t *q);
+    void (*epilogue_backward)(int n, int c, const struct omq_epilogue *e, const omq_real *acc,
+                              const uint8_t *res, omq_real *g,
+                              const struct omq_epilogue_sums *sum);
     /* g = 0 where v <= 0. */
     void (*relu_backward)(size_t n, const omq_real *v, omq_real *g);
 

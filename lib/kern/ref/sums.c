@@ -22,3 +22,44 @@ void omq_rescale_backward_ref(int n, int c, const uint8_t *restrict q, const str
         }
     }
 }
+
+static omq_real value(const struct omq_epilogue *e, int j, omq_real acc, const uint8_t *res)
+{
+    return fma(acc, e->m[j], res ? fma((omq_real)res[j], e->r[j], e->b[j]) : e->b[j]);
+}
+
+void omq_epilogue_ref(int n, int c, const struct omq_epilogue *e, const omq_real *acc,
+                      const uint8_t *res, uint8_t *q)
+{
+    const omq_real top = e->q_max;
+
+    for (int i = 0; i < n; i++, acc += c, q += c, res = res ? res + c : NULL) {
+        for (int j = 0; j < c; j++) {
+            omq_real t = rint(value(e, j, acc[j], res));
+
+            t = t > 0 ? t : 0; /* also a NaN */
+            q[j] = (uint8_t)(t < top ? t : top);
+        }
+    }
+}
+
+void omq_epilogue_backward_ref(int n, int c, const struct omq_epilogue *e, const omq_real *acc,
+                               const uint8_t *res, omq_real *g,
+                               const struct omq_epilogue_sums *sum)
+{
+    const omq_real zero = e->zero_point, top = e->q_max;
+
+    for (int i = 0; i < n; i++, acc += c, g += c, res = res ? res + c : NULL) {
+        for (int j = 0; j < c; j++) {
+            const omq_real v = value(e, j, acc[j], res);
+            omq_real t = 0 > v ? 0 : v;
+
+            t = top < t ? top : t;
+            sum->ds[j] += g[j] * (rint(t) - (t == v ? t : zero));
+            g[j] = t == v ? g[j] : 0;
+            sum->g[j] += g[j];
+            if (e->mu)
+                sum->gx[j] += g[j] * (acc[j] - e->mu[j]);
+        }
+    }
+}

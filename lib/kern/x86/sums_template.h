@@ -35,3 +35,80 @@ void OMQ_FN(rescale_backward)(int n, int c, const uint8_t *q, const struct omq_r
     else
         FOR_VECS(c, rescale_lanes(n, c, lanes, q + j, r, g + j, false, dq + j, ds + j));
 }
+
+/* Channels j on; has_res and has_mu are constants. */
+VEC_FN vec epilogue_value(int lanes, bool has_res, vec acc, vec m, vec b, vec r,
+                          const uint8_t *res)
+{
+    return vec_fma(acc, m, has_res ? vec_fma(vec_codes(lanes, res, 0), r, b) : b);
+}
+
+VEC_FN void epilogue_lanes(int n, ptrdiff_t c, int j, int lanes, bool has_res,
+                           const struct omq_epilogue *e, const float *acc, const uint8_t *res,
+                           uint8_t *q)
+{
+    const vec m = vec_load(lanes, e->m + j), b = vec_load(lanes, e->b + j);
+    const vec r = has_res ? vec_load(lanes, e->r + j) : vec_set(0);
+    const vec none = vec_set(0), top = vec_set((float)e->q_max);
+
+    for (ptrdiff_t i = j; i < n * c; i += c) {
+        const vec v = epilogue_value(lanes, has_res, vec_load(lanes, acc + i), m, b, r,
+                                     has_res ? res + i : NULL);
+
+        vec_store_codes(lanes, q + i, vec_min(vec_max(vec_rint(v), none), top));
+    }
+}
+
+void OMQ_FN(epilogue)(int n, int c, const struct omq_epilogue *e, const float *acc,
+                      const uint8_t *res, uint8_t *q)
+{
+    if (res)
+        FOR_VECS(c, epilogue_lanes(n, c, j, lanes, true, e, acc, res, q));
+    else
+        FOR_VECS(c, epilogue_lanes(n, c, j, lanes, false, e, acc, NULL, q));
+}
+
+VEC_FN void epilogue_backward_lanes(int n, ptrdiff_t c, int j, int lanes, bool has_res,
+                                    bool has_mu, const struct omq_epilogue *e, const float *acc,
+                                    const uint8_t *res, float *g,
+                                    const struct omq_epilogue_sums *sum)
+{
+    const vec m = vec_load(lanes, e->m + j), b = vec_load(lanes, e->b + j);
+    const vec r = has_res ? vec_load(lanes, e->r + j) : vec_set(0);
+    const vec mu = has_mu ? vec_load(lanes, e->mu + j) : vec_set(0);
+    const vec none = vec_set(0), top = vec_set((float)e->q_max);
+    const vec zero = vec_set((float)e->zero_point);
+    vec ds = vec_load(lanes, sum->ds + j), sum_g = vec_load(lanes, sum->g + j);
+    vec sum_gx = has_mu ? vec_load(lanes, sum->gx + j) : none;
+
+    for (ptrdiff_t i = j; i < n * c; i += c) {
+        const vec x = vec_load(lanes, acc + i), all = vec_load(lanes, g + i);
+        const vec v = epilogue_value(lanes, has_res, x, m, b, r, has_res ? res + i : NULL);
+        const vec t = vec_min(top, vec_max(none, v));
+        const vec slope = vec_sub(vec_rint(t), vec_if_equal(t, v, t, zero));
+        const vec passed = vec_if_equal(t, v, all, none);
+
+        ds = vec_add(ds, vec_mul(all, slope));
+        vec_store(lanes, g + i, passed);
+        sum_g = vec_add(sum_g, passed);
+        if (has_mu)
+            sum_gx = vec_add(sum_gx, vec_mul(passed, vec_sub(x, mu)));
+    }
+    vec_store(lanes, sum->ds + j, ds);
+    vec_store(lanes, sum->g + j, sum_g);
+    if (has_mu)
+        vec_store(lanes, sum->gx + j, sum_gx);
+}
+
+void OMQ_FN(epilogue_backward)(int n, int c, const struct omq_epilogue *e, const float *acc,
+                               const uint8_t *res, float *g, const struct omq_epilogue_sums *sum)
+{
+    if (res && e->mu)
+        FOR_VECS(c, epilogue_backward_lanes(n, c, j, lanes, true, true, e, acc, res, g, sum));
+    else if (res)
+        FOR_VECS(c, epilogue_backward_lanes(n, c, j, lanes, true, false, e, acc, res, g, sum));
+    else if (e->mu)
+        FOR_VECS(c, epilogue_backward_lanes(n, c, j, lanes, false, true, e, acc, NULL, g, sum));
+    else
+        FOR_VECS(c, epilogue_backward_lanes(n, c, j, lanes, false, false, e, acc, NULL, g, sum));
+}
