@@ -84,8 +84,10 @@ struct omq_kern {
     void (*unpool)(const struct omq_window *g, const omq_real *image, const omq_real *out,
                    const omq_real *dout, omq_real *dimage);
 
-    /* Mean and sum of squared deviations of each channel: two passes over
-     * x[n][c], accumulated in double. */
+    /* Mean and sum of squared deviations of each channel of x[n][c], in one
+     * pass, in double: with d = x - x[0], s1 = sum of d and s2 = sum of d^2,
+     * x[0] + s1 / n and s2 - s1 * s1 / n. x[0] is one of the values, so
+     * s1^2 / n is at most n times the result, and little of it cancels. */
     void (*channel_stats)(int n, int c, const omq_real *x, double *mean, double *m2);
 
     /* v[i][j] = fma(acc[i][j], m[j], b[j]); with res also fma(res, r[j], b[j])

@@ -5,6 +5,27 @@
  */
 #include "kern/kern_internal.h"
 
+void omq_channel_stats_ref(int n, int c, const omq_real *restrict x, double *restrict mean,
+                           double *restrict m2)
+{
+    const omq_real *x0 = x;
+
+    for (int j = 0; j < c; j++)
+        mean[j] = m2[j] = 0;
+    for (int i = 0; i < n; i++, x += c) {
+        for (int j = 0; j < c; j++) {
+            const double d = (double)x[j] - (double)x0[j];
+
+            mean[j] += d;
+            m2[j] += d * d;
+        }
+    }
+    for (int j = 0; j < c; j++) {
+        m2[j] -= mean[j] * mean[j] / n;
+        mean[j] = (double)x0[j] + mean[j] / n;
+    }
+}
+
 void omq_rescale_backward_ref(int n, int c, const uint8_t *restrict q, const struct omq_rescale *r,
                               const omq_real *restrict g, bool store, omq_real *restrict dq,
                               omq_real *restrict ds)

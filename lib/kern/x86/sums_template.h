@@ -5,6 +5,32 @@
  */
 #include "kern/x86/vec_template.h"
 
+VEC_FN void channel_stats_lanes(int n, ptrdiff_t c, int lanes, const float *x, double *mean,
+                                double *m2)
+{
+    const vecd x0 = vecd_from(vec_load(lanes, x));
+    vecd s1 = vecd_from(vec_set(0)), s2 = s1;
+    double sum[VEC], squares[VEC];
+
+    for (ptrdiff_t i = 0; i < n * c; i += c) {
+        const vecd d = vecd_sub(vecd_from(vec_load(lanes, x + i)), x0);
+
+        s1 = vecd_add(s1, d);
+        s2 = vecd_add(s2, vecd_mul(d, d));
+    }
+    vecd_store_all(sum, s1);
+    vecd_store_all(squares, s2);
+    for (int j = 0; j < lanes; j++) {
+        mean[j] = (double)x[j] + sum[j] / n;
+        m2[j] = squares[j] - sum[j] * sum[j] / n;
+    }
+}
+
+void OMQ_FN(channel_stats)(int n, int c, const float *x, double *mean, double *m2)
+{
+    FOR_VECS(c, channel_stats_lanes(n, c, lanes, x + j, mean + j, m2 + j));
+}
+
 VEC_FN void rescale_lanes(int n, ptrdiff_t c, int lanes, const uint8_t *q,
                           const struct omq_rescale *r, const float *g, bool store, float *dq,
                           float *ds)

@@ -82,6 +82,23 @@ VEC_FN vec vec_if_equal(vec a, vec b, vec x, vec y)
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), y, x);
 }
 
+/* The same in double. */
+typedef struct {
+    __m512d part[2];
+} vecd;
+
+VEC_FN vecd vecd_from(vec a)
+{
+    return (vecd){{_mm512_cvtps_pd(_mm512_castps512_ps256(a)),
+                   _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1))}};
+}
+VEC_FN void vecd_store_all(double *p, vecd x)
+{
+    _mm512_storeu_pd(p, x.part[0]);
+    _mm512_storeu_pd(p + 8, x.part[1]);
+}
+#define VECD_OP(op) _mm512_##op##_pd
+
 #else
 
 typedef struct {
@@ -197,6 +214,46 @@ VEC_FN vec vec_if_equal(vec a, vec b, vec x, vec y)
                  _mm256_blendv_ps(y.hi, x.hi, _mm256_cmp_ps(a.hi, b.hi, _CMP_EQ_OQ))};
 }
 
+/* The same in double. */
+typedef struct {
+    __m256d part[4];
+} vecd;
+
+VEC_FN vecd vecd_from(vec a)
+{
+    return (vecd){{_mm256_cvtps_pd(_mm256_castps256_ps128(a.lo)),
+                   _mm256_cvtps_pd(_mm256_extractf128_ps(a.lo, 1)),
+                   _mm256_cvtps_pd(_mm256_castps256_ps128(a.hi)),
+                   _mm256_cvtps_pd(_mm256_extractf128_ps(a.hi, 1))}};
+}
+VEC_FN void vecd_store_all(double *p, vecd x)
+{
+    for (int i = 0; i < 4; i++)
+        _mm256_storeu_pd(p + 4 * i, x.part[i]);
+}
+#define VECD_OP(op) _mm256_##op##_pd
+
 #endif
+
+enum { VECD_PARTS = sizeof(vecd) / sizeof(((vecd *)0)->part[0]) };
+
+VEC_FN vecd vecd_add(vecd a, vecd b)
+{
+    for (int i = 0; i < VECD_PARTS; i++)
+        a.part[i] = VECD_OP(add)(a.part[i], b.part[i]);
+    return a;
+}
+VEC_FN vecd vecd_sub(vecd a, vecd b)
+{
+    for (int i = 0; i < VECD_PARTS; i++)
+        a.part[i] = VECD_OP(sub)(a.part[i], b.part[i]);
+    return a;
+}
+VEC_FN vecd vecd_mul(vecd a, vecd b)
+{
+    for (int i = 0; i < VECD_PARTS; i++)
+        a.part[i] = VECD_OP(mul)(a.part[i], b.part[i]);
+    return a;
+}
 
 #endif
