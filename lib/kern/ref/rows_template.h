@@ -100,15 +100,6 @@ void OMQ_FN(norm_sums)(int n, int c, const omq_real *restrict g, const omq_real 
     }
 }
 
-void OMQ_FN(norm_backward)(int n, int c, omq_real *restrict g, const omq_real *restrict x,
-                           const omq_real *restrict mu, const omq_real *restrict a,
-                           const omq_real *restrict k, const omq_real *restrict d)
-{
-    for (int i = 0; i < n; i++, g += c, x += c)
-        for (int j = 0; j < c; j++)
-            g[j] = a[j] * g[j] + k[j] * (x[j] - mu[j]) + d[j];
-}
-
 void OMQ_FN(scale)(int n, int c, omq_real *restrict g, const omq_real *restrict a)
 {
     for (int i = 0; i < n; i++, g += c)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Passes over x[n][c] that leave a sum for each channel. They add in the order
- * of the rows, so kernels that take some channels at a time give the same bits.
+ * Passes over x[n][c] that gain from taking some channels down all rows, as
+ * kern/x86/sums_template.h does: sums add in the order of the rows, a channel
+ * apart, so that gives the same bits.
  */
 #include "kern/kern_internal.h"
 
@@ -83,4 +84,13 @@ void omq_epilogue_backward_ref(int n, int c, const struct omq_epilogue *e, const
                 sum->gx[j] += g[j] * (acc[j] - e->mu[j]);
         }
     }
+}
+
+void omq_norm_backward_ref(int n, int c, omq_real *restrict g, const omq_real *restrict x,
+                           const omq_real *restrict mu, const omq_real *restrict a,
+                           const omq_real *restrict k, const omq_real *restrict d)
+{
+    for (int i = 0; i < n; i++, g += c, x += c)
+        for (int j = 0; j < c; j++)
+            g[j] = a[j] * g[j] + k[j] * (x[j] - mu[j]) + d[j];
 }

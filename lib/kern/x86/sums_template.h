@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Passes over x[n][c] that leave a sum for each channel. The formulas are in
- * kern/ref/sums.c.
+ * Passes over x[n][c], sixteen channels at a time down all rows: sums and
+ * coefficients stay in registers. The formulas are in kern/ref/sums.c.
  */
 #include "kern/x86/vec_template.h"
 
@@ -137,4 +137,23 @@ void OMQ_FN(epilogue_backward)(int n, int c, const struct omq_epilogue *e, const
         FOR_VECS(c, epilogue_backward_lanes(n, c, j, lanes, false, true, e, acc, NULL, g, sum));
     else
         FOR_VECS(c, epilogue_backward_lanes(n, c, j, lanes, false, false, e, acc, NULL, g, sum));
+}
+
+VEC_FN void norm_backward_lanes(int n, ptrdiff_t c, int j, int lanes, float *g, const float *x,
+                                const float *mu, const float *a, const float *k, const float *d)
+{
+    const vec vmu = vec_load(lanes, mu + j), va = vec_load(lanes, a + j);
+    const vec vk = vec_load(lanes, k + j), vd = vec_load(lanes, d + j);
+
+    for (ptrdiff_t i = j; i < n * c; i += c) {
+        const vec of_x = vec_mul(vk, vec_sub(vec_load(lanes, x + i), vmu));
+
+        vec_store(lanes, g + i, vec_add(vec_add(vec_mul(va, vec_load(lanes, g + i)), of_x), vd));
+    }
+}
+
+void OMQ_FN(norm_backward)(int n, int c, float *g, const float *x, const float *mu,
+                           const float *a, const float *k, const float *d)
+{
+    FOR_VECS(c, norm_backward_lanes(n, c, j, lanes, g, x, mu, a, k, d));
 }
