@@ -27,8 +27,8 @@
 
 enum shape { FLAT, ROWS, WINDOW, POOL, CONV, GEMM, GEMM_S16 };
 enum out {
-    NONE, NC_REAL, NC_U8, C_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, POOL_REAL, POOL_U8,
-    Y_REAL, X_REAL, W_REAL, MN_REAL, MN_S32,
+    NONE, NC_REAL, NC_U8, C_REAL, C3_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, POOL_REAL,
+    POOL_U8, Y_REAL, X_REAL, W_REAL, MN_REAL, MN_S32,
 };
 
 /* An array at an odd place: ends where its allocation ends, but for the guard. */
@@ -98,6 +98,15 @@ RUN(codes_to_real, COUNT(j), U8S(j->q), j->zero_point, REALS(j->out[0]))
 RUN(relu, COUNT(j), ACC(j), REALS(j->out[0]))
 RUN(quantize_backward, j->n, j->c, REALS(j->x), j->q_max, j->zero_point, REALS(j->out[0]),
     REALS(j->out[1]))
+/* Four sets of channels serve both; the sums of the backward pass are outputs. */
+#define EPILOGUE(j) &(struct omq_epilogue){.m = REALS((j)->ch[0]), .b = REALS((j)->ch[1]), \
+    .r = REALS((j)->ch[2]), .mu = (j)->ta ? REALS((j)->ch[3]) : NULL, .q_max = (j)->q_max, \
+    .zero_point = (j)->zero_point}
+RUN(epilogue, j->n, j->c, EPILOGUE(j), REALS(j->x), j->in_place ? U8S(j->q) : NULL,
+    U8S(j->out[0]))
+RUN(epilogue_backward, j->n, j->c, EPILOGUE(j), REALS(j->x), j->in_place ? U8S(j->q) : NULL,
+    REALS(j->out[0]), &(struct omq_epilogue_sums){REALS(j->out[1]), REALS(j->out[1]) + j->c,
+    REALS(j->out[1]) + 2 * j->c})
 RUN(relu_backward, COUNT(j), REALS(j->x), REALS(j->out[0]))
 RUN(norm_sums, j->n, j->c, REALS(j->y), REALS(j->x), REALS(j->ch[0]), REALS(j->out[0]),
     REALS(j->out[1]))
@@ -139,6 +148,8 @@ static const struct op {
     {"codes_to_real", run_codes_to_real, FLAT, {NC_REAL}, false, R + 1},
     {"relu", run_relu, FLAT, {NC_REAL}, true, 2 * R},
     {"quantize_backward", run_quantize_backward, ROWS, {NC_REAL, C_REAL}, false, 3 * R},
+    {"epilogue", run_epilogue, ROWS, {NC_U8}, true, R + 1},
+    {"epilogue_backward", run_epilogue_backward, ROWS, {NC_REAL, C3_REAL}, false, 3 * R},
     {"relu_backward", run_relu_backward, FLAT, {NC_REAL}, true, 3 * R},
     {"norm_sums", run_norm_sums, ROWS, {C_REAL, C_REAL}, false, 2 * R},
     {"norm_backward", run_norm_backward, ROWS, {NC_REAL}, false, 3 * R},
@@ -373,6 +384,8 @@ static size_t out_count(const struct job *j, enum out out, size_t *size)
     case C_REAL:
     case C_DOUBLE:
         return (size_t)j->c;
+    case C3_REAL:
+        return 3 * (size_t)j->c;
     case TAPS_REAL:
     case TAPS_S16:
         return window_taps(g);
@@ -461,6 +474,7 @@ static bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int 
     j->q_max = (1 << between(r, 1, 8)) - 1;
     j->zero_point = between(r, 0, 1) ? (j->q_max + 1) / 2 : 0;
     j->in_place = between(r, 0, 1);
+    j->ta = between(r, 0, 1);
     j->r = (struct omq_rescale){.zp_in = between(r, 0, 1) ? 128 : 0, .zp_out = j->zero_point,
                                 .q_max = j->q_max, .ratio = (omq_real)between(r, 1, 256) / 128};
     if (op->shape == FLAT && between(r, 0, 3) == 0)
@@ -690,6 +704,7 @@ static bool bench_job(struct job *j, const struct op *op, struct omq_rng *r, int
     const int side = layers[i][0], c = layers[i][1], k = layers[i][2];
 
     *j = (struct job){.n = side * side, .c = c, .q_max = 15, .in_place = false,
+                      .ta = op->shape == ROWS,
                       .r = {.q_max = 15, .ratio = (omq_real)0.1}};
     if (op->shape == GEMM || op->shape == GEMM_S16) {
         j->m = gemms[i][0], j->n = gemms[i][1], j->k = gemms[i][2];

@@ -57,6 +57,8 @@ struct probe {
     omq_real conv_u8[PIX * CONV_CH], conv_dinput[PIX * CONV_CH];
     omq_real conv_dweight[9 * CONV_CH * CONV_CH];
     double mean[CH], m2[CH];
+    uint8_t epilogue[2][CODES];
+    omq_real epilogue_grad[2][CODES], epilogue_sums[2][3][CH];
     omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
     uint8_t q[CODES], requantized[PIX * 6], rescaled[CODES];
     omq_real rescale_grad[CODES], rescale_ds[CH];
@@ -119,6 +121,16 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     k->relu(CODES, x, p->relu);
     memcpy(p->q_grad, y, sizeof(y));
     k->quantize_backward(PIX, CH, x, 15, 8, p->q_grad, p->ds);
+    for (int i = 0; i < 2; i++) {
+        const struct omq_epilogue e = {.m = a, .b = b, .r = b, .mu = a, .q_max = 15,
+                                       .zero_point = 8};
+        const struct omq_epilogue_sums sums = {p->epilogue_sums[i][0], p->epilogue_sums[i][1],
+                                               p->epilogue_sums[i][2]};
+
+        memcpy(p->epilogue_grad[i], y, sizeof(y));
+        k->epilogue(PIX, CH, &e, x, i ? q : NULL, p->epilogue[i]);
+        k->epilogue_backward(PIX, CH, &e, x, i ? q : NULL, p->epilogue_grad[i], &sums);
+    }
     memcpy(p->relu_grad, y, sizeof(y));
     k->relu_backward(CODES, x, p->relu_grad);
     k->norm_sums(PIX, CH, y, x, a, p->sum_g, p->sum_gx);

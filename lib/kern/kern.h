@@ -43,6 +43,18 @@ struct omq_rescale {
     omq_real ratio; /* s_in / s_out */
 };
 
+/* What follows acc[n][c] in one unit, in channel j:
+ *   v = fma(acc, m[j], b[j]), or fma(acc, m[j], fma(res, r[j], b[j])),
+ * and then quantize_u8. */
+struct omq_epilogue {
+    const omq_real *m, *b, *r;
+    const omq_real *mu; /* mean of acc; NULL: no sum_gx */
+    int q_max, zero_point;
+};
+struct omq_epilogue_sums {
+    omq_real *ds, *g, *gx; /* [c] each, added to; gx only with mu */
+};
+
 struct omq_kern {
     /* c[m][n] = beta * c + op(a)[m][k] op(b)[k][n], row-major with leading
      * dimensions; op transposes where ta/tb. beta is 0 (c is not read) or 1. */
@@ -86,8 +98,10 @@ struct omq_kern {
     void (*conv_dinput)(const struct omq_window *g, int oc, int n, const omq_real *dy,
                         const omq_real *w, bool add, omq_real *dx, void *scratch);
 
-    /* Mean and sum of squared deviations of each channel: two passes over
-     * x[n][c], accumulated in double. */
+    /* Mean and sum of squared deviations of each channel of x[n][c], in one
+     * pass, in double: with d = x - x[0], s1 = sum of d and s2 = sum of d^2,
+     * x[0] + s1 / n and s2 - s1 * s1 / n. x[0] is one of the values, so
+     * s1^2 / n is at most n times the result, and little of it cancels. */
     void (*channel_stats)(int n, int c, const omq_real *x, double *mean, double *m2);
 
     /* v[i][j] = fma(acc[i][j], m[j], b[j]); with res also fma(res, r[j], b[j])
@@ -123,6 +137,14 @@ struct omq_kern {
      * what passes added to dq, or stored there if store. */
     void (*rescale_backward)(int n, int c, const uint8_t *q, const struct omq_rescale *r,
                              const omq_real *g, bool store, omq_real *dq, omq_real *ds);
+    /* From acc and the raw codes of a residual (NULL: none) to codes, and back:
+     * affine or affine_res, then quantize_u8; again, then quantize_backward and
+     * norm_sums (channel_sum without mu) of what it leaves in g. */
+    void (*epilogue)(int n, int c, const struct omq_epilogue *e, const omq_real *acc,
+                     const uint8_t *res, uint8_t *q);
+    void (*epilogue_backward)(int n, int c, const struct omq_epilogue *e, const omq_real *acc,
+                              const uint8_t *res, omq_real *g,
+                              const struct omq_epilogue_sums *sum);
     /* g = 0 where v <= 0. */
     void (*relu_backward)(size_t n, const omq_real *v, omq_real *g);
 

@@ -218,11 +218,11 @@ omq_real *omq_image_grad(struct omq_exec *x, int tensor, int image, bool first)
     return g;
 }
 
-void omq_add_grad(struct omq_exec *x, int tensor, int image, bool first, size_t from, size_t n,
+void omq_add_grad(struct omq_exec *x, int tensor, int image, bool first, size_t n,
                   const omq_real *g)
 {
     const struct omq_tensor_buf *b = &x->tensors[tensor];
-    omq_real *dst = b->g + (size_t)image * b->n_image + from;
+    omq_real *dst = b->g + (size_t)image * b->n_image;
 
     if (first)
         memcpy(dst, g, sizeof(*g) * n);

@@ -127,6 +127,23 @@ static void values(const struct omq_exec *x, int ui, int image, int from, int n,
     x->kern->affine_res(n, u->oc, b->acc + at, b->m, res, b->r, b->b, v);
 }
 
+/* What the fused kernels need; false where they do not serve: they make codes,
+ * and take a residual of codes. */
+static bool fused(const struct omq_exec *x, int ui, struct omq_epilogue *e, const uint8_t **res)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    const struct omq_tensor_buf *out = &x->tensors[u->out];
+    const struct omq_unit_buf *b = &x->units[ui];
+
+    if (out->is_real || (u->res >= 0 && x->tensors[u->res].is_real))
+        return false;
+    *e = (struct omq_epilogue){.m = b->m, .b = b->b, .r = b->r,
+                               .mu = has_norm(x, u) ? b->mu : NULL,
+                               .q_max = out->act.q_max, .zero_point = out->act.zero_point};
+    *res = u->res < 0 ? NULL : x->tensors[u->res].q;
+    return true;
+}
+
 static int block_pixels(const struct omq_unit *u)
 {
     return OMQ_BLOCK > u->oc ? OMQ_BLOCK / u->oc : 1;
@@ -171,8 +188,17 @@ void omq_epilogue_forward(struct omq_exec *x, int ui, int image, struct omq_thre
     const struct omq_unit *u = &x->net->plan.units[ui];
     struct omq_tensor_buf *out = &x->tensors[u->out];
     int pixels = u->win.oh * u->win.ow, pb = block_pixels(u);
+    size_t first = (size_t)image * out->n_image;
+    struct omq_epilogue e;
+    const uint8_t *res;
     double start = omq_now();
 
+    if (fused(x, ui, &e, &res)) {
+        x->kern->epilogue(pixels, u->oc, &e, x->units[ui].acc + first, res ? res + first : NULL,
+                          out->q + first);
+        t->t.quant += omq_now() - start;
+        return;
+    }
     for (int p = 0; p < pixels; p += pb) {
         int n = pixels - p < pb ? pixels - p : pb;
         size_t at = ((size_t)image * pixels + p) * u->oc, count = (size_t)n * u->oc;
@@ -189,41 +215,57 @@ void omq_epilogue_forward(struct omq_exec *x, int ui, int image, struct omq_thre
     t->t.quant += omq_now() - start;
 }
 
+/* The same, pass by pass. */
+static void backward_passes(struct omq_exec *x, int ui, int image, struct omq_thread_buf *t,
+                            const struct omq_epilogue_sums *sum)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    const struct omq_tensor_buf *out = &x->tensors[u->out];
+    const struct omq_unit_buf *b = &x->units[ui];
+    int pixels = u->win.oh * u->win.ow, pb = block_pixels(u), oc = u->oc;
+    size_t first = (size_t)image * out->n_image;
+
+    for (int p = 0; p < pixels; p += pb) {
+        int n = pixels - p < pb ? pixels - p : pb;
+        omq_real *g = out->g + first + (size_t)p * oc;
+
+        if (!out->is_real || u->relu)
+            values(x, ui, image, p, n, t->res, t->v);
+        if (!out->is_real)
+            x->kern->quantize_backward(n, oc, t->v, out->act.q_max, out->act.zero_point, g,
+                                       sum->ds);
+        else if (u->relu)
+            x->kern->relu_backward((size_t)n * oc, t->v, g);
+    }
+    if (has_norm(x, u))
+        x->kern->norm_sums(pixels, oc, out->g + first, b->acc + first, b->mu, sum->g, sum->gx);
+    else
+        x->kern->channel_sum(pixels, oc, out->g + first, sum->g);
+}
+
 void omq_epilogue_backward(struct omq_exec *x, int ui, int image, struct omq_thread_buf *t)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *out = &x->tensors[u->out];
     struct omq_unit_buf *b = &x->units[ui];
-    int pixels = u->win.oh * u->win.ow, pb = block_pixels(u), oc = u->oc;
-    omq_real *ds = b->ds_i + (size_t)image * oc, *sg = b->g_i + (size_t)image * oc;
-    omq_real *sgx = b->gx_i + (size_t)image * oc;
-    double start = omq_now(), mid;
+    size_t sums = (size_t)image * u->oc, first = (size_t)image * out->n_image;
+    size_t bytes = sizeof(omq_real) * (size_t)u->oc;
+    struct omq_epilogue_sums sum = {b->ds_i + sums, b->g_i + sums, b->gx_i + sums};
+    struct omq_epilogue e;
+    const uint8_t *res;
+    double start = omq_now();
 
-    memset(ds, 0, sizeof(*ds) * (size_t)oc);
-    memset(sg, 0, sizeof(*sg) * (size_t)oc);
-    memset(sgx, 0, sizeof(*sgx) * (size_t)oc);
-    for (int p = 0; p < pixels; p += pb) {
-        int n = pixels - p < pb ? pixels - p : pb;
-        size_t at = ((size_t)image * pixels + p) * oc, count = (size_t)n * oc;
-        omq_real *g = out->g + at;
-
-        if (!out->is_real || u->relu)
-            values(x, ui, image, p, n, t->res, t->v);
-        if (!out->is_real)
-            x->kern->quantize_backward(n, oc, t->v, out->act.q_max, out->act.zero_point, g, ds);
-        else if (u->relu)
-            x->kern->relu_backward(count, t->v, g);
-        if (u->res >= 0)
-            omq_add_grad(x, u->res, image, b->first_res, (size_t)p * oc, count, g);
-    }
-    mid = omq_now();
-    t->t.quant += mid - start;
-    if (has_norm(x, u))
-        x->kern->norm_sums(pixels, oc, out->g + (size_t)image * out->n_image,
-                           b->acc + (size_t)image * out->n_image, b->mu, sg, sgx);
+    memset(sum.ds, 0, bytes);
+    memset(sum.g, 0, bytes);
+    memset(sum.gx, 0, bytes);
+    if (fused(x, ui, &e, &res))
+        x->kern->epilogue_backward(u->win.oh * u->win.ow, u->oc, &e, b->acc + first,
+                                   res ? res + first : NULL, out->g + first, &sum);
     else
-        x->kern->channel_sum(pixels, oc, out->g + (size_t)image * out->n_image, sg);
-    t->t.norm += omq_now() - mid;
+        backward_passes(x, ui, image, t, &sum);
+    if (u->res >= 0)
+        omq_add_grad(x, u->res, image, b->first_res, out->n_image, out->g + first);
+    t->t.quant += omq_now() - start;
 }
 
 /* Sum over the images, in order. */

@@ -165,8 +165,8 @@ omq_real omq_tensor_step(const struct omq_tensor_buf *b);
 bool omq_claim_grad(struct omq_exec *x, int tensor);
 /* One image's gradient, zeroed if first. */
 omq_real *omq_image_grad(struct omq_exec *x, int tensor, int image, bool first);
-/* Adds g[n] to one image's gradient from element `from` on; stores it if first. */
-void omq_add_grad(struct omq_exec *x, int tensor, int image, bool first, size_t from, size_t n,
+/* Adds g[n] to one image's gradient; stores it if first. */
+void omq_add_grad(struct omq_exec *x, int tensor, int image, bool first, size_t n,
                   const omq_real *g);
 
 #endif

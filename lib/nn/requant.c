@@ -65,7 +65,7 @@ static void backward_images(void *arg, int thread, int begin, int end)
         omq_real *ds = b->ds_i + (size_t)i * u->oc;
 
         if (out->is_real) {
-            omq_add_grad(x, u->in, i, b->first_in, 0, out->n_image, out->g + at);
+            omq_add_grad(x, u->in, i, b->first_in, out->n_image, out->g + at);
             continue;
         }
         memset(ds, 0, sizeof(*ds) * (size_t)u->oc);

@@ -3,24 +3,39 @@
  * Weight quantizer: learned steps after LSQ (Esser et al., ICLR 2020), on the
  * grids of DESIGN.md.
  */
+#include <float.h>
+
 #include "quant/quant.h"
 
 /* A NaN is lo: what follows converts to an integer. */
 static omq_real clamp(omq_real x, omq_real lo, omq_real hi)
 {
-    return x > lo ? (x < hi ? x : hi) : lo;
+    x = x > lo ? x : lo;
+    return x < hi ? x : hi;
 }
 
-/* One code from t = w/s. */
+/* rint(x) for |x| <= 256, by the sum's own rounding: without SSE4.1, which no
+ * build asks for outside the kernels, rint() is a call and keeps the loops over
+ * it from vectors. */
+static omq_real nearest(omq_real x)
+{
+    const omq_real magic = (omq_real)1.5 / (sizeof(x) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON);
+
+    return (x + magic) - magic;
+}
+
+/* One code from t = w/s. Clamping first changes nothing: the ends are whole. */
 static int code(const struct omq_grid *g, omq_real t)
 {
-    if (g->midrise) {
-        omq_real levels = (omq_real)((1 << g->bits) - 1);
-        omq_real j = clamp(floor(t) + (omq_real)(1 << (g->bits - 1)), 0, levels);
+    int half = 1 << (g->bits - 1), j;
+    omq_real r;
 
-        return 2 * (int)j - (int)levels;
-    }
-    return (int)clamp(rint(t), (omq_real)g->k_min, (omq_real)g->k_max);
+    if (!g->midrise)
+        return (int)nearest(clamp(t, (omq_real)g->k_min, (omq_real)g->k_max));
+    t = clamp(t, (omq_real)-half, (omq_real)half);
+    r = nearest(t);
+    j = (int)r - (r > t); /* floor(t) */
+    return 2 * (j < half ? j : half - 1) + 1;
 }
 
 /* Value of a code in steps: k, or k/2 on the mid-rise grid. */
@@ -32,11 +47,13 @@ static omq_real in_steps(const struct omq_grid *g, int k)
 void omq_weights_quantize(const struct omq_grid *g, int out, size_t n, const omq_real *w,
                           const omq_real *step, int n_steps, int8_t *k)
 {
-    for (int o = 0; o < out; o++) {
+    const struct omq_grid grid = *g; /* codes, being bytes, could alias it */
+
+    for (int o = 0; o < out; o++, w += n, k += n) {
         omq_real s = step[n_steps == 1 ? 0 : o];
 
         for (size_t i = 0; i < n; i++)
-            k[(size_t)o * n + i] = (int8_t)code(g, w[(size_t)o * n + i] / s);
+            k[i] = (int8_t)code(&grid, w[i] / s);
     }
 }
 

@@ -88,19 +88,20 @@ int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct om
     bool active[OMQ_MAX_PRECISIONS] = {false};
 
     n = omq_schedule_widths(cfg, t->config.seed, global, t->order, t->net.n_precisions, chosen);
-    omq_optim_zero_grad(&t->net);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         active[chosen[i]] = true;
+    omq_optim_zero_grad(&t->optim, &t->net, t->pool, active);
+    for (int i = 0; i < n; i++) {
         rc = one_precision(t, batch, chosen[i],
                            cfg->distill > 0 && (i == 0 || cfg->teacher == OMQ_TEACHER_NEXT),
                            cfg->distill > 0 && i > 0, err);
         if (rc < 0)
             return rc;
     }
-    norm = omq_optim_grad_norm(&t->net, active);
+    norm = omq_optim_grad_norm(&t->optim, &t->net, t->pool, active);
     if (!isfinite(norm))
         return diverged(t, "a gradient", find_gradient(&t->net), err);
-    omq_optim_step(&t->optim, &t->net, cfg, t->config.quant.offset_decay, lr,
+    omq_optim_step(&t->optim, &t->net, t->pool, cfg, t->config.quant.offset_decay, lr,
                    cfg->clip_norm > 0 && norm > cfg->clip_norm ? cfg->clip_norm / norm : 1, active);
     return OMQ_OK;
 }

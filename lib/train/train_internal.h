@@ -18,6 +18,8 @@
 struct omq_optim {
     omq_real **m, **v;  /* [n_params]; NULL where there is none */
     uint64_t *n_updates; /* [n_params]; Adam's t */
+    size_t *first;      /* [n_params + 1]: where each active parameter begins */
+    double *sums;       /* of each block of them */
     struct omq_arena arena;
 };
 
@@ -25,12 +27,14 @@ int omq_optim_init(struct omq_optim *o, const struct omq_net *net,
                    const struct omq_train_config *cfg, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_optim_release(struct omq_optim *o);
 
-void omq_optim_zero_grad(const struct omq_net *net);
-/* Norm of the gradients of the shared parameters and of those whose precision
- * is active; not finite if one of them is not. */
-double omq_optim_grad_norm(const struct omq_net *net, const bool *active);
-/* One update of the same parameters, gradients first times grad_scale. */
-void omq_optim_step(struct omq_optim *o, const struct omq_net *net,
+/* All three: of the shared parameters and of those whose precision is active. */
+void omq_optim_zero_grad(struct omq_optim *o, const struct omq_net *net, struct omq_pool *pool,
+                         const bool *active);
+/* Norm of the gradients; not finite if one of them is not. */
+double omq_optim_grad_norm(struct omq_optim *o, const struct omq_net *net, struct omq_pool *pool,
+                           const bool *active);
+/* One update, gradients first times grad_scale. */
+void omq_optim_step(struct omq_optim *o, const struct omq_net *net, struct omq_pool *pool,
                     const struct omq_train_config *cfg, double offset_decay, double lr,
                     double grad_scale, const bool *active);
 

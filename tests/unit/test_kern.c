@@ -224,6 +224,47 @@ START_TEST(test_rescale_backward)
 }
 END_TEST
 
+/* The fused kernels: the bits of the passes that they stand for. */
+START_TEST(test_epilogue)
+{
+    enum { PIXELS = 5, C = 18, COUNT = PIXELS * C };
+    const struct omq_kern *k = table(_i);
+    omq_real acc[COUNT], res[COUNT], v[COUNT], g[2][COUNT], ch[4][C], sum[2][3][C] = {0};
+    uint8_t codes[COUNT], q[2][COUNT];
+
+    for (int i = 0; i < COUNT; i++) {
+        acc[i] = (omq_real)((i * 37) % 101 - 40);
+        g[0][i] = g[1][i] = (omq_real)((i * 11) % 17 - 8) / 3;
+        codes[i] = (uint8_t)(i * 53);
+    }
+    for (int i = 0; i < 4 * C; i++)
+        ch[i / C][i % C] = (omq_real)((i * 7) % 10 - 2) / 9;
+    for (int with = 0; with < 4; with++) {
+        bool has_res = with & 1, has_mu = with & 2;
+        const struct omq_epilogue e = {.m = ch[0], .b = ch[1], .r = ch[2],
+                                       .mu = has_mu ? ch[3] : NULL, .q_max = 15, .zero_point = 8};
+        const struct omq_epilogue_sums sums = {sum[0][0], sum[0][1], sum[0][2]};
+
+        k->codes_to_real(COUNT, codes, 0, res);
+        if (has_res)
+            k->affine_res(PIXELS, C, acc, ch[0], res, ch[2], ch[1], v);
+        else
+            k->affine(PIXELS, C, acc, ch[0], ch[1], v);
+        k->quantize_u8(COUNT, v, 15, q[1]);
+        k->quantize_backward(PIXELS, C, v, 15, 8, g[1], sum[1][0]);
+        if (has_mu)
+            k->norm_sums(PIXELS, C, g[1], acc, ch[3], sum[1][1], sum[1][2]);
+        else
+            k->channel_sum(PIXELS, C, g[1], sum[1][1]);
+        k->epilogue(PIXELS, C, &e, acc, has_res ? codes : NULL, q[0]);
+        k->epilogue_backward(PIXELS, C, &e, acc, has_res ? codes : NULL, g[0], &sums);
+        ck_assert_mem_eq(q[0], q[1], sizeof(q[0]));
+        check_reals(g[0], g[1], COUNT);
+        check_reals(sum[0][0], sum[1][0], 3 * C);
+    }
+}
+END_TEST
+
 START_TEST(test_relu)
 {
     omq_real x[] = {-1, 0, 2, NAN}, y[4], g[] = {3, 4, 5, 6};
@@ -307,6 +348,7 @@ Suite *omq_suite_kern(void)
     tcase_add_loop_test(t, test_quantize_backward, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_rescale, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_rescale_backward, 0, OMQ_ISA_COUNT);
+    tcase_add_loop_test(t, test_epilogue, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_relu, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_maxpool, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_rows, 0, OMQ_ISA_COUNT);

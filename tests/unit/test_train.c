@@ -114,6 +114,40 @@ START_TEST(test_loss_sequence)
 }
 END_TEST
 
+/* Blocks of parameters, not threads, decide how the norm is added up. */
+START_TEST(test_norm_of_any_threads)
+{
+    static const int threads[] = {1, 2, 3, 7};
+    const bool active[OMQ_MAX_PRECISIONS] = {true, false, true};
+    struct omq_train *t = open_run("a", NULL, 0);
+    struct omq_err err;
+    double want = 0, exact = 0;
+
+    ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
+    for (int i = 0; i < t->net.n_params; i++) {
+        struct omq_param *p = &t->net.params[i];
+
+        for (size_t j = 0; p->grad && j < p->n; j++) {
+            p->grad[j] = (omq_real)((i * 31 + (int)(j % 1000) * 17) % 101 - 50) / 7;
+            if (p->precision < 0 || active[p->precision])
+                exact += (double)p->grad[j] * (double)p->grad[j];
+        }
+    }
+    for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++) {
+        struct omq_pool *pool;
+        double got;
+
+        ck_assert_int_eq(omq_pool_open(&pool, threads[i], &err), OMQ_OK);
+        got = omq_optim_grad_norm(&t->optim, &t->net, pool, active);
+        omq_pool_close(pool);
+        ck_assert(i == 0 || got == want);
+        want = got;
+    }
+    ck_assert(fabs(want - sqrt(exact)) <= 1e-9 * want);
+    omq_train_close(t);
+}
+END_TEST
+
 /* ---- repetition ---- */
 
 static void run(struct omq_train *t, bool resume)
@@ -433,6 +467,7 @@ Suite *omq_suite_train(void)
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, test_loss_sequence);
+    tcase_add_test(t, test_norm_of_any_threads);
     tcase_add_test(t, test_same_twice);
     tcase_add_loop_test(t, test_resume, 0, 12);
     tcase_add_loop_test(t, test_statistics, 0, 2);

@@ -34,28 +34,6 @@ void OMQ_FN(row2im)(const struct omq_window *g, const omq_real *restrict rows,
     }
 }
 
-void OMQ_FN(channel_stats)(int n, int c, const omq_real *restrict x, double *restrict mean,
-                           double *restrict m2)
-{
-    const omq_real *row = x;
-
-    for (int j = 0; j < c; j++)
-        mean[j] = m2[j] = 0;
-    for (int i = 0; i < n; i++, row += c)
-        for (int j = 0; j < c; j++)
-            mean[j] += row[j];
-    for (int j = 0; j < c; j++)
-        mean[j] /= n;
-    row = x;
-    for (int i = 0; i < n; i++, row += c) {
-        for (int j = 0; j < c; j++) {
-            const double d = row[j] - mean[j];
-
-            m2[j] += d * d;
-        }
-    }
-}
-
 void OMQ_FN(affine)(int n, int c, const omq_real *acc, const omq_real *restrict m,
                     const omq_real *restrict b, omq_real *v)
 {
@@ -120,15 +98,6 @@ void OMQ_FN(norm_sums)(int n, int c, const omq_real *restrict g, const omq_real 
             sum_gx[j] += g[j] * (x[j] - mu[j]);
         }
     }
-}
-
-void OMQ_FN(norm_backward)(int n, int c, omq_real *restrict g, const omq_real *restrict x,
-                           const omq_real *restrict mu, const omq_real *restrict a,
-                           const omq_real *restrict k, const omq_real *restrict d)
-{
-    for (int i = 0; i < n; i++, g += c, x += c)
-        for (int j = 0; j < c; j++)
-            g[j] = a[j] * g[j] + k[j] * (x[j] - mu[j]) + d[j];
 }
 
 void OMQ_FN(scale)(int n, int c, omq_real *restrict g, const omq_real *restrict a)

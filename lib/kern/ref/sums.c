@@ -1,9 +1,31 @@
 /* SPDX-License-Identifier: MIT
  *
- * Passes over x[n][c] that leave a sum for each channel. They add in the order
- * of the rows, so kernels that take some channels at a time give the same bits.
+ * Passes over x[n][c] that gain from taking some channels down all rows, as
+ * kern/x86/sums_template.h does: sums add in the order of the rows, a channel
+ * apart, so that gives the same bits.
  */
 #include "kern/kern_internal.h"
+
+void omq_channel_stats_ref(int n, int c, const omq_real *restrict x, double *restrict mean,
+                           double *restrict m2)
+{
+    const omq_real *x0 = x;
+
+    for (int j = 0; j < c; j++)
+        mean[j] = m2[j] = 0;
+    for (int i = 0; i < n; i++, x += c) {
+        for (int j = 0; j < c; j++) {
+            const double d = (double)x[j] - (double)x0[j];
+
+            mean[j] += d;
+            m2[j] += d * d;
+        }
+    }
+    for (int j = 0; j < c; j++) {
+        m2[j] -= mean[j] * mean[j] / n;
+        mean[j] = (double)x0[j] + mean[j] / n;
+    }
+}
 
 void omq_rescale_backward_ref(int n, int c, const uint8_t *restrict q, const struct omq_rescale *r,
                               const omq_real *restrict g, bool store, omq_real *restrict dq,
@@ -21,4 +43,54 @@ void omq_rescale_backward_ref(int n, int c, const uint8_t *restrict q, const str
             dq[j] = (store ? 0 : dq[j]) + (t == v ? g[j] : 0);
         }
     }
+}
+
+static omq_real value(const struct omq_epilogue *e, int j, omq_real acc, const uint8_t *res)
+{
+    return fma(acc, e->m[j], res ? fma((omq_real)res[j], e->r[j], e->b[j]) : e->b[j]);
+}
+
+void omq_epilogue_ref(int n, int c, const struct omq_epilogue *e, const omq_real *acc,
+                      const uint8_t *res, uint8_t *q)
+{
+    const omq_real top = e->q_max;
+
+    for (int i = 0; i < n; i++, acc += c, q += c, res = res ? res + c : NULL) {
+        for (int j = 0; j < c; j++) {
+            omq_real t = rint(value(e, j, acc[j], res));
+
+            t = t > 0 ? t : 0; /* also a NaN */
+            q[j] = (uint8_t)(t < top ? t : top);
+        }
+    }
+}
+
+void omq_epilogue_backward_ref(int n, int c, const struct omq_epilogue *e, const omq_real *acc,
+                               const uint8_t *res, omq_real *g,
+                               const struct omq_epilogue_sums *sum)
+{
+    const omq_real zero = e->zero_point, top = e->q_max;
+
+    for (int i = 0; i < n; i++, acc += c, g += c, res = res ? res + c : NULL) {
+        for (int j = 0; j < c; j++) {
+            const omq_real v = value(e, j, acc[j], res);
+            omq_real t = 0 > v ? 0 : v;
+
+            t = top < t ? top : t;
+            sum->ds[j] += g[j] * (rint(t) - (t == v ? t : zero));
+            g[j] = t == v ? g[j] : 0;
+            sum->g[j] += g[j];
+            if (e->mu)
+                sum->gx[j] += g[j] * (acc[j] - e->mu[j]);
+        }
+    }
+}
+
+void omq_norm_backward_ref(int n, int c, omq_real *restrict g, const omq_real *restrict x,
+                           const omq_real *restrict mu, const omq_real *restrict a,
+                           const omq_real *restrict k, const omq_real *restrict d)
+{
+    for (int i = 0; i < n; i++, g += c, x += c)
+        for (int j = 0; j < c; j++)
+            g[j] = a[j] * g[j] + k[j] * (x[j] - mu[j]) + d[j];
 }

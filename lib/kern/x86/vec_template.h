@@ -60,6 +60,11 @@ VEC_FN vec vec_codes(int lanes, const uint8_t *q, int zero_point)
     return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_cvtepu8_epi32(b),
                                                _mm512_set1_epi32(zero_point)));
 }
+/* Whole numbers of 0 to 255, to codes. */
+VEC_FN void vec_store_codes(int lanes, uint8_t *q, vec x)
+{
+    _mm512_mask_cvtepi32_storeu_epi8(q, vec_mask(lanes), _mm512_cvttps_epi32(x));
+}
 VEC_FN vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
 VEC_FN vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
 VEC_FN vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
@@ -76,6 +81,23 @@ VEC_FN vec vec_if_equal(vec a, vec b, vec x, vec y)
 {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), y, x);
 }
+
+/* The same in double. */
+typedef struct {
+    __m512d part[2];
+} vecd;
+
+VEC_FN vecd vecd_from(vec a)
+{
+    return (vecd){{_mm512_cvtps_pd(_mm512_castps512_ps256(a)),
+                   _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1))}};
+}
+VEC_FN void vecd_store_all(double *p, vecd x)
+{
+    _mm512_storeu_pd(p, x.part[0]);
+    _mm512_storeu_pd(p + 8, x.part[1]);
+}
+#define VECD_OP(op) _mm512_##op##_pd
 
 #else
 
@@ -146,6 +168,28 @@ VEC_FN vec vec_codes(int lanes, const uint8_t *q, int zero_point)
     return (vec){vec_from_s32(_mm256_cvtepu8_epi32(b), zero_point),
                  vec_from_s32(_mm256_cvtepu8_epi32(_mm_srli_si128(b, 8)), zero_point)};
 }
+/* n < 8 bytes of x. */
+VEC_FN void vec_store_few_bytes(int n, uint8_t *q, uint64_t x)
+{
+    for (int i = 0; i < n; i++)
+        q[i] = (uint8_t)(x >> 8 * i);
+}
+/* Whole numbers of 0 to 255, to codes. */
+VEC_FN void vec_store_codes(int lanes, uint8_t *q, vec x)
+{
+    const __m256i w = _mm256_packs_epi32(_mm256_cvttps_epi32(x.lo), _mm256_cvttps_epi32(x.hi));
+    const __m256i s = _mm256_permute4x64_epi64(w, _MM_SHUFFLE(3, 1, 2, 0)); /* undo the halves */
+    const __m128i b = _mm_packus_epi16(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
+
+    if (lanes == VEC) {
+        _mm_storeu_si128((__m128i *)(void *)q, b);
+    } else if (lanes < 8) {
+        vec_store_few_bytes(lanes, q, (uint64_t)_mm_cvtsi128_si64(b));
+    } else {
+        _mm_storel_epi64((__m128i *)(void *)q, b);
+        vec_store_few_bytes(lanes - 8, q + 8, (uint64_t)_mm_extract_epi64(b, 1));
+    }
+}
 #define VEC_PAIR(f, ...) ((vec){f(VEC_HALF(lo, __VA_ARGS__)), f(VEC_HALF(hi, __VA_ARGS__))})
 #define VEC_HALF(half, a, b) (a).half, (b).half
 VEC_FN vec vec_add(vec a, vec b) { return VEC_PAIR(_mm256_add_ps, a, b); }
@@ -170,6 +214,46 @@ VEC_FN vec vec_if_equal(vec a, vec b, vec x, vec y)
                  _mm256_blendv_ps(y.hi, x.hi, _mm256_cmp_ps(a.hi, b.hi, _CMP_EQ_OQ))};
 }
 
+/* The same in double. */
+typedef struct {
+    __m256d part[4];
+} vecd;
+
+VEC_FN vecd vecd_from(vec a)
+{
+    return (vecd){{_mm256_cvtps_pd(_mm256_castps256_ps128(a.lo)),
+                   _mm256_cvtps_pd(_mm256_extractf128_ps(a.lo, 1)),
+                   _mm256_cvtps_pd(_mm256_castps256_ps128(a.hi)),
+                   _mm256_cvtps_pd(_mm256_extractf128_ps(a.hi, 1))}};
+}
+VEC_FN void vecd_store_all(double *p, vecd x)
+{
+    for (int i = 0; i < 4; i++)
+        _mm256_storeu_pd(p + 4 * i, x.part[i]);
+}
+#define VECD_OP(op) _mm256_##op##_pd
+
 #endif
+
+enum { VECD_PARTS = sizeof(vecd) / sizeof(((vecd *)0)->part[0]) };
+
+VEC_FN vecd vecd_add(vecd a, vecd b)
+{
+    for (int i = 0; i < VECD_PARTS; i++)
+        a.part[i] = VECD_OP(add)(a.part[i], b.part[i]);
+    return a;
+}
+VEC_FN vecd vecd_sub(vecd a, vecd b)
+{
+    for (int i = 0; i < VECD_PARTS; i++)
+        a.part[i] = VECD_OP(sub)(a.part[i], b.part[i]);
+    return a;
+}
+VEC_FN vecd vecd_mul(vecd a, vecd b)
+{
+    for (int i = 0; i < VECD_PARTS; i++)
+        a.part[i] = VECD_OP(mul)(a.part[i], b.part[i]);
+    return a;
+}
 
 #endif
