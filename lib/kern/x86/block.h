@@ -10,7 +10,11 @@
 #include <immintrin.h>
 
 #define OMQ_INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define OMQ_UNROLL _Pragma("unroll")
+#else
 #define OMQ_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 /* fn(n, ...) for a number known at compile time, up to OMQ_MR. */
 #define OMQ_CASE(n, fn, ...)                      \
