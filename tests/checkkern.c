@@ -430,7 +430,7 @@ static void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
     } else if (op->shape == CONV) {
         j->q = random_bytes(r, (size_t)j->images * image_size(&j->g));
         j->q2 = random_s8(r, conv_weights(j));
-        j->scratch = buf_guarded(r, omq_conv_scratch(&j->g, j->oc, j->images), 1);
+        j->scratch = buf_guarded(r, omq_conv_scratch(&j->g, j->oc, j->images) / R, R);
         n = conv_outputs(j);
     } else if (op->shape == GEMM_S16) {
         int max = (int)sqrt((double)INT32_MAX / j->k);

@@ -88,7 +88,7 @@ struct omq_kern {
      * y[n][oh][ow][oc] = sum over the window of (x - zero_point) * w, exact
      * before it is rounded to real: the caller keeps kh * kw * c * 255 * max|w|
      * < 2^31. x is [n][h][w][c], w is [kh][kw][c/4][oc][4]; no two overlap.
-     * scratch holds omq_conv_scratch() bytes at any address. */
+     * scratch holds omq_conv_scratch() bytes, aligned as reals. */
     void (*conv_u8)(const struct omq_window *g, int oc, int n, const uint8_t *x, int zero_point,
                     const int8_t *w, omq_real *y, void *scratch);
     /* Its gradients: dw[oc][kh][kw][c] += sum of dy * (x - zero_point), and

@@ -83,7 +83,8 @@ START_TEST(test_conv_u8)
     static const omq_real taps[] = {4, 6, 6, 4, 6, 9, 9, 6, 4, 6, 6, 4};
     const struct omq_window g = {.h = 3, .w = 4, .c = 16, .c_count = 16, .kh = 3, .kw = 3,
                                  .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4};
-    static uint8_t x[12 * 16], scratch[16384];
+    static uint8_t x[12 * 16];
+    static omq_real scratch[4096];
     static int8_t w[9 * 16 * 16];
     omq_real y[12 * 16];
 

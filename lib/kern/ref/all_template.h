@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every template, for the sets that take all kernels.
+ * The templates for the sets that take all of their kernels.
  */
 #include "kern/ref/template.h"
-
-#include "kern/ref/gemm_s16_template.h"
 
 #define OP im2row_u8
 #define SRC uint8_t

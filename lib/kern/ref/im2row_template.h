@@ -26,8 +26,17 @@ void OMQ_FN(OP)(const struct omq_window *g, const SRC *restrict image ZERO_POINT
                     continue;
                 }
                 src = image + ((ptrdiff_t)iy * g->w + ix + k0) * c + g->c_begin;
-                memset(rows, 0, (size_t)(k0 * cc) * sizeof(*rows));
-                memset(rows + k1 * cc, 0, (size_t)((g->kw - k1) * cc) * sizeof(*rows));
+                if (k0 > 0)
+                    memset(rows, 0, (size_t)(k0 * cc) * sizeof(*rows));
+                if (k1 < g->kw)
+                    memset(rows + k1 * cc, 0, (size_t)((g->kw - k1) * cc) * sizeof(*rows));
+                /* The usual first layer: too short for vectors. */
+                if (c == 1 && k1 - k0 == 3) {
+                    dst[0] = CONVERT(src[0]);
+                    dst[1] = CONVERT(src[1]);
+                    dst[2] = CONVERT(src[2]);
+                    continue;
+                }
                 if (cc == c) {
                     for (ptrdiff_t j = 0; j < (k1 - k0) * cc; j++)
                         dst[j] = CONVERT(src[j]);

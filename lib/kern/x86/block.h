@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the kernels with blocks of sums share. A block is a number of output
+ * pixels (of one row) by a number of vectors of channels, both constants after
+ * inlining, so that its sums stay in registers.
+ */
+#ifndef OMQ_KERN_X86_BLOCK_H
+#define OMQ_KERN_X86_BLOCK_H
+
+#include <immintrin.h>
+
+#define OMQ_INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define OMQ_UNROLL _Pragma("unroll")
+#else
+#define OMQ_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* fn(n, ...) for a number known at compile time, up to OMQ_MR. */
+#define OMQ_CASE(n, fn, ...)                      \
+    case n:                                       \
+        fn(n <= OMQ_MR ? n : 1, __VA_ARGS__);     \
+        break;
+#define OMQ_BLOCK_OF(n, fn, ...)      \
+    switch (n) {                      \
+        OMQ_CASE(1, fn, __VA_ARGS__)  \
+        OMQ_CASE(2, fn, __VA_ARGS__)  \
+        OMQ_CASE(3, fn, __VA_ARGS__)  \
+        OMQ_CASE(4, fn, __VA_ARGS__)  \
+        OMQ_CASE(5, fn, __VA_ARGS__)  \
+        OMQ_CASE(6, fn, __VA_ARGS__)  \
+        OMQ_CASE(7, fn, __VA_ARGS__)  \
+        OMQ_CASE(8, fn, __VA_ARGS__)  \
+    }
+
+/* Where block i of n begins, of n that share a row of `pixels` evenly. */
+static inline int omq_block_begin(int pixels, int n, int i)
+{
+    return (int)((long)pixels * i / n);
+}
+
+#endif
