@@ -148,8 +148,8 @@ const struct omq_conf_key omq_conf_keys[] = {
          "Epochs after which schedule step lowers the learning rate, ascending."),
     NUMBER("train.gamma", train.gamma, 0, 1, "Factor of the learning rate at a milestone."),
     INT("train.widths_per_step", train.widths_per_step, 0, OMQ_MAX_PRECISIONS,
-        "Precisions that learn from a batch: the highest, the lowest and random ones;\n"
-        "0 is all.\n"
+        "Precisions that learn from a batch: the highest and others drawn at random,\n"
+        "each in proportion to 1/bits; 0 is all.\n"
         "The default is all of them where bits lists fewer."),
     NUMBER("train.distill", train.distill, 0, 1,
            "Share of the loss that follows the output of a higher precision\n"

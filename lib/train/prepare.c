@@ -119,6 +119,8 @@ static int open_model(struct omq_train *t, struct omq_err *err)
     if ((rc = open_data(t, err)) < 0 || (rc = open_net(t, err)) < 0)
         return rc;
     omq_schedule_order(t->net.precisions, t->net.n_precisions, t->order);
+    omq_schedule_shares(t->net.precisions, t->order, t->net.n_precisions,
+                        t->config.train.widths_per_step, t->share);
     return omq_pool_open(&t->pool, t->config.threads, err);
 }
 

@@ -38,47 +38,56 @@ void omq_schedule_order(const struct omq_precision *p, int n, int *order)
     }
 }
 
-double omq_schedule_interval(const struct omq_train_config *cfg, int rank, int n_precisions)
-{
-    int k = cfg->widths_per_step, n = n_precisions;
+/* Weight of a precision in the draw: narrow ones have the most to learn. */
+static double weight_of(struct omq_precision p) { return 1.0 / (p.w < p.a ? p.w : p.a); }
 
-    if (k == 0 || k >= n || (k > 1 && rank == 0) || (k > 2 && rank == n - 1))
-        return 1;
-    if (k <= 2)
-        return n - k + 1;
-    return (double)(n - 2) / (k - 2);
+void omq_schedule_shares(const struct omq_precision *p, const int *order, int n, int k,
+                         double *share)
+{
+    bool full = true;
+
+    for (int i = 0; i < n; i++)
+        share[i] = k == 0 || k >= n || (k > 1 && i == 0) ? 1 : 0;
+    while (full) { /* what would be drawn more than always is shared out among the others */
+        double left = k, sum = 0;
+
+        for (int i = 0; i < n; i++) {
+            left -= share[i] == 1 ? 1 : 0;
+            sum += share[i] == 1 ? 0 : weight_of(p[order[i]]);
+        }
+        full = false;
+        for (int i = 0; i < n && left > 0; i++)
+            if (share[i] != 1 && weight_of(p[order[i]]) * left >= sum) {
+                share[i] = 1;
+                full = true;
+            }
+        for (int i = 0; i < n && !full; i++)
+            if (share[i] != 1)
+                share[i] = weight_of(p[order[i]]) * left / sum;
+    }
 }
 
-int omq_schedule_widths(const struct omq_train_config *cfg, uint64_t seed, uint32_t step,
-                        const int *order, int n_precisions, int *chosen)
+int omq_schedule_widths(const double *share, uint64_t seed, uint32_t step, const int *order, int n,
+                        int *chosen)
 {
-    int k = cfg->widths_per_step, n = n_precisions, n_middle = n - 2, at = 0;
-    int middle[OMQ_MAX_PRECISIONS];
     struct omq_rng r;
+    double at;
+    int n_chosen = 0;
 
-    if (k == 0 || k >= n) {
-        memcpy(chosen, order, sizeof(*order) * (size_t)n);
-        return n;
-    }
+    /* Systematic sampling: the shares end to end, and every whole number of that
+     * line from a random start; so each rank is drawn in just its share. */
     omq_rng_init(&r, seed, OMQ_STREAM_WIDTHS, step, 0);
-    if (k <= 2) { /* k = 2: the highest and any other */
-        chosen[0] = order[0];
-        chosen[k - 1] = order[k - 1 + (int)omq_rng_below(&r, (uint32_t)(n - k + 1))];
-        return k;
+    at = omq_rng_uniform(&r);
+    for (int i = 0; i < n; i++) {
+        if (share[i] == 1) {
+            chosen[n_chosen++] = order[i];
+            continue;
+        }
+        at -= share[i];
+        if (at < 0) {
+            chosen[n_chosen++] = order[i];
+            at += 1;
+        }
     }
-    for (int i = 0; i < n_middle; i++)
-        middle[i] = i;
-    for (int i = 0; i < k - 2; i++) { /* Fisher-Yates, as far as needed */
-        int j = i + (int)omq_rng_below(&r, (uint32_t)(n_middle - i)), t = middle[i];
-
-        middle[i] = middle[j];
-        middle[j] = t;
-    }
-    chosen[at++] = order[0];
-    for (int i = 0; i < n_middle; i++)
-        for (int j = 0; j < k - 2; j++)
-            if (middle[j] == i)
-                chosen[at++] = order[i + 1];
-    chosen[at++] = order[n - 1];
-    return at;
+    return n_chosen;
 }

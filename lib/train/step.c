@@ -53,8 +53,7 @@ static double bn_momentum(const struct omq_train *t, int precision)
 
     while (t->order[rank] != precision)
         rank++;
-    return 1 - pow(1 - t->config.train.bn_momentum,
-                   omq_schedule_interval(&t->config.train, rank, t->net.n_precisions));
+    return 1 - pow(1 - t->config.train.bn_momentum, 1 / t->share[rank]);
 }
 
 /* Forward, loss and backward of one precision; a teacher leaves its
@@ -87,7 +86,7 @@ int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct om
     double lr = omq_schedule_lr(cfg, t->epoch + (double)t->step / batches), norm;
     bool active[OMQ_MAX_PRECISIONS] = {false};
 
-    n = omq_schedule_widths(cfg, t->config.seed, global, t->order, t->net.n_precisions, chosen);
+    n = omq_schedule_widths(t->share, t->config.seed, global, t->order, t->net.n_precisions, chosen);
     for (int i = 0; i < n; i++)
         active[chosen[i]] = true;
     omq_optim_zero_grad(&t->optim, &t->net, t->pool, active);

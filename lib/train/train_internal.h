@@ -43,16 +43,19 @@ void omq_optim_step(struct omq_optim *o, const struct omq_net *net, struct omq_p
 /* Learning rate after `done` epochs (fractions count). */
 double omq_schedule_lr(const struct omq_train_config *cfg, double done);
 
-/* The precisions of a step, the highest first: all of them, or the highest,
- * the lowest and random ones between (two: the highest and any other; one: any),
- * a function of (seed, step). Returns how many. order: omq_schedule_order()'s. */
-int omq_schedule_widths(const struct omq_train_config *cfg, uint64_t seed, uint32_t step,
-                        const int *order, int n_precisions, int *chosen);
-/* Steps from one draw of a precision to the next, on average; rank is its place
- * in the order. */
-double omq_schedule_interval(const struct omq_train_config *cfg, int rank, int n_precisions);
 /* Indices of the precisions from the highest to the lowest. */
 void omq_schedule_order(const struct omq_precision *p, int n, int *order);
+
+/* Share of the steps in which each rank of that order is drawn, when k of n
+ * precisions take part in a step (0: all of them): the highest in every step if
+ * k > 1, the others in proportion to 1/bits, bits the smaller of weights' and
+ * activations'. */
+void omq_schedule_shares(const struct omq_precision *p, const int *order, int n, int k,
+                         double *share);
+/* The precisions of a step, the highest first, a function of (seed, step).
+ * Returns how many. */
+int omq_schedule_widths(const double *share, uint64_t seed, uint32_t step, const int *order, int n,
+                        int *chosen);
 
 /* ---- run state ---- */
 
@@ -67,7 +70,8 @@ struct omq_train {
     struct omq_loader *loader;
     omq_real *dlogits, *teacher; /* [batch][classes] */
     double *row;                 /* [classes], omq_loss()'s scratch */
-    int order[OMQ_MAX_PRECISIONS];
+    int order[OMQ_MAX_PRECISIONS];    /* from the highest precision to the lowest */
+    double share[OMQ_MAX_PRECISIONS]; /* of the steps, by rank in that order */
     struct omq_model_info info;
     /* position: all that a checkpoint needs beside net and optimizer */
     int epoch, step;             /* epochs done; steps done of the next one */

@@ -399,46 +399,54 @@ END_TEST
 
 /* ---- schedule ---- */
 
+/* Draws 10,000 steps: how often each rank came, against its share. */
+static void check_draws(const double *share, const int *order, int n, int k)
+{
+    int chosen[8], seen[8] = {0}, inverse[8];
+
+    for (int i = 0; i < n; i++)
+        inverse[order[i]] = i;
+    for (uint32_t step = 0; step < 10000; step++) {
+        ck_assert_int_eq(omq_schedule_widths(share, 1, step, order, n, chosen), k);
+        for (int i = 0; i < k; i++) {
+            ck_assert(i == 0 || inverse[chosen[i]] > inverse[chosen[i - 1]]);
+            seen[inverse[chosen[i]]]++;
+        }
+    }
+    for (int i = 0; i < n; i++) /* within five standard deviations */
+        ck_assert_msg(fabs(seen[i] / 1e4 - share[i]) < 0.025, "rank %d: %d of %f", i, seen[i],
+                      share[i]);
+}
+
 START_TEST(test_widths)
 {
-    struct omq_precision p[5] = {{1, 1}, {8, 8}, {4, 8}, {4, 4}, {2, 2}};
-    struct omq_train_config cfg = {.widths_per_step = 3};
-    int order[5], chosen[5], seen[5] = {0};
+    const struct omq_precision p[5] = {{1, 1}, {8, 8}, {2, 8}, {4, 4}, {2, 2}};
+    int order[5];
+    double share[5];
 
     omq_schedule_order(p, 5, order);
     ck_assert_int_eq(order[0], 1);
-    ck_assert_int_eq(order[1], 2);
-    ck_assert_int_eq(order[2], 3);
+    ck_assert_int_eq(order[1], 3);
+    ck_assert_int_eq(order[2], 2);
     ck_assert_int_eq(order[4], 0);
-    for (uint32_t step = 0; step < 300; step++) {
-        ck_assert_int_eq(omq_schedule_widths(&cfg, 1, step, order, 5, chosen), 3);
-        ck_assert_int_eq(chosen[0], 1);
-        ck_assert_int_eq(chosen[2], 0);
-        seen[chosen[1]]++;
+    /* 1/bits: 1/4, 1/2, 1/2, 1; of 2 draws, 8/9 for the last */
+    omq_schedule_shares(p, order, 5, 3, share);
+    ck_assert(share[0] == 1);
+    ck_assert(fabs(share[1] - 2.0 / 9) < 1e-12 && fabs(share[2] - 4.0 / 9) < 1e-12);
+    ck_assert(fabs(share[4] - 8.0 / 9) < 1e-12);
+    check_draws(share, order, 5, 3);
+    /* 3 draws: the last always, 2 among the others */
+    omq_schedule_shares(p, order, 5, 4, share);
+    ck_assert(share[0] == 1 && share[4] == 1);
+    ck_assert(fabs(share[1] - 0.4) < 1e-12 && fabs(share[3] - 0.8) < 1e-12);
+    check_draws(share, order, 5, 4);
+    omq_schedule_shares(p, order, 5, 1, share); /* 1/8, 1/4, 1/2, 1/2, 1 */
+    ck_assert(fabs(share[0] - 1.0 / 19) < 1e-12 && fabs(share[4] - 8.0 / 19) < 1e-12);
+    check_draws(share, order, 5, 1);
+    for (int k = 0; k <= 5; k += 5) {
+        omq_schedule_shares(p, order, 5, k, share);
+        check_draws(share, order, 5, 5);
     }
-    ck_assert(seen[2] > 60 && seen[3] > 60 && seen[4] > 60);
-    ck_assert_int_eq(seen[0] + seen[1], 0);
-    ck_assert(omq_schedule_interval(&cfg, 0, 5) == 1 && omq_schedule_interval(&cfg, 4, 5) == 1);
-    ck_assert(omq_schedule_interval(&cfg, 1, 5) == 3);
-    cfg.widths_per_step = 2;
-    memset(seen, 0, sizeof(seen));
-    for (uint32_t step = 0; step < 300; step++) {
-        ck_assert_int_eq(omq_schedule_widths(&cfg, 1, step, order, 5, chosen), 2);
-        ck_assert_int_eq(chosen[0], 1);
-        seen[chosen[1]]++;
-    }
-    ck_assert(seen[0] > 45 && seen[2] > 45 && seen[3] > 45 && seen[4] > 45 && seen[1] == 0);
-    ck_assert(omq_schedule_interval(&cfg, 1, 5) == 4);
-    cfg.widths_per_step = 0;
-    ck_assert_int_eq(omq_schedule_widths(&cfg, 1, 0, order, 5, chosen), 5);
-    cfg.widths_per_step = 1;
-    memset(seen, 0, sizeof(seen));
-    for (uint32_t step = 0; step < 300; step++) {
-        ck_assert_int_eq(omq_schedule_widths(&cfg, 1, step, order, 5, chosen), 1);
-        seen[chosen[0]]++;
-    }
-    for (int i = 0; i < 5; i++)
-        ck_assert_int_gt(seen[i], 30);
 }
 END_TEST
 
