@@ -95,6 +95,7 @@ struct omq_train_config {
     int n_milestones, milestones[OMQ_MAX_MILESTONES]; /* epochs; schedule: step */
     double gamma;             /* factor at a milestone */
     int widths_per_step;      /* precisions a step; 0 = all of them */
+    double highest_first;     /* share of the epochs in which only the highest learns */
     double distill;           /* share of the loss that follows the teacher */
     enum omq_teacher teacher; /* the highest precision, or the one that just ran */
     int n_loss_weights;       /* 0 = all 1; else one for each entry of bits */

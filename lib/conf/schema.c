@@ -151,6 +151,9 @@ const struct omq_conf_key omq_conf_keys[] = {
         "Precisions that learn from a batch: the highest and others drawn at random,\n"
         "each in proportion to 1/bits; 0 is all.\n"
         "The default is all of them where bits lists fewer."),
+    NUMBER("train.highest_first", train.highest_first, 0, 1,
+           "Share of the epochs, rounded down, in which only the highest precision\n"
+           "learns; the others then start from it."),
     NUMBER("train.distill", train.distill, 0, 1,
            "Share of the loss that follows the output of a higher precision\n"
            "instead of the labels."),
@@ -208,7 +211,8 @@ void omq_config_default(struct omq_config *c)
     c->train.step_lr = 0.1;
     c->train.warmup_epochs = 0.5;
     c->train.gamma = 0.1;
-    c->train.widths_per_step = 3;
+    c->train.widths_per_step = 4;
+    c->train.highest_first = 0.4;
     c->train.clip_norm = 5;
     c->train.bn_momentum = 0.1;
     c->train.bn_batches = 64;

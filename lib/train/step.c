@@ -86,8 +86,13 @@ int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct om
     double lr = omq_schedule_lr(cfg, t->epoch + (double)t->step / batches), norm;
     bool active[OMQ_MAX_PRECISIONS] = {false};
 
-    n = omq_schedule_widths(t->share, t->config.seed, global, t->order, t->net.n_precisions,
-                            chosen);
+    if (t->epoch < omq_train_epochs_alone(t)) {
+        chosen[0] = t->order[0];
+        n = 1;
+    } else {
+        n = omq_schedule_widths(t->share, t->config.seed, global, t->order, t->net.n_precisions,
+                                chosen);
+    }
     for (int i = 0; i < n; i++)
         active[chosen[i]] = true;
     omq_optim_zero_grad(&t->optim, &t->net, t->pool, active);

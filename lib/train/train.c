@@ -166,15 +166,15 @@ static int end_epoch(struct run *r, struct omq_err *err)
     const char *split = t->config.data.validation > 0 ? "validation" : "test";
     bool evaluated = is_due(t, t->config.train.eval_every);
     struct omq_train_progress p;
-    double mean = 0;
+    double mean = 0, start;
     int rc;
 
-    if (t->epoch + 1 == t->config.train.epochs) {
-        double start = omq_now();
-
+    start = omq_now();
+    if (t->epoch < omq_train_epochs_alone(t))
+        omq_train_spread(t);
+    if (t->epoch + 1 == t->config.train.epochs)
         omq_train_recalibrate(t, t->config.train.bn_batches, r->stop);
-        r->eval_s += omq_now() - start;
-    }
+    r->eval_s += omq_now() - start;
     rc = evaluated ? evaluate(r, &mean, err) : OMQ_OK;
     if (rc < 0)
         return rc == OMQ_ESTOPPED ? stopped(r, err) : rc;
@@ -230,19 +230,6 @@ static int check_output(const struct omq_train *t, bool resuming, bool force, st
     return OMQ_OK;
 }
 
-/* Steps and statistics of every precision from the first batch, so that even
- * one that no step draws can be evaluated. */
-static void initialize(struct omq_train *t)
-{
-    struct omq_batch batch;
-
-    omq_loader_start(t->loader, 0, 0);
-    if (!omq_loader_next(t->loader, &batch, NULL))
-        return; /* cannot be: the loader refuses sets smaller than a batch */
-    for (int p = 0; p < t->net.n_precisions; p++)
-        omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, 1);
-}
-
 static int run(struct run *r, bool resuming, struct omq_err *err)
 {
     struct omq_train *t = r->t;
@@ -255,7 +242,7 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
         return rc;
     r->start = omq_now();
     if (!resuming)
-        initialize(t);
+        omq_train_initialize(t);
     while (t->epoch < t->config.train.epochs) {
         if ((rc = train_epoch(r, err)) < 0 || (rc = end_epoch(r, err)) < 0)
             return rc;

@@ -92,9 +92,19 @@ int omq_train_prepare(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_train_step(struct omq_train *t, const struct omq_batch *batch,
                    struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* recalibrate.c: batch norm statistics of every precision, taken anew as the mean
- * over n batches of training images with the final weights; a later call starts
- * afresh. Returns early, with statistics of fewer batches, when *stop is set. */
+/* ---- stages.c: what is done to whole precisions before, between and after steps ---- */
+
+/* First steps and statistics of every precision, from the first batch, so that
+ * even one that no step draws can be evaluated. */
+void omq_train_initialize(struct omq_train *t);
+/* Epochs in which only the highest precision learns. */
+int omq_train_epochs_alone(const struct omq_train *t);
+/* Starts the other precisions from the highest: its batch norm, steps that fit
+ * the weights and activations as they are now. */
+void omq_train_spread(struct omq_train *t);
+/* Batch norm statistics of every precision, taken anew as the mean over n batches
+ * of training images with the final weights; a later call starts afresh. Returns
+ * early, with statistics of fewer batches, when *stop is set. */
 void omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_t *stop);
 
 /* ---- checkpoint.c ---- */

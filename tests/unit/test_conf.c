@@ -90,7 +90,7 @@ START_TEST(test_defaults)
     ck_assert(c.train.weight_decay == 5e-4 && c.train.step_lr == 0.1 && c.train.gamma == 0.1);
     ck_assert_int_eq(c.train.schedule, OMQ_SCHED_COSINE);
     ck_assert(c.train.warmup_epochs == 0.5 && c.train.min_lr == 0);
-    ck_assert_int_eq(c.train.widths_per_step, 3);
+    ck_assert_int_eq(c.train.widths_per_step, 4);
     ck_assert_int_eq(c.train.teacher, OMQ_TEACHER_HIGHEST);
     ck_assert(c.train.distill == 0 && c.train.label_smoothing == 0 && c.train.clip_norm == 5);
     ck_assert(c.train.bn_momentum == 0.1);

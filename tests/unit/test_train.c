@@ -205,8 +205,8 @@ static void count_step(void *ctx, const struct omq_train_progress *p)
 /* Stopped after every possible number of steps, with each optimizer. */
 START_TEST(test_resume)
 {
-    const char *adam[] = {"train.optimizer=adam", "train.lr=0.002"};
-    int n_more = _i % 2 ? 2 : 0;
+    const char *adam[] = {"train.highest_first=0.5", "train.optimizer=adam", "train.lr=0.002"};
+    int n_more = _i % 2 ? 3 : 1;
     struct stopper s = {.at = 1 + _i};
     struct omq_train_callbacks cb = {.ctx = &s, .step = count_step};
     struct omq_train *t = open_run("a", adam, n_more);
@@ -238,6 +238,7 @@ static struct omq_train *open_method(const char *out, int method)
     const char *sets[] = {method_sets[method][0], method_sets[method][1],
                           method == 0 ? "train.distill=1" : "train.distill=0", "quant.view=off",
                           "train.widths_per_step=0", "train.epochs=10", "train.warmup_epochs=0",
+                          "train.highest_first=0",
                           "data.augment.crop_padding=0"};
 
     return open_run(out, sets, (int)(sizeof(sets) / sizeof(sets[0])));
@@ -304,6 +305,36 @@ START_TEST(test_teacher)
 END_TEST
 
 /* ---- refusals ---- */
+
+/* At the end of the one epoch in which the highest precision learns alone, the
+ * others have its batch norm and steps of their own. */
+static void check_spread(void *ctx, const struct omq_train_progress *p)
+{
+    struct omq_train *t = ctx;
+    const struct omq_net *net = &t->net;
+
+    for (int i = 0; i < net->n_precisions; i++) {
+        const struct omq_layer_params *top = omq_net_layer(net, 0, 1), *l = omq_net_layer(net, i, 1);
+
+        ck_assert_int_eq(t->order[0], 0);
+        ck_assert_int_eq(isnan(p->precisions[i].loss), p->epoch == 1 && i > 0);
+        ck_assert_int_eq(memcmp(l->gamma->value, top->gamma->value,
+                                sizeof(omq_real) * l->gamma->n) == 0, p->epoch == 1 || i == 0);
+        ck_assert(l->wstep->value[0] > 0 && omq_net_site_step(net, i, 0) > 0);
+    }
+}
+
+START_TEST(test_highest_first)
+{
+    const char *sets[] = {"train.highest_first=0.5", "train.widths_per_step=0"};
+    struct omq_train *t = open_run("a", sets, 2);
+    struct omq_train_callbacks cb = {.ctx = t, .epoch = check_spread};
+    struct omq_err err = {0};
+
+    ck_assert_msg(omq_train_run(t, false, false, &cb, NULL, &err) == OMQ_OK, "%s", err.msg);
+    omq_train_close(t);
+}
+END_TEST
 
 /* Whether two runs ended with the same batch norm statistics. */
 static bool same_statistics(const struct omq_net *a, const struct omq_net *b)
@@ -478,6 +509,7 @@ Suite *omq_suite_train(void)
     tcase_add_test(t, test_norm_of_any_threads);
     tcase_add_test(t, test_same_twice);
     tcase_add_loop_test(t, test_resume, 0, 12);
+    tcase_add_test(t, test_highest_first);
     tcase_add_loop_test(t, test_statistics, 0, 2);
     tcase_add_loop_test(t, test_method_learns, 0, 3);
     tcase_add_loop_test(t, test_teacher, 0, 2);

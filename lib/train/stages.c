@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is done to whole precisions before, between and after the steps.
+ */
+#include "train/train_internal.h"
+
+#include <string.h>
+
+static void first_batch(struct omq_train *t, bool highest_too)
+{
+    struct omq_batch batch;
+
+    omq_loader_start(t->loader, 0, 0);
+    if (!omq_loader_next(t->loader, &batch, NULL))
+        return; /* cannot be: the loader refuses sets smaller than a batch */
+    for (int p = 0; p < t->net.n_precisions; p++)
+        if (highest_too || p != t->order[0])
+            omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, 1);
+}
+
+void omq_train_initialize(struct omq_train *t) { first_batch(t, true); }
+
+int omq_train_epochs_alone(const struct omq_train *t)
+{
+    return t->net.n_precisions == 1 ? 0
+                                    : (int)(t->config.train.highest_first * t->config.train.epochs);
+}
+
+static void copy(const struct omq_param *from, struct omq_param *to)
+{
+    if (from && to)
+        memcpy(to->value, from->value, sizeof(omq_real) * from->n);
+}
+
+/* 0 means "not yet initialized"; a step that precisions share stays. */
+static void forget(struct omq_param *p)
+{
+    if (p && p->precision >= 0)
+        memset(p->value, 0, sizeof(omq_real) * p->n);
+}
+
+void omq_train_spread(struct omq_train *t)
+{
+    const struct omq_net *net = &t->net;
+
+    for (int p = 0; p < net->n_precisions; p++) {
+        if (p == t->order[0])
+            continue;
+        for (int l = 0; l < net->plan.n_layers; l++) {
+            const struct omq_layer_params *from = omq_net_layer(net, t->order[0], l);
+            const struct omq_layer_params *to = omq_net_layer(net, p, l);
+
+            copy(from->gamma, to->gamma);
+            copy(from->beta, to->beta);
+            forget(to->wstep);
+        }
+        for (int s = 0; s < net->plan.n_sites; s++)
+            forget(omq_net_site(net, p, s));
+    }
+    first_batch(t, false);
+}
+
+/* Running statistics trail the weights, and average over few batches: the more
+ * so the fewer bits there are and the more seldom a precision is drawn. Yu and
+ * Huang (ICCV 2019) take them anew when training is done. */
+void omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_t *stop)
+{
+    struct omq_batch batch;
+
+    /* An epoch that is never trained: its order and augmentation are its own. */
+    omq_loader_start(t->loader, t->config.train.epochs, 0);
+    for (int i = 0; i < n && !(stop && *stop) && omq_loader_next(t->loader, &batch, NULL); i++)
+        for (int p = 0; p < t->net.n_precisions; p++)
+            omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, 1.0 / (i + 1));
+}
