@@ -76,6 +76,7 @@ struct omq_quant_config {
     int levels;               /* of the wavelet */
     enum omq_steps gains;     /* one a scale, or one a scale and output channel */
     int offset_details;       /* scales with offsets beside the coarsest */
+    bool detach;              /* what has offsets leaves the shared weights alone */
     int view_max_bits;        /* wider weights have no view; 0 = all have */
     enum omq_grid_kind grid;
     enum omq_steps weight_steps;

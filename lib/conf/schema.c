@@ -115,6 +115,9 @@ const struct omq_conf_key omq_conf_keys[] = {
          "One learned gain of a scale a layer or one an output channel."),
     INT("quant.offset_details", quant.offset_details, 0, 4,
         "Scales of details, coarser ones first, that have offsets as the coarsest scale."),
+    BOOL("quant.detach", quant.detach,
+         "With view offsets: where a width has offsets it learns through them alone\n"
+         "and does not move the weights that it shares."),
     INT("quant.view_max_bits", quant.view_max_bits, 0, 8,
         "Largest width of weights that has a view, and its parameters; 0 is any."),
     WORD("quant.grid", quant.grid, omq_grid_kind, grid_words,

@@ -123,6 +123,7 @@ struct omq_view_spec {
     int levels;
     int gain_stride; /* gains of a scale: 1 or out */
     int details; /* scales with offsets beside the coarsest, coarser ones first */
+    bool detach; /* what has offsets leaves the shared weights alone */
     int dims[4]; /* of the weights: [out][in][kh][kw] */
 };
 /* The view of a layer at a width; edge: the first or last layer, which has none. */
@@ -138,7 +139,8 @@ void omq_view_offset_dims(const struct omq_view_spec *v, int dims[4]);
  * omq_view_scratch() reals. */
 void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
                       const omq_real *offsets, omq_real *dst, omq_real *scratch);
-/* Gradient: adds to dw, dgains, doffsets. w is needed by gains only. */
+/* Gradient: adds to dw (with detach, without the coefficients that have offsets),
+ * dgains, doffsets. w is needed by gains only. */
 void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
                        const omq_real *ddst, omq_real *dw, omq_real *dgains,
                        omq_real *doffsets, omq_real *scratch);

@@ -31,6 +31,7 @@ struct omq_view_spec omq_view_of(const struct omq_quant_config *q, int bits, boo
     }
     v.gains = q->view == OMQ_VIEW_GAINS || q->view == OMQ_VIEW_AFFINE;
     v.offsets = q->view == OMQ_VIEW_OFFSETS || q->view == OMQ_VIEW_AFFINE;
+    v.detach = q->detach && q->view == OMQ_VIEW_OFFSETS;
     return v;
 }
 
@@ -194,6 +195,16 @@ static void offset_gradient(const struct omq_view_spec *v, const omq_real *x, om
         }
 }
 
+/* x without the coefficients that have offsets. */
+static void clear_offsets(const struct omq_view_spec *v, omq_real *x)
+{
+    struct runs r = runs_of(v);
+
+    for (size_t o = 0; o < r.outer; o++)
+        for (size_t y = 0; y < r.rows; y++)
+            memset(x + o * r.stride + y * r.row_stride, 0, sizeof(*x) * r.run);
+}
+
 /* ---- both ways ---- */
 
 void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
@@ -243,7 +254,7 @@ void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const o
         omq_bands_backward(v, ddst, dw, scratch);
         return;
     }
-    for (size_t i = 0; i < omq_view_count(v->dims); i++)
+    for (size_t i = 0; !v->detach && i < omq_view_count(v->dims); i++)
         dw[i] += ddst[i];
     if (!v->gains && !v->offsets)
         return;
@@ -256,13 +267,17 @@ void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const o
             offset_gradient(&b, x, doffsets);
             doffsets += n_offsets;
         }
-        if (!v->gains)
+        if (v->gains) {
+            memcpy(tw, w, sizeof(*tw) * n);
+            omq_wavelet_analyse(&b, tw, 1, tmp);
+            gain_gradient(&b, x, tw, dgains + gain_at(v, 0, o));
+            gain_less_one(&b, gains + gain_at(v, 0, o), x);
+        } else if (v->detach) {
+            clear_offsets(&b, x);
+        } else {
             continue;
-        memcpy(tw, w, sizeof(*tw) * n);
-        omq_wavelet_analyse(&b, tw, 1, tmp);
-        gain_gradient(&b, x, tw, dgains + gain_at(v, 0, o));
+        }
         /* The transform is orthonormal: its inverse is its transpose. */
-        gain_less_one(&b, gains + gain_at(v, 0, o), x);
         omq_wavelet_synthesise(&b, x, 1, tmp);
         for (size_t i = 0; i < n; i++)
             dw[i] += x[i];

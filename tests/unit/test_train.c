@@ -314,7 +314,8 @@ static void check_spread(void *ctx, const struct omq_train_progress *p)
     const struct omq_net *net = &t->net;
 
     for (int i = 0; i < net->n_precisions; i++) {
-        const struct omq_layer_params *top = omq_net_layer(net, 0, 1), *l = omq_net_layer(net, i, 1);
+        const struct omq_layer_params *top = omq_net_layer(net, 0, 1);
+        const struct omq_layer_params *l = omq_net_layer(net, i, 1);
 
         ck_assert_int_eq(t->order[0], 0);
         ck_assert_int_eq(isnan(p->precisions[i].loss), p->epoch == 1 && i > 0);

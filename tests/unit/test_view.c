@@ -290,6 +290,39 @@ START_TEST(view_gradients_add_up)
 }
 END_TEST
 
+/* With detach, what the offsets learn is what the shared weights do not. */
+START_TEST(detached_gradients_are_split)
+{
+    struct view_case t;
+    omq_real dw[2][MAX_N], dg[1], doff[2][MAX_N], u[MAX_N], scratch[3 * MAX_N];
+    struct omq_rng r;
+
+    init_rng(&r, _i);
+    for (int in = 1; in <= MAX_IN; in++) {
+        struct omq_quant_config q = shape(OMQ_VIEW_OFFSETS, _i);
+
+        q.offset_details = in % 2;
+        memset(dw, 0, sizeof(dw));
+        memset(doff, 0, sizeof(doff));
+        for (int i = 0; i < MAX_N; i++)
+            u[i] = (omq_real)omq_rng_normal(&r);
+        for (int detach = 0; detach < 2; detach++) {
+            q.detach = detach;
+            open_view(&t, &q, in);
+            omq_view_backward(&t.v, t.w, NULL, u, dw[detach], dg, doff[detach], t.scratch);
+            if (detach == 0)
+                free(t.scratch);
+        }
+        ck_assert(memcmp(doff[0], doff[1], sizeof(doff[0])) == 0);
+        memset(t.w, 0, sizeof(*t.w) * t.n);
+        omq_view_forward(&t.v, t.w, NULL, doff[0], t.dst, scratch);
+        for (size_t i = 0; i < t.n; i++)
+            ck_assert_double_eq_tol((double)(dw[0][i] - dw[1][i]), (double)t.dst[i], 1e-5);
+        free(t.scratch);
+    }
+}
+END_TEST
+
 /* ---- bands ---- */
 
 static const enum omq_grid_kind kinds[] = {OMQ_GRID_AUTO, OMQ_GRID_MIDRISE, OMQ_GRID_SYMMETRIC};
@@ -461,6 +494,7 @@ Suite *omq_suite_view(void)
     tcase_add_loop_test(t, offsets_reach_their_channels, 0, MAX_LEVELS + 1);
     tcase_add_loop_test(t, offsets_keep_their_energy, 0, N_SHAPES);
     tcase_add_loop_test(t, view_gradients_add_up, 0, N_SHAPES);
+    tcase_add_loop_test(t, detached_gradients_are_split, 0, N_SHAPES);
     tcase_add_test(t, bands_are_for_codes_that_stay_int8);
     tcase_add_test(t, bands_are_sums_and_differences);
     tcase_add_loop_test(t, bands_reconstruct_exactly, 0, 3 * 8);
