@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every kernel above the reference, compared with it: same bits from random
+ * inputs that favour extremes, odd sizes, unaligned arrays and canaries around
+ * outputs. gemm and the gradients of convolutions have an error bound instead,
+ * and must be exact where every partial sum is an integer.
+ *
+ *   checkkern [--seed N] [NAME]    kernels whose name contains NAME
+ *   checkkern --bench [NAME]       TSV: op shape isa ns rate unit x-ref
+ *
+ * OMQ_CPU=ref|avx2|avx512|avx512vnni limits the instruction sets.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "checkkern.h"
+
+#include <float.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define REAL_EPS (sizeof(omq_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON)
+
+/* ---- comparison */
+
+/* |difference| <= 2 (k + 2) eps (sum |a||b| + |c|): each side is within half
+ * of it of the exact value, in any order of summation. */
+static const char *compare_gemm(const struct job *j, const omq_real *want, const omq_real *got)
+{
+    const omq_real *a = REALS(j->x), *b = REALS(j->y), *c = REALS(j->init[0]);
+
+    for (int i = 0; i < j->m; i++) {
+        for (int o = 0; o < j->ldc; o++) {
+            int at = i * j->ldc + o;
+            double sum = j->beta == 0 || o >= j->n ? 0 : fabs((double)c[at]);
+
+            if (o >= j->n) {
+                if (memcmp(&want[at], &got[at], sizeof(*want)) != 0)
+                    return "wrote between the rows of c";
+                continue;
+            }
+            for (int p = 0; p < j->k; p++)
+                sum += fabs((double)a[j->ta ? p * j->lda + i : i * j->lda + p] *
+                            (double)b[j->tb ? o * j->ldb + p : p * j->ldb + o]);
+            if (!(fabs((double)want[at] - (double)got[at]) <= 2 * (j->k + 2) * REAL_EPS * sum))
+                return "error above the bound";
+        }
+    }
+    return NULL;
+}
+
+/* x = |x - zero_point|, and the same for reals, so that the reference gives the
+ * sum of magnitudes. */
+static void magnitudes(struct job *j)
+{
+    struct buf *const reals[] = {&j->x, &j->y, &j->init[0]};
+
+    for (size_t i = 0; i < j->q.size; i++)
+        U8S(j->q)[i] = (uint8_t)abs(U8S(j->q)[i] - j->zero_point);
+    j->zero_point = 0;
+    for (int i = 0; i < 3; i++)
+        for (size_t e = 0; e < reals[i]->size / sizeof(omq_real); e++)
+            REALS(*reals[i])[e] = (omq_real)fabs((double)REALS(*reals[i])[e]);
+}
+
+/* |difference| <= 2 (terms + 2) eps (sum of magnitudes), as for gemm. Spoils
+ * the job's inputs. */
+static const char *compare_conv(const struct op *op, const struct omq_kern *ref, struct job *j,
+                                const omq_real *want)
+{
+    const struct omq_window *g = &j->g;
+    const size_t n = j->out[0].size / sizeof(omq_real);
+    const double terms = op->out[0] == W_REAL ? (double)j->images * g->oh * g->ow
+        : (double)j->oc * g->kh * g->kw;
+    omq_real *got = malloc(j->out[0].size);
+    const char *why = got ? NULL : "out of memory";
+
+    if (got)
+        memcpy(got, j->out[0].p, j->out[0].size);
+    magnitudes(j);
+    job_run(j, op, ref);
+    for (size_t i = 0; !why && i < n; i++)
+        if (!(fabs((double)want[i] - (double)got[i]) <=
+              2 * (terms + 2) * REAL_EPS * (double)REALS(j->out[0])[i]))
+            why = "error above the bound";
+    free(got);
+    return why;
+}
+
+static const char *compare(const struct op *op, const struct omq_kern *ref, struct job *j,
+                           const struct buf want[2])
+{
+    for (int i = 0; i < 2; i++)
+        if (!buf_intact(&j->out[i]))
+            return "wrote outside its output";
+    if (op->shape == CONV && !buf_intact(&j->scratch))
+        return "wrote outside its scratch";
+    if (op->shape == GEMM && !j->whole)
+        return compare_gemm(j, (const omq_real *)(const void *)want[0].p, REALS(j->out[0]));
+    if (op->shape == CONV && op->out[0] != Y_REAL && !j->whole)
+        return compare_conv(op, ref, j, (const omq_real *)(const void *)want[0].p);
+    for (int i = 0; i < 2; i++)
+        if (memcmp(want[i].p, j->out[i].p, want[i].size) != 0)
+            return i == 0 ? "first output differs" : "second output differs";
+    return NULL;
+}
+
+enum { CASES = 400 };
+
+static bool check(const struct op *op, const char *name, const struct omq_kern *ref,
+                  const struct omq_kern *trial, uint32_t seed)
+{
+    const int cases = op->shape == WINDOW || op->shape == POOL ? WINDOW_CASES
+                      : op->shape == CONV                     ? 2 * CASES
+                                                              : CASES;
+    int n_run = 0;
+
+    for (int i = 0; i < cases; i++) {
+        struct omq_rng r;
+        struct job j;
+        struct buf want[2];
+        const char *why;
+        char shape[128];
+
+        omq_rng_init(&r, seed, OMQ_STREAM_TEST, op_index(op), (uint32_t)i);
+        if (!job_make(&j, op, &r, i))
+            continue;
+        n_run++;
+        job_run(&j, op, ref);
+        for (int o = 0; o < 2; o++) {
+            want[o] = buf_make(&r, j.out[o].size / 8 + 1, 8);
+            want[o].size = j.out[o].size;
+            memcpy(want[o].p, j.out[o].p, j.out[o].size);
+        }
+        job_run(&j, op, trial);
+        why = compare(op, ref, &j, want);
+        if (why) {
+            job_shape(&j, op, shape, sizeof(shape));
+            printf("FAIL %s: %s: %s, q_max %d, zero point %d, case %d, --seed %" PRIu32 "\n", name,
+                   why, shape, j.q_max, j.zero_point, i, seed);
+        }
+        for (int o = 0; o < 2; o++)
+            free(want[o].base);
+        job_free(&j);
+        if (why)
+            return false;
+    }
+    printf("ok   %s: %d cases\n", name, n_run);
+    return true;
+}
+
+/* ---- bench */
+
+static double now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* Least time of one call, over about 30 ms of calls. */
+static double time_job(struct job *j, const struct op *op, const struct omq_kern *k)
+{
+    double best = 1e30, start = now_ns();
+    int calls = 1;
+
+    op->run(k, j);
+    while (now_ns() - start < 3e7) {
+        double t = now_ns();
+
+        for (int i = 0; i < calls; i++)
+            op->run(k, j);
+        t = now_ns() - t;
+        if (t / calls < best)
+            best = t / calls;
+        if (t < 2e4)
+            calls *= 2;
+    }
+    return best;
+}
+
+/* The i-th shape to time: layers of resnet8 and lenet5, images of 28 x 28. */
+static void bench_job(struct job *j, const struct op *op, struct omq_rng *r, int i)
+{
+    static const int layers[][3] = {{28, 16, 3}, {14, 32, 3}, {7, 64, 3}, {24, 20, 5}};
+    static const int convs[][4] = {
+        {28, 16, 16, 1}, {14, 32, 32, 1}, {7, 64, 64, 1}, {28, 16, 32, 2},
+    };
+    static const int gemms[][3] = {{784, 16, 144}, {196, 32, 288}, {49, 64, 576}, {128, 10, 500}};
+    const int side = layers[i][0], c = layers[i][1], k = layers[i][2];
+
+    *j = (struct job){.n = side * side, .c = c, .q_max = 15, .in_place = false,
+                      .ta = op->shape == ROWS,
+                      .r = {.q_max = 15, .ratio = (omq_real)0.1}};
+    if (op->shape == GEMM || op->shape == GEMM_S16) {
+        j->m = gemms[i][0], j->n = gemms[i][1], j->k = gemms[i][2];
+        j->tb = true, j->lda = j->ldb = j->k, j->ldc = j->n;
+    }
+    j->g = (struct omq_window){
+        .h = side, .w = side, .c = c, .c_count = c, .kh = k, .kw = k, .sh = 1, .sw = 1,
+        .ph = k / 2, .pw = k / 2, .oh = side, .ow = side,
+    };
+    if (op->shape == POOL)
+        j->g = (struct omq_window){.h = side, .w = side, .c = c, .c_count = c, .kh = 2, .kw = 2,
+                                   .sh = 2, .sw = 2, .oh = side / 2, .ow = side / 2};
+    if (op->shape == CONV) {
+        const int h = convs[i][0], s = convs[i][3];
+
+        j->oc = convs[i][2], j->images = 2;
+        j->g = (struct omq_window){
+            .h = h, .w = h, .c = convs[i][1], .c_count = convs[i][1], .kh = 3, .kw = 3, .sh = s,
+            .sw = s, .ph = 1, .pw = 1, .oh = (h - 1) / s + 1, .ow = (h - 1) / s + 1,
+        };
+    }
+    job_fill(j, op, r);
+    /* Plain values: repeated calls in place must not end in infinities. */
+    for (size_t e = 0; e < j->x.size / sizeof(omq_real); e++)
+        REALS(j->x)[e] = (omq_real)(omq_rng_uniform(r) * 20 - 2);
+    for (size_t e = 0; e < j->y.size / sizeof(omq_real); e++)
+        REALS(j->y)[e] = (omq_real)(omq_rng_uniform(r) - 0.5);
+    for (int o = 0; o < 4; o++)
+        for (int e = 0; e < j->c; e++)
+            REALS(j->ch[o])[e] = 1;
+}
+
+static void bench(const struct op *op, const struct omq_kern *ref, const struct omq_kern *trial,
+                  const char *isa)
+{
+    for (int i = 0; i < 4; i++) {
+        struct omq_rng r;
+        struct job j;
+        char shape[128];
+        bool macs = op->shape == CONV || op->shape == GEMM || op->shape == GEMM_S16;
+        double t_ref, t, work;
+
+        omq_rng_init(&r, 1, OMQ_STREAM_TEST, 0, 0);
+        bench_job(&j, op, &r, i);
+        job_run(&j, op, ref);
+        job_shape(&j, op, shape, sizeof(shape));
+        t_ref = time_job(&j, op, ref);
+        t = trial == ref ? t_ref : time_job(&j, op, trial);
+        work = op->shape == CONV ? (double)conv_outputs(&j) * j.g.kh * j.g.kw * j.g.c
+            : macs ? (double)j.m * j.n * j.k
+            : (double)(op->shape == WINDOW ? window_taps(&j.g) : COUNT(&j)) * (double)op->traffic;
+        printf("%s\t%s\t%s\t%.0f\t%.2f\t%s\t%.2f\n", op->slot, shape, isa, t, work / t,
+               macs ? "GMAC/s" : "GB/s", t_ref / t);
+        job_free(&j);
+    }
+}
+
+/* ---- the program */
+
+static const char *const level_names[] = {"ref", "blas", "avx2", "avx512", "avx512vnni"};
+
+int main(int argc, char **argv)
+{
+    enum omq_isa max_isa = OMQ_ISA_COUNT - 1;
+    const char *cpu = getenv("OMQ_CPU"), *dropped, *name = "";
+    struct omq_kern ref, trial;
+    bool timing = false;
+    unsigned long seed = 1;
+    int passed = 0, failed = 0;
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--bench") == 0)
+            timing = true;
+        else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+            seed = strtoul(argv[++i], NULL, 10);
+        else if (argv[i][0] != '-')
+            name = argv[i];
+        else {
+            fprintf(stderr, "usage: checkkern [--bench] [--seed N] [NAME]\n");
+            return 2;
+        }
+    }
+    if (cpu && !omq_isa_parse(cpu, &max_isa)) {
+        fprintf(stderr, "checkkern: OMQ_CPU is '%s', not ref, avx2, avx512 or avx512vnni\n", cpu);
+        return 2;
+    }
+    omq_kern_init(max_isa, &dropped);
+    omq_kern_fill_ref(&ref);
+    if (dropped)
+        printf("FAIL omq_kern_init: dropped %s\n", dropped);
+    failed += dropped != NULL;
+    passed += dropped == NULL;
+    if (timing)
+        printf("op\tshape\tisa\tns\trate\tunit\tx-ref\n");
+#define OMQ_KERNEL(slot, function, level) \
+    if (omq_kern_allows(OMQ_LEVEL_##level, max_isa) && strstr(#function, name)) { \
+        trial = ref; \
+        trial.slot = function; \
+        if (timing) \
+            bench(op_find(#slot), &ref, OMQ_LEVEL_##level == OMQ_LEVEL_REF ? &ref : &trial, \
+                  level_names[OMQ_LEVEL_##level]); \
+        else if (OMQ_LEVEL_##level != OMQ_LEVEL_REF) { \
+            bool ok = check(op_find(#slot), #function, &ref, &trial, (uint32_t)seed); \
+            passed += ok; \
+            failed += !ok; \
+        } \
+    }
+#include "kern/kernels.def"
+#undef OMQ_KERNEL
+    if (!timing)
+        printf("%d passed, %d failed\n", passed, failed);
+    return failed > 0;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What checkkern consists of: operators (ops.c) say how a kernel is called and
+ * what it writes; jobs (job.c) are one call each, with its inputs and outputs;
+ * checkkern.c compares and times them. There is no error to handle: what fails
+ * ends the program with a message.
+ */
+#ifndef OMQ_TESTS_CHECKKERN_H
+#define OMQ_TESTS_CHECKKERN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/rng.h"
+#include "kern/kern_internal.h"
+
+enum shape { FLAT, ROWS, WINDOW, POOL, CONV, GEMM, GEMM_S16 };
+enum out {
+    NONE, NC_REAL, NC_U8, C_REAL, C3_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, POOL_REAL,
+    POOL_U8, Y_REAL, X_REAL, W_REAL, MN_REAL, MN_S32,
+};
+
+/* An array at an odd place: ends where its allocation ends, but for the guard. */
+struct buf {
+    char *base, *p;
+    size_t size;
+};
+
+/* One call: what goes in, and room for what comes out. */
+struct job {
+    int n, c;                /* FLAT, ROWS */
+    struct omq_window g;     /* WINDOW, CONV */
+    int oc, images;          /* CONV */
+    int m, k, lda, ldb, ldc; /* GEMM, with n */
+    bool ta, tb, in_place, whole;
+    omq_real beta;
+    int q_max, zero_point;
+    struct omq_rescale r;
+    struct buf x, y, ch[4], q, q2; /* inputs */
+    struct buf scratch;            /* CONV */
+    struct buf out[2], init[2];    /* results; what they hold before the call */
+};
+
+#define REALS(b) ((omq_real *)(void *)(b).p)
+#define S16S(b) ((int16_t *)(void *)(b).p)
+#define S32S(b) ((int32_t *)(void *)(b).p)
+#define DOUBLES(b) ((double *)(void *)(b).p)
+#define U8S(b) ((uint8_t *)(b).p)
+#define S8S(b) ((int8_t *)(void *)(b).p)
+#define COUNT(j) ((size_t)(j)->n * (size_t)(j)->c)
+
+struct op {
+    const char *slot;
+    void (*run)(const struct omq_kern *k, struct job *j);
+    enum shape shape;
+    enum out out[2];
+    bool specials;  /* inputs hold NaN and infinities too */
+    size_t traffic; /* bytes read and written for one element (WINDOW: of the rows) */
+};
+
+/* The operator of a slot of struct omq_kern, and its place in the table, which
+ * chooses the random numbers of its jobs. */
+const struct op *op_find(const char *slot);
+uint32_t op_index(const struct op *op);
+
+/* Elements of rows, an image, a batch of outputs and their weights. */
+size_t window_taps(const struct omq_window *g);
+size_t image_size(const struct omq_window *g);
+size_t conv_outputs(const struct job *j);
+size_t conv_weights(const struct job *j);
+/* Elements of an output, and bytes of one. */
+size_t out_count(const struct job *j, enum out out, size_t *size);
+/* The sizes of a job as text. */
+void job_shape(const struct job *j, const struct op *op, char *s, size_t size);
+
+/* Zeros; free() the base. */
+struct buf buf_make(struct omq_rng *r, size_t count, size_t size);
+/* Whether the canaries around an output are as they were. */
+bool buf_intact(const struct buf *b);
+
+enum { WINDOW_CASES = 4 * 4 * 3 * 3 * 4 * 4 }; /* kernels, strides and paddings */
+
+/* Inputs and room for outputs of a job whose sizes are chosen. Results start
+ * as data (many kernels add), but as NaN where a sum must not read them. */
+void job_fill(struct job *j, const struct op *op, struct omq_rng *r);
+/* The same with random sizes; WINDOW, POOL and CONV take kernel, stride and
+ * padding from the index. False, with nothing allocated, if there is no such job. */
+bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int index);
+void job_free(struct job *j);
+/* One call, on outputs that are as they were at first. */
+void job_run(struct job *j, const struct op *op, const struct omq_kern *k);
+
+#endif
