@@ -24,7 +24,7 @@ static const char config_text[] =
     "output_dir: out\nthreads: 3\nbits: [8, w4a8, 2, 32]\n"
     "data: {format: synthetic, mean: [0.5, 0.31], std: [0.25, 0.3], "
     "synthetic: {height: 8, width: 8, channels: 2, classes: 5}}\n"
-    "model: {arch: resnet8}\nquant: {view: %s, weight_steps: channel}\n";
+    "model: {arch: resnet8}\nquant: {view: %s, view_max_bits: 0, weight_steps: channel}\n";
 
 static const struct omq_precision precisions[] = {{8, 8}, {4, 8}, {2, 2}, {32, 32}};
 enum { N_PRECISIONS = sizeof(precisions) / sizeof(precisions[0]) };
