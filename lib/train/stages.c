@@ -22,8 +22,11 @@ void omq_train_initialize(struct omq_train *t) { first_batch(t, true); }
 
 int omq_train_epochs_alone(const struct omq_train *t)
 {
-    return t->net.n_precisions == 1 ? 0
-                                    : (int)(t->config.train.highest_first * t->config.train.epochs);
+    const struct omq_train_config *cfg = &t->config.train;
+
+    if (t->net.n_precisions == 1)
+        return 0;
+    return (int)(cfg->highest_first * cfg->epochs + 1e-9); /* 0.29 * 100 is 29 */
 }
 
 static void copy(const struct omq_param *from, struct omq_param *to)

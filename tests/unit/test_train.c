@@ -337,6 +337,22 @@ START_TEST(test_highest_first)
 }
 END_TEST
 
+/* Shares that no binary fraction meets are not rounded down for that. */
+START_TEST(test_epochs_alone)
+{
+    static struct omq_train t;
+
+    t.net.n_precisions = 2;
+    t.config.train.epochs = 100;
+    t.config.train.highest_first = 0.29;
+    ck_assert_int_eq(omq_train_epochs_alone(&t), 29);
+    t.config.train.highest_first = 0.299;
+    ck_assert_int_eq(omq_train_epochs_alone(&t), 29);
+    t.net.n_precisions = 1;
+    ck_assert_int_eq(omq_train_epochs_alone(&t), 0);
+}
+END_TEST
+
 /* Whether two runs ended with the same batch norm statistics. */
 static bool same_statistics(const struct omq_net *a, const struct omq_net *b)
 {
@@ -511,6 +527,7 @@ Suite *omq_suite_train(void)
     tcase_add_test(t, test_same_twice);
     tcase_add_loop_test(t, test_resume, 0, 12);
     tcase_add_test(t, test_highest_first);
+    tcase_add_test(t, test_epochs_alone);
     tcase_add_loop_test(t, test_statistics, 0, 2);
     tcase_add_loop_test(t, test_method_learns, 0, 3);
     tcase_add_loop_test(t, test_teacher, 0, 2);
