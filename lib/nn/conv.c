@@ -121,15 +121,11 @@ static void fill_rows(const struct omq_exec *x, const struct omq_unit *u, const 
     }
 }
 
-/* Codes with codes: exact in integers, rounded once; half the memory of reals.
- * Layers whose sums could leave int32, which the engine refuses, are left to
- * floats. */
+/* Codes with codes: exact in integers, rounded once; omq_net_declare() refuses
+ * sums beyond int32. */
 static bool by_integers(const struct omq_exec *x, const struct omq_unit *u)
 {
-    int64_t k = (int64_t)u->win.kh * u->win.kw * u->win.c_count;
-
-    return !x->tensors[u->in].is_real && !x->layers[u->layer].is_float &&
-           k * 255 * 127 <= INT32_MAX;
+    return !x->tensors[u->in].is_real && !x->layers[u->layer].is_float;
 }
 
 /* Of whole images. */

@@ -52,18 +52,7 @@ static void forward(struct omq_weights *q)
     q->scale = q->unit[0] / unit;
 }
 
-static void backward(const struct omq_weights *q, const omq_real *dq, omq_real *dw,
-                     omq_real *dstep)
-{
-    size_t n = (size_t)q->out * q->n;
-
-    (void)dstep;
-    for (size_t i = 0; i < n; i++)
-        dw[i] = dq[i] * q->scale;
-    omq_tanh_backward(q, dw, dw);
-}
-
 const struct omq_method omq_method_adabits = {
-    .grid = grid, .wstep = OMQ_WSTEP_NONE, .forward = forward, .backward = backward,
+    .grid = grid, .wstep = OMQ_WSTEP_NONE, .forward = forward, .backward = omq_tanh_backward,
     .act = &omq_act_clip,
 };

@@ -36,18 +36,7 @@ static void forward(struct omq_weights *q)
     omq_weights_quantize(&q->grid, q->out, q->n, q->x, &step, 1, q->k);
 }
 
-static void backward(const struct omq_weights *q, const omq_real *dq, omq_real *dw,
-                     omq_real *dstep)
-{
-    size_t n = (size_t)q->out * q->n;
-
-    (void)dstep;
-    for (size_t i = 0; i < n; i++)
-        dw[i] = dq[i] * q->scale;
-    omq_tanh_backward(q, dw, dw);
-}
-
 const struct omq_method omq_method_any_precision = {
-    .grid = grid, .wstep = OMQ_WSTEP_NONE, .forward = forward, .backward = backward,
+    .grid = grid, .wstep = OMQ_WSTEP_NONE, .forward = forward, .backward = omq_tanh_backward,
     .act = &omq_act_unit_range, .edges_of_omq = true,
 };

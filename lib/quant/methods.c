@@ -45,17 +45,19 @@ void omq_tanh_forward(struct omq_weights *q)
     q->x = x;
 }
 
-/* With t = tanh(w), M = |t_m| the largest, x = t / M:
+/* With t = tanh(w), M = |t_m| the largest, x = t / M, dx = dq times the scale:
  *   dt_i = dx_i / M;   dM = -sum dx_i x_i / M;   dt_m += sign(t_m) dM. */
-void omq_tanh_backward(const struct omq_weights *q, const omq_real *dx, omq_real *dw)
+void omq_tanh_backward(const struct omq_weights *q, const omq_real *dq, omq_real *dw,
+                       omq_real *dstep)
 {
     size_t n = (size_t)q->out * q->n, at = peak_of(n, q->x);
     double sum = 0;
 
+    (void)dstep;
     for (size_t i = 0; i < n; i++)
-        sum += (double)dx[i] * (double)q->x[i];
+        sum += (double)(dq[i] * q->scale) * (double)q->x[i];
     for (size_t i = 0; i < n; i++) {
-        omq_real t = q->x[i] * q->peak, d = dx[i];
+        omq_real t = q->x[i] * q->peak, d = dq[i] * q->scale;
 
         if (i == at)
             d -= (omq_real)(q->x[i] > 0 ? sum : -sum);

@@ -23,9 +23,10 @@ extern const struct omq_act_method omq_act_step, omq_act_clip, omq_act_unit_rang
 /* What DoReFa (Zhou et al., 2016) does to weights before it rounds them:
  * q->x = tanh(w) / max|tanh(w)|, in -1..1; q->peak = max|tanh(w)|. Zeros stay. */
 void omq_tanh_forward(struct omq_weights *q);
-/* From the gradient dx of x to that of w; it flows through the maximum too. dw
- * may be dx. */
-void omq_tanh_backward(const struct omq_weights *q, const omq_real *dx, omq_real *dw);
+/* The backward of a method without steps whose codes stand for x times q->scale;
+ * the gradient flows through the maximum too. */
+void omq_tanh_backward(const struct omq_weights *q, const omq_real *dq, omq_real *dw,
+                       omq_real *dstep);
 /* In place; x has the shape of v. The odd last element of a length is
  * multiplied by `last`: with 1 the transform is orthonormal. tmp: as many reals
  * as x. */
