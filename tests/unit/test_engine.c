@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "each.h"
 #include "engine/engine.h"
 
 Suite *omq_suite_engine(void);
@@ -203,8 +204,8 @@ static size_t compare_tensor(const struct omq_net *net, const struct omq_engine 
     size_t n = (size_t)tensor->h * (size_t)tensor->w * (size_t)tensor->c * IMAGES, inner = 0;
 
     for (size_t i = 0; i < n; i++) {
-        ck_assert_msg(got[i] == want[i], "%s, tensor %d, code %zu: engine %d, training %d", where,
-                      t, i, got[i], want[i]);
+        assert_each(got[i] == want[i], "%s, tensor %d, code %zu: engine %d, training %d", where,
+                    t, i, got[i], want[i]);
         inner += got[i] > 0 && got[i] < omq_engine_act(e, t).q_max;
     }
     return inner;
