@@ -56,6 +56,7 @@ struct probe {
     omq_real pool[CODES], unpool_u8[CODES], unpool[CODES];
     omq_real conv_u8[PIX * CONV_CH], conv_dinput[PIX * CONV_CH];
     omq_real conv_dweight[9 * CONV_CH * CONV_CH];
+    omq_real conv_u8_few[PIX * CONV_CH], conv_dweight_few[9 * 4 * CONV_CH];
     double mean[CH], m2[CH];
     uint8_t epilogue[2][CODES];
     omq_real epilogue_grad[2][CODES], epilogue_sums[2][3][CH];
@@ -77,6 +78,7 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
         .h = 3, .w = 4, .c = CONV_CH, .c_count = CONV_CH,
         .kh = 3, .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4,
     };
+    struct omq_window few = direct;
     static omq_real scratch[7 * 8 * CONV_CH + 4 * CONV_CH];
     static omq_real w_real[9 * CONV_CH * CONV_CH];
     static int8_t w[9 * CONV_CH * CONV_CH];
@@ -97,6 +99,7 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     for (int i = 0; i < 9 * CONV_CH * CONV_CH; i++)
         w_real[i] = w[i] = (int8_t)((i * 59) % 255 - 127);
     memset(p, 0, sizeof(*p));
+    few.c = few.c_count = 4;
     k->gemm(false, true, PIX, PIX, CH, x, CH, y, CH, 0, p->gemm, PIX);
     k->gemm_s16(PIX, 6, CH, s, s + CH, p->gemm_s16);
     k->im2row_u8(&g, q, 128, p->rows_u8);
@@ -110,6 +113,8 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     k->conv_u8(&direct, CONV_CH, 1, q, 128, w, p->conv_u8, scratch);
     k->conv_dweight(&direct, CONV_CH, 1, q, 128, y, p->conv_dweight, scratch);
     k->conv_dinput(&direct, CONV_CH, 1, y, w_real, false, p->conv_dinput, scratch);
+    k->conv_u8(&few, CONV_CH, 1, q, 128, w, p->conv_u8_few, scratch);
+    k->conv_dweight_few(&few, CONV_CH, 1, q, 128, y, p->conv_dweight_few, scratch);
     k->channel_stats(PIX, CH, x, p->mean, p->m2);
     k->affine(PIX, CH, x, a, b, p->affine);
     k->affine_res(PIX, CH, x, a, y, b, b, p->affine_res);

@@ -10,7 +10,8 @@
  * Layout: activations are [pixels][channels] (NHWC), weights [out][k] with
  * k = (kh, kw, in). "real" is omq_real. Every variant of an elementwise kernel
  * gives the same bits as _ref: sums run over pixels in order, a channel apart.
- * gemm, conv_dweight and conv_dinput sum reals in an order of their own.
+ * gemm, conv_dweight, conv_dweight_few and conv_dinput sum reals in an order of
+ * their own.
  */
 #ifndef OMQ_KERN_KERN_H
 #define OMQ_KERN_KERN_H
@@ -84,17 +85,22 @@ struct omq_kern {
                       const omq_real *dout, omq_real *dimage);
     void (*unpool)(const struct omq_window *g, const omq_real *image, const omq_real *out,
                    const omq_real *dout, omq_real *dimage);
-    /* Convolution without such rows, of n whole images where omq_conv_direct():
-     * y[n][oh][ow][oc] = sum over the window of (x - zero_point) * w, exact
-     * before it is rounded to real: the caller keeps kh * kw * c * 255 * max|w|
-     * < 2^31. x is [n][h][w][c], w is [kh][kw][c/4][oc][4]; no two overlap.
-     * scratch holds omq_conv_scratch() bytes, aligned as reals. */
+    /* Convolution without such rows, of n whole images where omq_conv_direct()
+     * or omq_conv_few(): y[n][oh][ow][oc] = sum over the window of
+     * (x - zero_point) * w, exact before it is rounded to real: the caller keeps
+     * kh * kw * c * 255 * max|w| < 2^31. x is [n][h][w][c], w is
+     * [kh][kw*c/4][oc][4], the last four of a row filled up with 0; no two
+     * overlap. scratch holds omq_conv_scratch() bytes, aligned as reals. */
     void (*conv_u8)(const struct omq_window *g, int oc, int n, const uint8_t *x, int zero_point,
                     const int8_t *w, omq_real *y, void *scratch);
-    /* Its gradients: dw[oc][kh][kw][c] += sum of dy * (x - zero_point), and
-     * dx[n][h][w][c] = (or, if add, +=) sum of dy * w, w being [oc][kh][kw][c]. */
+    /* Its gradients, where omq_conv_direct(): dw[oc][kh][kw][c] += sum of
+     * dy * (x - zero_point), and dx[n][h][w][c] = (or, if add, +=) sum of dy * w,
+     * w being [oc][kh][kw][c]. */
     void (*conv_dweight)(const struct omq_window *g, int oc, int n, const uint8_t *x,
                          int zero_point, const omq_real *dy, omq_real *dw, void *scratch);
+    /* conv_dweight where omq_conv_few(). */
+    void (*conv_dweight_few)(const struct omq_window *g, int oc, int n, const uint8_t *x,
+                             int zero_point, const omq_real *dy, omq_real *dw, void *scratch);
     void (*conv_dinput)(const struct omq_window *g, int oc, int n, const omq_real *dy,
                         const omq_real *w, bool add, omq_real *dx, void *scratch);
 
@@ -174,6 +180,10 @@ const struct omq_kern *omq_kern(void);
 /* Whether the conv_ kernels serve: one group, c and oc multiples of 16, padding
  * below the window's size, and rows long enough to be worth it. */
 bool omq_conv_direct(const struct omq_window *g, int oc);
+/* The same for fewer than 16 channels: a network's first convolution. */
+bool omq_conv_few(const struct omq_window *g, int oc);
+/* Values of conv_u8's w. */
+size_t omq_conv_weights(const struct omq_window *g, int oc);
 /* Bytes of scratch for a conv_ kernel and n images. */
 size_t omq_conv_scratch(const struct omq_window *g, int oc, int n);
 

@@ -60,6 +60,11 @@ static void take_layer(struct omq_exec *x, int i)
         b->dw = omq_arena_take(&x->arena, n * (size_t)omq_pool_threads(x->pool), sizeof(omq_real));
 }
 
+static bool by_conv_u8(const struct omq_unit *u)
+{
+    return omq_conv_direct(&u->win, u->oc) || omq_conv_few(&u->win, u->oc);
+}
+
 static void take_unit(struct omq_exec *x, int i)
 {
     const struct omq_unit *u = &x->net->plan.units[i];
@@ -71,9 +76,8 @@ static void take_unit(struct omq_exec *x, int i)
         b->ds_i = omq_arena_take(&x->arena, nc, sizeof(omq_real));
     if (u->kind != OMQ_UNIT_CONV && u->kind != OMQ_UNIT_AVGPOOL)
         return;
-    if (u->kind == OMQ_UNIT_CONV && omq_conv_direct(&u->win, u->oc))
-        x->layers[u->layer].k8 =
-            omq_arena_take(&x->arena, omq_net_layer(x->net, 0, u->layer)->weight->n, 1);
+    if (u->kind == OMQ_UNIT_CONV && by_conv_u8(u))
+        x->layers[u->layer].k8 = omq_arena_take(&x->arena, omq_conv_weights(&u->win, u->oc), 1);
     b->acc = omq_arena_take(&x->arena, nc * (size_t)u->win.oh * (size_t)u->win.ow,
                             sizeof(omq_real));
     for (size_t j = 0; j < sizeof(per_channel) / sizeof(per_channel[0]); j++)
@@ -102,7 +106,7 @@ static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
             continue;
         rows = pixels * k > rows ? pixels * k : rows;
         acc = pixels * (size_t)u->oc > acc ? pixels * (size_t)u->oc : acc;
-        if (omq_conv_direct(&u->win, u->oc)) {
+        if (by_conv_u8(u)) {
             size_t n = omq_conv_scratch(&u->win, u->oc, tile.images);
 
             scratch = n > scratch ? n : scratch;

@@ -6,7 +6,8 @@
  *   acc[pixels][out] = rows operand^T       in integers where both are codes
  *   dw[out][K]      += dy^T rows
  *   drows[pixels][K] = dy dequant;          dinput += row2im(drows)
- * or, where omq_conv_direct(), for the same images without the rows.
+ * or, where omq_conv_direct(), for the same images without the rows; where
+ * omq_conv_few(), acc, and dw of the network's input.
  */
 #include "nn/nn_internal.h"
 
@@ -260,13 +261,27 @@ static void gradients_direct(struct omq_exec *x, int ui, int i0, int n, int thre
                              in->g + (size_t)i0 * in->n_image, scratch);
 }
 
+/* Only dw, for whole images of the network's input. */
+static void dweight_few(struct omq_exec *x, int ui, int i0, int n, int thread)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
+    struct omq_layer_buf *l = &x->layers[u->layer];
+    size_t n_weights = (size_t)u->oc * (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c;
+
+    x->kern->conv_dweight_few(&u->win, u->oc, n, in->q + (size_t)i0 * in->n_image,
+                              in->act.zero_point, out->g + (size_t)i0 * out->n_image,
+                              l->dw + (size_t)thread * n_weights, x->threads[thread].scratch);
+}
+
 static void propagate(void *arg, int thread, int begin, int end)
 {
     const struct job *j = arg;
     struct omq_exec *x = j->x;
     struct omq_thread_buf *t = &x->threads[thread];
     const struct omq_unit *u = &x->net->plan.units[j->ui];
-    bool direct = x->layers[u->layer].k8 && !x->tensors[u->in].is_real;
+    bool few = omq_conv_few(&u->win, u->oc) && x->net->plan.tensors[u->in].is_input;
+    bool direct = omq_conv_direct(&u->win, u->oc) && !x->tensors[u->in].is_real;
 
     for (int c = begin; c < end; c++) {
         int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
@@ -277,6 +292,8 @@ static void propagate(void *arg, int thread, int begin, int end)
         start = omq_now();
         if (direct)
             gradients_direct(x, j->ui, i0, n, thread);
+        else if (few)
+            dweight_few(x, j->ui, i0, n, thread);
         else
             for_pieces(x, j->ui, i0, n, gradients, thread);
         t->t.conv += omq_now() - start;

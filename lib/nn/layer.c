@@ -98,15 +98,16 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
     TO_KERNEL_ORDER(l, k, out->k);
 }
 
-/* [out][kk][in] -> [kk][in/4][out][4] */
+/* [out][kh][kw*in] -> [kh][kw*in/4][out][4], the last four of a row filled up with 0 */
 static void interleave(const struct omq_layer *l, const int16_t *src, int8_t *dst)
 {
-    int n = l->kh * l->kw * l->in;
+    int run = l->kw * l->in;
 
-    for (int j = 0; j < n; j += 4)
-        for (int o = 0; o < l->out; o++, dst += 4)
-            for (int i = 0; i < 4; i++)
-                dst[i] = (int8_t)src[(size_t)o * n + j + i];
+    for (int ky = 0; ky < l->kh; ky++)
+        for (int j = 0; j < run; j += 4)
+            for (int o = 0; o < l->out; o++, dst += 4)
+                for (int i = 0; i < 4; i++)
+                    dst[i] = j + i < run ? (int8_t)src[((size_t)o * l->kh + ky) * run + j + i] : 0;
 }
 
 /* Steps that are 0 are not initialized yet. */

@@ -65,7 +65,7 @@ struct omq_layer_buf {
     int8_t *k;           /* codes of view, as stored, same order; unused if float */
     omq_real *operand;   /* [out][kh][kw][in]: codes as reals, or the weights */
     int16_t *k16;        /* the same codes as integers */
-    int8_t *k8;          /* [kh][kw][in/4][out][4], for conv_u8; NULL where that does not serve */
+    int8_t *k8;          /* the same for conv_u8; NULL where that does not serve */
     omq_real *dequant;   /* [out][kh][kw][in] */
     omq_real *unit;      /* [n_units]: real value of one unit of operand */
     int n_units;

@@ -94,11 +94,11 @@ static const char *compare(const struct op *op, const struct omq_kern *ref, stru
     for (int i = 0; i < 2; i++)
         if (!buf_intact(&j->out[i]))
             return "wrote outside its output";
-    if (op->shape == CONV && !buf_intact(&j->scratch))
+    if (IS_CONV(op) && !buf_intact(&j->scratch))
         return "wrote outside its scratch";
     if (op->shape == GEMM && !j->whole)
         return compare_gemm(j, (const omq_real *)(const void *)want[0].p, REALS(j->out[0]));
-    if (op->shape == CONV && op->out[0] != Y_REAL && !j->whole)
+    if (IS_CONV(op) && op->out[0] != Y_REAL && !j->whole)
         return compare_conv(op, ref, j, (const omq_real *)(const void *)want[0].p);
     for (int i = 0; i < 2; i++)
         if (memcmp(want[i].p, j->out[i].p, want[i].size) != 0)
@@ -112,7 +112,7 @@ static bool check(const struct op *op, const char *name, const struct omq_kern *
                   const struct omq_kern *trial, uint32_t seed)
 {
     const int cases = op->shape == WINDOW || op->shape == POOL ? WINDOW_CASES
-                      : op->shape == CONV                     ? 2 * CASES
+                      : IS_CONV(op)                     ? 2 * CASES
                                                               : CASES;
     int n_run = 0;
 
@@ -205,12 +205,12 @@ static void bench_job(struct job *j, const struct op *op, struct omq_rng *r, int
     if (op->shape == POOL)
         j->g = (struct omq_window){.h = side, .w = side, .c = c, .c_count = c, .kh = 2, .kw = 2,
                                    .sh = 2, .sw = 2, .oh = side / 2, .ow = side / 2};
-    if (op->shape == CONV) {
-        const int h = convs[i][0], s = convs[i][3];
+    if (IS_CONV(op)) {
+        const int h = convs[i][0], s = convs[i][3], c = op->shape == CONV_FEW ? i + 1 : convs[i][1];
 
         j->oc = convs[i][2], j->images = 2;
         j->g = (struct omq_window){
-            .h = h, .w = h, .c = convs[i][1], .c_count = convs[i][1], .kh = 3, .kw = 3, .sh = s,
+            .h = h, .w = h, .c = c, .c_count = c, .kh = 3, .kw = 3, .sh = s,
             .sw = s, .ph = 1, .pw = 1, .oh = (h - 1) / s + 1, .ow = (h - 1) / s + 1,
         };
     }
@@ -232,7 +232,7 @@ static void bench(const struct op *op, const struct omq_kern *ref, const struct 
         struct omq_rng r;
         struct job j;
         char shape[128];
-        bool macs = op->shape == CONV || op->shape == GEMM || op->shape == GEMM_S16;
+        bool macs = IS_CONV(op) || op->shape == GEMM || op->shape == GEMM_S16;
         double t_ref, t, work;
 
         omq_rng_init(&r, 1, OMQ_STREAM_TEST, 0, 0);
@@ -241,7 +241,7 @@ static void bench(const struct op *op, const struct omq_kern *ref, const struct 
         job_shape(&j, op, shape, sizeof(shape));
         t_ref = time_job(&j, op, ref);
         t = trial == ref ? t_ref : time_job(&j, op, trial);
-        work = op->shape == CONV ? (double)conv_outputs(&j) * j.g.kh * j.g.kw * j.g.c
+        work = IS_CONV(op) ? (double)conv_outputs(&j) * j.g.kh * j.g.kw * j.g.c
             : macs ? (double)j.m * j.n * j.k
             : (double)(op->shape == WINDOW ? window_taps(&j.g) : COUNT(&j)) * (double)op->traffic;
         printf("%s\t%s\t%s\t%.0f\t%.2f\t%s\t%.2f\n", op->slot, shape, isa, t, work / t,

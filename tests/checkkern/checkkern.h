@@ -15,7 +15,9 @@
 #include "base/rng.h"
 #include "kern/kern_internal.h"
 
-enum shape { FLAT, ROWS, WINDOW, POOL, CONV, GEMM, GEMM_S16 };
+enum shape { FLAT, ROWS, WINDOW, POOL, CONV, CONV_FEW, GEMM, GEMM_S16 };
+/* CONV_FEW is of few channels; conv_u8 takes both. */
+#define IS_CONV(op) ((op)->shape == CONV || (op)->shape == CONV_FEW)
 enum out {
     NONE, NC_REAL, NC_U8, C_REAL, C3_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, POOL_REAL,
     POOL_U8, Y_REAL, X_REAL, W_REAL, MN_REAL, MN_S32,
@@ -30,7 +32,7 @@ struct buf {
 /* One call: what goes in, and room for what comes out. */
 struct job {
     int n, c;                /* FLAT, ROWS */
-    struct omq_window g;     /* WINDOW, CONV */
+    struct omq_window g;     /* WINDOW, POOL, CONV, CONV_FEW */
     int oc, images;          /* CONV */
     int m, k, lda, ldb, ldc; /* GEMM, with n */
     bool ta, tb, in_place, whole;

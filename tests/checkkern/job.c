@@ -177,8 +177,9 @@ static bool pick_window(struct omq_window *g, struct omq_rng *r, int index)
 }
 
 /* A window of pick_window() that the direct kernels serve. */
-static bool pick_conv(struct job *j, struct omq_rng *r, int index)
+static bool pick_conv(struct job *j, const struct op *op, struct omq_rng *r, int index)
 {
+    const bool few = op->shape == CONV_FEW || (op->out[0] == Y_REAL && between(r, 0, 1));
     struct omq_window *g = &j->g;
 
     j->images = between(r, 1, 3);
@@ -189,14 +190,26 @@ static bool pick_conv(struct job *j, struct omq_rng *r, int index)
         return false;
     g->w += between(r, 3, 14) * g->sw;
     g->ow = (g->w + 2 * g->pw - g->kw) / g->sw + 1;
-    g->c = g->c_count = 16 * between(r, 1, 5);
+    g->c = g->c_count = few ? between(r, 1, 15) : 16 * between(r, 1, 5);
     g->c_begin = 0;
-    return omq_conv_direct(g, j->oc);
+    return few ? omq_conv_few(g, j->oc) : omq_conv_direct(g, j->oc);
+}
+
+/* Weights of conv_u8, whose rows of the window end in zeros. */
+static struct buf conv_s8(struct omq_rng *r, const struct job *j)
+{
+    struct buf b = random_s8(r, omq_conv_weights(&j->g, j->oc));
+    const size_t run = (size_t)j->g.kw * (size_t)j->g.c, row = (run + 3) / 4 * 4;
+
+    for (size_t i = 0; i < b.size; i++)
+        if (i / (4 * (size_t)j->oc) * 4 % row + i % 4 >= run)
+            S8S(b)[i] = 0;
+    return b;
 }
 
 void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
 {
-    const bool sums = op->shape == GEMM || op->shape == CONV;
+    const bool sums = op->shape == GEMM || IS_CONV(op);
     const int real_kind = op->shape == POOL || (sums && j->whole) ? 4 : sums ? 9 : -1;
     size_t n = COUNT(j), size;
 
@@ -209,9 +222,9 @@ void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
         j->q2 = random_bytes(r, n);
         for (size_t i = 0; i < n; i++) /* many that are equal */
             U8S(j->q)[i] &= 3, U8S(j->q2)[i] &= 3;
-    } else if (op->shape == CONV) {
+    } else if (IS_CONV(op)) {
         j->q = random_bytes(r, (size_t)j->images * image_size(&j->g));
-        j->q2 = random_s8(r, conv_weights(j));
+        j->q2 = conv_s8(r, j);
         j->scratch = buf_guarded(r, omq_conv_scratch(&j->g, j->oc, j->images) / sizeof(omq_real),
                                  sizeof(omq_real));
         n = conv_outputs(j);
@@ -230,7 +243,7 @@ void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
         n = (size_t)j->lda * (size_t)(j->ta ? j->k : j->m);
         j->y = random_reals(r, (size_t)j->ldb * (size_t)(j->tb ? j->n : j->k), real_kind, 15,
                             false);
-    } else if (op->shape == CONV) {
+    } else if (IS_CONV(op)) {
         j->y = random_reals(r, conv_weights(j), real_kind, 15, false);
     } else {
         j->y = random_reals(r, n, real_kind, j->q_max, false);
@@ -270,7 +283,7 @@ bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int index)
         if (op->shape == POOL && (j->g.ph > j->g.kh / 2 || j->g.pw > j->g.kw / 2))
             return false;
     }
-    if (op->shape == CONV && !pick_conv(j, r, index))
+    if (IS_CONV(op) && !pick_conv(j, op, r, index))
         return false;
     job_fill(j, op, r);
     return true;

@@ -28,6 +28,8 @@ RUN(conv_u8, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, S8S(j->q2), REAL
     j->scratch.p)
 RUN(conv_dweight, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, REALS(j->x), REALS(j->out[0]),
     j->scratch.p)
+RUN(conv_dweight_few, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, REALS(j->x),
+    REALS(j->out[0]), j->scratch.p)
 RUN(conv_dinput, &j->g, j->oc, j->images, REALS(j->x), REALS(j->y), j->in_place, REALS(j->out[0]),
     j->scratch.p)
 RUN(channel_stats, j->n, j->c, REALS(j->x), DOUBLES(j->out[0]), DOUBLES(j->out[1]))
@@ -76,6 +78,7 @@ static const struct op ops[] = {
     {"unpool", run_unpool, POOL, {IMAGE_REAL}, false, 3 * R},
     {"conv_u8", run_conv_u8, CONV, {Y_REAL}, false, 0},
     {"conv_dweight", run_conv_dweight, CONV, {W_REAL}, false, 0},
+    {"conv_dweight_few", run_conv_dweight_few, CONV_FEW, {W_REAL}, false, 0},
     {"conv_dinput", run_conv_dinput, CONV, {X_REAL}, false, 0},
     {"channel_stats", run_channel_stats, ROWS, {C_DOUBLE, C_DOUBLE}, false, 2 * R},
     {"affine", run_affine, ROWS, {NC_REAL}, false, 2 * R},
@@ -179,7 +182,7 @@ void job_shape(const struct job *j, const struct op *op, char *s, size_t size)
     if (op->shape == WINDOW || op->shape == POOL)
         snprintf(s, size, "h%d,w%d,c%d,g%d+%d,k%dx%d,s%dx%d,p%dx%d", g->h, g->w, g->c, g->c_begin,
                  g->c_count, g->kh, g->kw, g->sh, g->sw, g->ph, g->pw);
-    else if (op->shape == CONV)
+    else if (IS_CONV(op))
         snprintf(s, size, "n%d,h%d,w%d,c%d,o%d,k%dx%d,s%dx%d,p%dx%d", j->images, g->h, g->w, g->c,
                  j->oc, g->kh, g->kw, g->sh, g->sw, g->ph, g->pw);
     else if (op->shape == GEMM)

@@ -125,6 +125,36 @@ START_TEST(test_conv_gradients)
 }
 END_TEST
 
+/* Both with one channel, whose window has rows of three taps and a zero. */
+START_TEST(test_conv_few)
+{
+    static const omq_real taps[] = {4, 6, 6, 4, 6, 9, 9, 6, 4, 6, 6, 4};
+    static const omq_real seen[] = {6, 8, 6, 9, 12, 9, 6, 8, 6};
+    const struct omq_window g = {.h = 3, .w = 4, .c = 1, .c_count = 1, .kh = 3, .kw = 3,
+                                 .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4};
+    static omq_real scratch[2048], dw[16 * 9], ones[12 * 16], y[12 * 16];
+    int8_t w[3 * 16 * 4];
+    uint8_t x[12];
+
+    ck_assert(omq_conv_few(&g, 16) && !omq_conv_few(&g, 20) && !omq_conv_direct(&g, 16));
+    ck_assert(omq_conv_scratch(&g, 16, 1) <= sizeof(scratch));
+    ck_assert(omq_conv_weights(&g, 16) == sizeof(w));
+    memset(x, 3, sizeof(x));
+    for (size_t i = 0; i < N(w); i++)
+        w[i] = (int8_t)(i % 4 < 3 ? (int)(i / 4 % 16) - 8 : 0);
+    table(_i)->conv_u8(&g, 16, 1, x, 2, w, y, scratch);
+    for (int i = 0; i < 12 * 16; i++)
+        ck_assert(y[i] == taps[i / 16] * (omq_real)(i % 16 - 8));
+    for (size_t i = 0; i < N(dw); i++)
+        dw[i] = 5;
+    for (size_t i = 0; i < N(ones); i++)
+        ones[i] = 1;
+    table(_i)->conv_dweight_few(&g, 16, 1, x, 2, ones, dw, scratch);
+    for (size_t i = 0; i < N(dw); i++)
+        ck_assert(dw[i] == 5 + seen[i % 9]);
+}
+END_TEST
+
 START_TEST(test_im2row)
 {
     /* 2 x 2 pixels of 2 channels, the second group only; a 2 x 3 window. */
@@ -343,6 +373,7 @@ Suite *omq_suite_kern(void)
     tcase_add_loop_test(t, test_gemm, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_gemm_s16, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_conv_u8, 0, OMQ_ISA_COUNT);
+    tcase_add_loop_test(t, test_conv_few, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_conv_gradients, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_im2row, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize, 0, OMQ_ISA_COUNT);

@@ -9,10 +9,26 @@
 
 enum { MIN_ROW = 4 }; /* output pixels: the kernels keep a few of one row in registers */
 
+/* But for the number of channels of the input. */
+static bool serves(const struct omq_window *g, int oc)
+{
+    return g->c_begin == 0 && g->c_count == g->c && oc % 16 == 0 && g->ph < g->kh &&
+           g->pw < g->kw && g->ow >= MIN_ROW;
+}
+
 bool omq_conv_direct(const struct omq_window *g, int oc)
 {
-    return g->c_begin == 0 && g->c_count == g->c && g->c % 16 == 0 && oc % 16 == 0 &&
-           g->ph < g->kh && g->pw < g->kw && g->ow >= MIN_ROW;
+    return g->c % 16 == 0 && serves(g, oc);
+}
+
+bool omq_conv_few(const struct omq_window *g, int oc)
+{
+    return g->c < 16 && serves(g, oc);
+}
+
+size_t omq_conv_weights(const struct omq_window *g, int oc)
+{
+    return (size_t)g->kh * (size_t)((g->kw * g->c + 3) / 4 * 4) * (size_t)oc;
 }
 
 /* Room for four numbers a channel and, as reals, all images of x with their
@@ -40,24 +56,29 @@ static void add_four(int oc, const int *x, const int8_t *restrict w, int32_t *re
             acc[e] += x4[e] * (int16_t)w[e];
 }
 
+/* A row of the window is one run of kw * c values, here four at a time. */
 static void conv_pixel(const struct omq_window *g, int oc, int oy, int ox, const uint8_t *image,
                        int zero_point, const int8_t *w, int32_t *acc)
 {
-    for (int ky = 0; ky < g->kh; ky++)
-        for (int kx = 0; kx < g->kw; kx++) {
-            const int iy = oy * g->sh - g->ph + ky, ix = ox * g->sw - g->pw + kx;
-            const uint8_t *q = image + ((ptrdiff_t)iy * g->w + ix) * g->c;
-            const int8_t *tap = w + (ptrdiff_t)(ky * g->kw + kx) * g->c * oc;
+    const int run = g->kw * g->c, row = g->w * g->c, first = (ox * g->sw - g->pw) * g->c;
 
-            if (iy < 0 || iy >= g->h || ix < 0 || ix >= g->w)
+    for (int ky = 0; ky < g->kh; ky++) {
+        const int iy = oy * g->sh - g->ph + ky;
+
+        for (int i = 0; i < run; i += 4, w += 4 * (ptrdiff_t)oc) {
+            int x[4] = {0};
+
+            if (iy < 0 || iy >= g->h || first + i + 3 < 0 || first + i >= row)
                 continue;
-            for (int i = 0; i < g->c; i += 4) {
-                const int x[4] = {q[i] - zero_point, q[i + 1] - zero_point,
-                                  q[i + 2] - zero_point, q[i + 3] - zero_point};
+            for (int e = 0; e < 4; e++) {
+                const int at = first + i + e;
 
-                add_four(oc, x, tap + (ptrdiff_t)i * oc, acc);
+                if (i + e < run && at >= 0 && at < row)
+                    x[e] = image[(ptrdiff_t)iy * row + at] - zero_point;
             }
+            add_four(oc, x, w, acc);
         }
+    }
 }
 
 void omq_conv_u8_ref(const struct omq_window *g, int oc, int n, const uint8_t *x, int zero_point,

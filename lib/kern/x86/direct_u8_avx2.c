@@ -56,10 +56,12 @@ void omq_conv_u8_avx2(const struct omq_window *g, int oc, int n, const uint8_t *
                       const int8_t *w, float *y, void *scratch)
 {
     const struct conv_u8 t = conv_u8_of(g, oc);
+    TILE *tile = scratch;
 
+    memset(tile + t.tile, 0, 3 * sizeof(*tile));
     for (int i = 0; i < n; i++) {
-        fill_tile(g, x + (ptrdiff_t)i * g->h * g->w * g->c, zero_point, 0, scratch);
-        conv_u8_image(g, &t, scratch, w, NULL, y + (ptrdiff_t)i * g->oh * g->ow * oc);
+        fill_tile(g, x + (ptrdiff_t)i * g->h * g->w * g->c, zero_point, 0, tile);
+        conv_u8_image(g, &t, tile, w, NULL, y + (ptrdiff_t)i * g->oh * g->ow * oc);
     }
 }
 #endif

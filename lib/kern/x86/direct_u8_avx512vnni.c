@@ -74,6 +74,7 @@ void omq_conv_u8_avx512vnni(const struct omq_window *g, int oc, int n, const uin
 
     if (start)
         zero_point_sums(&t, zero_point, w, start);
+    memset(tile + t.tile, 0, 3);
     for (int i = 0; i < n; i++) {
         fill_tile(g, x + (ptrdiff_t)i * g->h * g->w * g->c, 0, (TILE)zero_point, tile);
         conv_u8_image(g, &t, tile, w, start, y + (ptrdiff_t)i * g->oh * g->ow * oc);

@@ -2,7 +2,8 @@
  *
  * conv_u8: y[pixel][o] = sum over (ky, kx, i) of (x - zero_point) * w. An image
  * is copied into a tile with its padding, where a row of the window is one run
- * of kw * c values; four of them are multiplied at a time.
+ * of kw * c values; four of them are multiplied at a time, the last perhaps by
+ * weights of 0, and a few values behind the tile.
  *
  * The includer defines TILE (type of the tile's values), VEC, OMQ_MR and NR
  * (most pixels and vectors of a block), NR_LAST (vectors where fewer channels
@@ -19,7 +20,8 @@
 
 struct conv_u8 {
     int oc, kh;
-    ptrdiff_t run, row, step; /* values: of a window's row, a tile's row, to the next pixel */
+    ptrdiff_t run;             /* values: of a window's row, filled up to fours */
+    ptrdiff_t row, step, tile; /* of a tile's row, to the next pixel, of a tile */
 };
 
 OMQ_INLINE void conv_u8_block(const int mr, const int nr, const struct conv_u8 *t, const TILE *x,
@@ -86,7 +88,8 @@ static void conv_u8_image(const struct omq_window *g, const struct conv_u8 *t, c
 static struct conv_u8 conv_u8_of(const struct omq_window *g, int oc)
 {
     const int cols = (g->ow - 1) * g->sw + g->kw;
+    const ptrdiff_t row = (ptrdiff_t)cols * g->c;
 
-    return (struct conv_u8){oc, g->kh, (ptrdiff_t)g->kw * g->c, (ptrdiff_t)cols * g->c,
-                            (ptrdiff_t)g->sw * g->c};
+    return (struct conv_u8){oc, g->kh, ((ptrdiff_t)g->kw * g->c + 3) / 4 * 4, row,
+                            (ptrdiff_t)g->sw * g->c, ((g->oh - 1) * g->sh + g->kh) * row};
 }

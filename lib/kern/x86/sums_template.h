@@ -46,6 +46,8 @@ VEC_FN void rescale_lanes(int n, ptrdiff_t c, int lanes, const uint8_t *q,
         const vec slope = vec_sub(vec_rint(t), vec_if_equal(t, v, t, zero));
         const vec gi = vec_load(lanes, g);
 
+        vec_ahead(g);
+        vec_ahead(dq);
         sum = vec_add(sum, vec_mul(gi, slope));
         vec_store(lanes, dq, vec_add(store ? none : vec_load(lanes, dq),
                                      vec_if_equal(t, v, gi, none)));
@@ -81,6 +83,7 @@ VEC_FN void epilogue_lanes(int n, ptrdiff_t c, int j, int lanes, bool has_res,
         const vec v = epilogue_value(lanes, has_res, vec_load(lanes, acc + i), m, b, r,
                                      has_res ? res + i : NULL);
 
+        vec_ahead(acc + i);
         vec_store_codes(lanes, q + i, vec_min(vec_max(vec_rint(v), none), top));
     }
 }
@@ -114,6 +117,8 @@ VEC_FN void epilogue_backward_lanes(int n, ptrdiff_t c, int j, int lanes, bool h
         const vec slope = vec_sub(vec_rint(t), vec_if_equal(t, v, t, zero));
         const vec passed = vec_if_equal(t, v, all, none);
 
+        vec_ahead(acc + i);
+        vec_ahead(g + i);
         ds = vec_add(ds, vec_mul(all, slope));
         vec_store(lanes, g + i, passed);
         sum_g = vec_add(sum_g, passed);
