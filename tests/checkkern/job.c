@@ -181,8 +181,8 @@ static bool pick_conv(struct job *j, struct omq_rng *r, int index)
 {
     struct omq_window *g = &j->g;
 
-    j->images = between(r, 1, 3);
-    j->whole = between(r, 0, 1);
+    j->images = between(r, 1, 5);
+    j->scale = (omq_real)omq_rng_uniform(r);
     j->oc = 16 * between(r, 1, 5);
     if (!pick_window(g, r, index % 144 + 144 * between(r, 0, 15)) || g->ph == g->kh ||
         g->pw == g->kw)
@@ -196,8 +196,8 @@ static bool pick_conv(struct job *j, struct omq_rng *r, int index)
 
 void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
 {
-    const bool sums = op->shape == GEMM || op->shape == CONV;
-    const int real_kind = op->shape == POOL || (sums && j->whole) ? 4 : sums ? 9 : -1;
+    const bool gemm = op->shape == GEMM;
+    const int real_kind = op->shape == POOL || (gemm && j->whole) ? 4 : gemm ? 9 : -1;
     size_t n = COUNT(j), size;
 
     if (op->shape == WINDOW) {
@@ -212,9 +212,11 @@ void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
     } else if (op->shape == CONV) {
         j->q = random_bytes(r, (size_t)j->images * image_size(&j->g));
         j->q2 = random_s8(r, conv_weights(j));
+        j->dy = random_s16(r, conv_outputs(j), omq_conv_dy_max(&j->g, j->oc));
+        j->w_s16 = random_s16(r, conv_weights(j), 128);
         j->scratch = buf_guarded(r, omq_conv_scratch(&j->g, j->oc, j->images) / sizeof(omq_real),
                                  sizeof(omq_real));
-        n = conv_outputs(j);
+        n = 0;
     } else if (op->shape == GEMM_S16) {
         int max = (int)sqrt((double)INT32_MAX / j->k);
         int max_a = max > 255 && between(r, 0, 1) ? 255 : max < INT16_MAX ? max : INT16_MAX;
@@ -230,8 +232,6 @@ void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
         n = (size_t)j->lda * (size_t)(j->ta ? j->k : j->m);
         j->y = random_reals(r, (size_t)j->ldb * (size_t)(j->tb ? j->n : j->k), real_kind, 15,
                             false);
-    } else if (op->shape == CONV) {
-        j->y = random_reals(r, conv_weights(j), real_kind, 15, false);
     } else {
         j->y = random_reals(r, n, real_kind, j->q_max, false);
     }
@@ -246,7 +246,7 @@ void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
             for (size_t e = 0; e < count; e++)
                 REALS(j->init[i])[e] = (op->shape == GEMM && j->beta == 0) ||
                         (op->out[0] == X_REAL && !j->in_place)
-                    ? (omq_real)NAN : random_real(r, sums ? 4 : 5, 15);
+                    ? (omq_real)NAN : random_real(r, gemm ? 4 : 5, 15);
         j->out[i] = buf_guarded(r, count, size);
     }
 }
@@ -260,6 +260,7 @@ bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int index)
     j->ta = between(r, 0, 1);
     j->r = (struct omq_rescale){.zp_in = between(r, 0, 1) ? 128 : 0, .zp_out = j->zero_point,
                                 .q_max = j->q_max, .ratio = (omq_real)between(r, 1, 256) / 128};
+    j->k = between(r, 0, 1) ? INT16_MAX : between(r, 1023, INT16_MAX);
     if (op->shape == FLAT && between(r, 0, 3) == 0)
         j->n = 1000 + odd_size(r);
     if (op->shape == GEMM || op->shape == GEMM_S16)
@@ -282,6 +283,8 @@ void job_free(struct job *j)
     free(j->y.base);
     free(j->q.base);
     free(j->q2.base);
+    free(j->dy.base);
+    free(j->w_s16.base);
     free(j->scratch.base);
     for (int i = 0; i < 4; i++)
         free(j->ch[i].base);
