@@ -45,7 +45,7 @@ bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa)
 /* One small case of every kernel: CH channels leave a tail behind vectors of
  * any width, values are halves (ties of rint) beyond both ends of the codes,
  * and the products of gemm stay exact in any order. */
-enum { CH = 37, PIX = 12, CODES = PIX * CH, TAPS = 9 * CH, CONV_CH = 32 };
+enum { CH = 37, PIX = 12, CODES = PIX * CH, TAPS = 9 * CH, CONV_CH = 32, CONV_N = 3 };
 
 struct probe {
     omq_real gemm[PIX * PIX];
@@ -54,9 +54,11 @@ struct probe {
     int16_t rows_s16[PIX * TAPS];
     uint8_t pool_u8[CODES];
     omq_real pool[CODES], unpool_u8[CODES], unpool[CODES];
-    omq_real conv_u8[PIX * CONV_CH], conv_dinput[PIX * CONV_CH];
+    omq_real conv_u8[PIX * CONV_CH], conv_dinput[CONV_N * PIX * CONV_CH];
     omq_real conv_dweight[9 * CONV_CH * CONV_CH];
     omq_real conv_u8_few[PIX * CONV_CH], conv_dweight_few[9 * 4 * CONV_CH];
+    int16_t q_s16[CODES];
+    omq_real q_scale;
     double mean[CH], m2[CH];
     uint8_t epilogue[2][CODES];
     omq_real epilogue_grad[2][CODES], epilogue_sums[2][3][CH];
@@ -79,9 +81,10 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
         .kh = 3, .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4,
     };
     struct omq_window few = direct;
-    static omq_real scratch[7 * 8 * CONV_CH + 4 * CONV_CH];
-    static omq_real w_real[9 * CONV_CH * CONV_CH];
+    static int32_t scratch[((CONV_N + 1) * 5 * 6 + CONV_N * (PIX + 4)) * CONV_CH + 64];
     static int8_t w[9 * CONV_CH * CONV_CH];
+    static int16_t w_s16[9 * CONV_CH * CONV_CH], dy[CONV_N * PIX * CONV_CH];
+    static uint8_t images[CONV_N * PIX * CONV_CH];
     omq_real x[CODES], y[CODES], a[CH], b[CH];
     int16_t s[CODES];
     uint8_t q[CODES];
@@ -97,7 +100,11 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
         b[j] = (omq_real)(18 - j) / 7;
     }
     for (int i = 0; i < 9 * CONV_CH * CONV_CH; i++)
-        w_real[i] = w[i] = (int8_t)((i * 59) % 255 - 127);
+        w_s16[i] = w[i] = (int8_t)((i * 59) % 255 - 127);
+    for (int i = 0; i < CONV_N * PIX * CONV_CH; i++) {
+        dy[i] = (int16_t)((i * 7919) % 65535 - 32767);
+        images[i] = (uint8_t)(i * 71);
+    }
     memset(p, 0, sizeof(*p));
     few.c = few.c_count = 4;
     k->gemm(false, true, PIX, PIX, CH, x, CH, y, CH, 0, p->gemm, PIX);
@@ -111,8 +118,9 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     k->unpool_u8(&g, q, p->pool_u8, y, p->unpool_u8);
     k->unpool(&g, x, p->pool, y, p->unpool);
     k->conv_u8(&direct, CONV_CH, 1, q, 128, w, p->conv_u8, scratch);
-    k->conv_dweight(&direct, CONV_CH, 1, q, 128, y, p->conv_dweight, scratch);
-    k->conv_dinput(&direct, CONV_CH, 1, y, w_real, false, p->conv_dinput, scratch);
+    k->conv_dweight_s16(&direct, CONV_CH, CONV_N, images, 128, dy, a[0], p->conv_dweight, scratch);
+    k->conv_dinput_s16(&direct, CONV_CH, CONV_N, dy, w_s16, a[0], false, p->conv_dinput, scratch);
+    k->quantize_s16(CODES, y, 32767, p->q_s16, &p->q_scale);
     k->conv_u8(&few, CONV_CH, 1, q, 128, w, p->conv_u8_few, scratch);
     k->conv_dweight_few(&few, CONV_CH, 1, q, 128, y, p->conv_dweight_few, scratch);
     k->channel_stats(PIX, CH, x, p->mean, p->m2);

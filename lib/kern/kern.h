@@ -9,9 +9,9 @@
  *
  * Layout: activations are [pixels][channels] (NHWC), weights [out][k] with
  * k = (kh, kw, in). "real" is omq_real. Every variant of an elementwise kernel
- * gives the same bits as _ref: sums run over pixels in order, a channel apart.
- * gemm, conv_dweight, conv_dweight_few and conv_dinput sum reals in an order of
- * their own.
+ * gives the same bits as _ref: sums run over pixels in order, a channel apart,
+ * or are of integers. gemm and conv_dweight_few sum reals in an order of their
+ * own.
  */
 #ifndef OMQ_KERN_KERN_H
 #define OMQ_KERN_KERN_H
@@ -93,16 +93,23 @@ struct omq_kern {
      * overlap. scratch holds omq_conv_scratch() bytes, aligned as reals. */
     void (*conv_u8)(const struct omq_window *g, int oc, int n, const uint8_t *x, int zero_point,
                     const int8_t *w, omq_real *y, void *scratch);
-    /* Its gradients, where omq_conv_direct(): dw[oc][kh][kw][c] += sum of
-     * dy * (x - zero_point), and dx[n][h][w][c] = (or, if add, +=) sum of dy * w,
-     * w being [oc][kh][kw][c]. */
-    void (*conv_dweight)(const struct omq_window *g, int oc, int n, const uint8_t *x,
-                         int zero_point, const omq_real *dy, omq_real *dw, void *scratch);
-    /* conv_dweight where omq_conv_few(). */
+    /* Its gradients, from dy = scale * (dy in 16 bits, at most omq_conv_dy_max()),
+     * where omq_conv_direct(): dw[oc][kh][kw][c] += sum of dy * (x - zero_point),
+     * and dx[n][h][w][c] = (or, if add, +=) sum of dy * w, w being
+     * [kh][kw][oc/2][c][2] with each row of taps from right to left. Sums are of
+     * integers, exact, and rounded to reals and scaled, fma(sum, scale, dw), at
+     * places that the geometry fixes: for dx once, at its end, and for dw after
+     * every omq_conv_band() output rows, rows being those of two successive
+     * images at once. If add, pixels that no window sees are left alone. */
+    void (*conv_dweight_s16)(const struct omq_window *g, int oc, int n, const uint8_t *x,
+                             int zero_point, const int16_t *dy, omq_real scale, omq_real *dw,
+                             void *scratch);
+    void (*conv_dinput_s16)(const struct omq_window *g, int oc, int n, const int16_t *dy,
+                            const int16_t *w, omq_real scale, bool add, omq_real *dx,
+                            void *scratch);
+    /* dw where omq_conv_few(), of reals. */
     void (*conv_dweight_few)(const struct omq_window *g, int oc, int n, const uint8_t *x,
                              int zero_point, const omq_real *dy, omq_real *dw, void *scratch);
-    void (*conv_dinput)(const struct omq_window *g, int oc, int n, const omq_real *dy,
-                        const omq_real *w, bool add, omq_real *dx, void *scratch);
 
     /* Mean and sum of squared deviations of each channel of x[n][c], in one
      * pass, in double: with d = x - x[0], s1 = sum of d and s2 = sum of d^2,
@@ -119,6 +126,10 @@ struct omq_kern {
 
     /* q = clamp(rint(v), 0, q_max), half to even; a NaN gives 0. */
     void (*quantize_u8)(size_t n, const omq_real *v, int q_max, uint8_t *q);
+    /* q = rint(x * (q_max / max|x|)), so that x is nearly q * *scale with *scale =
+     * max|x| / q_max. All q are 0 and *scale is 0 where max|x| is (or is so small
+     * that its inverse overflows), and *scale is NaN where an x is not finite. */
+    void (*quantize_s16)(size_t n, const omq_real *x, int q_max, int16_t *q, omq_real *scale);
     /* The integer engine's epilogue: out[i][j] = clamp(rint(v), 0, q_max) with
      * v = fma(acc, m, b), or fma(acc, m, fma(res, r, b)) where res is not NULL;
      * acc is [n][c], rows of res and out are `stride` apart. */
@@ -178,12 +189,19 @@ void omq_kern_init(enum omq_isa max_isa, const char **dropped);
 const struct omq_kern *omq_kern(void);
 
 /* Whether the conv_ kernels serve: one group, c and oc multiples of 16, padding
- * below the window's size, and rows long enough to be worth it. */
+ * below the window's size, rows long enough to be worth it, and windows small
+ * enough to leave dy at least 10 bits and a sign. */
 bool omq_conv_direct(const struct omq_window *g, int oc);
 /* The same for fewer than 16 channels: a network's first convolution. */
 bool omq_conv_few(const struct omq_window *g, int oc);
 /* Values of conv_u8's w. */
 size_t omq_conv_weights(const struct omq_window *g, int oc);
+/* The largest |dy| for which no sum of the gradients can overflow, whatever the
+ * codes and the weights (of 8 bits): at most 32767. */
+int omq_conv_dy_max(const struct omq_window *g, int oc);
+/* How many images one call best takes: pairs, as many as conv_dweight_s16 sums
+ * up without rounding, if that is any. */
+int omq_conv_images(const struct omq_window *g, int oc);
 /* Bytes of scratch for a conv_ kernel and n images. */
 size_t omq_conv_scratch(const struct omq_window *g, int oc, int n);
 

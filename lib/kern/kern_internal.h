@@ -23,6 +23,16 @@ enum omq_kern_level {
 #include "kern/kernels.def"
 #undef OMQ_KERNEL
 
+/* Output rows of a pair of images whose products, at most omq_conv_dy_max() *
+ * 255 each, a 32-bit sum holds: conv_dweight_s16 rounds as often. */
+int omq_conv_band(const struct omq_window *g, int oc);
+
+/* Where to begin in scratch, so that vectors do not straddle cache lines. */
+static inline void *omq_aligned(void *scratch)
+{
+    return (char *)scratch + (-(uintptr_t)scratch & 63);
+}
+
 /* Keeps BLAS on the thread that calls it: the parallel loops are ours. */
 void omq_blas_init(void);
 

@@ -78,6 +78,10 @@ static void take_unit(struct omq_exec *x, int i)
         return;
     if (u->kind == OMQ_UNIT_CONV && by_conv_u8(u))
         x->layers[u->layer].k8 = omq_arena_take(&x->arena, omq_conv_weights(&u->win, u->oc), 1);
+    if (u->kind == OMQ_UNIT_CONV && x->backward && omq_conv_direct(&u->win, u->oc))
+        x->layers[u->layer].k_pairs =
+            omq_arena_take(&x->arena, omq_net_layer(x->net, 0, u->layer)->weight->n,
+                           sizeof(int16_t));
     b->acc = omq_arena_take(&x->arena, nc * (size_t)u->win.oh * (size_t)u->win.ow,
                             sizeof(omq_real));
     for (size_t j = 0; j < sizeof(per_channel) / sizeof(per_channel[0]); j++)
@@ -92,7 +96,7 @@ static void take_unit(struct omq_exec *x, int i)
 
 static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
 {
-    size_t rows = 0, acc = 0, block = OMQ_BLOCK, scratch = 0;
+    size_t rows = 0, acc = 0, block = OMQ_BLOCK, scratch = 0, dy = 0;
 
     for (int i = 0; i < x->net->plan.n_units; i++) {
         const struct omq_unit *u = &x->net->plan.units[i];
@@ -107,9 +111,12 @@ static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
         rows = pixels * k > rows ? pixels * k : rows;
         acc = pixels * (size_t)u->oc > acc ? pixels * (size_t)u->oc : acc;
         if (by_conv_u8(u)) {
-            size_t n = omq_conv_scratch(&u->win, u->oc, tile.images);
+            int images = omq_conv_images(&u->win, u->oc);
+            size_t n = omq_conv_scratch(&u->win, u->oc, images);
+            size_t n_dy = (size_t)images * (size_t)u->win.oh * (size_t)u->win.ow * (size_t)u->oc;
 
             scratch = n > scratch ? n : scratch;
+            dy = n_dy > dy ? n_dy : dy;
         }
     }
     t->rows = omq_arena_take(&x->arena, rows, sizeof(omq_real));
@@ -118,8 +125,10 @@ static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
     t->scratch = omq_arena_take(&x->arena, scratch, 1);
     t->v = omq_arena_take(&x->arena, block, sizeof(omq_real));
     t->res = omq_arena_take(&x->arena, block, sizeof(omq_real));
-    if (x->backward)
-        t->drows = omq_arena_take(&x->arena, rows, sizeof(omq_real));
+    if (!x->backward)
+        return;
+    t->drows = omq_arena_take(&x->arena, rows, sizeof(omq_real));
+    t->dy16 = omq_arena_take(&x->arena, dy, sizeof(int16_t));
 }
 
 static void take_all(struct omq_exec *x)

@@ -6,8 +6,11 @@
  *   acc[pixels][out] = rows operand^T       in integers where both are codes
  *   dw[out][K]      += dy^T rows
  *   drows[pixels][K] = dy dequant;          dinput += row2im(drows)
- * or, where omq_conv_direct(), for the same images without the rows; where
- * omq_conv_few(), acc, and dw of the network's input.
+ * or, where omq_conv_direct() and both are codes, without the rows for
+ * omq_conv_images(): the gradients also multiply integers, for which dy is
+ * rounded to 16 bits with one scale for those images. A build with OMQ_DOUBLE,
+ * which compares gradients with difference quotients, takes the rows for them.
+ * Where omq_conv_few(), acc and dw of the network's input go without rows.
  */
 #include "nn/nn_internal.h"
 
@@ -55,17 +58,21 @@ static int shape_linear(const struct omq_graph *g, struct omq_node *node, struct
 const struct omq_op_row omq_op_conv = {"conv", 1, shape_conv};
 const struct omq_op_row omq_op_linear = {"linear", 1, shape_linear};
 
+enum way { BY_ROWS, DIRECT, FEW };
+
 struct job {
     struct omq_exec *x;
     int ui;
+    enum way way;
     int images, n_chunks; /* images of a tile, and how many such there are */
 };
 
-static struct job job_of(struct omq_exec *x, int ui)
+static struct job job_of(struct omq_exec *x, int ui, enum way way)
 {
-    int images = omq_conv_tile(&x->net->plan.units[ui]).images;
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    int images = way == BY_ROWS ? omq_conv_tile(u).images : omq_conv_images(&u->win, u->oc);
 
-    return (struct job){x, ui, images, (x->n + images - 1) / images};
+    return (struct job){x, ui, way, images, (x->n + images - 1) / images};
 }
 
 /* Output rows [oy, oy + rows) of n images from i0 on, one group of channels. */
@@ -129,6 +136,18 @@ static bool by_integers(const struct omq_exec *x, const struct omq_unit *u)
     return !x->tensors[u->in].is_real && !x->layers[u->layer].is_float;
 }
 
+static enum way forward_way(const struct omq_exec *x, const struct omq_unit *u)
+{
+    return by_integers(x, u) && x->layers[u->layer].k8 ? DIRECT : BY_ROWS;
+}
+
+static enum way backward_way(const struct omq_exec *x, const struct omq_unit *u)
+{
+    if (by_integers(x, u) && x->layers[u->layer].k_pairs && sizeof(omq_real) == sizeof(float))
+        return DIRECT;
+    return omq_conv_few(&u->win, u->oc) && x->net->plan.tensors[u->in].is_input ? FEW : BY_ROWS;
+}
+
 /* Of whole images. */
 static void multiply_direct(struct omq_exec *x, int ui, int i0, int n, int thread)
 {
@@ -177,14 +196,14 @@ static void accumulate(void *arg, int thread, int begin, int end)
     struct omq_unit_buf *b = &x->units[j->ui];
     struct omq_thread_buf *t = &x->threads[thread];
     bool stats = x->mode == OMQ_MODE_TRAIN && x->net->plan.layers[u->layer].norm[0];
-    bool integers = by_integers(x, u), direct = integers && x->layers[u->layer].k8;
+    bool integers = by_integers(x, u);
     int pixels = u->win.oh * u->win.ow;
 
     for (int c = begin; c < end; c++) {
         int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
         double start = omq_now(), mid;
 
-        if (direct)
+        if (j->way == DIRECT)
             multiply_direct(x, j->ui, i0, n, thread);
         else
             for_pieces(x, j->ui, i0, n, integers ? multiply_s16 : multiply, thread);
@@ -207,7 +226,7 @@ static void finish(void *arg, int thread, int begin, int end)
 
 static void forward(struct omq_exec *x, int ui)
 {
-    struct job j = job_of(x, ui);
+    struct job j = job_of(x, ui, forward_way(x, &x->net->plan.units[ui]));
 
     omq_pool_run(x->pool, accumulate, &j, j.n_chunks);
     omq_epilogue_fold(x, ui);
@@ -244,21 +263,33 @@ static void gradients(struct omq_exec *x, int ui, const struct piece *p, int thr
                                        x->units[ui].first_in && p->group == 0 && p->oy == 0));
 }
 
-/* The same for whole images, without rows. */
+/* The same for whole images, without rows. Units that differ between channels
+ * must be multiplied with before dy is rounded; dy is not needed afterwards. */
 static void gradients_direct(struct omq_exec *x, int ui, int i0, int n, int thread)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
-    const struct omq_tensor_buf *in = &x->tensors[u->in];
+    const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
     struct omq_layer_buf *l = &x->layers[u->layer];
+    struct omq_thread_buf *t = &x->threads[thread];
     size_t n_weights = (size_t)u->oc * (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c;
-    const omq_real *dy = x->tensors[u->out].g + (size_t)i0 * x->tensors[u->out].n_image;
-    void *scratch = x->threads[thread].scratch;
+    size_t count = (size_t)n * out->n_image;
+    int max = omq_conv_dy_max(&u->win, u->oc);
+    omq_real *dy = out->g + (size_t)i0 * out->n_image, scale, unit = 1;
 
-    x->kern->conv_dweight(&u->win, u->oc, n, in->q + (size_t)i0 * in->n_image, in->act.zero_point,
-                          dy, l->dw + (size_t)thread * n_weights, scratch);
-    if (!x->net->plan.tensors[u->in].is_input)
-        x->kern->conv_dinput(&u->win, u->oc, n, dy, l->dequant, !x->units[ui].first_in,
-                             in->g + (size_t)i0 * in->n_image, scratch);
+    x->kern->quantize_s16(count, dy, max, t->dy16, &scale);
+    x->kern->conv_dweight_s16(&u->win, u->oc, n, in->q + (size_t)i0 * in->n_image,
+                              in->act.zero_point, t->dy16, scale,
+                              l->dw + (size_t)thread * n_weights, t->scratch);
+    if (x->net->plan.tensors[u->in].is_input)
+        return;
+    if (l->n_units == 1) {
+        unit = l->unit[0];
+    } else {
+        x->kern->scale((int)(count / (size_t)u->oc), u->oc, dy, l->unit);
+        x->kern->quantize_s16(count, dy, max, t->dy16, &scale);
+    }
+    x->kern->conv_dinput_s16(&u->win, u->oc, n, t->dy16, l->k_pairs, scale * unit,
+                             !x->units[ui].first_in, in->g + (size_t)i0 * in->n_image, t->scratch);
 }
 
 /* Only dw, for whole images of the network's input. */
@@ -279,9 +310,6 @@ static void propagate(void *arg, int thread, int begin, int end)
     const struct job *j = arg;
     struct omq_exec *x = j->x;
     struct omq_thread_buf *t = &x->threads[thread];
-    const struct omq_unit *u = &x->net->plan.units[j->ui];
-    bool few = omq_conv_few(&u->win, u->oc) && x->net->plan.tensors[u->in].is_input;
-    bool direct = omq_conv_direct(&u->win, u->oc) && !x->tensors[u->in].is_real;
 
     for (int c = begin; c < end; c++) {
         int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
@@ -290,9 +318,9 @@ static void propagate(void *arg, int thread, int begin, int end)
         for (int i = i0; i < i0 + n; i++)
             omq_epilogue_norm(x, j->ui, i, t);
         start = omq_now();
-        if (direct)
+        if (j->way == DIRECT)
             gradients_direct(x, j->ui, i0, n, thread);
-        else if (few)
+        else if (j->way == FEW)
             dweight_few(x, j->ui, i0, n, thread);
         else
             for_pieces(x, j->ui, i0, n, gradients, thread);
@@ -305,7 +333,7 @@ static void backward(struct omq_exec *x, int ui)
     const struct omq_unit *u = &x->net->plan.units[ui];
     struct omq_layer_buf *l = &x->layers[u->layer];
     struct omq_unit_buf *b = &x->units[ui];
-    struct job j = job_of(x, ui);
+    struct job j = job_of(x, ui, backward_way(x, u));
     size_t n_weights = omq_net_layer(x->net, x->precision, u->layer)->weight->n;
 
     b->first_res = u->res >= 0 && omq_claim_grad(x, u->res);

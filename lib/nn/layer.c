@@ -110,6 +110,23 @@ static void interleave(const struct omq_layer *l, const int16_t *src, int8_t *ds
                     dst[i] = j + i < run ? (int8_t)src[((size_t)o * l->kh + ky) * run + j + i] : 0;
 }
 
+/* [out][kh][kw][in] -> [kh][kw][out/2][in][2], columns from the last on */
+static void pair(const struct omq_layer *l, const int16_t *src, int16_t *dst)
+{
+    const size_t in = (size_t)l->in, n = (size_t)l->kh * (size_t)l->kw * in;
+
+    for (int ky = 0; ky < l->kh; ky++)
+        for (int kx = l->kw; kx-- > 0;)
+            for (size_t o = 0; o < (size_t)l->out; o += 2) {
+                const int16_t *even = src + o * n + (size_t)(ky * l->kw + kx) * in;
+
+                for (size_t i = 0; i < in; i++) {
+                    *dst++ = even[i];
+                    *dst++ = even[n + i];
+                }
+            }
+}
+
 /* Steps that are 0 are not initialized yet. */
 static void quantize(struct omq_exec *x, int layer)
 {
@@ -131,6 +148,8 @@ static void quantize(struct omq_exec *x, int layer)
     TO_KERNEL_ORDER(l, k, b->k16);
     if (b->k8)
         interleave(l, b->k16, b->k8);
+    if (b->k_pairs)
+        pair(l, b->k16, b->k_pairs);
     for (int o = 0; o < l->out; o++)
         for (size_t i = (size_t)o * n; i < (size_t)(o + 1) * n; i++) {
             b->operand[i] = (omq_real)b->k16[i];

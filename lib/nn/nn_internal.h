@@ -66,6 +66,7 @@ struct omq_layer_buf {
     omq_real *operand;   /* [out][kh][kw][in]: codes as reals, or the weights */
     int16_t *k16;        /* the same codes as integers */
     int8_t *k8;          /* the same for conv_u8; NULL where that does not serve */
+    int16_t *k_pairs;    /* the same for conv_dinput_s16; NULL likewise */
     omq_real *dequant;   /* [out][kh][kw][in] */
     omq_real *unit;      /* [n_units]: real value of one unit of operand */
     int n_units;
@@ -94,6 +95,7 @@ struct omq_thread_buf {
     int16_t *rows16;
     int32_t *acc32;
     void *scratch;             /* of the direct convolutions */
+    int16_t *dy16;             /* their gradient in 16 bits, of omq_conv_images() */
     omq_real *v, *res;         /* OMQ_BLOCK values and a pixel */
     struct omq_exec_times t;
     char pad[64];              /* keeps neighbours off this line */

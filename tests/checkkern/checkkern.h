@@ -20,7 +20,7 @@ enum shape { FLAT, ROWS, WINDOW, POOL, CONV, CONV_FEW, GEMM, GEMM_S16 };
 #define IS_CONV(op) ((op)->shape == CONV || (op)->shape == CONV_FEW)
 enum out {
     NONE, NC_REAL, NC_U8, C_REAL, C3_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, POOL_REAL,
-    POOL_U8, Y_REAL, X_REAL, W_REAL, MN_REAL, MN_S32,
+    POOL_U8, Y_REAL, X_REAL, W_REAL, MN_REAL, MN_S32, N_S16, ONE_REAL,
 };
 
 /* An array at an odd place: ends where its allocation ends, but for the guard. */
@@ -34,13 +34,13 @@ struct job {
     int n, c;                /* FLAT, ROWS */
     struct omq_window g;     /* WINDOW, POOL, CONV, CONV_FEW */
     int oc, images;          /* CONV */
-    int m, k, lda, ldb, ldc; /* GEMM, with n */
+    int m, k, lda, ldb, ldc; /* GEMM, with n; FLAT: k is the most in 16 bits */
     bool ta, tb, in_place, whole;
-    omq_real beta;
+    omq_real beta, scale;    /* GEMM; of dy, CONV */
     int q_max, zero_point;
     struct omq_rescale r;
     struct buf x, y, ch[4], q, q2; /* inputs */
-    struct buf scratch;            /* CONV */
+    struct buf dy, w_s16, scratch; /* CONV */
     struct buf out[2], init[2];    /* results; what they hold before the call */
 };
 

@@ -182,8 +182,9 @@ static bool pick_conv(struct job *j, const struct op *op, struct omq_rng *r, int
     const bool few = op->shape == CONV_FEW || (op->out[0] == Y_REAL && between(r, 0, 1));
     struct omq_window *g = &j->g;
 
-    j->images = between(r, 1, 3);
+    j->images = between(r, 1, 5);
     j->whole = between(r, 0, 1);
+    j->scale = (omq_real)omq_rng_uniform(r);
     j->oc = 16 * between(r, 1, 5);
     if (!pick_window(g, r, index % 144 + 144 * between(r, 0, 15)) || g->ph == g->kh ||
         g->pw == g->kw)
@@ -209,7 +210,7 @@ static struct buf conv_s8(struct omq_rng *r, const struct job *j)
 
 void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
 {
-    const bool sums = op->shape == GEMM || IS_CONV(op);
+    const bool sums = op->shape == GEMM || op->shape == CONV_FEW;
     const int real_kind = op->shape == POOL || (sums && j->whole) ? 4 : sums ? 9 : -1;
     size_t n = COUNT(j), size;
 
@@ -225,9 +226,11 @@ void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
     } else if (IS_CONV(op)) {
         j->q = random_bytes(r, (size_t)j->images * image_size(&j->g));
         j->q2 = conv_s8(r, j);
+        j->dy = random_s16(r, conv_outputs(j), omq_conv_dy_max(&j->g, j->oc));
+        j->w_s16 = random_s16(r, conv_weights(j), 128);
         j->scratch = buf_guarded(r, omq_conv_scratch(&j->g, j->oc, j->images) / sizeof(omq_real),
                                  sizeof(omq_real));
-        n = conv_outputs(j);
+        n = op->shape == CONV_FEW ? conv_outputs(j) : 0;
     } else if (op->shape == GEMM_S16) {
         int max = (int)sqrt((double)INT32_MAX / j->k);
         int max_a = max > 255 && between(r, 0, 1) ? 255 : max < INT16_MAX ? max : INT16_MAX;
@@ -243,8 +246,6 @@ void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
         n = (size_t)j->lda * (size_t)(j->ta ? j->k : j->m);
         j->y = random_reals(r, (size_t)j->ldb * (size_t)(j->tb ? j->n : j->k), real_kind, 15,
                             false);
-    } else if (IS_CONV(op)) {
-        j->y = random_reals(r, conv_weights(j), real_kind, 15, false);
     } else {
         j->y = random_reals(r, n, real_kind, j->q_max, false);
     }
@@ -273,6 +274,7 @@ bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int index)
     j->ta = between(r, 0, 1);
     j->r = (struct omq_rescale){.zp_in = between(r, 0, 1) ? 128 : 0, .zp_out = j->zero_point,
                                 .q_max = j->q_max, .ratio = (omq_real)between(r, 1, 256) / 128};
+    j->k = between(r, 0, 1) ? INT16_MAX : between(r, 1023, INT16_MAX);
     if (op->shape == FLAT && between(r, 0, 3) == 0)
         j->n = 1000 + odd_size(r);
     if (op->shape == GEMM || op->shape == GEMM_S16)
@@ -295,6 +297,8 @@ void job_free(struct job *j)
     free(j->y.base);
     free(j->q.base);
     free(j->q2.base);
+    free(j->dy.base);
+    free(j->w_s16.base);
     free(j->scratch.base);
     for (int i = 0; i < 4; i++)
         free(j->ch[i].base);

@@ -26,17 +26,18 @@ RUN(unpool_u8, &j->g, U8S(j->q), U8S(j->q2), REALS(j->x), REALS(j->out[0]))
 RUN(unpool, &j->g, REALS(j->x), REALS(j->y), REALS(j->x), REALS(j->out[0]))
 RUN(conv_u8, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, S8S(j->q2), REALS(j->out[0]),
     j->scratch.p)
-RUN(conv_dweight, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, REALS(j->x), REALS(j->out[0]),
-    j->scratch.p)
+RUN(conv_dweight_s16, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, S16S(j->dy), j->scale,
+    REALS(j->out[0]), j->scratch.p)
+RUN(conv_dinput_s16, &j->g, j->oc, j->images, S16S(j->dy), S16S(j->w_s16), j->scale, j->in_place,
+    REALS(j->out[0]), j->scratch.p)
 RUN(conv_dweight_few, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, REALS(j->x),
     REALS(j->out[0]), j->scratch.p)
-RUN(conv_dinput, &j->g, j->oc, j->images, REALS(j->x), REALS(j->y), j->in_place, REALS(j->out[0]),
-    j->scratch.p)
 RUN(channel_stats, j->n, j->c, REALS(j->x), DOUBLES(j->out[0]), DOUBLES(j->out[1]))
 RUN(affine, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->ch[1]), REALS(j->out[0]))
 RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), REALS(j->ch[1]),
     REALS(j->ch[2]), REALS(j->out[0]))
 RUN(quantize_u8, COUNT(j), REALS(j->x), j->q_max, U8S(j->out[0]))
+RUN(quantize_s16, COUNT(j), REALS(j->x), j->k, S16S(j->out[0]), REALS(j->out[1]))
 RUN(requantize, j->n, j->c, S32S(j->x), REALS(j->ch[0]), REALS(j->ch[1]),
     j->in_place ? NULL : U8S(j->q), REALS(j->ch[2]), j->c, j->q_max, U8S(j->out[0]))
 RUN(rescale_u8, COUNT(j), U8S(j->q), &j->r, U8S(j->out[0]))
@@ -77,13 +78,14 @@ static const struct op ops[] = {
     {"unpool_u8", run_unpool_u8, POOL, {IMAGE_REAL}, false, 1 + 2 * R},
     {"unpool", run_unpool, POOL, {IMAGE_REAL}, false, 3 * R},
     {"conv_u8", run_conv_u8, CONV, {Y_REAL}, false, 0},
-    {"conv_dweight", run_conv_dweight, CONV, {W_REAL}, false, 0},
+    {"conv_dweight_s16", run_conv_dweight_s16, CONV, {W_REAL}, false, 0},
+    {"conv_dinput_s16", run_conv_dinput_s16, CONV, {X_REAL}, false, 0},
     {"conv_dweight_few", run_conv_dweight_few, CONV_FEW, {W_REAL}, false, 0},
-    {"conv_dinput", run_conv_dinput, CONV, {X_REAL}, false, 0},
     {"channel_stats", run_channel_stats, ROWS, {C_DOUBLE, C_DOUBLE}, false, 2 * R},
     {"affine", run_affine, ROWS, {NC_REAL}, false, 2 * R},
     {"affine_res", run_affine_res, ROWS, {NC_REAL}, false, 3 * R},
     {"quantize_u8", run_quantize_u8, FLAT, {NC_U8}, true, R + 1},
+    {"quantize_s16", run_quantize_s16, FLAT, {N_S16, ONE_REAL}, false, R + 2},
     {"requantize", run_requantize, ROWS, {NC_U8}, false, R + 2},
     {"rescale_u8", run_rescale_u8, FLAT, {NC_U8}, false, 2},
     {"rescale_backward", run_rescale_backward, ROWS, {NC_REAL, C_REAL}, false, 3 * R + 1},
@@ -140,12 +142,15 @@ size_t out_count(const struct job *j, enum out out, size_t *size)
 {
     const struct omq_window *g = &j->g;
 
-    *size = out == NC_U8 || out == POOL_U8 ? 1 : out == TAPS_S16 ? 2 : out == MN_S32 ? 4
-        : out == C_DOUBLE ? sizeof(double) : sizeof(omq_real);
+    *size = out == NC_U8 || out == POOL_U8 ? 1 : out == TAPS_S16 || out == N_S16 ? 2
+        : out == MN_S32 ? 4 : out == C_DOUBLE ? sizeof(double) : sizeof(omq_real);
     switch (out) {
     case NC_REAL:
     case NC_U8:
+    case N_S16:
         return COUNT(j);
+    case ONE_REAL:
+        return 1;
     case C_REAL:
     case C_DOUBLE:
         return (size_t)j->c;

@@ -5,6 +5,7 @@
  */
 #include <check.h>
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,29 +100,88 @@ START_TEST(test_conv_u8)
 }
 END_TEST
 
-/* The same with dy = 1 and dw from 5: each tap counts the pixels that see it;
- * and with w = 1: each pixel counts the windows that see it. */
+/* The same, of three images, with dy = 2 halves and dw from 5: each tap counts
+ * the pixels that see it; and with w = 1: each pixel counts the windows that see
+ * it. */
 START_TEST(test_conv_gradients)
 {
     static const omq_real taps[] = {6, 8, 6, 9, 12, 9, 6, 8, 6};
     static const omq_real seen[] = {4, 6, 6, 4, 6, 9, 9, 6, 4, 6, 6, 4};
     const struct omq_window g = {.h = 3, .w = 4, .c = 16, .c_count = 16, .kh = 3, .kw = 3,
                                  .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4};
-    static uint8_t x[12 * 16];
-    static omq_real scratch[4096], dw[16 * 9 * 16], ones[16 * 9 * 16], dx[12 * 16];
+    static uint8_t x[3 * 12 * 16];
+    static int16_t dy[3 * 12 * 16], ones[16 * 9 * 16];
+    static omq_real scratch[8192], dw[16 * 9 * 16], dx[3 * 12 * 16];
     const struct omq_kern *k = table(_i);
 
-    ck_assert(omq_conv_scratch(&g, 16, 1) <= sizeof(scratch));
+    ck_assert(omq_conv_scratch(&g, 16, 3) <= sizeof(scratch));
     memset(x, 5, sizeof(x));
     for (size_t i = 0; i < N(dw); i++)
         dw[i] = 5, ones[i] = 1;
-    k->conv_dweight(&g, 16, 1, x, 2, ones, dw, scratch);
+    for (size_t i = 0; i < N(dy); i++)
+        dy[i] = 2;
+    k->conv_dweight_s16(&g, 16, 3, x, 2, dy, (omq_real)0.5, dw, scratch);
     for (size_t i = 0; i < N(dw); i++)
-        ck_assert(dw[i] == 5 + 3 * taps[i / 16 % 9]);
-    k->conv_dinput(&g, 16, 1, ones, ones, false, dx, scratch);
-    k->conv_dinput(&g, 16, 1, ones, ones, true, dx, scratch);
+        ck_assert(dw[i] == 5 + 3 * 3 * taps[i / 16 % 9]);
+    k->conv_dinput_s16(&g, 16, 3, dy, ones, (omq_real)0.5, false, dx, scratch);
+    k->conv_dinput_s16(&g, 16, 3, dy, ones, (omq_real)0.5, true, dx, scratch);
     for (size_t i = 0; i < N(dx); i++)
-        ck_assert(dx[i] == 2 * 16 * seen[i / 16]);
+        ck_assert(dx[i] == 2 * 16 * seen[i / 16 % 12]);
+}
+END_TEST
+
+/* The bound of dy is what 32 bits hold: no sum overflows, and with twice as much
+ * one might. */
+START_TEST(test_conv_dy_max)
+{
+    struct omq_window g = {.h = 8, .w = 8, .c = 16, .c_count = 16, .kh = 3, .kw = 3,
+                           .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 8, .ow = 8};
+
+    ck_assert_int_eq(omq_conv_dy_max(&g, 16), INT16_MAX);
+    ck_assert_int_eq(omq_conv_images(&g, 16), 4);
+    for (int oc = 64; oc <= 1024; oc *= 2) {
+        int64_t max = omq_conv_dy_max(&g, oc), all = max * 9 * oc * 128;
+
+        ck_assert(all <= INT32_MAX && (max == INT16_MAX || 2 * all > INT32_MAX));
+        ck_assert(omq_conv_direct(&g, oc));
+    }
+    ck_assert(!omq_conv_direct(&g, 2048));
+    g.w = g.ow = 1000;
+    ck_assert((int64_t)omq_conv_dy_max(&g, 16) * 2 * 255 * 1000 <= INT32_MAX);
+    ck_assert_int_eq(omq_conv_images(&g, 16), 2);
+    g.w = g.ow = 100000;
+    ck_assert(!omq_conv_direct(&g, 16));
+}
+END_TEST
+
+START_TEST(test_quantize_s16)
+{
+    static const int16_t want[] = {1000, -500, 0, 2, -2, 0};
+    const omq_real step = (omq_real)0.25, tiny = FLT_MIN / 4096;
+    const struct omq_kern *k = table(_i);
+    omq_real x[40] = {1000, -500, 0.5, 1.5, -2.5, -0.0f}, scale;
+    int16_t q[40];
+
+    for (size_t i = 0; i < N(x); i++)
+        x[i] *= step;
+    k->quantize_s16(N(x), x, 1000, q, &scale);
+    ck_assert(scale == step);
+    for (size_t i = 0; i < N(q); i++)
+        ck_assert_int_eq(q[i], i < N(want) ? want[i] : 0);
+    for (size_t i = 0; i < N(x); i++)
+        x[i] = tiny;
+    k->quantize_s16(N(x), x, 32767, q, &scale);
+    ck_assert(scale == 0 && q[0] == 0 && q[39] == 0);
+    memset(x, 0, sizeof(x));
+    k->quantize_s16(N(x), x, 32767, q, &scale);
+    ck_assert(scale == 0 && q[0] == 0 && q[39] == 0);
+    for (int i = 0; i < 3; i++) {
+        x[i * 19] = i ? i > 1 ? NAN : -INFINITY : INFINITY;
+        x[20] = 7;
+        k->quantize_s16(N(x), x, 32767, q, &scale);
+        ck_assert(isnan(scale) && q[20] == 0 && q[i * 19] == 0);
+        x[i * 19] = 0;
+    }
 }
 END_TEST
 
@@ -375,6 +435,8 @@ Suite *omq_suite_kern(void)
     tcase_add_loop_test(t, test_conv_u8, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_conv_few, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_conv_gradients, 0, OMQ_ISA_COUNT);
+    tcase_add_test(t, test_conv_dy_max);
+    tcase_add_loop_test(t, test_quantize_s16, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_im2row, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize_backward, 0, OMQ_ISA_COUNT);

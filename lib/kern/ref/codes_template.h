@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Between values and u8 codes.
+ * Between values and integers.
  */
 /* A NaN becomes 0. */
 static inline uint8_t OMQ_FN(code)(omq_real v, omq_real top)
@@ -18,6 +18,38 @@ void OMQ_FN(quantize_u8)(size_t n, const omq_real *restrict v, int q_max, uint8_
 
     for (size_t i = 0; i < n; i++)
         q[i] = OMQ_FN(code)(v[i], top);
+}
+
+#ifdef OMQ_DOUBLE
+typedef uint64_t OMQ_FN(bits);
+#else
+typedef uint32_t OMQ_FN(bits);
+#endif
+
+/* Magnitudes compare as their bits do, a NaN above all: a maximum that compilers
+ * vectorize, and that tells what is not finite. */
+void OMQ_FN(quantize_s16)(size_t n, const omq_real *restrict x, int q_max, int16_t *restrict q,
+                          omq_real *scale)
+{
+    OMQ_FN(bits) most = 0;
+    omq_real max, factor;
+
+    for (size_t i = 0; i < n; i++) {
+        OMQ_FN(bits) bits;
+
+        memcpy(&bits, &x[i], sizeof(bits));
+        bits = bits << 1 >> 1;
+        most = bits > most ? bits : most;
+    }
+    memcpy(&max, &most, sizeof(max));
+    factor = (omq_real)q_max / max;
+    *scale = isfinite(max) ? isfinite(factor) ? max / (omq_real)q_max : 0 : (omq_real)NAN;
+    if (!(*scale > 0)) {
+        memset(q, 0, sizeof(*q) * n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        q[i] = (int16_t)(int)rint(x[i] * factor);
 }
 
 void OMQ_FN(requantize)(int n, int c, const int32_t *restrict acc, const omq_real *restrict m,

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Direct convolutions, plainly. Sums of reals run in the order of im2row, gemm
- * and row2im, so that either way gives the same bits.
+ * Direct convolutions, plainly.
  */
 #include <string.h>
 
 #include "kern/kern_internal.h"
 
-enum { MIN_ROW = 4 }; /* output pixels: the kernels keep a few of one row in registers */
+enum {
+    MIN_ROW = 4,   /* output pixels: the kernels keep a few of one row in registers */
+    MIN_DY = 1023, /* what dy is rounded to 16 bits for must leave of them */
+};
 
 /* But for the number of channels of the input. */
 static bool serves(const struct omq_window *g, int oc)
@@ -18,7 +20,7 @@ static bool serves(const struct omq_window *g, int oc)
 
 bool omq_conv_direct(const struct omq_window *g, int oc)
 {
-    return g->c % 16 == 0 && serves(g, oc);
+    return g->c % 16 == 0 && serves(g, oc) && omq_conv_dy_max(g, oc) >= MIN_DY;
 }
 
 bool omq_conv_few(const struct omq_window *g, int oc)
@@ -31,16 +33,46 @@ size_t omq_conv_weights(const struct omq_window *g, int oc)
     return (size_t)g->kh * (size_t)((g->kw * g->c + 3) / 4 * 4) * (size_t)oc;
 }
 
-/* Room for four numbers a channel and, as reals, all images of x with their
- * padding, or one of dy with all that any pixel of x sees. */
+/* dx sums kh * kw * oc products with weights, dw at least one output row of two
+ * images with codes. */
+int omq_conv_dy_max(const struct omq_window *g, int oc)
+{
+    const int64_t dx = INT32_MAX / ((int64_t)g->kh * g->kw * oc * 128);
+    const int64_t dw = INT32_MAX / ((int64_t)2 * g->ow * 255), least = dx < dw ? dx : dw;
+
+    return least < INT16_MAX ? (int)least : INT16_MAX;
+}
+
+int omq_conv_band(const struct omq_window *g, int oc)
+{
+    return (int)(INT32_MAX / ((int64_t)2 * g->ow * 255 * omq_conv_dy_max(g, oc)));
+}
+
+int omq_conv_images(const struct omq_window *g, int oc)
+{
+    const int pairs = omq_conv_band(g, oc) / g->oh;
+
+    return pairs < 1 ? 2 : pairs > 32 ? 64 : 2 * pairs;
+}
+
+/* Room for four numbers a channel, pairs of all images of x with their padding
+ * and of dy, and one filter's sums; or for one image of dy in 16 bits with all
+ * that any pixel of x sees; or, with few channels, all images of x as reals. And
+ * for the alignment. */
 size_t omq_conv_scratch(const struct omq_window *g, int oc, int n)
 {
-    size_t h = (size_t)(g->h + 2 * g->ph), w = (size_t)(g->w + 2 * g->pw);
+    size_t h = (size_t)(g->h + 2 * g->ph), w = (size_t)(g->w + 2 * g->pw), image = h * w;
     size_t dy_h = (size_t)(g->h + g->kh) / (size_t)g->sh + 2;
     size_t dy_w = (size_t)(g->w + g->kw) / (size_t)g->sw + 2;
-    size_t x = (size_t)n * h * w * (size_t)g->c, dy = dy_h * dy_w * (size_t)oc;
+    size_t pairs = ((size_t)n + 1) / 2, y = (size_t)g->oh * (size_t)g->ow + 4;
+    size_t x = (pairs + 1) * image * (size_t)g->c + pairs * y * (size_t)oc;
+    size_t dy = dy_h * dy_w * (size_t)oc;
 
-    return ((x > dy ? x : dy) + 4 * (size_t)oc) * sizeof(omq_real);
+    size_t bytes = x * sizeof(int32_t) > dy * sizeof(int16_t) ? x * sizeof(int32_t)
+                                                              : dy * sizeof(int16_t);
+    size_t few = g->c < 16 ? (size_t)n * image * (size_t)g->c * sizeof(omq_real) : 0;
+
+    return (few > bytes ? few : bytes) + 64;
 }
 
 /* acc[oc][4] += four channels of a pixel times w[oc][4], four outputs at a time:
@@ -97,71 +129,97 @@ void omq_conv_u8_ref(const struct omq_window *g, int oc, int n, const uint8_t *x
             }
 }
 
-/* dw[kh * kw * c] += dy * the window of x (reals) at one output pixel. */
-static void dweight_pixel(const struct omq_window *g, int oy, int ox, const omq_real *x,
-                          omq_real dy, omq_real *restrict dw)
+/* sum[kh * kw * c] += dy * the window of x at one output pixel. */
+static void dweight_pixel(const struct omq_window *g, int oy, int ox, const int16_t *x, int16_t dy,
+                          int32_t *restrict sum)
 {
     for (int ky = 0; ky < g->kh; ky++)
-        for (int kx = 0; kx < g->kw; kx++, dw += g->c) {
+        for (int kx = 0; kx < g->kw; kx++, sum += g->c) {
             const int iy = oy * g->sh - g->ph + ky, ix = ox * g->sw - g->pw + kx;
-            const omq_real *restrict p = x + ((ptrdiff_t)iy * g->w + ix) * g->c;
+            const int16_t *restrict p = x + ((ptrdiff_t)iy * g->w + ix) * g->c;
 
             if (iy < 0 || iy >= g->h || ix < 0 || ix >= g->w)
                 continue;
             for (int i = 0; i < g->c; i++)
-                dw[i] += dy * p[i];
+                sum[i] += dy * p[i];
         }
 }
 
-void omq_conv_dweight_ref(const struct omq_window *g, int oc, int n, const uint8_t *x,
-                          int zero_point, const omq_real *dy, omq_real *dw, void *scratch)
+/* dw[kh * kw * c] of channel o: rows [begin, end) of all pairs' output rows. */
+static void dweight_band(const struct omq_window *g, int oc, int n, int begin, int end,
+                         const int16_t *x, const int16_t *dy, omq_real scale, omq_real *dw,
+                         int32_t *sum)
 {
-    const ptrdiff_t k = (ptrdiff_t)g->kh * g->kw * g->c, image = (ptrdiff_t)g->h * g->w * g->c;
-    omq_real *real = scratch;
+    const int k = g->kh * g->kw * g->c;
 
-    for (int i = 0; i < n; i++, x += image, dy += (ptrdiff_t)g->oh * g->ow * oc) {
-        for (ptrdiff_t e = 0; e < image; e++)
-            real[e] = (omq_real)((int)x[e] - zero_point);
+    memset(sum, 0, sizeof(*sum) * (size_t)k);
+    for (int r = begin; r < end; r++) {
+        const int pair = r / g->oh, oy = r % g->oh;
+
+        for (int i = 2 * pair; i < n && i < 2 * pair + 2; i++)
+            for (int ox = 0; ox < g->ow; ox++)
+                dweight_pixel(g, oy, ox, x + (ptrdiff_t)i * g->h * g->w * g->c,
+                              dy[(((ptrdiff_t)i * g->oh + oy) * g->ow + ox) * oc], sum);
+    }
+    for (int e = 0; e < k; e++)
+        dw[e] = fma((omq_real)sum[e], scale, dw[e]);
+}
+
+void omq_conv_dweight_s16_ref(const struct omq_window *g, int oc, int n, const uint8_t *x,
+                              int zero_point, const int16_t *dy, omq_real scale, omq_real *dw,
+                              void *scratch)
+{
+    const ptrdiff_t k = (ptrdiff_t)g->kh * g->kw * g->c, images = (ptrdiff_t)n * g->h * g->w * g->c;
+    const int rows = (n + 1) / 2 * g->oh, band = omq_conv_band(g, oc);
+    int32_t *sum = scratch;
+    int16_t *x16 = (int16_t *)(sum + k);
+
+    for (ptrdiff_t e = 0; e < images; e++)
+        x16[e] = (int16_t)(x[e] - zero_point);
+    for (int r = 0; r < rows; r += band)
         for (int o = 0; o < oc; o++)
-            for (int oy = 0; oy < g->oh; oy++)
-                for (int ox = 0; ox < g->ow; ox++)
-                    dweight_pixel(g, oy, ox, real, dy[((ptrdiff_t)oy * g->ow + ox) * oc + o],
-                                  dw + o * k);
-    }
+            dweight_band(g, oc, n, r, rows - r < band ? rows : r + band, x16, dy + o, scale,
+                         dw + o * k, sum);
 }
 
-/* dx += row[kh * kw * c], where the window at one output pixel lies in it. */
-static void add_window(const struct omq_window *g, int oy, int ox, const omq_real *restrict row,
-                       omq_real *dx)
+/* sum[c] += dy[oc] * w[oc/2][c][2] */
+static void dinput_tap(int c, int oc, const int16_t *dy, const int16_t *restrict w,
+                       int32_t *restrict sum)
 {
-    for (int ky = 0; ky < g->kh; ky++)
-        for (int kx = 0; kx < g->kw; kx++, row += g->c) {
-            const int iy = oy * g->sh - g->ph + ky, ix = ox * g->sw - g->pw + kx;
-            omq_real *restrict p = dx + ((ptrdiff_t)iy * g->w + ix) * g->c;
+    for (int o = 0; o < oc; o += 2, w += 2 * c)
+        for (int i = 0; i < c; i++)
+            sum[i] += dy[o] * w[2 * i] + dy[o + 1] * w[2 * i + 1];
+}
 
-            if (iy < 0 || iy >= g->h || ix < 0 || ix >= g->w)
+/* sum[c] of pixel (y, x) of one image. */
+static void dinput_pixel(const struct omq_window *g, int oc, int y, int x, const int16_t *dy,
+                         const int16_t *w, int32_t *sum)
+{
+    memset(sum, 0, sizeof(*sum) * (size_t)g->c);
+    for (int ky = (y + g->ph) % g->sh; ky < g->kh; ky += g->sh)
+        for (int kx = (x + g->pw) % g->sw; kx < g->kw; kx += g->sw) {
+            const int oy = (y + g->ph - ky) / g->sh, ox = (x + g->pw - kx) / g->sw;
+
+            if (y + g->ph < ky || oy >= g->oh || x + g->pw < kx || ox >= g->ow)
                 continue;
-            for (int i = 0; i < g->c; i++)
-                p[i] += row[i];
+            dinput_tap(g->c, oc, dy + ((ptrdiff_t)oy * g->ow + ox) * oc,
+                       w + (ptrdiff_t)(ky * g->kw + g->kw - 1 - kx) * oc * g->c, sum);
         }
 }
 
-void omq_conv_dinput_ref(const struct omq_window *g, int oc, int n, const omq_real *dy,
-                         const omq_real *w, bool add, omq_real *dx, void *scratch)
+void omq_conv_dinput_s16_ref(const struct omq_window *g, int oc, int n, const int16_t *dy,
+                             const int16_t *w, omq_real scale, bool add, omq_real *dx,
+                             void *scratch)
 {
-    const ptrdiff_t k = (ptrdiff_t)g->kh * g->kw * g->c, image = (ptrdiff_t)g->h * g->w * g->c;
-    omq_real *restrict row = scratch;
+    int32_t *sum = scratch;
 
-    for (int i = 0; i < n; i++, dx += image) {
-        if (!add)
-            memset(dx, 0, sizeof(*dx) * (size_t)image);
-        for (int oy = 0; oy < g->oh; oy++)
-            for (int ox = 0; ox < g->ow; ox++, dy += oc) {
-                memset(row, 0, sizeof(*row) * (size_t)k);
-                for (int o = 0; o < oc; o++)
-                    for (ptrdiff_t e = 0; e < k; e++)
-                        row[e] += dy[o] * w[o * k + e];
-                add_window(g, oy, ox, row, dx);
+    for (int i = 0; i < n; i++, dy += (ptrdiff_t)g->oh * g->ow * oc)
+        for (int y = 0; y < g->h; y++)
+            for (int x = 0; x < g->w; x++, dx += g->c) {
+                if (add && ((y + g->ph) % g->sh >= g->kh || (x + g->pw) % g->sw >= g->kw))
+                    continue;
+                dinput_pixel(g, oc, y, x, dy, w, sum);
+                for (int j = 0; j < g->c; j++)
+                    dx[j] = add ? fma((omq_real)sum[j], scale, dx[j]) : (omq_real)sum[j] * scale;
             }
-    }
 }

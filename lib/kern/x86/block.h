@@ -32,6 +32,11 @@
         OMQ_CASE(7, fn, __VA_ARGS__)  \
         OMQ_CASE(8, fn, __VA_ARGS__)  \
         OMQ_CASE(9, fn, __VA_ARGS__)  \
+        OMQ_CASE(10, fn, __VA_ARGS__) \
+        OMQ_CASE(11, fn, __VA_ARGS__) \
+        OMQ_CASE(12, fn, __VA_ARGS__) \
+        OMQ_CASE(13, fn, __VA_ARGS__) \
+        OMQ_CASE(14, fn, __VA_ARGS__) \
     }
 
 /* Where block i of n begins, of n that share a row of `pixels` evenly. */

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Gradients of a convolution that multiplies integers, from what the executor
+ * left, against sums in double.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "graphhelp.h"
+#include "nn/nn_internal.h"
+
+Suite *omq_suite_conv(void);
+
+enum { H = 16, W = 18, CHANNELS = 3, IMAGES = 5, CLASSES = 5 };
+
+static const struct omq_precision widths[] = {{8, 8}, {2, 2}, {8, 32}, {32, 8}};
+enum { N = sizeof(widths) / sizeof(widths[0]) };
+
+/* A max pool leaves the gradient that comes to it as it is, to be looked at. */
+static void open_net(struct omq_net *net, enum omq_steps steps)
+{
+    struct omq_quant_config quant = {.view = OMQ_VIEW_OFF, .weight_steps = steps};
+    struct omq_preprocess pre = {.height = H, .width = W, .channels = CHANNELS, .step = 0.02f};
+    struct omq_graph g;
+    int x;
+
+    start(&g, H, W, CHANNELS);
+    x = relu(&g, "a_relu", op(&g, "a_bn", OMQ_OP_BATCHNORM, conv(&g, "a", 0, 16, 3, 1)));
+    x = pool(&g, "a_max", OMQ_OP_MAXPOOL, x);
+    x = add(&g, "b", x, (struct omq_node){.op = OMQ_OP_CONV, .channels = 32, .kernel = 3,
+                                          .stride = 2, .pad = 1, .groups = 1});
+    x = relu(&g, "b_relu", op(&g, "b_bn", OMQ_OP_BATCHNORM, x));
+    head(&g, op(&g, "gap", OMQ_OP_GLOBALPOOL, x));
+    ck_assert_msg(omq_net_init(net, &g, widths, N, &quant, &pre, CLASSES, true, &err) == OMQ_OK,
+                  "%s", err.msg);
+}
+
+/* Trains a step at one precision; nan: with a gradient that is not finite. */
+static struct omq_exec *step(struct omq_net *net, struct omq_pool *p, int precision, bool nan)
+{
+    static uint8_t codes[IMAGES * H * W * CHANNELS];
+    omq_real dlogits[IMAGES * CLASSES];
+    struct omq_exec *x;
+    struct omq_rng r;
+
+    omq_rng_init(&r, 3, OMQ_STREAM_TEST, 5, 0);
+    for (size_t i = 0; i < sizeof(codes); i++)
+        codes[i] = (uint8_t)omq_rng_below(&r, 256);
+    for (int i = 0; i < IMAGES * CLASSES; i++)
+        dlogits[i] = (omq_real)omq_rng_normal(&r);
+    if (nan)
+        dlogits[0] = NAN;
+    ck_assert_msg(omq_exec_open(&x, net, p, IMAGES, true, &err) == OMQ_OK, "%s", err.msg);
+    omq_exec_forward(x, precision, OMQ_MODE_TRAIN, codes, IMAGES, 0.3);
+    omq_exec_backward(x, dlogits);
+    return x;
+}
+
+static int unit_b(const struct omq_net *net)
+{
+    for (int u = 0; u < net->plan.n_units; u++)
+        if (net->plan.units[u].kind == OMQ_UNIT_CONV && net->plan.units[u].oc == 32)
+            return u;
+    ck_abort_msg("no unit");
+}
+
+static double unit_of(const struct omq_layer_buf *l, int o)
+{
+    return (double)l->unit[l->n_units == 1 ? 0 : o];
+}
+
+static double input_of(const struct omq_tensor_buf *in, size_t at)
+{
+    return in->is_real ? (double)in->x[at] : in->q[at] - in->act.zero_point;
+}
+
+/* dw, in units of the input, and dx from dy at one output pixel and channel. */
+static void gradient(const struct omq_unit *u, const struct omq_layer_buf *l,
+                     const struct omq_tensor_buf *in, int image, int oy, int ox, int o, double dy,
+                     double *dw, double *dx)
+{
+    const struct omq_window *g = &u->win;
+
+    for (int ky = 0; ky < g->kh; ky++)
+        for (int kx = 0; kx < g->kw; kx++)
+            for (int i = 0; i < g->c; i++) {
+                const int iy = oy * g->sh - g->ph + ky, ix = ox * g->sw - g->pw + kx;
+                const size_t w = (((size_t)o * g->kh + ky) * g->kw + kx) * g->c + i;
+                const size_t at = (((size_t)image * g->h + iy) * g->w + ix) * g->c + i;
+
+                if (iy < 0 || iy >= g->h || ix < 0 || ix >= g->w)
+                    continue;
+                dw[w] += dy * input_of(in, at);
+                dx[at] += dy * (double)l->dequant[w];
+            }
+}
+
+static double distance(size_t n, const double *want, const omq_real *got)
+{
+    double error = 0, norm = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
+        norm += want[i] * want[i];
+    }
+    return sqrt(error / norm);
+}
+
+/* Each precision, with one unit a layer and one a channel. */
+START_TEST(gradients_are_nearly_exact)
+{
+    static double dw[32 * 9 * 16], dx[IMAGES * H / 2 * W / 2 * 16];
+    struct omq_net net;
+    struct omq_pool *p;
+    struct omq_exec *x;
+    const struct omq_unit *u;
+    const struct omq_tensor_buf *in, *out;
+    const struct omq_layer_buf *l;
+
+    memset(dw, 0, sizeof(dw));
+    memset(dx, 0, sizeof(dx));
+    open_net(&net, _i < N ? OMQ_STEPS_LAYER : OMQ_STEPS_CHANNEL);
+    ck_assert_int_eq(omq_pool_open(&p, 1, &err), OMQ_OK);
+    x = step(&net, p, _i % N, false);
+    u = &net.plan.units[unit_b(&net)];
+    in = &x->tensors[u->in];
+    out = &x->tensors[u->out];
+    l = &x->layers[u->layer];
+    ck_assert(omq_conv_direct(&u->win, u->oc) && l->k_pairs);
+    for (size_t e = 0; e < IMAGES * out->n_image; e++) {
+        const int o = (int)(e % 32), pixel = (int)(e % out->n_image / 32);
+        double dy = (double)out->g[e];
+
+        if (l->n_units > 1 && !in->is_real) /* multiplied with already */
+            dy /= unit_of(l, o);
+        gradient(u, l, in, (int)(e / out->n_image), pixel / u->win.ow, pixel % u->win.ow, o, dy,
+                 dw, dx);
+    }
+    ck_assert(distance(sizeof(dw) / sizeof(*dw), dw, l->dw) < 1e-3);
+    ck_assert(distance(sizeof(dx) / sizeof(*dx), dx, in->g) < 1e-3);
+    omq_exec_close(x);
+    omq_pool_close(p);
+    omq_net_release(&net);
+}
+END_TEST
+
+START_TEST(what_is_not_finite_stays_so)
+{
+    struct omq_net net;
+    struct omq_pool *p;
+    struct omq_exec *x;
+    const struct omq_unit *u;
+
+    open_net(&net, OMQ_STEPS_LAYER);
+    ck_assert_int_eq(omq_pool_open(&p, 1, &err), OMQ_OK);
+    x = step(&net, p, _i, true);
+    u = &net.plan.units[unit_b(&net)];
+    for (int i = 0; i < 32 * 9 * 16; i++)
+        ck_assert(isnan(x->layers[u->layer].dw[i]));
+    for (size_t i = 0; i < x->tensors[u->in].n_image; i++)
+        ck_assert(isnan(x->tensors[u->in].g[i]));
+    omq_exec_close(x);
+    omq_pool_close(p);
+    omq_net_release(&net);
+}
+END_TEST
+
+Suite *omq_suite_conv(void)
+{
+    Suite *s = suite_create("conv");
+    TCase *t = tcase_create("conv");
+
+    tcase_add_loop_test(t, gradients_are_nearly_exact, 0, 2 * N);
+    tcase_add_loop_test(t, what_is_not_finite_stays_so, 0, 2);
+    suite_add_tcase(s, t);
+    return s;
+}
