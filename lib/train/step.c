@@ -51,6 +51,8 @@ static double bn_momentum(const struct omq_train *t, int precision)
 {
     int rank = 0;
 
+    if (t->epoch < omq_train_epochs_alone(t))
+        return t->config.train.bn_momentum; /* in every step */
     while (t->order[rank] != precision)
         rank++;
     return 1 - pow(1 - t->config.train.bn_momentum, 1 / t->share[rank]);

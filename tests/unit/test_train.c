@@ -396,6 +396,24 @@ START_TEST(test_statistics)
 }
 END_TEST
 
+/* While the highest precision learns alone it does so in every step, however
+ * seldom it is drawn later. */
+START_TEST(test_statistics_alone)
+{
+    const char *a_sets[] = {"train.highest_first=1", "train.widths_per_step=1",
+                            "train.bn_batches=0"};
+    const char *b_sets[] = {"train.highest_first=1", "train.widths_per_step=2",
+                            "train.bn_batches=0"};
+    struct omq_train *a = open_run("a", a_sets, 3), *b = open_run("b", b_sets, 3);
+
+    run(a, false);
+    run(b, false);
+    ck_assert(same_statistics(&a->net, &b->net));
+    omq_train_close(a);
+    omq_train_close(b);
+}
+END_TEST
+
 START_TEST(test_refuses)
 {
     struct omq_train *t = open_run("a", NULL, 0);
@@ -529,6 +547,7 @@ Suite *omq_suite_train(void)
     tcase_add_test(t, test_highest_first);
     tcase_add_test(t, test_epochs_alone);
     tcase_add_loop_test(t, test_statistics, 0, 2);
+    tcase_add_test(t, test_statistics_alone);
     tcase_add_loop_test(t, test_method_learns, 0, 3);
     tcase_add_loop_test(t, test_teacher, 0, 2);
     tcase_add_test(t, test_refuses);
