@@ -23,7 +23,7 @@ joint	both	$PWD/tiny.yaml
 broken	bad	$PWD/tiny.yaml	train.lr=fast
 one-8	both,one	$PWD/tiny.yaml	bits=[8]
 one-2	one	$PWD/tiny.yaml	bits=[2] train.lr=0.05 # why
-slow	-	$PWD/tiny.yaml	train.epochs=40
+slow	-	$PWD/tiny.yaml	train.epochs=200
 END
 
 # The study's own table can be used.
@@ -85,10 +85,10 @@ has_not results/tiny.tsv "w8a8=90 w2a2=80"
 process() { # of omq-train itself
     grep -ls "output_dir=$PWD/runs/slow-s[3]" /proc/[0-9]*/cmdline | cut -d / -f 3
 }
-expect 0 omq-train -q --set train.epochs=40 --set seed=3 --set threads=1 tiny.yaml
+expect 0 omq-train -q --set train.epochs=200 --set seed=3 --set threads=1 tiny.yaml
 env --default-signal=INT setsid "${accuracy[@]}" -s 3 -j 2 slow >last.out 2>last.err &
 pid=$!
-wait_for $pid runs/slow-s3/log "epoch 3/40"
+wait_for $pid runs/slow-s3/log "epoch 3/200"
 expect 0 "${accuracy[@]}" -s 3 slow -n # the run's lock is no hindrance
 kill -INT -- -$pid # as Ctrl-C: to all processes
 ended $pid 75
@@ -98,13 +98,13 @@ expect 0 "${accuracy[@]}" -s 3 -n slow
 has out "continue	slow	3"
 "${accuracy[@]}" -s 3 -j 2 slow >last.out 2>last.err &
 pid=$!
-wait_for $pid runs/slow-s3/log "epoch 12/40"
+wait_for $pid runs/slow-s3/log "epoch 12/200"
 kill -KILL "$(process)"
 ended $pid 1
 has last.err "'slow' seed 3 failed with exit status 137"
 expect 0 "${accuracy[@]}" -s 3 -j 2 slow
 cmp run/model.omq runs/slow-s3/model.omq
-[ "$(grep -c "epoch 40/40" runs/slow-s3/log)" -eq 1 ] || fail "not one end"
+[ "$(grep -c "epoch 200/200" runs/slow-s3/log)" -eq 1 ] || fail "not one end"
 
 # What cannot be used.
 expect 2 "${accuracy[@]}" --wrong
