@@ -159,6 +159,8 @@ static void check_widths(struct omq_conf_state *s)
         return;
     if (!given(s, "train.widths_per_step") && t->widths_per_step > n)
         t->widths_per_step = n;
+    if (!given(s, "train.distill") && n == 1)
+        t->distill = 0; /* there is nobody to learn from */
     if (fine(s, "train.widths_per_step") && t->widths_per_step > n)
         omq_conf_error(s, place(s, "train.widths_per_step"),
                        "'train.widths_per_step' is %d, but 'bits' has %d %s (0 is all)",

@@ -159,7 +159,8 @@ const struct omq_conf_key omq_conf_keys[] = {
            "learns; the others then start from it."),
     NUMBER("train.distill", train.distill, 0, 1,
            "Share of the loss that follows the output of a higher precision\n"
-           "instead of the labels."),
+           "instead of the labels.\n"
+           "The default is 0 where bits lists but one."),
     WORD("train.teacher", train.teacher, omq_teacher, teacher_words,
          "Which one that is: the highest of a step, or for each the next higher."),
     LIST("train.loss_weights", OMQ_CONF_NUMBERS, train.loss_weights, train.n_loss_weights, 0, 1000,
@@ -218,6 +219,7 @@ void omq_config_default(struct omq_config *c)
     c->train.gamma = 0.1;
     c->train.widths_per_step = 4;
     c->train.highest_first = 0.4;
+    c->train.distill = 0.5;
     c->train.clip_norm = 5;
     c->train.bn_momentum = 0.1;
     c->train.bn_batches = 64;
