@@ -200,7 +200,7 @@ size_t omq_conv_weights(const struct omq_window *g, int oc);
  * codes and the weights (of 8 bits): at most 32767. */
 int omq_conv_dy_max(const struct omq_window *g, int oc);
 /* How many images one call best takes: pairs, as many as conv_dweight_s16 sums
- * up without rounding, if that is any. */
+ * up without rounding, if that is any; two where omq_conv_few(). */
 int omq_conv_images(const struct omq_window *g, int oc);
 /* Bytes of scratch for a conv_ kernel and n images. */
 size_t omq_conv_scratch(const struct omq_window *g, int oc, int n);

@@ -151,6 +151,11 @@ START_TEST(test_conv_dy_max)
     ck_assert_int_eq(omq_conv_images(&g, 16), 2);
     g.w = g.ow = 100000;
     ck_assert(!omq_conv_direct(&g, 16));
+    /* a first convolution of any size: its gradient is not of 16 bits */
+    g = (struct omq_window){.h = 64, .w = 67, .c = 1, .c_count = 1, .kh = 64, .kw = 64,
+                            .sh = 1, .sw = 1, .oh = 1, .ow = 4};
+    ck_assert(omq_conv_few(&g, 65536));
+    ck_assert_int_eq(omq_conv_images(&g, 65536), 2);
 }
 END_TEST
 

@@ -50,7 +50,7 @@ int omq_conv_band(const struct omq_window *g, int oc)
 
 int omq_conv_images(const struct omq_window *g, int oc)
 {
-    const int pairs = omq_conv_band(g, oc) / g->oh;
+    const int pairs = omq_conv_direct(g, oc) ? omq_conv_band(g, oc) / g->oh : 1;
 
     return pairs < 1 ? 2 : pairs > 32 ? 64 : 2 * pairs;
 }
