@@ -56,6 +56,35 @@ struct omq_epilogue_sums {
     omq_real *ds, *g, *gx; /* [c] each, added to; gx only with mu */
 };
 
+/* A convolution of the integer engine. A window is n_runs runs of `run` codes
+ * that lie together in x: kh runs of kw * c codes, or one run, where it is a
+ * whole image. x must be readable for three bytes after its last window. */
+struct omq_conv_shape {
+    int oc;             /* channels of y */
+    int n_runs, run;
+    int w_bits;         /* 1 to 8 */
+    bool midrise;       /* weights k = 2j - (2^w_bits - 1); else k = j - 2^(w_bits - 1) */
+    int x_max;          /* codes of x are 0 .. x_max */
+    int zero_point;     /* of x */
+    int q_max;          /* codes of y are 0 .. q_max; 0: y are reals */
+};
+/* What one call computes: n images of oh rows of ow pixels. Distances are in
+ * bytes of x and res, in elements of y. oc_pad below is oc, rounded up to a
+ * multiple of 16. */
+struct omq_conv_io {
+    int n, oh, ow;
+    const uint8_t *x;                    /* the first window's first code */
+    ptrdiff_t x_image, x_row, x_pixel;   /* from a window to that of the next image, ... */
+    const ptrdiff_t *run_at;             /* [n_runs], from a window's first code */
+    const void *w;                       /* of pack_codes, as are: */
+    const int32_t *start;                /* [oc_pad] */
+    const omq_real *m, *b, *r;           /* [oc_pad]; r only with res */
+    const uint8_t *res;                  /* or NULL */
+    ptrdiff_t res_image, res_row, res_pixel;
+    void *y;                             /* uint8_t, or omq_real where q_max is 0 */
+    ptrdiff_t y_image, y_row, y_pixel;
+};
+
 struct omq_kern {
     /* c[m][n] = beta * c + op(a)[m][k] op(b)[k][n], row-major with leading
      * dimensions; op transposes where ta/tb. beta is 0 (c is not read) or 1. */
@@ -110,6 +139,23 @@ struct omq_kern {
     /* dw where omq_conv_few(), of reals. */
     void (*conv_dweight_few)(const struct omq_window *g, int oc, int n, const uint8_t *x,
                              int zero_point, const omq_real *dy, omq_real *dw, void *scratch);
+
+    /* The engine's convolutions: weights k[oc][n_runs][run] to what is kept of
+     * them, omq_conv_packed_size() bytes, and start[oc_pad] = -zero_point * sum
+     * of k (0 behind oc). Codes stand in blocks of 16 outputs by four inputs,
+     * [oc_pad/16][n_runs][run/4, rounded up][16][4], a block as w_bits planes of
+     * 64 bits: bit 4 * output + input of plane p, a little-endian number, is bit
+     * p of j. Blocks of 8 bits are the 64 codes k as they are. Codes that are
+     * missing have j (k) = 0. */
+    void (*pack_codes)(const struct omq_conv_shape *s, const int8_t *k, void *packed,
+                       int32_t *start);
+    /* y = clamp(rint(v), 0, q_max), a NaN giving 0, or y = v where q_max is 0:
+     *   acc = start[o] + sum over the window of x * k, exact, missing codes as 0:
+     *         the caller keeps n_runs * run * x_max * max|k| < 2^31
+     *   v = fma(acc, m[o], b[o]), or fma(acc, m[o], fma(res, r[o], b[o]))
+     * scratch: omq_conv_codes_scratch() bytes. */
+    void (*conv_codes)(const struct omq_conv_shape *s, const struct omq_conv_io *io,
+                       void *scratch);
 
     /* Mean and sum of squared deviations of each channel of x[n][c], in one
      * pass, in double: with d = x - x[0], s1 = sum of d and s2 = sum of d^2,
@@ -204,6 +250,10 @@ int omq_conv_dy_max(const struct omq_window *g, int oc);
 int omq_conv_images(const struct omq_window *g, int oc);
 /* Bytes of scratch for a conv_ kernel and n images. */
 size_t omq_conv_scratch(const struct omq_window *g, int oc, int n);
+
+/* Of pack_codes and conv_codes. */
+size_t omq_conv_packed_size(const struct omq_conv_shape *s);
+size_t omq_conv_codes_scratch(const struct omq_conv_shape *s);
 
 /* Name, version and build of the BLAS. */
 const char *omq_blas_name(void);
