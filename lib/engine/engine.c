@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Planning: which quantizer each tensor has, each layer's codes, and scales
- * and batch norm folded into the epilogues.
+ * Planning: which quantizer each tensor has, each layer's codes, packed, and
+ * scales and batch norm folded into the epilogues.
  */
 #include "engine/engine_internal.h"
 
 #include <stdlib.h>
-
-struct tensor {
-    struct omq_act act;
-    double step;
-    size_t n_image;  /* codes of one image; 0 for the logits */
-    size_t offset;   /* in scratch, an image */
-};
-
-struct omq_engine {
-    int n_units, n_tensors;
-    struct omq_engine_unit *units;
-    struct tensor *tensors;
-    size_t image_bytes; /* of all tensors' codes, each rounded up to OMQ_ALIGN */
-    struct omq_arena arena;
-};
+#include <string.h>
 
 /* What planning reads. */
 struct planner {
@@ -44,7 +30,7 @@ static int fail_float(const struct planner *p, const char *what, const char *nam
 
 /* ---- quantizers ---- */
 
-static int plan_site(struct planner *p, int site, struct tensor *t)
+static int plan_site(struct planner *p, int site, struct omq_engine_tensor *t)
 {
     const struct omq_net *net = p->net;
     const struct omq_site *s = &net->plan.sites[site];
@@ -64,37 +50,26 @@ static int plan_site(struct planner *p, int site, struct tensor *t)
     return OMQ_OK;
 }
 
-static int plan_tensors(struct planner *p)
+static int plan_tensor(struct planner *p, int i)
 {
-    struct omq_engine *e = p->e;
-    int rc;
+    const struct omq_tensor *from = &p->net->plan.tensors[i];
+    struct omq_engine_tensor *t = &p->e->tensors[i];
 
-    for (int i = 0; i < e->n_tensors; i++) {
-        const struct omq_tensor *from = &p->net->plan.tensors[i];
-        struct tensor *t = &e->tensors[i];
-
-        t->offset = e->image_bytes;
-        if (from->is_logits) {
-            t->step = 1;
-            continue;
-        }
-        t->n_image = (size_t)from->h * (size_t)from->w * (size_t)from->c;
-        if (from->is_input) {
-            t->act = omq_act_of(8, true);
-            t->step = (double)p->net->pre.step;
-            continue;
-        }
-        if ((rc = plan_site(p, from->site, t)) < 0)
-            return rc;
-        e->image_bytes += (t->n_image + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
-    }
+    *t = (struct omq_engine_tensor){.h = from->h, .w = from->w, .c = from->c, .step = 1,
+                                    .is_logits = from->is_logits};
+    if (from->is_logits)
+        return OMQ_OK;
+    if (!from->is_input)
+        return plan_site(p, from->site, t);
+    t->act = omq_act_of(8, true);
+    t->step = (double)p->net->pre.step;
     return OMQ_OK;
 }
 
 /* ---- units ---- */
 
 /* Largest |code - zero point| of a tensor. */
-static int reach(const struct tensor *t)
+static int reach(const struct omq_engine_tensor *t)
 {
     int up = t->act.q_max - t->act.zero_point;
 
@@ -135,6 +110,25 @@ static int check_conv(const struct planner *p, const struct omq_unit *u)
     return check_sum(p, l->name, k, reach(&p->e->tensors[u->in]), omq_view_k_max(&view, &grid));
 }
 
+/* How a layer's codes are kept. Those of a view in bands are sums of two or four
+ * of the grid's. */
+static void plan_shape(const struct planner *p, const struct omq_unit *from,
+                       struct omq_engine_unit *u)
+{
+    const struct omq_engine_tensor *in = &p->e->tensors[u->in];
+    int precision = precision_of(p, from->layer);
+    struct omq_grid grid = omq_layer_grid(p->net, precision, from->layer);
+    bool bands = omq_layer_spec(p->net, precision, from->layer).bands;
+
+    u->shape = (struct omq_conv_shape){
+        .oc = u->oc / u->groups, .w_bits = bands ? 8 : grid.bits, .midrise = !bands && grid.midrise,
+        .x_max = in->act.q_max, .zero_point = in->act.zero_point,
+        .q_max = p->e->tensors[u->out].act.q_max,
+    };
+    omq_engine_runs(p->e, u, &u->shape.n_runs, &u->shape.run);
+    u->group_bytes = omq_conv_packed_size(&u->shape);
+}
+
 static struct omq_norm norm_of(const struct omq_layer_params *lp)
 {
     if (!lp->gamma)
@@ -143,61 +137,107 @@ static struct omq_norm norm_of(const struct omq_layer_params *lp)
                              .mean = lp->mean->value, .var = lp->var->value, .eps = OMQ_BN_EPS};
 }
 
+/* The factors of all outputs, [oc] in all, to where each group has its own. */
+static void spread(const struct omq_engine_unit *u, const omq_real *from, omq_real *to)
+{
+    int n = u->oc / u->groups;
+
+    for (int g = 0; g < u->groups; g++)
+        memcpy(to + (size_t)g * (size_t)omq_engine_padded(u), from + (size_t)g * (size_t)n,
+               sizeof(*to) * (size_t)n);
+}
+
+/* What planning a layer needs for a while. */
+struct workspace {
+    omq_real *scratch, *unit, *factors; /* [omq_layer_scratch()], [oc], [3][oc] */
+    int8_t *k;                          /* [oc][kh][kw][in] */
+};
+
+static void fill_conv(struct planner *p, const struct omq_unit *from, struct omq_engine_unit *u,
+                      const struct workspace *ws)
+{
+    const struct omq_engine_tensor *in = &p->e->tensors[from->in], *out = &p->e->tensors[from->out];
+    const struct omq_engine_tensor *res = from->res >= 0 ? &p->e->tensors[from->res] : NULL;
+    int precision = precision_of(p, from->layer);
+    struct omq_norm norm = norm_of(omq_net_layer(p->net, precision, from->layer));
+    struct omq_layer_codes codes = {.k = ws->k, .unit = ws->unit};
+    size_t oc = (size_t)u->oc, per_group = oc / (size_t)u->groups;
+    size_t filter = (size_t)u->shape.n_runs * (size_t)u->shape.run;
+
+    omq_layer_make_codes(p->net, precision, from->layer, &codes, ws->scratch);
+    for (int g = 0; g < u->groups; g++)
+        omq_kern()->pack_codes(&u->shape, ws->k + (size_t)g * per_group * filter,
+                               u->w + (size_t)g * u->group_bytes, u->start + g * omq_engine_padded(u));
+    omq_fold(u->oc, codes.unit, codes.n_units, in->step, &norm, out->step, out->act.zero_point,
+             res ? res->step : 0, res ? res->act.zero_point : 0, ws->factors, ws->factors + oc,
+             ws->factors + 2 * oc);
+    spread(u, ws->factors, u->m);
+    spread(u, ws->factors + oc, u->b);
+    spread(u, ws->factors + 2 * oc, u->r);
+}
+
 static int plan_conv(struct planner *p, const struct omq_unit *from, struct omq_engine_unit *u)
 {
-    const struct tensor *in = &p->e->tensors[from->in], *out = &p->e->tensors[from->out];
-    const struct tensor *res = from->res >= 0 ? &p->e->tensors[from->res] : NULL;
-    int precision = precision_of(p, from->layer);
-    const struct omq_layer_params *lp = omq_net_layer(p->net, precision, from->layer);
-    struct omq_norm norm = norm_of(lp);
-    struct omq_layer_codes codes = {0};
-    omq_real *scratch;
-    int rc;
+    size_t n_weights = omq_net_layer(p->net, 0, from->layer)->weight->n;
+    struct workspace ws = {
+        .scratch = omq_calloc(omq_layer_scratch(p->net, from->layer), sizeof(omq_real)),
+        .unit = omq_calloc((size_t)u->oc, sizeof(omq_real)),
+        .factors = omq_calloc((size_t)u->oc, 3 * sizeof(omq_real)),
+        .k = omq_calloc(n_weights, 1),
+    };
+    int rc = OMQ_OK;
 
-    if ((rc = check_conv(p, from)) < 0)
-        return rc;
-    scratch = omq_calloc(omq_layer_scratch(p->net, from->layer), sizeof(*scratch));
-    codes.k = omq_calloc(lp->weight->n, 1);
-    codes.unit = omq_calloc((size_t)u->oc, sizeof(*codes.unit));
-    if (!scratch || !codes.k || !codes.unit) {
+    if (ws.scratch && ws.unit && ws.factors && ws.k)
+        fill_conv(p, from, u, &ws);
+    else
         rc = omq_fail(p->err, OMQ_ENOMEM, "cannot allocate the weights of '%s'", from->name);
-    } else {
-        omq_layer_make_codes(p->net, precision, from->layer, &codes, scratch);
-        for (size_t i = 0; i < lp->weight->n; i++)
-            u->w[i] = codes.k[i];
-        omq_fold(u->oc, codes.unit, codes.n_units, in->step, &norm, out->step,
-                 out->act.zero_point, res ? res->step : 0, res ? res->act.zero_point : 0, u->m,
-                 u->b, u->r);
-    }
-    free(scratch);
-    free(codes.k);
-    free(codes.unit);
+    free(ws.scratch);
+    free(ws.unit);
+    free(ws.factors);
+    free(ws.k);
+    omq_engine_place_runs(p->e, u);
     return rc;
 }
 
-static int plan_unit(struct planner *p, int i)
+/* What needs no memory of the plan's own: checks, and the sizes of the rest. */
+static int measure_unit(struct planner *p, int i)
 {
     const struct omq_unit *from = &p->net->plan.units[i];
     struct omq_engine_unit *u = &p->e->units[i];
-    const struct tensor *in = &p->e->tensors[from->in], *out = &p->e->tensors[from->out];
+    const struct omq_engine_tensor *in = &p->e->tensors[from->in];
     uint64_t count = (uint64_t)from->win.kh * (uint64_t)from->win.kw;
     int rc;
 
-    u->zp_in = in->act.zero_point;
-    u->q_max = out->act.q_max;
+    if (from->kind == OMQ_UNIT_AVGPOOL)
+        return check_sum(p, from->name, count, reach(in), 1);
+    if (from->kind != OMQ_UNIT_CONV)
+        return OMQ_OK;
+    if ((rc = check_conv(p, from)) < 0)
+        return rc;
+    plan_shape(p, from, u);
+    return OMQ_OK;
+}
+
+static int fill_unit(struct planner *p, int i)
+{
+    const struct omq_unit *from = &p->net->plan.units[i];
+    struct omq_engine_unit *u = &p->e->units[i];
+    const struct omq_engine_tensor *in = &p->e->tensors[from->in], *out = &p->e->tensors[from->out];
+
     switch (from->kind) {
     case OMQ_UNIT_CONV:
         return plan_conv(p, from, u);
     case OMQ_UNIT_REQUANT:
-        omq_requant_table(in->act, (omq_real)in->step, out->act, (omq_real)out->step, u->table,
-                          u->table_v);
+        u->rescale = (struct omq_rescale){
+            .zp_in = in->act.zero_point, .zp_out = out->act.zero_point, .q_max = out->act.q_max,
+            .ratio = (omq_real)in->step / (omq_real)out->step,
+        };
         return OMQ_OK;
     case OMQ_UNIT_MAXPOOL:
         return OMQ_OK;
     case OMQ_UNIT_AVGPOOL:
-        if ((rc = check_sum(p, from->name, count, reach(in), 1)) < 0)
-            return rc;
-        omq_fold_pool(in->step, (int)count, out->step, out->act.zero_point, u->m, u->b);
+        omq_fold_pool(in->step, from->win.kh * from->win.kw, out->step, out->act.zero_point, u->m,
+                      u->b);
         return OMQ_OK;
     }
     OMQ_BUG("a unit without a kind");
@@ -206,27 +246,39 @@ static int plan_unit(struct planner *p, int i)
 /* ---- memory ---- */
 
 /* The units' arrays: once to count, once to hand out. */
-static void lay_out(struct omq_engine *e, const struct omq_net *net)
+static void lay_out(struct omq_engine *e)
 {
     for (int i = 0; i < e->n_units; i++) {
-        const struct omq_unit *from = &net->plan.units[i];
         struct omq_engine_unit *u = &e->units[i];
-        size_t n = from->kind == OMQ_UNIT_CONV ? (size_t)from->oc : 1;
+        size_t groups = (size_t)u->groups, n = 1;
 
-        *u = (struct omq_engine_unit){.kind = from->kind, .in = from->in, .out = from->out,
-                                      .res = from->res, .win = from->win, .groups = from->groups,
-                                      .oc = from->oc};
-        if (from->kind == OMQ_UNIT_CONV)
-            u->w = omq_arena_take(&e->arena, omq_net_layer(net, 0, from->layer)->weight->n,
-                                  sizeof(*u->w));
-        if (from->kind == OMQ_UNIT_REQUANT) {
-            u->table = omq_arena_take(&e->arena, 256, sizeof(*u->table));
-            u->table_v = omq_arena_take(&e->arena, 256, sizeof(*u->table_v));
+        if (u->kind == OMQ_UNIT_CONV) {
+            n = groups * (size_t)omq_engine_padded(u);
+            u->w = omq_arena_take(&e->arena, groups, u->group_bytes);
+            u->start = omq_arena_take(&e->arena, n, sizeof(*u->start));
+            u->run_at = omq_arena_take(&e->arena, (size_t)u->shape.n_runs, sizeof(*u->run_at));
         }
         u->m = omq_arena_take(&e->arena, n, sizeof(*u->m));
         u->b = omq_arena_take(&e->arena, n, sizeof(*u->b));
         u->r = omq_arena_take(&e->arena, n, sizeof(*u->r));
     }
+}
+
+/* Scratch of a thread: the kernel's, and, for pools and watches, a row of reals. */
+static void size_scratch(struct omq_engine *e)
+{
+    for (int i = 0; i < e->n_units; i++) {
+        const struct omq_engine_unit *u = &e->units[i];
+        size_t row = (size_t)u->win.ow * (size_t)u->oc * sizeof(omq_real), kernel = 0;
+
+        if (u->kind == OMQ_UNIT_CONV)
+            kernel = omq_conv_codes_scratch(&u->shape);
+        e->weight_bytes += u->kind == OMQ_UNIT_CONV ? (size_t)u->groups * u->group_bytes : 0;
+        e->row_bytes = row > e->row_bytes ? row : e->row_bytes;
+        e->kernel_bytes = kernel > e->kernel_bytes ? kernel : e->kernel_bytes;
+    }
+    e->row_bytes = (e->row_bytes + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
+    e->kernel_bytes = (e->kernel_bytes + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
 }
 
 static int check_precisions(const struct planner *p)
@@ -245,14 +297,28 @@ static int plan(struct planner *p)
     struct omq_engine *e = p->e;
     int rc;
 
-    if ((rc = plan_tensors(p)) < 0)
+    for (int i = 0; i < e->n_tensors; i++)
+        if ((rc = plan_tensor(p, i)) < 0)
+            return rc;
+    for (int i = 0; i < e->n_units; i++) {
+        const struct omq_unit *u = &p->net->plan.units[i];
+
+        e->units[i] = (struct omq_engine_unit){.kind = u->kind, .in = u->in, .out = u->out,
+                                               .res = u->res, .win = u->win, .groups = u->groups,
+                                               .oc = u->oc};
+    }
+    if ((rc = omq_engine_arrange(e, p->err)) < 0)
         return rc;
-    lay_out(e, p->net);
+    for (int i = 0; i < e->n_units; i++)
+        if ((rc = measure_unit(p, i)) < 0)
+            return rc;
+    size_scratch(e);
+    lay_out(e);
     if ((rc = omq_arena_commit(&e->arena, "the integer network", p->err)) < 0)
         return rc;
-    lay_out(e, p->net);
+    lay_out(e);
     for (int i = 0; i < e->n_units; i++)
-        if ((rc = plan_unit(p, i)) < 0)
+        if ((rc = fill_unit(p, i)) < 0)
             return rc;
     return OMQ_OK;
 }
@@ -297,86 +363,7 @@ struct omq_act omq_engine_act(const struct omq_engine *e, int tensor)
     return e->tensors[tensor].act;
 }
 
-/* ---- running ---- */
-
-/* Where things lie in scratch: tensors, then rows, then accumulators. */
-struct layout {
-    size_t rows, accs, end; /* byte offsets */
-};
-
-static bool place(size_t *at, uint64_t n, size_t size)
+size_t omq_engine_weight_bytes(const struct omq_engine *e)
 {
-    size_t bytes;
-
-    return n <= SIZE_MAX - OMQ_ALIGN && omq_mul_size((size_t)n, size, &bytes) &&
-           bytes <= SIZE_MAX - OMQ_ALIGN &&
-           omq_add_size(*at, (bytes + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN, at);
-}
-
-static bool layout_of(const struct omq_engine *e, int n, struct layout *l)
-{
-    uint64_t rows = 0, accs = 0;
-
-    for (int i = 0; i < e->n_units; i++) {
-        uint64_t r = omq_engine_rows(&e->units[i], n), a = omq_engine_accs(&e->units[i], n);
-
-        rows = r > rows ? r : rows;
-        accs = a > accs ? a : accs;
-    }
-    if (!omq_mul_size(e->image_bytes, (size_t)n, &l->rows))
-        return false;
-    l->accs = l->rows;
-    if (!place(&l->accs, rows, sizeof(int16_t)))
-        return false;
-    l->end = l->accs;
-    return place(&l->end, accs, sizeof(int32_t));
-}
-
-size_t omq_engine_scratch_size(const struct omq_engine *e, int n)
-{
-    struct layout l;
-
-    return n >= 1 && layout_of(e, n, &l) ? l.end : SIZE_MAX;
-}
-
-static uint8_t *codes_at(const struct omq_engine *e, void *scratch, int n, int tensor)
-{
-    return (uint8_t *)scratch + e->tensors[tensor].offset * (size_t)n;
-}
-
-static void run(const struct omq_engine *e, const uint8_t *codes, int n, float *logits,
-                void *scratch, const struct omq_engine_watch *watch)
-{
-    struct layout l;
-
-    if (!layout_of(e, n, &l))
-        OMQ_BUG("more images than scratch can hold");
-    for (int i = 0; i < e->n_units; i++) {
-        const struct omq_engine_unit *u = &e->units[i];
-        struct omq_engine_io io = {
-            .n = n, .unit = i, .logits = logits, .watch = watch,
-            .in = u->in == 0 ? codes : codes_at(e, scratch, n, u->in),
-            .res = u->res >= 0 ? codes_at(e, scratch, n, u->res) : NULL,
-            .out = u->q_max ? codes_at(e, scratch, n, u->out) : NULL,
-            .rows = (int16_t *)(void *)((char *)scratch + l.rows),
-            .acc = (int32_t *)(void *)((char *)scratch + l.accs),
-        };
-
-        omq_engine_unit_run(u, &io);
-    }
-}
-
-void omq_engine_run(const struct omq_engine *e, const uint8_t *codes, int n, float *logits,
-                    void *scratch, const uint8_t **tensors)
-{
-    run(e, codes, n, logits, scratch, NULL);
-    for (int t = 0; tensors && t < e->n_tensors; t++)
-        tensors[t] = t == 0 ? codes
-                   : e->tensors[t].n_image ? codes_at(e, scratch, n, t) : NULL;
-}
-
-void omq_engine_run_watched(const struct omq_engine *e, const uint8_t *codes, int n,
-                            float *logits, void *scratch, const struct omq_engine_watch *watch)
-{
-    run(e, codes, n, logits, scratch, watch);
+    return e->weight_bytes;
 }

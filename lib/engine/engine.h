@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * The integer engine: a network at one precision a layer, as a plan of integer
- * operations, and the plain interpreter that executes it. The interpreter is
- * the specification of the numerics (DESIGN.md, "Numerics"): kernels, the
- * training forward and exports are judged by it.
+ * operations. With the reference kernels it is the specification of the
+ * numerics (DESIGN.md, "Numerics"); with any others it gives the same bits.
  *
- * A plan owns copies of all it needs: the net may change or go once it is
- * open. It is immutable: any number of threads may run it, each with its own
- * scratch. Running allocates nothing and cannot fail.
+ * A plan owns copies of all it needs, its weights at their true width: the net
+ * may change or go once it is open. It is immutable: any number of threads may
+ * run it, each with its own scratch. Running allocates nothing and cannot fail.
  */
 #ifndef OMQ_ENGINE_ENGINE_H
 #define OMQ_ENGINE_ENGINE_H
@@ -16,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/pool.h"
 #include "base/real.h"
 #include "nn/nn.h"
 
@@ -31,21 +31,34 @@ int omq_engine_open(struct omq_engine **out, const struct omq_net *net,
                     struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_engine_close(struct omq_engine *e); /* NULL is fine */
 
-/* Bytes that omq_engine_run() needs for n images, aligned to OMQ_ALIGN
+/* Bytes of the weights as they are kept. */
+size_t omq_engine_weight_bytes(const struct omq_engine *e);
+
+/* Bytes that running n images on `threads` threads needs, aligned to OMQ_ALIGN
  * (omq_calloc() is); SIZE_MAX if they cannot be counted. */
-size_t omq_engine_scratch_size(const struct omq_engine *e, int n);
+size_t omq_engine_scratch_size(const struct omq_engine *e, int n, int threads);
 
-/* codes [n][h][w][c], zero point 128 -> logits [n][n_classes]. tensors, if not
- * NULL, gets [n_tensors] pointers to the codes of each of the plan's tensors,
- * [n][h][w][c] in scratch (the input's is codes, the logits' is NULL). */
+/* How many images are best taken together: as many as the activations of which
+ * stay in a core's cache, so that the weights are unpacked for all of them. */
+int omq_engine_batch(const struct omq_engine *e);
+
+/* codes [n][h][w][c], zero point 128 -> logits [n][n_classes], on one thread. */
 void omq_engine_run(const struct omq_engine *e, const uint8_t *codes, int n, float *logits,
-                    void *scratch, const uint8_t **tensors);
+                    void *scratch);
+/* The same, each unit shared by the pool's threads: for batches that have fewer
+ * images than the machine has processors. */
+void omq_engine_run_shared(const struct omq_engine *e, const uint8_t *codes, int n, float *logits,
+                           void *scratch, struct omq_pool *pool);
 
-/* Looks at every value that a unit of the plan rounds to a code: v before
- * rounding, zero point included, and q after. */
+/* What a run can show of itself. Either may be NULL. */
 struct omq_engine_watch {
     void *ctx;
+    /* Every value that a unit rounds to a code, [n][h][w][c] of its output: v
+     * before rounding, zero point included, and q after. */
     void (*value)(void *ctx, int unit, omq_real v, uint8_t q);
+    /* The codes of a unit's output, once it has run: image i's row y is at
+     * codes + i * image + y * row, w * c codes. Not called for the logits. */
+    void (*codes)(void *ctx, int unit, const uint8_t *codes, ptrdiff_t image, ptrdiff_t row);
 };
 void omq_engine_run_watched(const struct omq_engine *e, const uint8_t *codes, int n,
                             float *logits, void *scratch, const struct omq_engine_watch *watch);

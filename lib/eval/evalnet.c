@@ -10,10 +10,6 @@
 
 #include "engine/engine.h"
 
-/* Images that one thread takes through the engine together: few, so that their
- * activations stay in its cache. */
-enum { ENGINE_IMAGES = 8 };
-
 int omq_eval_check(const struct omq_net *net, const struct omq_dataset *ds, struct omq_err *err)
 {
     const struct omq_preprocess *pre = &net->pre;
@@ -68,7 +64,8 @@ static void run_chunks(void *arg, int thread, int begin, int end)
         int first = i * j->chunk, n = j->n - first < j->chunk ? j->n - first : j->chunk;
 
         make_codes(j, first, n, codes);
-        omq_engine_run(j->engine, codes, n, logits, scratch + j->codes_size + j->logits_size, NULL);
+        omq_engine_run(j->engine, codes, n, logits,
+                       scratch + j->codes_size + j->logits_size);
         answer(j, first, n, logits);
     }
 }
@@ -89,7 +86,7 @@ static bool size_scratch(struct job *j)
     return aligned_size(j->image, n, &j->codes_size) &&
            aligned_size(sizeof(float) * (size_t)j->net->n_classes, n, &j->logits_size) &&
            omq_add_size(j->codes_size, j->logits_size, &own) &&
-           omq_add_size(own, omq_engine_scratch_size(j->engine, j->chunk), &own) &&
+           omq_add_size(own, omq_engine_scratch_size(j->engine, j->chunk, 1), &own) &&
            aligned_size(own, 1, &j->scratch_size);
 }
 
@@ -102,7 +99,7 @@ static int run_engine(struct job *j, const struct omq_eval_how *how, struct omq_
     if (rc < 0)
         return rc;
     j->engine = engine;
-    j->chunk = how->batch < ENGINE_IMAGES ? how->batch : ENGINE_IMAGES;
+    j->chunk = how->batch < omq_engine_batch(engine) ? how->batch : omq_engine_batch(engine);
     if (size_scratch(j))
         j->scratch = omq_calloc((size_t)omq_pool_threads(pool), j->scratch_size);
     if (j->scratch)

@@ -122,11 +122,11 @@ static int run_images(const struct omq_net *net, const struct omq_engine *e,
                       struct noise *input, struct omq_err *err)
 {
     struct watcher w = {&net->plan, e, units};
-    struct omq_engine_watch watch = {&w, see};
+    struct omq_engine_watch watch = {.ctx = &w, .value = see};
     size_t image = (size_t)ds->height * (size_t)ds->width * (size_t)ds->channels;
     uint8_t *codes = omq_calloc(1, image);
     float *logits = omq_calloc((size_t)net->n_classes, sizeof(*logits));
-    char *scratch = omq_calloc(1, omq_engine_scratch_size(e, 1));
+    char *scratch = omq_calloc(1, omq_engine_scratch_size(e, 1, 1));
     int rc = OMQ_OK;
 
     if (!codes || !logits || !scratch)

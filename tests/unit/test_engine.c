@@ -196,42 +196,50 @@ static void random_codes(uint8_t *codes, size_t n, uint64_t seed)
         codes[i] = (uint8_t)omq_rng_below(&r, 256);
 }
 
-/* Returns how many of a tensor's codes are neither 0 nor the largest. */
-static size_t compare_tensor(const struct omq_net *net, const struct omq_engine *e, int t,
-                             const uint8_t *got, const uint8_t *want, const char *where)
-{
-    const struct omq_tensor *tensor = &net->plan.tensors[t];
-    size_t n = (size_t)tensor->h * (size_t)tensor->w * (size_t)tensor->c * IMAGES, inner = 0;
+struct comparison {
+    const struct omq_net *net;
+    const struct omq_engine *engine;
+    struct omq_exec *x;
+    const char *where;
+    size_t inner; /* codes that are neither 0 nor the largest */
+};
 
-    for (size_t i = 0; i < n; i++) {
-        assert_each(got[i] == want[i], "%s, tensor %d, code %zu: engine %d, training %d", where,
-                    t, i, got[i], want[i]);
-        inner += got[i] > 0 && got[i] < omq_engine_act(e, t).q_max;
+static void compare_codes(void *ctx, int unit, const uint8_t *codes, ptrdiff_t image, ptrdiff_t row)
+{
+    struct comparison *c = ctx;
+    int tensor = c->net->plan.units[unit].out;
+    const struct omq_tensor *t = &c->net->plan.tensors[tensor];
+    const uint8_t *want = omq_exec_codes(c->x, tensor);
+
+    for (int i = 0; i < IMAGES * t->h; i++) {
+        const uint8_t *got = codes + i / t->h * image + i % t->h * row;
+
+        for (int j = 0; j < t->w * t->c; j++, want++) {
+            assert_each(got[j] == *want, "%s, unit %d, row %d, code %d: engine %d, training %d",
+                        c->where, unit, i, j, got[j], *want);
+            c->inner += got[j] > 0 && got[j] < omq_engine_act(c->engine, tensor).q_max;
+        }
     }
-    return inner;
 }
 
 static void compare(struct omq_net *net, struct omq_exec *x, int precision, const uint8_t *codes,
                     const char *where)
 {
-    const uint8_t **tensors = calloc((size_t)net->plan.n_tensors, sizeof(*tensors));
+    struct comparison c = {.net = net, .x = x, .where = where};
+    struct omq_engine_watch watch = {.ctx = &c, .codes = compare_codes};
     const omq_real *want;
     float logits[IMAGES * CLASSES];
     struct omq_engine *e;
-    size_t inner = 0;
     void *scratch;
 
     ck_assert_msg(omq_engine_open(&e, net, NULL, precision, &err) == 0, "%s: %s", where, err.msg);
-    scratch = omq_calloc(1, omq_engine_scratch_size(e, IMAGES));
-    ck_assert(scratch && tensors);
-    omq_engine_run(e, codes, IMAGES, logits, scratch, tensors);
+    c.engine = e;
+    scratch = omq_calloc(1, omq_engine_scratch_size(e, IMAGES, 1));
+    ck_assert(scratch != NULL);
     omq_exec_forward(x, precision, OMQ_MODE_FROZEN, codes, IMAGES, 0);
-    for (int t = 1; t < net->plan.n_tensors; t++)
-        if (tensors[t])
-            inner += compare_tensor(net, e, t, tensors[t], omq_exec_codes(x, t), where);
-    ck_assert(tensors[0] == codes);
+    omq_engine_run_watched(e, codes, IMAGES, logits, scratch, &watch);
     if (net->precisions[precision].a > 1)
-        ck_assert_msg(inner > 50, "%s: only %zu codes are not clipped", where, inner);
+        ck_assert_msg(c.inner > 50, "%s: only %zu codes are not clipped", where, c.inner);
     want = omq_exec_logits(x);
     for (int i = 0; i < IMAGES * CLASSES; i++)
         ck_assert_msg(memcmp(&logits[i], &want[i], sizeof(float)) == 0,
@@ -239,7 +247,6 @@ static void compare(struct omq_net *net, struct omq_exec *x, int precision, cons
                       (double)want[i]);
     omq_engine_close(e);
     free(scratch);
-    free(tensors);
 }
 
 static void compare_all(int graph, const struct omq_quant_config *quant, int threads)
@@ -329,12 +336,12 @@ START_TEST(answers_do_not_depend_on_the_batch)
     make_net(&net, _i, &plain, 3);
     random_codes(codes, sizeof(codes), 4);
     ck_assert(omq_engine_open(&e, &net, NULL, 4, &err) == 0);
-    scratch = omq_calloc(1, omq_engine_scratch_size(e, IMAGES));
-    omq_engine_run(e, codes, IMAGES, all, scratch, NULL);
+    scratch = omq_calloc(1, omq_engine_scratch_size(e, IMAGES, 1));
+    omq_engine_run(e, codes, IMAGES, all, scratch);
     for (int i = 0; i < IMAGES; i++) {
         free(scratch);
-        scratch = omq_calloc(1, omq_engine_scratch_size(e, 1));
-        omq_engine_run(e, codes + i * SIDE * SIDE * CHANNELS, 1, one, scratch, NULL);
+        scratch = omq_calloc(1, omq_engine_scratch_size(e, 1, 1));
+        omq_engine_run(e, codes + i * SIDE * SIDE * CHANNELS, 1, one, scratch);
         ck_assert(memcmp(one, all + i * CLASSES, sizeof(one)) == 0);
     }
     free(scratch);
@@ -367,7 +374,7 @@ START_TEST(watching_changes_nothing)
     struct omq_engine *e;
     struct omq_net net;
     struct watched w = {.net = &net};
-    struct omq_engine_watch watch = {&w, check_value};
+    struct omq_engine_watch watch = {.ctx = &w, .value = check_value};
     size_t want = 0;
     void *scratch;
 
@@ -381,10 +388,10 @@ START_TEST(watching_changes_nothing)
     }
     for (int p = 0; p < N_PRECISIONS; p++) {
         ck_assert(omq_engine_open(&e, &net, NULL, p, &err) == 0);
-        scratch = omq_calloc(1, omq_engine_scratch_size(e, IMAGES));
+        scratch = omq_calloc(1, omq_engine_scratch_size(e, IMAGES, 1));
         w.engine = e;
         w.seen = 0;
-        omq_engine_run(e, codes, IMAGES, plainly, scratch, NULL);
+        omq_engine_run(e, codes, IMAGES, plainly, scratch);
         omq_engine_run_watched(e, codes, IMAGES, watched, scratch, &watch);
         ck_assert(memcmp(plainly, watched, sizeof(plainly)) == 0);
         ck_assert_uint_eq(w.seen, want);
@@ -407,10 +414,10 @@ START_TEST(plans_own_what_they_need)
     make_net(&net, 0, &plain, 3);
     random_codes(codes, sizeof(codes), 4);
     ck_assert(omq_engine_open(&e, &net, NULL, 2, &err) == 0);
-    scratch = omq_calloc(1, omq_engine_scratch_size(e, 1));
-    omq_engine_run(e, codes, 1, before, scratch, NULL);
+    scratch = omq_calloc(1, omq_engine_scratch_size(e, 1, 1));
+    omq_engine_run(e, codes, 1, before, scratch);
     omq_net_release(&net);
-    omq_engine_run(e, codes, 1, after, scratch, NULL);
+    omq_engine_run(e, codes, 1, after, scratch);
     ck_assert(memcmp(before, after, sizeof(before)) == 0);
     free(scratch);
     omq_engine_close(e);
@@ -424,8 +431,8 @@ static void run_profile(const struct omq_net *net, const int *layers, int stream
     void *scratch;
 
     ck_assert_msg(omq_engine_open(&e, net, layers, stream, &err) == 0, "%s", err.msg);
-    scratch = omq_calloc(1, omq_engine_scratch_size(e, IMAGES));
-    omq_engine_run(e, codes, IMAGES, logits, scratch, NULL);
+    scratch = omq_calloc(1, omq_engine_scratch_size(e, IMAGES, 1));
+    omq_engine_run(e, codes, IMAGES, logits, scratch);
     free(scratch);
     omq_engine_close(e);
 }
@@ -519,7 +526,7 @@ START_TEST(sums_beyond_32_bits_are_refused)
         if (rc < 0)
             ck_assert_msg(strstr(err.msg, "'gap'") != NULL, "%s", err.msg);
         else
-            ck_assert_uint_eq(omq_engine_scratch_size(e, 0), SIZE_MAX);
+            ck_assert_uint_eq(omq_engine_scratch_size(e, 0, 1), SIZE_MAX);
         omq_engine_close(e);
         omq_net_release(&net);
     }

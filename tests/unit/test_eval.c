@@ -161,13 +161,13 @@ static struct omq_eval_counts by_hand(int precision, int n)
     void *scratch;
 
     ck_assert_msg(omq_engine_open(&e, &f.net, NULL, precision, &err) == 0, "%s", err.msg);
-    scratch = omq_calloc(1, omq_engine_scratch_size(e, 1));
+    scratch = omq_calloc(1, omq_engine_scratch_size(e, 1, 1));
     for (int i = 0; i < n; i++) {
         double norm = 0;
         int ahead = 0;
 
         omq_preprocess_apply(&f.net.pre, f.pixels + i * SIDE * SIDE, codes);
-        omq_engine_run(e, codes, 1, logits, scratch, NULL);
+        omq_engine_run(e, codes, 1, logits, scratch);
         for (int c = 0; c < CLASSES; c++) {
             norm += exp((double)logits[c]);
             ahead += logits[c] > logits[f.labels[i]] ||

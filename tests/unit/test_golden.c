@@ -15,7 +15,7 @@
 
 Suite *omq_suite_golden(void);
 
-enum { MAX_LINES = 128, MAX_VALUES = 4096 };
+enum { MAX_LINES = 128, MAX_VALUES = 4096, MAX_PACKED = 1 << 16 };
 
 static struct omq_err err;
 
@@ -185,25 +185,89 @@ static void check_foldpool(const struct gcase *c)
     same_reals(c, "b", &b, 1);
 }
 
+/* ---- one unit alone ---- */
+
+/* A plan of one unit: tensor 0 to tensor 1, with tensor 2 as residual. */
+struct lone {
+    struct omq_engine engine;
+    struct omq_engine_unit unit;
+    struct omq_engine_tensor tensors[3];
+};
+
+/* Places: q_max and zero points of the tensors are the case's. */
+static void lone_arrange(struct lone *l, bool has_res)
+{
+    const struct omq_window *w = &l->unit.win;
+
+    l->unit.out = 1;
+    l->unit.res = has_res ? 2 : -1;
+    l->tensors[0].h = w->h;
+    l->tensors[0].w = w->w;
+    l->tensors[0].c = w->c;
+    for (int i = 1; i < 3; i++) {
+        l->tensors[i].h = w->oh;
+        l->tensors[i].w = w->ow;
+        l->tensors[i].c = l->unit.oc;
+    }
+    l->engine = (struct omq_engine){.n_units = 1, .n_tensors = 3, .units = &l->unit,
+                                    .tensors = l->tensors};
+    ck_assert_msg(omq_engine_arrange(&l->engine, &err) == 0, "%s", err.msg);
+    if (has_res) { /* which no unit writes: behind the others */
+        l->tensors[2].row = w->ow * (ptrdiff_t)l->unit.oc;
+        l->tensors[2].offset = l->engine.image_bytes;
+    }
+}
+
+/* Reads and writes a tensor's codes, row by row. */
+static void copy_codes(const struct omq_engine_io *io, int tensor, uint8_t *dense, bool in)
+{
+    const struct omq_engine_tensor *t = &io->e->tensors[tensor];
+    size_t row = (size_t)t->w * (size_t)t->c;
+
+    for (int y = 0; y < t->h; y++, dense += row) {
+        uint8_t *place = omq_engine_codes(io, tensor, 0) + y * t->row;
+
+        memcpy(in ? place : dense, in ? dense : place, row);
+    }
+}
+
+static void lone_run(struct lone *l, uint8_t *x, uint8_t *res, uint8_t *q, float *logits,
+                     const struct omq_engine_watch *watch)
+{
+    static char tensors[1 << 16];
+    static omq_real row[MAX_VALUES], kernel[1 << 16];
+    struct omq_engine_io io = {.e = &l->engine, .n = 1, .parts = 1, .tensors = tensors,
+                               .kernel = kernel, .row = row, .logits = logits, .watch = watch};
+
+    if (!l->engine.units)
+        lone_arrange(l, res != NULL);
+    ck_assert(l->engine.image_bytes < sizeof(tensors) / 2);
+    omq_engine_load(&io, x);
+    if (res)
+        copy_codes(&io, 2, res, true);
+    omq_engine_unit_run(&io, 0);
+    if (!logits)
+        copy_codes(&io, 1, q, false);
+}
+
 static void check_requant(const struct gcase *c)
 {
     bool is_signed = integer(c, "signed") != 0;
-    uint8_t table[256], codes[256], out[256];
-    struct omq_engine_unit u = {.kind = OMQ_UNIT_REQUANT, .table = table,
-                                .win = {.h = 1, .w = 256, .c = 1}};
-    struct omq_engine_io io = {.n = 1, .in = codes, .out = out};
+    const struct omq_act in = omq_act_of(8, is_signed);
+    const struct omq_act out = omq_act_of(integer(c, "bits"), is_signed);
+    const struct omq_rescale r = {
+        .zp_in = in.zero_point, .zp_out = out.zero_point, .q_max = out.q_max,
+        .ratio = (omq_real)number(c, "s_in") / (omq_real)number(c, "s_out"),
+    };
+    struct lone l = {.unit = {.kind = OMQ_UNIT_REQUANT, .rescale = r, .oc = 1,
+                              .win = {.h = 1, .w = 256, .c = 1, .oh = 1, .ow = 256}}};
+    uint8_t codes[256], q[256];
 
-    omq_requant_table(omq_act_of(8, is_signed), (omq_real)number(c, "s_in"),
-                      omq_act_of(integer(c, "bits"), is_signed), (omq_real)number(c, "s_out"),
-                      table, NULL);
-    same_bytes(c, "table", table, 256);
     for (int i = 0; i < 256; i++)
         codes[i] = (uint8_t)i;
-    omq_engine_unit_run(&u, &io);
-    same_bytes(c, "table", out, 256);
+    lone_run(&l, codes, NULL, q, NULL, NULL);
+    same_bytes(c, "table", q, 256);
 }
-
-/* ---- the engine's units ---- */
 
 static struct omq_window window_of(const struct gcase *c, int groups)
 {
@@ -218,13 +282,14 @@ static struct omq_window window_of(const struct gcase *c, int groups)
     return w;
 }
 
-/* Codes of the case's weights [out][in][kh][kw], in the kernels' order. */
-static omq_real make_weights(const struct gcase *c, const struct omq_engine_unit *u, int16_t *w)
+/* The case's weights [out][in][kh][kw], packed as the unit keeps them: to w of the
+ * unit, and its start. Returns the real value of one code. */
+static omq_real make_weights(const struct gcase *c, struct omq_engine_unit *u)
 {
     struct omq_grid g = omq_grid_of(grid_kind(c), integer(c, "wbits"));
     omq_real master[MAX_VALUES], step = (omq_real)number(c, "step");
-    int n, in = u->win.c_count, kk = u->win.kh * u->win.kw;
-    int8_t k[MAX_VALUES];
+    int n, in = u->win.c_count, kk = u->win.kh * u->win.kw, oc = u->oc / u->groups;
+    int8_t k[MAX_VALUES], w[MAX_VALUES];
 
     reals(c, "weight", master, &n);
     ck_assert_int_eq(n, u->oc * in * kk);
@@ -233,7 +298,32 @@ static omq_real make_weights(const struct gcase *c, const struct omq_engine_unit
         for (int i = 0; i < in; i++)
             for (int j = 0; j < kk; j++)
                 w[(o * kk + j) * in + i] = k[(o * in + i) * kk + j];
+    u->shape.w_bits = g.bits;
+    u->shape.midrise = g.midrise;
+    u->group_bytes = omq_conv_packed_size(&u->shape);
+    ck_assert(u->group_bytes * (size_t)u->groups <= MAX_PACKED);
+    for (int i = 0; i < u->groups; i++)
+        omq_kern()->pack_codes(&u->shape, w + i * oc * in * kk,
+                               u->w + (size_t)i * u->group_bytes,
+                               u->start + i * omq_engine_padded(u));
     return omq_grid_unit(&g, step);
+}
+
+/* fold()'s factors of all outputs, to where each group has its own. */
+static void make_factors(const struct gcase *c, struct omq_engine_unit *u, omq_real unit)
+{
+    omq_real m[16], b[16], r[16];
+    int oc = u->oc / u->groups;
+
+    ck_assert_int_le(u->oc, 16);
+    fold(c, u->oc, &unit, 1, m, b, r);
+    for (int o = 0; o < u->oc; o++) {
+        int at = o / oc * omq_engine_padded(u) + o % oc;
+
+        u->m[at] = m[o];
+        u->b[at] = b[o];
+        u->r[at] = r[o];
+    }
 }
 
 static void count_value(void *ctx, int unit, omq_real v, uint8_t q)
@@ -244,55 +334,57 @@ static void count_value(void *ctx, int unit, omq_real v, uint8_t q)
     ++*(int *)ctx;
 }
 
-/* Once more as the interpreter spells it out, which is what a watch sees; the
- * plain run may take a kernel. */
-static void check_watched(const struct gcase *c, const struct omq_engine_unit *u,
-                          struct omq_engine_io io, int n)
+/* As it runs, and once more as a watch sees it, rounded outside the kernel. */
+static void check_codes(const struct gcase *c, struct lone *l, uint8_t *x, uint8_t *res, int n)
 {
     int seen = 0;
-    struct omq_engine_watch watch = {&seen, count_value};
+    struct omq_engine_watch watch = {.ctx = &seen, .value = count_value};
+    uint8_t q[MAX_VALUES];
 
-    memset(io.out, 0, (size_t)n);
-    io.watch = &watch;
-    omq_engine_unit_run(u, &io);
-    ck_assert_int_eq(seen, n);
-    same_bytes(c, "q", io.out, n);
+    lone_run(l, x, res, q, NULL, NULL);
+    same_bytes(c, "q", q, n);
+    memset(q, 0, sizeof(q));
+    lone_run(l, x, res, q, NULL, &watch);
+    same_bytes(c, "q", q, n);
+    if (l->unit.kind != OMQ_UNIT_MAXPOOL)
+        ck_assert_int_eq(seen, n);
 }
 
 static void check_conv(const struct gcase *c)
 {
-    struct omq_engine_unit u = {.kind = OMQ_UNIT_CONV, .groups = integer(c, "groups"),
-                                .oc = integer(c, "out"), .q_max = integer(c, "q_max")};
-    uint8_t x[MAX_VALUES], res[MAX_VALUES], q[MAX_VALUES];
-    omq_real m[16], b[16], r[16], unit, got[MAX_VALUES];
-    static int16_t w[MAX_VALUES], rows[1 << 16];
-    static int32_t acc[1 << 16];
+    uint8_t x[MAX_VALUES], res[MAX_VALUES];
+    omq_real m[256] = {0}, b[256] = {0}, r[256] = {0}, got[MAX_VALUES];
+    static uint8_t packed[MAX_PACKED];
+    int32_t start[256];
+    ptrdiff_t run_at[64];
     float logits[MAX_VALUES];
-    struct omq_engine_io io = {.n = 1, .in = x, .out = q, .logits = logits, .rows = rows,
-                               .acc = acc};
+    struct lone l = {.unit = {.kind = OMQ_UNIT_CONV, .groups = integer(c, "groups"),
+                              .oc = integer(c, "out"), .m = m, .b = b, .r = r, .w = packed,
+                              .start = start, .run_at = run_at}};
+    struct omq_engine_unit *u = &l.unit;
+    bool has_res = text_of(c, "res") != NULL;
     int n;
 
-    u.win = window_of(c, u.groups);
-    u.zp_in = omq_act_of(integer(c, "abits"), integer(c, "signed") != 0).zero_point;
-    u.w = w;
-    u.m = m;
-    u.b = b;
-    u.r = r;
-    unit = make_weights(c, &u, w);
-    fold(c, u.oc, &unit, 1, m, b, r);
-    ck_assert_int_eq(bytes(c, "x", x), u.win.h * u.win.w * u.win.c);
-    n = u.win.oh * u.win.ow * u.oc;
-    if (text_of(c, "res")) {
+    u->win = window_of(c, u->groups);
+    l.tensors[0].act = omq_act_of(integer(c, "abits"), integer(c, "signed") != 0);
+    l.tensors[1].act.q_max = integer(c, "q_max");
+    l.tensors[1].is_logits = integer(c, "q_max") == 0;
+    lone_arrange(&l, has_res);
+    u->shape = (struct omq_conv_shape){.oc = u->oc / u->groups, .q_max = integer(c, "q_max"),
+                                       .x_max = l.tensors[0].act.q_max,
+                                       .zero_point = l.tensors[0].act.zero_point};
+    omq_engine_runs(&l.engine, u, &u->shape.n_runs, &u->shape.run);
+    omq_engine_place_runs(&l.engine, u);
+    make_factors(c, u, make_weights(c, u));
+    ck_assert_int_eq(bytes(c, "x", x), u->win.h * u->win.w * u->win.c);
+    n = u->win.oh * u->win.ow * u->oc;
+    if (has_res)
         ck_assert_int_eq(bytes(c, "res", res), n);
-        io.res = res;
-    }
-    ck_assert(omq_engine_rows(&u, 1) <= 1 << 16 && omq_engine_accs(&u, 1) <= 1 << 16);
-    omq_engine_unit_run(&u, &io);
-    if (u.q_max) {
-        same_bytes(c, "q", q, n);
-        check_watched(c, &u, io, n);
+    if (u->shape.q_max) {
+        check_codes(c, &l, x, has_res ? res : NULL, n);
         return;
     }
+    lone_run(&l, x, NULL, NULL, logits, NULL);
     for (int i = 0; i < n; i++)
         got[i] = (omq_real)logits[i];
     same_reals(c, "logits", got, n);
@@ -301,22 +393,20 @@ static void check_conv(const struct gcase *c)
 static void check_pool(const struct gcase *c)
 {
     bool max = strcmp(c->kind, "maxpool") == 0;
-    uint8_t x[MAX_VALUES], q[MAX_VALUES];
+    uint8_t x[MAX_VALUES];
     omq_real m = 0, b = 0;
-    struct omq_engine_unit u = {.kind = max ? OMQ_UNIT_MAXPOOL : OMQ_UNIT_AVGPOOL, .groups = 1,
-                                .win = window_of(c, 1), .m = &m, .b = &b};
-    struct omq_engine_io io = {.n = 1, .in = x, .out = q};
+    struct lone l = {.unit = {.kind = max ? OMQ_UNIT_MAXPOOL : OMQ_UNIT_AVGPOOL, .groups = 1,
+                              .win = window_of(c, 1), .m = &m, .b = &b}};
 
-    u.oc = u.win.c;
-    ck_assert_int_eq(bytes(c, "x", x), u.win.h * u.win.w * u.win.c);
+    l.unit.oc = l.unit.win.c;
+    ck_assert_int_eq(bytes(c, "x", x), l.unit.win.h * l.unit.win.w * l.unit.win.c);
     if (!max) {
-        u.zp_in = integer(c, "zp_in");
-        u.q_max = integer(c, "q_max");
-        omq_fold_pool(number(c, "s_in"), u.win.kh * u.win.kw, number(c, "s_out"),
+        l.tensors[0].act.zero_point = integer(c, "zp_in");
+        l.tensors[1].act.q_max = integer(c, "q_max");
+        omq_fold_pool(number(c, "s_in"), l.unit.win.kh * l.unit.win.kw, number(c, "s_out"),
                       integer(c, "zp_out"), &m, &b);
     }
-    omq_engine_unit_run(&u, &io);
-    same_bytes(c, "q", q, u.win.oh * u.win.ow * u.oc);
+    check_codes(c, &l, x, NULL, l.unit.win.oh * l.unit.win.ow * l.unit.oc);
 }
 
 /* ---- whole networks ---- */
@@ -392,26 +482,43 @@ static void set_param(struct omq_net *net, const char *value)
     ck_abort_msg("the network has no parameter '%s'", name);
 }
 
-static void same_codes(const struct gcase *c, const struct omq_net *net, const char *value,
-                       const uint8_t **tensors)
+struct net_check {
+    const struct gcase *c;
+    const struct omq_net *net;
+    int n_codes;
+};
+
+/* The case has the codes of every unit: "codes NAME VALUE...". */
+static const char *codes_of(const struct gcase *c, const char *unit, char name[OMQ_NAME_SIZE])
 {
+    for (int i = 0; i < c->n; i++) {
+        const char *values;
+
+        if (strcmp(c->lines[i].key, "codes") != 0)
+            continue;
+        values = split_name(c->lines[i].value, name);
+        if (strcmp(name, unit) == 0)
+            return values;
+    }
+    ck_abort_msg("the case has no codes of '%s'", unit);
+}
+
+static void same_codes(void *ctx, int unit, const uint8_t *codes, ptrdiff_t image, ptrdiff_t row)
+{
+    struct net_check *check = ctx;
+    const struct omq_unit *u = &check->net->plan.units[unit];
+    const struct omq_tensor *t = &check->net->plan.tensors[u->out];
     double values[MAX_VALUES];
     char name[OMQ_NAME_SIZE];
-    int n = parse(split_name(value, name), values);
+    int n = parse(codes_of(check->c, u->name, name), values), w = t->w * t->c;
 
-    for (int u = 0; u < net->plan.n_units; u++) {
-        const struct omq_tensor *t = &net->plan.tensors[net->plan.units[u].out];
-
-        if (strcmp(net->plan.units[u].name, name) != 0)
-            continue;
-        ck_assert_int_eq(n, t->h * t->w * t->c);
-        for (int i = 0; i < n; i++)
-            ck_assert_msg(tensors[net->plan.units[u].out][i] == values[i],
-                          "case %d (net), %s[%d]: got %d, golden %g", c->number, name, i,
-                          tensors[net->plan.units[u].out][i], values[i]);
-        return;
-    }
-    ck_abort_msg("the network has no unit '%s'", name);
+    (void)image;
+    ck_assert_int_eq(n, t->h * w);
+    for (int i = 0; i < n; i++)
+        ck_assert_msg(codes[i / w * row + i % w] == values[i],
+                      "case %d (net), %s[%d]: got %d, golden %g", check->c->number, name, i,
+                      codes[i / w * row + i % w], values[i]);
+    check->n_codes++;
 }
 
 static void check_net(const struct gcase *c)
@@ -420,11 +527,12 @@ static void check_net(const struct gcase *c)
     struct omq_preprocess pre = {.height = 6, .width = 6, .channels = 2,
                                  .step = (float)number(c, "s_x")};
     struct omq_precision p = {integer(c, "w"), integer(c, "a")};
-    const uint8_t *tensors[32];
-    int n_params = 0, n_codes = 0;
+    struct omq_net net;
+    struct net_check check = {.c = c, .net = &net};
+    const struct omq_engine_watch watch = {.ctx = &check, .codes = same_codes};
+    int n_params = 0;
     struct omq_engine *e;
     struct omq_graph g;
-    struct omq_net net;
     omq_real got[3];
     uint8_t x[MAX_VALUES];
     float logits[3];
@@ -432,7 +540,6 @@ static void check_net(const struct gcase *c)
 
     build_graph(&g);
     ck_assert_msg(omq_net_init(&net, &g, &p, 1, &quant, &pre, 1, false, &err) == 0, "%s", err.msg);
-    ck_assert_int_le(net.plan.n_tensors, 32);
     for (int i = 0; i < c->n; i++)
         if (strcmp(c->lines[i].key, "param") == 0) {
             set_param(&net, c->lines[i].value);
@@ -441,14 +548,9 @@ static void check_net(const struct gcase *c)
     ck_assert_int_eq(n_params, net.n_params);
     ck_assert_int_eq(bytes(c, "x", x), 6 * 6 * 2);
     ck_assert_msg(omq_engine_open(&e, &net, NULL, 0, &err) == 0, "%s", err.msg);
-    scratch = omq_calloc(1, omq_engine_scratch_size(e, 1));
-    omq_engine_run(e, x, 1, logits, scratch, tensors);
-    for (int i = 0; i < c->n; i++)
-        if (strcmp(c->lines[i].key, "codes") == 0) {
-            same_codes(c, &net, c->lines[i].value, tensors);
-            n_codes++;
-        }
-    ck_assert_int_eq(n_codes, net.plan.n_units - 1); /* the last one's are the logits */
+    scratch = omq_calloc(1, omq_engine_scratch_size(e, 1, 1));
+    omq_engine_run_watched(e, x, 1, logits, scratch, &watch);
+    ck_assert_int_eq(check.n_codes, net.plan.n_units - 1); /* the last one's are the logits */
     for (int i = 0; i < 3; i++)
         got[i] = (omq_real)logits[i];
     same_reals(c, "logits", got, 3);

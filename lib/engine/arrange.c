@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Places: each tensor gets a border as wide as the padding of the convolutions
+ * that read it, and memory from the unit that writes it to the last one that
+ * reads it. A convolution then reads its windows from where they lie.
+ */
+#include "engine/engine_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int border_of(const struct omq_engine *e, int tensor)
+{
+    int border = 0;
+
+    for (int i = 0; i < e->n_units; i++) {
+        const struct omq_engine_unit *u = &e->units[i];
+
+        if (u->in == tensor && u->kind == OMQ_UNIT_CONV && u->win.ph > border)
+            border = u->win.ph;
+    }
+    return border;
+}
+
+/* The last unit that reads a tensor, or its writer if none does. */
+static int last_use(const struct omq_engine *e, int tensor)
+{
+    int last = -1;
+
+    for (int i = 0; i < e->n_units; i++) {
+        const struct omq_engine_unit *u = &e->units[i];
+
+        if (u->in == tensor || u->res == tensor || u->out == tensor)
+            last = i;
+    }
+    return last;
+}
+
+/* Bytes of one image, whole cache lines; SIZE_MAX if that cannot be counted. */
+static size_t size_of(struct omq_engine_tensor *t)
+{
+    size_t w = (size_t)t->w + 2 * (size_t)t->border, h = (size_t)t->h + 2 * (size_t)t->border;
+    size_t row, image;
+
+    if (!omq_mul_size(w, (size_t)t->c, &row) || !omq_mul_size(row, h, &image) ||
+        image > PTRDIFF_MAX - OMQ_ALIGN)
+        return SIZE_MAX;
+    t->row = (ptrdiff_t)row;
+    t->image = (ptrdiff_t)image;
+    return (image + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
+}
+
+/* What is in memory while units are gone through, by place. */
+struct live {
+    size_t begin, end;
+    int last; /* unit */
+};
+
+/* The first gap that is wide enough, as entry *at of the n that live. */
+static size_t find_gap(const struct live *live, int n, size_t size, int *at)
+{
+    size_t begin = 0;
+
+    for (*at = 0; *at < n && live[*at].begin - begin < size; ++*at)
+        begin = live[*at].end;
+    return begin;
+}
+
+static int forget(struct live *live, int n, int unit)
+{
+    int kept = 0;
+
+    for (int i = 0; i < n; i++)
+        if (live[i].last >= unit)
+            live[kept++] = live[i];
+    return kept;
+}
+
+/* Returns how many live now. */
+static int place(struct omq_engine *e, int tensor, struct live *live, int n)
+{
+    struct omq_engine_tensor *t = &e->tensors[tensor];
+    size_t size, end;
+    int at;
+
+    t->border = border_of(e, tensor);
+    size = size_of(t);
+    t->offset = find_gap(live, n, size, &at);
+    if (!omq_add_size(t->offset, size, &end))
+        end = SIZE_MAX;
+    memmove(live + at + 1, live + at, sizeof(*live) * (size_t)(n - at));
+    live[at] = (struct live){t->offset, end, last_use(e, tensor)};
+    if (end > e->image_bytes)
+        e->image_bytes = end;
+    return n + 1;
+}
+
+int omq_engine_arrange(struct omq_engine *e, struct omq_err *err)
+{
+    struct live *live = calloc((size_t)e->n_tensors, sizeof(*live));
+    int n;
+
+    if (!live)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate the integer engine");
+    n = place(e, 0, live, 0);
+    for (int i = 0; i < e->n_units; i++) {
+        n = forget(live, n, i);
+        if (!e->tensors[e->units[i].out].is_logits)
+            n = place(e, e->units[i].out, live, n);
+    }
+    free(live);
+    if (e->image_bytes == SIZE_MAX)
+        return omq_fail(err, OMQ_EUNSUP, "the activations of one image do not fit in memory");
+    return OMQ_OK;
+}
+
+/* ---- windows ---- */
+
+static bool is_whole_image(const struct omq_window *w, const struct omq_engine_tensor *in)
+{
+    return w->kh == w->h && w->kw == w->w && in->border == 0;
+}
+
+void omq_engine_runs(const struct omq_engine *e, const struct omq_engine_unit *u, int *n_runs,
+                     int *run)
+{
+    const struct omq_window *w = &u->win;
+
+    *n_runs = u->groups > 1 ? w->kh * w->kw : w->kh;
+    *run = u->groups > 1 ? w->c_count : w->kw * w->c;
+    if (u->groups == 1 && is_whole_image(w, &e->tensors[u->in])) {
+        *n_runs = 1;
+        *run = w->h * w->w * w->c;
+    }
+}
+
+void omq_engine_place_runs(const struct omq_engine *e, struct omq_engine_unit *u)
+{
+    const struct omq_engine_tensor *in = &e->tensors[u->in];
+
+    for (int i = 0; i < u->shape.n_runs; i++)
+        u->run_at[i] = u->groups > 1 ? i / u->win.kw * in->row + i % u->win.kw * (ptrdiff_t)in->c
+                                     : i * in->row;
+}
