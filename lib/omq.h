@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * omq.h - the installed header of libomq.
+ * omq.h - the installed header of libomq: a model that runs at any of its
+ * precisions, and changes between them while it runs.
+ *
+ *     struct omq_model *model;
+ *     struct omq_err err;
+ *
+ *     if (omq_model_open(&model, "model.omq", NULL, &err) < 0)
+ *         ... err.msg says why ...
+ *     omq_model_run(model, &(struct omq_batch_io){.images = pixels, .n = 1,
+ *                   .precision = OMQ_ACTIVE, .logits = logits}, &err);
+ *     omq_model_set(model, omq_model_find(model, "2", &err), &err);
+ *     omq_model_close(model);
  *
  * Conventions for the whole library:
  *  - fallible functions return OMQ_OK (0) or a negative OMQ_E* code and fill
@@ -11,6 +22,10 @@
  */
 #ifndef OMQ_H
 #define OMQ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -45,6 +60,97 @@ struct omq_err {
 
 /* The library's version, "MAJOR.MINOR.PATCH". */
 const char *omq_version(void);
+
+/* Chooses the kernels. isa: "ref", "avx2", "avx512", "avx512vnni", or NULL for
+ * the best this machine has (the programs pass $OMQ_CPU); any other word is
+ * OMQ_EARG, with the words there are. Call it before anything else, or not at
+ * all: omq_model_open() then takes the best. Later calls change nothing. */
+int omq_init(const char *isa, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- a model ----
+ *
+ * A model is for any number of threads: all functions but open and close may be
+ * called at any time by any of them. */
+
+struct omq_model;
+
+enum { OMQ_ACTIVE = -1 }; /* in place of a precision: the one that is active */
+
+struct omq_open_options {
+    int threads;           /* that share the work of a batch; 0: one a processor */
+    int resident;          /* precisions kept ready at once; 0: all, from the start */
+    const char *precision; /* active at first; NULL: as the file says, or the best */
+    /* Told what nobody waits for, such as a switch that failed; may be NULL. Any
+     * thread may call it. The line has no newline. */
+    void (*log)(void *ctx, const char *line);
+    void *log_ctx;
+};
+
+/* Opens a file ("-" is standard input), or a copy of one in memory (name stands
+ * for it in messages). Nothing that happens to the file later reaches the
+ * model. opt NULL: all zero. */
+int omq_model_open(struct omq_model **out, const char *path, const struct omq_open_options *opt,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_model_open_memory(struct omq_model **out, const void *bytes, size_t n_bytes,
+                          const char *name, const struct omq_open_options *opt,
+                          struct omq_err *err) OMQ_WARN_UNUSED;
+/* No thread may be inside. NULL is fine. */
+void omq_model_close(struct omq_model *m);
+
+/* What the model takes and gives. Strings are the model's. */
+struct omq_model_shape {
+    int height, width, channels; /* of an image, [height][width][channels] */
+    int n_classes;
+    const char *arch;
+};
+void omq_model_shape(const struct omq_model *m, struct omq_model_shape *out);
+/* "" if the model has no name for it. */
+const char *omq_model_class_name(const struct omq_model *m, int c);
+
+/* Precisions, best first as the model lists them; then its profiles. */
+struct omq_model_precision {
+    const char *name;      /* "w4a8", or a profile's; the model's */
+    int w, a;              /* bits; 0 0 for a profile */
+    double top1;           /* percent, when it was trained; NaN: not known */
+    uint64_t weight_bytes; /* packed */
+    bool resident;         /* ready */
+};
+int omq_model_count(const struct omq_model *m);
+void omq_model_precision(struct omq_model *m, int i, struct omq_model_precision *out);
+/* Index of "4" (w4a4), "w4a8" or a profile's name; OMQ_EARG with what there is. */
+int omq_model_find(const struct omq_model *m, const char *word,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Makes a precision the active one. If it is ready, that is one store, and
+ * batches that start later run at it. If not, it is prepared by the model's own
+ * thread and becomes active then, while the old one serves on; what fails there
+ * is logged, counted, and leaves the old one. omq_model_set_wait() returns when
+ * it is active, or with the reason why not. */
+int omq_model_set(struct omq_model *m, int precision, struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_model_set_wait(struct omq_model *m, int precision, struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_model_active(const struct omq_model *m);
+
+/* A batch. It runs at one precision from start to end. */
+enum omq_image_type {
+    OMQ_PIXELS, /* uint8_t, 0 to 255 */
+    OMQ_VALUES, /* float, (pixel / 255 - mean) / std, as networks are trained with */
+};
+struct omq_batch_io {
+    const void *images;       /* [n][height][width][channels] */
+    enum omq_image_type type;
+    int n;                    /* at least 1 */
+    int precision;            /* of this batch alone; OMQ_ACTIVE: the active one */
+    float *logits;            /* [n][n_classes], written */
+    int ran_at;               /* written: the precision that it ran at */
+};
+int omq_model_run(struct omq_model *m, struct omq_batch_io *b, struct omq_err *err) OMQ_WARN_UNUSED;
+
+struct omq_counters {
+    uint64_t batches, images;
+    uint64_t switches, failed_switches;
+    uint64_t prepared; /* precisions that were made ready, again and again if they had to go */
+};
+void omq_model_counters(const struct omq_model *m, struct omq_counters *out);
 
 #ifdef __cplusplus
 }

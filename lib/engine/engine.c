@@ -167,7 +167,8 @@ static void fill_conv(struct planner *p, const struct omq_unit *from, struct omq
     omq_layer_make_codes(p->net, precision, from->layer, &codes, ws->scratch);
     for (int g = 0; g < u->groups; g++)
         omq_kern()->pack_codes(&u->shape, ws->k + (size_t)g * per_group * filter,
-                               u->w + (size_t)g * u->group_bytes, u->start + g * omq_engine_padded(u));
+                               u->w + (size_t)g * u->group_bytes,
+                               u->start + g * omq_engine_padded(u));
     omq_fold(u->oc, codes.unit, codes.n_units, in->step, &norm, out->step, out->act.zero_point,
              res ? res->step : 0, res ? res->act.zero_point : 0, ws->factors, ws->factors + oc,
              ws->factors + 2 * oc);

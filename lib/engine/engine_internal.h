@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Inside engine: what is planned (engine.c: values; arrange.c: places), and
- * what executes it (units.c: one unit; run.c: all of them).
+ * Inside engine: what is planned (engine.c: values; arrange.c: places), what
+ * executes it (units.c: one unit; run.c: all of them), and the plans that a live
+ * model has ready (resident.c).
  */
 #ifndef OMQ_ENGINE_ENGINE_INTERNAL_H
 #define OMQ_ENGINE_ENGINE_INTERNAL_H
 
 #include "engine/engine.h"
+
+/* ---- a plan ---- */
 
 /* Codes [n][h][w][c] with a border around each image, which holds the zero
  * point: what convolutions with padding read. */
@@ -78,5 +81,42 @@ uint8_t *omq_engine_codes(const struct omq_engine_io *io, int tensor, int image)
 /* The network's input, with its border; one unit. */
 void omq_engine_load(const struct omq_engine_io *io, const uint8_t *codes);
 void omq_engine_unit_run(const struct omq_engine_io *io, int unit);
+
+/* ---- resident.c: plans that are ready ----
+ *
+ * One plan a choice of the model, made when it is first needed, and the one that
+ * is active. At most `limit` are kept: the active one, those in use, and those
+ * used last. All functions but open and close may be called by any thread. */
+
+struct omq_residents;
+
+struct omq_residents_options {
+    int limit;   /* at least 1 */
+    int active;  /* a choice that can be prepared */
+    void (*log)(void *ctx, const char *line); /* or NULL */
+    void *log_ctx;
+};
+/* net and info are borrowed. Prepares the active choice, and with a limit of all
+ * of them all that can be. */
+int omq_residents_open(struct omq_residents **out, const struct omq_net *net,
+                       const struct omq_model_info *info, const struct omq_residents_options *opt,
+                       struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_residents_close(struct omq_residents *r); /* no plan may be taken; NULL is fine */
+
+/* The plan of a choice, or with OMQ_ACTIVE of the active one; *choice is which.
+ * It stays until omq_residents_give(). Prepares it if need be. */
+int omq_residents_take(struct omq_residents *r, int *choice, const struct omq_engine **plan,
+                       struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_residents_give(struct omq_residents *r, int choice);
+
+/* As omq_model_set() and omq_model_set_wait(). */
+int omq_residents_set(struct omq_residents *r, int choice, bool wait,
+                      struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_residents_active(const struct omq_residents *r);
+bool omq_residents_ready(struct omq_residents *r, int choice);
+/* Whether all are ready, and stay so: net and info are not looked at any more. */
+bool omq_residents_complete(struct omq_residents *r);
+/* Adds switches, failed_switches and prepared. */
+void omq_residents_count(struct omq_residents *r, struct omq_counters *out);
 
 #endif

@@ -21,7 +21,7 @@ struct omq_eval {
     struct omq_pool *pool;
     bool use_float;
     int batch, limit;
-    char names[OMQ_MAX_PRECISIONS][16];
+    struct omq_choice *choices; /* [omq_eval_count()] */
 };
 
 /* ---- opening ---- */
@@ -107,8 +107,13 @@ int omq_eval_open(struct omq_eval **out, const char *model, const struct omq_eva
         omq_eval_close(e);
         return rc;
     }
-    for (int i = 0; i < e->net.n_precisions; i++)
-        omq_precision_name(e->net.precisions[i], e->names[i]);
+    e->choices = calloc((size_t)omq_eval_count(e), sizeof(*e->choices));
+    if (!e->choices) {
+        omq_eval_close(e);
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate an evaluation");
+    }
+    for (int i = 0; i < omq_eval_count(e); i++)
+        e->choices[i] = omq_choice_at(&e->net, &e->info, i);
     *out = e;
     return OMQ_OK;
 }
@@ -121,50 +126,22 @@ void omq_eval_close(struct omq_eval *e)
     omq_dataset_close(e->data);
     omq_model_info_release(&e->info);
     omq_net_release(&e->net);
+    free(e->choices);
     free(e);
 }
 
 /* ---- precisions and classes ---- */
 
-int omq_eval_count(const struct omq_eval *e) { return e->net.n_precisions + e->info.n_profiles; }
-
-static const struct omq_profile *profile_of(const struct omq_eval *e, int precision)
-{
-    return precision < e->net.n_precisions ? NULL
-                                           : &e->info.profiles[precision - e->net.n_precisions];
-}
+int omq_eval_count(const struct omq_eval *e) { return omq_choice_count(&e->net, &e->info); }
 
 const char *omq_eval_name(const struct omq_eval *e, int precision)
 {
-    const struct omq_profile *f = profile_of(e, precision);
-
-    return f ? f->name : e->names[precision];
-}
-
-/* What people can choose from, as far as it fits. */
-static void list_all(const struct omq_eval *e, char *buf, size_t size)
-{
-    omq_precision_list(e->net.precisions, e->net.n_precisions, buf, size);
-    for (int i = 0; i < e->info.n_profiles; i++) {
-        size_t used = strlen(buf);
-
-        snprintf(buf + used, size - used, " %s", e->info.profiles[i].name);
-    }
+    return e->choices[precision].name;
 }
 
 int omq_eval_find(const struct omq_eval *e, const char *word, struct omq_err *err)
 {
-    struct omq_precision p;
-    char list[512];
-    int i;
-
-    for (i = 0; i < e->info.n_profiles; i++)
-        if (strcmp(e->info.profiles[i].name, word) == 0)
-            return e->net.n_precisions + i;
-    if (omq_precision_parse(word, &p) && (i = omq_net_find(&e->net, p)) >= 0)
-        return i;
-    list_all(e, list, sizeof(list));
-    return omq_fail(err, OMQ_EARG, "the model has no precision '%s'; it has %s", word, list);
+    return omq_choice_find(e->choices, omq_eval_count(e), word, err);
 }
 
 int omq_eval_classes(const struct omq_eval *e) { return e->net.n_classes; }
@@ -181,34 +158,14 @@ const char *omq_eval_class_name(const struct omq_eval *e, int c)
 static int how_of(const struct omq_eval *e, int precision, struct omq_eval_how *how,
                   struct omq_err *err)
 {
-    const struct omq_profile *f;
-
     if (precision < 0 || precision >= omq_eval_count(e))
         return omq_fail(err, OMQ_EARG, "the model has no precision number %d", precision);
-    f = profile_of(e, precision);
     *how = (struct omq_eval_how){
-        .precision = f ? f->stream : precision, .layer_precision = f ? f->layers : NULL,
+        .precision = e->choices[precision].precision,
+        .layer_precision = e->choices[precision].layers,
         .use_float = e->use_float, .batch = e->batch, .limit = e->limit,
     };
     return OMQ_OK;
-}
-
-static uint64_t weight_bytes(const struct omq_net *net, const struct omq_eval_how *how)
-{
-    uint64_t n = 0;
-
-    if (!how->layer_precision)
-        return omq_net_weight_bytes(net, how->precision);
-    for (int i = 0; i < net->plan.n_layers; i++) {
-        const struct omq_layer *l = &net->plan.layers[i];
-        size_t row = (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
-        int bits = omq_layer_bits(l, net->precisions[how->layer_precision[i]],
-                                  net->quant.first_last_bits);
-
-        n += (uint64_t)l->out *
-             (bits == OMQ_FLOAT_BITS ? 4 * row : omq_pack_row_bytes(bits, row));
-    }
-    return n;
 }
 
 int omq_eval_run(struct omq_eval *e, int precision, struct omq_eval_result *out,
@@ -229,13 +186,10 @@ int omq_eval_run(struct omq_eval *e, int precision, struct omq_eval_result *out,
         .samples = counts.samples, .loss = counts.loss, .seconds = seconds,
         .top1 = 100.0 * counts.top1 / counts.samples, .top5 = 100.0 * counts.top5 / counts.samples,
         .images_per_s = seconds > 0 ? counts.samples / seconds : 0,
-        .weight_bytes = weight_bytes(&e->net, &how),
+        .weight_bytes = e->choices[precision].weight_bytes, .w = e->choices[precision].w,
+        .a = e->choices[precision].a,
     };
     snprintf(out->precision, sizeof(out->precision), "%s", omq_eval_name(e, precision));
-    if (!how.layer_precision) {
-        out->w = e->net.precisions[precision].w;
-        out->a = e->net.precisions[precision].a;
-    }
     return OMQ_OK;
 }
 

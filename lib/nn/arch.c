@@ -44,9 +44,10 @@ static void op(struct builder *b, const char *name, enum omq_op kind)
     add(b, name, (struct omq_node){.op = kind});
 }
 
-static void maxpool(struct builder *b, const char *name)
+static void maxpool(struct builder *b, const char *name, int kernel, int stride, int pad)
 {
-    add(b, name, (struct omq_node){.op = OMQ_OP_MAXPOOL, .kernel = 2, .stride = 2});
+    add(b, name, (struct omq_node){.op = OMQ_OP_MAXPOOL, .kernel = kernel, .stride = stride,
+                                   .pad = pad});
 }
 
 static void linear(struct builder *b, const char *name, int c, bool bias)
@@ -61,11 +62,11 @@ static void lenet5(struct builder *b, int unused)
     conv(b, "conv1", channels(b, 20), 5, 1, 0);
     op(b, "bn1", OMQ_OP_BATCHNORM);
     op(b, "relu1", OMQ_OP_RELU);
-    maxpool(b, "pool1");
+    maxpool(b, "pool1", 2, 2, 0);
     conv(b, "conv2", channels(b, 50), 5, 1, 0);
     op(b, "bn2", OMQ_OP_BATCHNORM);
     op(b, "relu2", OMQ_OP_RELU);
-    maxpool(b, "pool2");
+    maxpool(b, "pool2", 2, 2, 0);
     op(b, "flatten", OMQ_OP_FLATTEN);
     linear(b, "fc1", channels(b, 500), false);
     op(b, "bn3", OMQ_OP_BATCHNORM);
@@ -74,16 +75,20 @@ static void lenet5(struct builder *b, int unused)
 }
 
 /* A basic block (He et al., CVPR 2016); the shortcut is a 1x1 convolution where
- * the shape changes, and comes first so that the main path takes the add. */
-static void basic_block(struct builder *b, const char *prefix, int c, int stride)
+ * the shape changes, and comes first so that the main path takes the add. Its
+ * name is the one thing that the papers' and torchvision's networks differ in. */
+static void basic_block(struct builder *b, const char *prefix, const char *shortcut_name, int c,
+                        int stride)
 {
     char name[OMQ_NAME_SIZE];
     int in = b->at, shortcut = in;
 
 #define NAME(part) (snprintf(name, sizeof(name), "%s.%s", prefix, part), name)
     if (in >= 0 && (stride != 1 || b->g->nodes[in].c != c)) {
-        conv(b, NAME("shortcut.0"), c, 1, stride, 0);
-        op(b, NAME("shortcut.1"), OMQ_OP_BATCHNORM);
+        snprintf(name, sizeof(name), "%s.%s.0", prefix, shortcut_name);
+        conv(b, name, c, 1, stride, 0);
+        snprintf(name, sizeof(name), "%s.%s.1", prefix, shortcut_name);
+        op(b, name, OMQ_OP_BATCHNORM);
         shortcut = b->at;
         if (shortcut >= 0)
             b->at = in;
@@ -109,11 +114,34 @@ static void cifar_resnet(struct builder *b, int depth)
     for (int stage = 0; stage < 3; stage++)
         for (int i = 0; i < (depth - 2) / 6; i++) {
             snprintf(prefix, sizeof(prefix), "layer%d.%d", stage + 1, i);
-            basic_block(b, prefix, channels(b, 16 << stage), stage > 0 && i == 0 ? 2 : 1);
+            basic_block(b, prefix, "shortcut", channels(b, 16 << stage),
+                        stage > 0 && i == 0 ? 2 : 1);
         }
     op(b, "avgpool", OMQ_OP_GLOBALPOOL);
     op(b, "flatten", OMQ_OP_FLATTEN);
     linear(b, "linear", b->n_classes, true);
+}
+
+/* ResNet-18 and -34 for images of 224 pixels, with torchvision's names. */
+static void imagenet_resnet(struct builder *b, int depth)
+{
+    static const int blocks_18[] = {2, 2, 2, 2}, blocks_34[] = {3, 4, 6, 3};
+    const int *blocks = depth == 18 ? blocks_18 : blocks_34;
+    char prefix[32];
+
+    conv(b, "conv1", channels(b, 64), 7, 2, 3);
+    op(b, "bn1", OMQ_OP_BATCHNORM);
+    op(b, "relu", OMQ_OP_RELU);
+    maxpool(b, "maxpool", 3, 2, 1);
+    for (int stage = 0; stage < 4; stage++)
+        for (int i = 0; i < blocks[stage]; i++) {
+            snprintf(prefix, sizeof(prefix), "layer%d.%d", stage + 1, i);
+            basic_block(b, prefix, "downsample", channels(b, 64 << stage),
+                        stage > 0 && i == 0 ? 2 : 1);
+        }
+    op(b, "avgpool", OMQ_OP_GLOBALPOOL);
+    op(b, "flatten", OMQ_OP_FLATTEN);
+    linear(b, "fc", b->n_classes, true);
 }
 
 static const struct arch {
@@ -124,6 +152,7 @@ static const struct arch {
     {"lenet5", lenet5, 0},          {"resnet8", cifar_resnet, 8},
     {"resnet20", cifar_resnet, 20}, {"resnet32", cifar_resnet, 32},
     {"resnet44", cifar_resnet, 44}, {"resnet56", cifar_resnet, 56},
+    {"resnet18", imagenet_resnet, 18}, {"resnet34", imagenet_resnet, 34},
 };
 
 int omq_arch_build(struct omq_graph *g, const struct omq_model_config *cfg, int h, int w, int c,

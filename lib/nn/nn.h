@@ -268,6 +268,25 @@ int omq_model_info_set_classes(struct omq_model_info *info, const char *const *n
                                struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_model_info_release(struct omq_model_info *info);
 
+/* What people choose from: the net's precisions, then the file's profiles. */
+struct omq_choice {
+    char name[64];          /* "w4a8", or the profile's */
+    int w, a;               /* bits; 0 0 for a profile */
+    int precision;          /* of all layers, or of the stream */
+    const int *layers;      /* [n_layers], or NULL; the info's */
+    uint64_t weight_bytes;  /* packed */
+    double top1;            /* percent; NaN: not known */
+};
+int omq_choice_count(const struct omq_net *net, const struct omq_model_info *info);
+struct omq_choice omq_choice_at(const struct omq_net *net, const struct omq_model_info *info,
+                                int i);
+/* Among all n of them: index of "4" (w4a4), "w4a8" or a profile's name; OMQ_EARG
+ * with what there is. */
+int omq_choice_find(const struct omq_choice *choices, int n, const char *word,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+/* Of what a switch word names; -1 if it names nothing here, or is unset. */
+int omq_choice_switch(const struct omq_choice *choices, int n, struct omq_switch_word word);
+
 /* Adds META, WFPT and QPAR to a writer. Values are borrowed from net, and *meta
  * (allocated here) too: free it after omq_ckpt_write(). */
 int omq_model_put(struct omq_ckpt_writer *w, const struct omq_net *net,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <pthread.h>
 #include <stdio.h>
 
 #include "kern/kern.h"
@@ -13,6 +14,9 @@
 /* Kernels that gave other results than the reference on this machine. */
 static const char *dropped;
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool done;
+
 int omq_init(const char *word, struct omq_err *err)
 {
     enum omq_isa isa = omq_cpu_isa();
@@ -20,7 +24,11 @@ int omq_init(const char *word, struct omq_err *err)
     if (word && !omq_isa_parse(word, &isa))
         return omq_fail(err, OMQ_EARG, "unknown kernel level 'OMQ_CPU=%s'; there are ref, avx2, "
                         "avx512 and avx512vnni", word);
-    omq_kern_init(isa, &dropped);
+    pthread_mutex_lock(&lock);
+    if (!done)
+        omq_kern_init(isa, &dropped);
+    done = true;
+    pthread_mutex_unlock(&lock);
     return OMQ_OK;
 }
 
