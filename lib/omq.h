@@ -152,6 +152,34 @@ struct omq_counters {
 };
 void omq_model_counters(const struct omq_model *m, struct omq_counters *out);
 
+/* ---- following the switch ----
+ *
+ * A follower runs a model file as omq-switch says: it looks at the file's switch
+ * word, or at a control file's, and once a second whether another file took the
+ * model's name. One thread at a time may use it; the model is for any. */
+
+struct omq_follow;
+
+/* Opens the model at path. control: another file that has the switch word; NULL:
+ * the model's own. opt->precision is active until a word says otherwise. */
+int omq_follow_open(struct omq_follow **out, const char *path, const char *control,
+                    const struct omq_open_options *opt, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_follow_close(struct omq_follow *f); /* the model too; NULL is fine */
+
+/* The model, until the next poll. */
+struct omq_model *omq_follow_model(const struct omq_follow *f);
+
+/* Looks, and does what is to be done: one read of 8 bytes most of the time, so
+ * call it before each batch. *event: what happened. On failure all is as it was;
+ * each problem is told once. */
+enum omq_follow_event {
+    OMQ_FOLLOW_NOTHING,
+    OMQ_FOLLOW_SWITCHED, /* the word names another precision, which was set */
+    OMQ_FOLLOW_REPLACED, /* another model, whole; the old one is closed */
+};
+int omq_follow_poll(struct omq_follow *f, enum omq_follow_event *event,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+
 #ifdef __cplusplus
 }
 #endif

@@ -110,4 +110,13 @@ int omq_switch_read(const char *path, struct omq_switch_word *s,
 int omq_switch_write(const char *path, struct omq_switch_word s,
                      struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* For those who look often: *fd is open for reading, to be closed by close();
+ * looking is one pread. */
+int omq_switch_open(int *fd, const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_switch_look(int fd, struct omq_switch_word *s, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Makes a control file, with a word that was never set: a file that has nothing
+ * but a switch word, which all functions above take. One that is there stays. */
+int omq_switch_create(const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
+
 #endif

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/file.h"
 
 enum { MAX_BITS = 32, MAX_PROFILE = 65534 };
 
@@ -95,19 +96,51 @@ err_close:
     return rc;
 }
 
-int omq_switch_read(const char *path, struct omq_switch_word *s, struct omq_err *err)
+int omq_switch_open(int *fd, const char *path, struct omq_err *err)
 {
     uint8_t p[CKPT_HEADER_SIZE];
-    int fd, rc;
 
-    rc = open_header(path, O_RDONLY, &fd, p, err);
+    return open_header(path, O_RDONLY, fd, p, err);
+}
+
+int omq_switch_look(int fd, struct omq_switch_word *s, struct omq_err *err)
+{
+    uint8_t word[8];
+    ssize_t n = pread(fd, word, sizeof(word), CKPT_SWITCH_POS);
+
+    if (n < 0)
+        return omq_fail_errno(err, OMQ_EIO, "cannot read the switch word");
+    if (n != (ssize_t)sizeof(word))
+        return omq_fail(err, OMQ_EFORMAT, "the file was cut off before its switch word");
+    return omq_ckpt_switch_decode(s, word, err);
+}
+
+int omq_switch_read(const char *path, struct omq_switch_word *s, struct omq_err *err)
+{
+    int fd, rc = omq_switch_open(&fd, path, err);
+
     if (rc < 0)
         return rc;
+    rc = omq_switch_look(fd, s, err);
     close(fd);
-    rc = omq_ckpt_switch_decode(s, p + CKPT_SWITCH_POS, err);
-    if (rc < 0)
-        omq_wrap(err, "'%s'", path);
-    return rc;
+    return rc < 0 ? omq_wrap(err, "'%s'", path) : OMQ_OK;
+}
+
+int omq_switch_create(const char *path, struct omq_err *err)
+{
+    uint8_t p[CKPT_HEADER_SIZE];
+    struct omq_atomic a;
+    int rc;
+
+    if (access(path, F_OK) == 0)
+        return OMQ_OK;
+    omq_ckpt_header_encode(p, &(struct ckpt_header){.file_size = sizeof(p),
+                                                    .entry_size = CKPT_ENTRY_SIZE,
+                                                    .active = {.profile = -1}});
+    if ((rc = omq_atomic_open(&a, path, err)) < 0)
+        return rc;
+    fwrite(p, sizeof(p), 1, a.f);
+    return omq_atomic_commit(&a, err);
 }
 
 int omq_switch_write(const char *path, struct omq_switch_word s, struct omq_err *err)

@@ -119,4 +119,9 @@ bool omq_residents_complete(struct omq_residents *r);
 /* Adds switches, failed_switches and prepared. */
 void omq_residents_count(struct omq_residents *r, struct omq_counters *out);
 
+/* ---- model.c ---- */
+
+/* The choice that a switch word names, or -1. */
+int omq_model_find_switch(const struct omq_model *m, struct omq_switch_word word);
+
 #endif

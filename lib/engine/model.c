@@ -185,6 +185,11 @@ int omq_model_find(const struct omq_model *m, const char *word, struct omq_err *
     return omq_choice_find(m->choices, m->n_choices, word, err);
 }
 
+int omq_model_find_switch(const struct omq_model *m, struct omq_switch_word word)
+{
+    return omq_choice_switch(m->choices, m->n_choices, word);
+}
+
 /* ---- switching ---- */
 
 static int check_choice(const struct omq_model *m, int i, struct omq_err *err)
