@@ -82,7 +82,7 @@ static const char *compare(const struct op *op, const struct omq_kern *ref, stru
     for (int i = 0; i < 2; i++)
         if (!buf_intact(&j->out[i]))
             return "wrote outside its output";
-    if (IS_CONV(op) && !buf_intact(&j->scratch))
+    if (j->scratch.p && !buf_intact(&j->scratch))
         return "wrote outside its scratch";
     if (op->shape == GEMM && !j->whole)
         return compare_gemm(j, (const omq_real *)(const void *)want[0].p, REALS(j->out[0]));
@@ -100,8 +100,8 @@ static bool check(const struct op *op, const char *name, const struct omq_kern *
                   const struct omq_kern *trial, uint32_t seed)
 {
     const int cases = op->shape == WINDOW || op->shape == POOL ? WINDOW_CASES
-                      : IS_CONV(op)                     ? 2 * CASES
-                                                              : CASES;
+                      : IS_CONV(op) || op->shape == CODES                ? 2 * CASES
+                                                                         : CASES;
     int n_run = 0;
 
     for (int i = 0; i < cases; i++) {
@@ -129,7 +129,7 @@ static bool check(const struct op *op, const char *name, const struct omq_kern *
                    why, shape, j.q_max, j.zero_point, i, seed);
         }
         for (int o = 0; o < 2; o++)
-            free(want[o].base);
+            buf_free(&want[o]);
         job_free(&j);
         if (why)
             return false;
@@ -213,27 +213,41 @@ static void bench_job(struct job *j, const struct op *op, struct omq_rng *r, int
             REALS(j->ch[o])[e] = 1;
 }
 
+/* Operations or bytes of one call. */
+static double bench_work(const struct op *op, const struct job *j)
+{
+    if (op->shape == CODES)
+        return op->traffic ? (double)j->q2.size : codes_macs(j);
+    if (IS_CONV(op))
+        return (double)conv_outputs(j) * j->g.kh * j->g.kw * j->g.c;
+    if (op->traffic == 0)
+        return (double)j->m * j->n * j->k;
+    return (double)(op->shape == WINDOW ? window_taps(&j->g) : COUNT(j)) * (double)op->traffic;
+}
+
+/* The engine's layers are too large to wait for the reference. */
 static void bench(const struct op *op, const struct omq_kern *ref, const struct omq_kern *trial,
                   const char *isa)
 {
-    for (int i = 0; i < 4; i++) {
+    const bool codes = op->shape == CODES;
+
+    for (int i = 0; i < (codes ? codes_bench_count(op) : 4) && !(codes && trial == ref); i++) {
         struct omq_rng r;
         struct job j;
         char shape[128];
-        bool macs = IS_CONV(op) || op->shape == GEMM || op->shape == GEMM_S16;
-        double t_ref, t, work;
+        double t_ref, t;
 
         omq_rng_init(&r, 1, OMQ_STREAM_TEST, 0, 0);
-        bench_job(&j, op, &r, i);
-        job_run(&j, op, ref);
+        if (codes)
+            codes_bench(&j, op, &r, i);
+        else
+            bench_job(&j, op, &r, i);
         job_shape(&j, op, shape, sizeof(shape));
-        t_ref = time_job(&j, op, ref);
+        job_run(&j, op, trial);
+        t_ref = codes ? 0 : time_job(&j, op, ref);
         t = trial == ref ? t_ref : time_job(&j, op, trial);
-        work = IS_CONV(op) ? (double)conv_outputs(&j) * j.g.kh * j.g.kw * j.g.c
-            : macs ? (double)j.m * j.n * j.k
-            : (double)(op->shape == WINDOW ? window_taps(&j.g) : COUNT(&j)) * (double)op->traffic;
-        printf("%s\t%s\t%s\t%.0f\t%.2f\t%s\t%.2f\n", op->slot, shape, isa, t, work / t,
-               macs ? "GMAC/s" : "GB/s", t_ref / t);
+        printf("%s\t%s\t%s\t%.0f\t%.2f\t%s\t%.2f\n", op->slot, shape, isa, t,
+               bench_work(op, &j) / t, op->traffic ? "GB/s" : "GMAC/s", t_ref / t);
         job_free(&j);
     }
 }
