@@ -110,4 +110,7 @@ void codes_free(struct job *j);
 int codes_bench_count(const struct op *op);
 void codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i);
 
+/* Peaks of the machine, one file each: see peak_template.h. */
+double peak_avx512vnni(int rounds);
+
 #endif
