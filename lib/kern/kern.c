@@ -45,7 +45,10 @@ bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa)
 /* One small case of every kernel: CH channels leave a tail behind vectors of
  * any width, values are halves (ties of rint) beyond both ends of the codes,
  * and the products of gemm stay exact in any order. */
-enum { CH = 37, PIX = 12, CODES = PIX * CH, TAPS = 9 * CH, CONV_CH = 32, CONV_N = 3 };
+enum {
+    CH = 37, PIX = 12, CODES = PIX * CH, TAPS = 9 * CH, CONV_CH = 32, CONV_N = 3,
+    RUN = 14, RUNS = 2, OC = 37, OC_PAD = 48, W_WIDTHS = 8
+};
 
 struct probe {
     omq_real gemm[PIX * PIX];
@@ -57,6 +60,12 @@ struct probe {
     omq_real conv_u8[PIX * CONV_CH], conv_dinput[CONV_N * PIX * CONV_CH];
     omq_real conv_dweight[9 * CONV_CH * CONV_CH];
     omq_real conv_u8_few[PIX * CONV_CH], conv_dweight_few[9 * 4 * CONV_CH];
+    struct {
+        uint8_t packed[RUNS * 4 * 4 * OC_PAD];
+        int32_t start[OC_PAD];
+        uint8_t y[PIX * OC];
+        omq_real reals[PIX * OC];
+    } codes[W_WIDTHS];
     int16_t q_s16[CODES];
     omq_real q_scale;
     double mean[CH], m2[CH];
@@ -68,6 +77,41 @@ struct probe {
     omq_real ds[CH], q_grad[CODES], relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
     omq_real scale[CODES], add[CODES], sum[CH];
 };
+
+/* The engine's convolution, in each width of weights: rows of four pixels, from
+ * the codes q, which are cut to as many bits (but 8, of 7). */
+static void probe_codes(const struct omq_kern *k, const uint8_t *q, const omq_real *m,
+                        const omq_real *b, struct probe *p)
+{
+    static const ptrdiff_t run_at[RUNS] = {0, 50};
+    static char scratch[RUNS * 4 * 512 + 64];
+    uint8_t x[3 * 4 * 12 + 50 + RUN + 3];
+    int8_t w[OC * RUNS * RUN];
+
+    for (int bits = 1; bits <= W_WIDTHS; bits++) {
+        const int levels = 1 << bits, x_max = bits == 7 ? 255 : levels - 1;
+        const struct omq_conv_shape s = {.oc = OC, .n_runs = RUNS, .run = RUN, .w_bits = bits,
+                                         .midrise = bits <= 2, .x_max = x_max,
+                                         .zero_point = bits / 4, .q_max = bits == 5 ? 0 : x_max};
+        struct omq_conv_io io = {
+            .n = 1, .oh = 3, .ow = 4, .x = x, .x_row = 48, .x_pixel = 12, .run_at = run_at,
+            .w = p->codes[bits - 1].packed, .start = p->codes[bits - 1].start, .m = m, .b = b,
+            .r = b, .res = bits % 2 ? NULL : q, .res_row = 4 * OC, .res_pixel = OC,
+            .y_row = 4 * OC, .y_pixel = OC,
+        };
+
+        io.y = s.q_max > 0 ? (void *)p->codes[bits - 1].y : p->codes[bits - 1].reals;
+        for (int i = 0; i < (int)sizeof(x); i++)
+            x[i] = (uint8_t)(i % 5 == 0 ? x_max : q[i] & x_max);
+        for (int i = 0; i < OC * RUNS * RUN; i++) {
+            const int level = i % 7 == 0 ? 0 : i % 11 == 0 ? levels - 1 : i * 59 % levels;
+
+            w[i] = (int8_t)(s.midrise ? 2 * level - (levels - 1) : level - levels / 2);
+        }
+        k->pack_codes(&s, w, p->codes[bits - 1].packed, p->codes[bits - 1].start);
+        k->conv_codes(&s, &io, scratch);
+    }
+}
 
 static void probe_run(const struct omq_kern *k, struct probe *p)
 {
@@ -85,7 +129,7 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     static int8_t w[9 * CONV_CH * CONV_CH];
     static int16_t w_s16[9 * CONV_CH * CONV_CH], dy[CONV_N * PIX * CONV_CH];
     static uint8_t images[CONV_N * PIX * CONV_CH];
-    omq_real x[CODES], y[CODES], a[CH], b[CH];
+    omq_real x[CODES], y[CODES], a[CH], b[CH], m[OC_PAD], b_pad[OC_PAD];
     int16_t s[CODES];
     uint8_t q[CODES];
 
@@ -98,6 +142,10 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     for (int j = 0; j < CH; j++) {
         a[j] = (omq_real)(j + 1) / 3;
         b[j] = (omq_real)(18 - j) / 7;
+    }
+    for (int j = 0; j < OC_PAD; j++) {
+        m[j] = (omq_real)(j % 8 + 1) / 64;
+        b_pad[j] = (omq_real)(j % 9) / 2;
     }
     for (int i = 0; i < 9 * CONV_CH * CONV_CH; i++)
         w_s16[i] = w[i] = (int8_t)((i * 59) % 255 - 127);
@@ -123,6 +171,7 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     k->quantize_s16(CODES, y, 32767, p->q_s16, &p->q_scale);
     k->conv_u8(&few, CONV_CH, 1, q, 128, w, p->conv_u8_few, scratch);
     k->conv_dweight_few(&few, CONV_CH, 1, q, 128, y, p->conv_dweight_few, scratch);
+    probe_codes(k, q, m, b_pad, p);
     k->channel_stats(PIX, CH, x, p->mean, p->m2);
     k->affine(PIX, CH, x, a, b, p->affine);
     k->affine_res(PIX, CH, x, a, y, b, b, p->affine_res);

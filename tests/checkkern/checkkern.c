@@ -6,7 +6,7 @@
  * partial sum is an integer.
  *
  *   checkkern [--seed N] [NAME]    kernels whose name contains NAME
- *   checkkern --bench [NAME]       TSV: op shape isa ns rate unit x-ref
+ *   checkkern --bench [NAME]       TSV: op shape isa ns rate unit x-ref of-peak
  *
  * OMQ_CPU=ref|avx2|avx512|avx512vnni limits the instruction sets.
  */
@@ -82,7 +82,7 @@ static const char *compare(const struct op *op, const struct omq_kern *ref, stru
     for (int i = 0; i < 2; i++)
         if (!buf_intact(&j->out[i]))
             return "wrote outside its output";
-    if (IS_CONV(op) && !buf_intact(&j->scratch))
+    if (j->scratch.p && !buf_intact(&j->scratch))
         return "wrote outside its scratch";
     if (op->shape == GEMM && !j->whole)
         return compare_gemm(j, (const omq_real *)(const void *)want[0].p, REALS(j->out[0]));
@@ -100,8 +100,8 @@ static bool check(const struct op *op, const char *name, const struct omq_kern *
                   const struct omq_kern *trial, uint32_t seed)
 {
     const int cases = op->shape == WINDOW || op->shape == POOL ? WINDOW_CASES
-                      : IS_CONV(op)                     ? 2 * CASES
-                                                              : CASES;
+                      : IS_CONV(op) || op->shape == CODES                ? 2 * CASES
+                                                                         : CASES;
     int n_run = 0;
 
     for (int i = 0; i < cases; i++) {
@@ -129,7 +129,7 @@ static bool check(const struct op *op, const char *name, const struct omq_kern *
                    why, shape, j.q_max, j.zero_point, i, seed);
         }
         for (int o = 0; o < 2; o++)
-            free(want[o].base);
+            buf_free(&want[o]);
         job_free(&j);
         if (why)
             return false;
@@ -140,6 +140,8 @@ static bool check(const struct op *op, const char *name, const struct omq_kern *
 
 /* ---- bench */
 
+static const char *const level_names[] = {"ref", "blas", "avx2", "avx512", "avx512vnni"};
+
 static double now_ns(void)
 {
     struct timespec t;
@@ -148,14 +150,14 @@ static double now_ns(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-/* Least time of one call, over about 30 ms of calls. */
+/* Least time of one call, over about 30 ms of calls (100, of large layers). */
 static double time_job(struct job *j, const struct op *op, const struct omq_kern *k)
 {
     double best = 1e30, start = now_ns();
     int calls = 1;
 
     op->run(k, j);
-    while (now_ns() - start < 3e7) {
+    while (now_ns() - start < (op->shape == CODES ? 1e8 : 3e7)) {
         double t = now_ns();
 
         for (int i = 0; i < calls; i++)
@@ -213,34 +215,75 @@ static void bench_job(struct job *j, const struct op *op, struct omq_rng *r, int
             REALS(j->ch[o])[e] = 1;
 }
 
-static void bench(const struct op *op, const struct omq_kern *ref, const struct omq_kern *trial,
-                  const char *isa)
+/* Operations or bytes of one call. */
+static double bench_work(const struct op *op, const struct job *j)
 {
-    for (int i = 0; i < 4; i++) {
+    if (op->shape == CODES)
+        return op->traffic ? (double)j->q2.size : codes_macs(j);
+    if (IS_CONV(op))
+        return (double)conv_outputs(j) * j->g.kh * j->g.kw * j->g.c;
+    if (op->traffic == 0)
+        return (double)j->m * j->n * j->k;
+    return (double)(op->shape == WINDOW ? window_taps(&j->g) : COUNT(j)) * (double)op->traffic;
+}
+
+/* Products and sums in a nanosecond that the unit of a level's conv_codes can do,
+ * operands in registers; 0 if there is no such kernel. */
+static double peak_rate(enum omq_kern_level level)
+{
+    double (*peak)(int rounds) = NULL, best = 0;
+
+#if defined(__x86_64__) && !defined(OMQ_NO_SIMD)
+    if (level == OMQ_LEVEL_AVX512VNNI)
+        peak = peak_avx512vnni;
+#endif
+    for (double start = now_ns(), t = start; peak && t < start + 3e7;) {
+        double macs = peak(5000), end = now_ns();
+
+        best = macs / (end - t) > best ? macs / (end - t) : best;
+        t = end;
+    }
+    return best;
+}
+
+/* The engine's layers are too large to wait for the reference; the peak is
+ * measured beside each. */
+static void bench_row(const struct op *op, const struct omq_kern *ref,
+                      const struct omq_kern *trial, enum omq_kern_level level, struct job *j)
+{
+    const bool codes = op->shape == CODES;
+    const bool macs = op->traffic == 0;
+    const double t_ref = codes ? 0 : time_job(j, op, ref), peak0 = codes && macs ? peak_rate(level) : 0;
+    const double t = trial == ref ? t_ref : time_job(j, op, trial), rate = bench_work(op, j) / t;
+    const double peak1 = codes && macs ? peak_rate(level) : 0, peak = peak0 > peak1 ? peak0 : peak1;
+    char shape[128];
+
+    job_shape(j, op, shape, sizeof(shape));
+    printf("%s\t%s\t%s\t%.0f\t%.2f\t%s\t%.2f\t%.2f\n", op->slot, shape, level_names[level], t, rate,
+           macs ? "GMAC/s" : "GB/s", t_ref / t, peak > 0 ? rate / peak : 0);
+}
+
+static void bench(const struct op *op, const struct omq_kern *ref, const struct omq_kern *trial,
+                  enum omq_kern_level level)
+{
+    const bool codes = op->shape == CODES;
+
+    for (int i = 0; i < (codes ? codes_bench_count(op) : 4) && !(codes && trial == ref); i++) {
         struct omq_rng r;
         struct job j;
-        char shape[128];
-        bool macs = IS_CONV(op) || op->shape == GEMM || op->shape == GEMM_S16;
-        double t_ref, t, work;
 
         omq_rng_init(&r, 1, OMQ_STREAM_TEST, 0, 0);
-        bench_job(&j, op, &r, i);
-        job_run(&j, op, ref);
-        job_shape(&j, op, shape, sizeof(shape));
-        t_ref = time_job(&j, op, ref);
-        t = trial == ref ? t_ref : time_job(&j, op, trial);
-        work = IS_CONV(op) ? (double)conv_outputs(&j) * j.g.kh * j.g.kw * j.g.c
-            : macs ? (double)j.m * j.n * j.k
-            : (double)(op->shape == WINDOW ? window_taps(&j.g) : COUNT(&j)) * (double)op->traffic;
-        printf("%s\t%s\t%s\t%.0f\t%.2f\t%s\t%.2f\n", op->slot, shape, isa, t, work / t,
-               macs ? "GMAC/s" : "GB/s", t_ref / t);
+        if (codes)
+            codes_bench(&j, op, &r, i);
+        else
+            bench_job(&j, op, &r, i);
+        job_run(&j, op, trial);
+        bench_row(op, ref, trial, level, &j);
         job_free(&j);
     }
 }
 
 /* ---- the program */
-
-static const char *const level_names[] = {"ref", "blas", "avx2", "avx512", "avx512vnni"};
 
 int main(int argc, char **argv)
 {
@@ -274,14 +317,14 @@ int main(int argc, char **argv)
     failed += dropped != NULL;
     passed += dropped == NULL;
     if (timing)
-        printf("op\tshape\tisa\tns\trate\tunit\tx-ref\n");
+        printf("op\tshape\tisa\tns\trate\tunit\tx-ref\tof-peak\n");
 #define OMQ_KERNEL(slot, function, level) \
     if (omq_kern_allows(OMQ_LEVEL_##level, max_isa) && strstr(#function, name)) { \
         trial = ref; \
         trial.slot = function; \
         if (timing) \
             bench(op_find(#slot), &ref, OMQ_LEVEL_##level == OMQ_LEVEL_REF ? &ref : &trial, \
-                  level_names[OMQ_LEVEL_##level]); \
+                  OMQ_LEVEL_##level); \
         else if (OMQ_LEVEL_##level != OMQ_LEVEL_REF) { \
             bool ok = check(op_find(#slot), #function, &ref, &trial, (uint32_t)seed); \
             passed += ok; \

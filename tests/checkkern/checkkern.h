@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * What checkkern consists of: operators (ops.c) say how a kernel is called and
- * what it writes; jobs (job.c) are one call each, with its inputs and outputs;
- * checkkern.c compares and times them. There is no error to handle: what fails
- * ends the program with a message.
+ * what it writes; jobs (job.c, and codes.c for the integer engine) are one call
+ * each, with its inputs and outputs; checkkern.c compares and times them. There
+ * is no error to handle: what fails ends the program with a message.
  */
 #ifndef OMQ_TESTS_CHECKKERN_H
 #define OMQ_TESTS_CHECKKERN_H
@@ -15,18 +15,20 @@
 #include "base/rng.h"
 #include "kern/kern_internal.h"
 
-enum shape { FLAT, ROWS, WINDOW, POOL, CONV, CONV_FEW, GEMM, GEMM_S16 };
+enum shape { FLAT, ROWS, WINDOW, POOL, CONV, CONV_FEW, GEMM, GEMM_S16, CODES };
 /* CONV_FEW is of few channels; conv_u8 takes both. */
 #define IS_CONV(op) ((op)->shape == CONV || (op)->shape == CONV_FEW)
 enum out {
     NONE, NC_REAL, NC_U8, C_REAL, C3_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, POOL_REAL,
-    POOL_U8, Y_REAL, X_REAL, W_REAL, MN_REAL, MN_S32, N_S16, ONE_REAL,
+    POOL_U8, Y_REAL, X_REAL, W_REAL, MN_REAL, MN_S32, N_S16, ONE_REAL, CODES_Y, CODES_PACKED,
+    CODES_START,
 };
 
 /* An array at an odd place: ends where its allocation ends, but for the guard. */
 struct buf {
     char *base, *p;
     size_t size;
+    size_t mapped; /* bytes, where it has pages of its own; else 0 */
 };
 
 /* One call: what goes in, and room for what comes out. */
@@ -41,6 +43,10 @@ struct job {
     struct omq_rescale r;
     struct buf x, y, ch[4], q, q2; /* inputs */
     struct buf dy, w_s16, scratch; /* CONV */
+    struct omq_conv_shape cs;      /* CODES, with scratch; q2 is k, q is x, ch are m, b, r */
+    struct omq_conv_io io;
+    ptrdiff_t run_at[64];
+    struct buf packed, start, res;
     struct buf out[2], init[2];    /* results; what they hold before the call */
 };
 
@@ -76,8 +82,10 @@ size_t out_count(const struct job *j, enum out out, size_t *size);
 /* The sizes of a job as text. */
 void job_shape(const struct job *j, const struct op *op, char *s, size_t size);
 
-/* Zeros; free() the base. */
+/* Zeros, at a random place; guarded: with canaries on both sides. */
 struct buf buf_make(struct omq_rng *r, size_t count, size_t size);
+struct buf buf_guarded(struct omq_rng *r, size_t count, size_t size);
+void buf_free(struct buf *b);
 /* Whether the canaries around an output are as they were. */
 bool buf_intact(const struct buf *b);
 
@@ -92,5 +100,17 @@ bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int index);
 void job_free(struct job *j);
 /* One call, on outputs that are as they were at first. */
 void job_run(struct job *j, const struct op *op, const struct omq_kern *k);
+
+/* CODES: what the functions above are for the other shapes, and the jobs to time. */
+size_t codes_count(const struct job *j, enum out out, size_t *size);
+void codes_shape(const struct job *j, char *s, size_t size);
+double codes_macs(const struct job *j);
+void codes_make(struct job *j, const struct op *op, struct omq_rng *r);
+void codes_free(struct job *j);
+int codes_bench_count(const struct op *op);
+void codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i);
+
+/* Peaks of the machine, one file each: see peak_template.h. */
+double peak_avx512vnni(int rounds);
 
 #endif

@@ -41,8 +41,7 @@ struct buf buf_make(struct omq_rng *r, size_t count, size_t size)
     return b;
 }
 
-/* The same with canaries on both sides. */
-static struct buf buf_guarded(struct omq_rng *r, size_t count, size_t size)
+struct buf buf_guarded(struct omq_rng *r, size_t count, size_t size)
 {
     struct buf b = buf_make(r, count * size + GUARD, 1);
     size_t shift = (size_t)(b.p - b.base) % size;
@@ -287,32 +286,34 @@ bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int index)
     }
     if (IS_CONV(op) && !pick_conv(j, op, r, index))
         return false;
+    if (op->shape == CODES) {
+        codes_make(j, op, r);
+        return true;
+    }
     job_fill(j, op, r);
     return true;
 }
 
 void job_free(struct job *j)
 {
-    free(j->x.base);
-    free(j->y.base);
-    free(j->q.base);
-    free(j->q2.base);
-    free(j->dy.base);
-    free(j->w_s16.base);
-    free(j->scratch.base);
+    struct buf *const bufs[] = {&j->x, &j->y, &j->q, &j->q2, &j->dy, &j->w_s16, &j->scratch};
+
+    for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
+        buf_free(bufs[i]);
     for (int i = 0; i < 4; i++)
-        free(j->ch[i].base);
+        buf_free(&j->ch[i]);
     for (int i = 0; i < 2; i++) {
-        free(j->init[i].base);
-        free(j->out[i].base);
+        buf_free(&j->init[i]);
+        buf_free(&j->out[i]);
     }
+    codes_free(j);
 }
 
 void job_run(struct job *j, const struct op *op, const struct omq_kern *k)
 {
     for (int i = 0; i < 2; i++)
         memcpy(j->out[i].p, j->init[i].p, j->init[i].size);
-    if (j->in_place && op->shape != CONV && j->init[0].size == j->x.size)
+    if (j->in_place && op->shape != CONV && op->shape != CODES && j->init[0].size == j->x.size)
         memcpy(j->out[0].p, j->x.p, j->x.size);
     op->run(k, j);
 }

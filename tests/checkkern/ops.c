@@ -32,6 +32,8 @@ RUN(conv_dinput_s16, &j->g, j->oc, j->images, S16S(j->dy), S16S(j->w_s16), j->sc
     REALS(j->out[0]), j->scratch.p)
 RUN(conv_dweight_few, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, REALS(j->x),
     REALS(j->out[0]), j->scratch.p)
+RUN(pack_codes, &j->cs, S8S(j->q2), j->out[0].p, S32S(j->out[1]))
+RUN(conv_codes, &j->cs, &j->io, j->scratch.p)
 RUN(channel_stats, j->n, j->c, REALS(j->x), DOUBLES(j->out[0]), DOUBLES(j->out[1]))
 RUN(affine, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->ch[1]), REALS(j->out[0]))
 RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), REALS(j->ch[1]),
@@ -81,6 +83,8 @@ static const struct op ops[] = {
     {"conv_dweight_s16", run_conv_dweight_s16, CONV, {W_REAL}, false, 0},
     {"conv_dinput_s16", run_conv_dinput_s16, CONV, {X_REAL}, false, 0},
     {"conv_dweight_few", run_conv_dweight_few, CONV_FEW, {W_REAL}, false, 0},
+    {"pack_codes", run_pack_codes, CODES, {CODES_PACKED, CODES_START}, false, 1},
+    {"conv_codes", run_conv_codes, CODES, {CODES_Y}, false, 0},
     {"channel_stats", run_channel_stats, ROWS, {C_DOUBLE, C_DOUBLE}, false, 2 * R},
     {"affine", run_affine, ROWS, {NC_REAL}, false, 2 * R},
     {"affine_res", run_affine_res, ROWS, {NC_REAL}, false, 3 * R},
@@ -174,6 +178,10 @@ size_t out_count(const struct job *j, enum out out, size_t *size)
         return (size_t)j->m * (size_t)j->ldc;
     case MN_S32:
         return (size_t)j->m * (size_t)j->n;
+    case CODES_Y:
+    case CODES_PACKED:
+    case CODES_START:
+        return codes_count(j, out, size);
     case NONE:
         break;
     }
@@ -193,6 +201,8 @@ void job_shape(const struct job *j, const struct op *op, char *s, size_t size)
     else if (op->shape == GEMM)
         snprintf(s, size, "m%d,n%d,k%d,%c%c%s", j->m, j->n, j->k, j->ta ? 't' : 'n',
                  j->tb ? 't' : 'n', j->beta == 0 ? "" : ",add");
+    else if (op->shape == CODES)
+        codes_shape(j, s, size);
     else if (op->shape == GEMM_S16)
         snprintf(s, size, "m%d,n%d,k%d", j->m, j->n, j->k);
     else

@@ -181,10 +181,9 @@ VEC_FN void vec_store_few_bytes(int n, uint8_t *q, uint64_t x)
     for (int i = 0; i < n; i++)
         q[i] = (uint8_t)(x >> 8 * i);
 }
-/* Whole numbers of 0 to 255, to codes. */
-VEC_FN void vec_store_codes(int lanes, uint8_t *q, vec x)
+/* The sixteen words that _mm256_packs_epi32() makes of two halves, to codes. */
+VEC_FN void vec_store_words(int lanes, uint8_t *q, __m256i w)
 {
-    const __m256i w = _mm256_packs_epi32(_mm256_cvttps_epi32(x.lo), _mm256_cvttps_epi32(x.hi));
     const __m256i s = _mm256_permute4x64_epi64(w, _MM_SHUFFLE(3, 1, 2, 0)); /* undo the halves */
     const __m128i b = _mm_packus_epi16(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
 
@@ -196,6 +195,12 @@ VEC_FN void vec_store_codes(int lanes, uint8_t *q, vec x)
         _mm_storel_epi64((__m128i *)(void *)q, b);
         vec_store_few_bytes(lanes - 8, q + 8, (uint64_t)_mm_extract_epi64(b, 1));
     }
+}
+/* Whole numbers of 0 to 255, to codes. */
+VEC_FN void vec_store_codes(int lanes, uint8_t *q, vec x)
+{
+    vec_store_words(lanes, q,
+                    _mm256_packs_epi32(_mm256_cvttps_epi32(x.lo), _mm256_cvttps_epi32(x.hi)));
 }
 #define VEC_PAIR(f, ...) ((vec){f(VEC_HALF(lo, __VA_ARGS__)), f(VEC_HALF(hi, __VA_ARGS__))})
 #define VEC_HALF(half, a, b) (a).half, (b).half

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Jobs of the engine's convolutions. What a kernel reads ends where a page does,
+ * and the next one may not be touched; y has gaps, which must stay as they are.
+ */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+#include "checkkern.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { BEYOND = 3 }; /* bytes of x that may be read behind its last window */
+
+static size_t whole_pages(size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    return (size + page - 1) / page * page;
+}
+
+/* Zeros that end at the end of their page. */
+static struct buf buf_at_edge(size_t size)
+{
+    const size_t pages = whole_pages(size), page = whole_pages(1);
+    struct buf b = {.size = size, .mapped = pages + page};
+
+    b.base = mmap(NULL, b.mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (b.base == MAP_FAILED || mprotect(b.base + pages, page, PROT_NONE) != 0) {
+        fprintf(stderr, "checkkern: cannot map memory\n");
+        exit(1);
+    }
+    b.p = b.base + pages - size;
+    return b;
+}
+
+void buf_free(struct buf *b)
+{
+    if (b->mapped)
+        munmap(b->base, b->mapped);
+    else
+        free(b->base);
+}
+
+/* ---- sizes */
+
+/* A layer, as the engine lays it out: images with their padding, h rows of w
+ * pixels, `pixel` bytes from one to the next. */
+struct layer {
+    int n, oh, ow, c, oc, kh, kw, sh, sw;
+    int pixel, row_gap, image_gap; /* bytes */
+    bool apart;                    /* a run is a pixel's codes, not a row's */
+};
+
+static void layer_geometry(struct job *j, const struct layer *l)
+{
+    struct omq_conv_io *io = &j->io;
+    const ptrdiff_t row = (ptrdiff_t)((l->ow - 1) * l->sw + l->kw) * l->pixel + l->row_gap;
+    const int per_row = l->apart ? l->kw : 1;
+
+    j->cs.oc = l->oc;
+    j->cs.n_runs = l->kh * per_row;
+    j->cs.run = l->apart ? l->c : l->kw * l->c;
+    io->n = l->n, io->oh = l->oh, io->ow = l->ow;
+    io->x_image = ((l->oh - 1) * l->sh + l->kh) * row + l->image_gap;
+    io->x_row = l->sh * row;
+    io->x_pixel = (ptrdiff_t)l->sw * l->pixel;
+    for (int r = 0; r < j->cs.n_runs; r++)
+        j->run_at[r] = r / per_row * row + r % per_row * (ptrdiff_t)l->pixel;
+    io->run_at = j->run_at;
+    j->c = (l->oc + 15) / 16 * 16;
+}
+
+/* From the first code of the first window to behind the last of the last. */
+static size_t x_size(const struct job *j)
+{
+    const struct omq_conv_io *io = &j->io;
+
+    return (size_t)((io->n - 1) * io->x_image + (io->oh - 1) * io->x_row +
+                    (io->ow - 1) * io->x_pixel + j->run_at[j->cs.n_runs - 1]) +
+           (size_t)j->cs.run;
+}
+
+static size_t res_size(const struct job *j)
+{
+    const struct omq_conv_io *io = &j->io;
+
+    return (size_t)((io->n - 1) * io->res_image + (io->oh - 1) * io->res_row +
+                    (io->ow - 1) * io->res_pixel + j->cs.oc);
+}
+
+static void gaps(int oh, int ow, int pixel, int row_gap, int image_gap, ptrdiff_t at[3])
+{
+    at[2] = pixel;
+    at[1] = (ptrdiff_t)ow * pixel + row_gap;
+    at[0] = oh * at[1] + image_gap;
+}
+
+static void y_and_res(struct job *j, const int gap[6])
+{
+    struct omq_conv_io *io = &j->io;
+    ptrdiff_t at[3];
+
+    gaps(io->oh, io->ow, j->cs.oc + gap[0], gap[1], gap[2], at);
+    io->y_image = at[0], io->y_row = at[1], io->y_pixel = at[2];
+    gaps(io->oh, io->ow, j->cs.oc + gap[3], gap[4], gap[5], at);
+    io->res_image = at[0], io->res_row = at[1], io->res_pixel = at[2];
+}
+
+size_t codes_count(const struct job *j, enum out out, size_t *size)
+{
+    *size = out == CODES_PACKED ? 1 : out == CODES_START ? sizeof(int32_t)
+          : j->cs.q_max > 0 ? 1 : sizeof(omq_real);
+    return out == CODES_PACKED ? omq_conv_packed_size(&j->cs)
+         : out == CODES_START ? (size_t)j->c : (size_t)(j->io.n * j->io.y_image);
+}
+
+void codes_shape(const struct job *j, char *s, size_t size)
+{
+    const struct omq_conv_shape *c = &j->cs;
+
+    snprintf(s, size, "n%d,%dx%d,%dx%d,o%d,w%d%s,x%d%s%s", j->io.n, j->io.oh, j->io.ow, c->n_runs,
+             c->run, c->oc, c->w_bits, c->midrise ? "m" : "", c->x_max, j->io.res ? ",res" : "",
+             c->q_max ? "" : ",reals");
+}
+
+double codes_macs(const struct job *j)
+{
+    return (double)j->io.n * j->io.oh * j->io.ow * j->cs.oc * j->cs.n_runs * j->cs.run;
+}
+
+/* ---- contents */
+
+static int between(struct omq_rng *r, int lo, int hi)
+{
+    return lo + (int)omq_rng_below(r, (uint32_t)(hi - lo) + 1);
+}
+
+/* kind: 0 lowest, 1 highest, else any. */
+static int random_level(struct omq_rng *r, int kind, int lo, int hi)
+{
+    return kind == 0 ? lo : kind == 1 ? hi : between(r, lo, hi);
+}
+
+static struct buf random_weights(struct omq_rng *r, const struct omq_conv_shape *s)
+{
+    struct buf b = buf_at_edge((size_t)s->oc * (size_t)s->n_runs * (size_t)s->run);
+    const int levels = 1 << s->w_bits, kind = between(r, 0, 5);
+
+    for (size_t i = 0; i < b.size; i++) {
+        int level = random_level(r, kind, 0, levels - 1);
+
+        S8S(b)[i] = (int8_t)(s->midrise ? 2 * level - (levels - 1) : level - levels / 2);
+    }
+    return b;
+}
+
+static struct buf random_codes(struct omq_rng *r, size_t size, int max)
+{
+    struct buf b = buf_at_edge(size);
+    const int kind = between(r, 0, 5);
+
+    for (size_t i = 0; i < size; i++)
+        U8S(b)[i] = (uint8_t)random_level(r, kind, 0, max);
+    return b;
+}
+
+/* v in and about the range of y; or halves, so that rint has ties; or far off. */
+static void random_affine(struct job *j, struct omq_rng *r, bool specials)
+{
+    static const omq_real special[] = {NAN, INFINITY, -INFINITY, 0};
+    const int kind = between(r, 0, 5), top = j->cs.q_max ? j->cs.q_max : 255;
+    const double k = (double)j->cs.n_runs * j->cs.run;
+    const double sum = sqrt(k) * j->cs.x_max * (1 << (j->cs.w_bits - 1));
+
+    for (int set = 0; set < 3; set++)
+        j->ch[set] = buf_make(r, (size_t)j->c, sizeof(omq_real));
+    for (int o = 0; o < j->c; o++) {
+        double v = omq_rng_uniform(r), sign = between(r, 0, 3) ? 1 : -1;
+
+        REALS(j->ch[0])[o] = (omq_real)(sign * (kind == 0 ? 0.5 : kind == 1 ? v * 1e30
+                                                                            : v * 2 * top / sum));
+        REALS(j->ch[1])[o] = (omq_real)(kind == 0 ? between(r, -top, 2 * top) / 2.0
+                                                  : (v - 0.25) * 2 * top);
+        REALS(j->ch[2])[o] = (omq_real)(sign * (kind == 0 ? 0.5 : omq_rng_uniform(r) * 4));
+        if (specials && kind == 2 && between(r, 0, 3) == 0)
+            REALS(j->ch[between(r, 0, 2)])[o] = special[between(r, 0, 3)];
+    }
+}
+
+static void fill_out(struct job *j, const struct op *op, struct omq_rng *r)
+{
+    for (int i = 0; i < 2; i++) {
+        size_t size, count = op->out[i] == NONE ? 0 : codes_count(j, op->out[i], &size);
+
+        if (op->out[i] == NONE)
+            size = 1;
+        j->init[i] = buf_make(r, count, size);
+        for (size_t e = 0; e < count * size; e++)
+            U8S(j->init[i])[e] = (uint8_t)between(r, 0, 100);
+        j->out[i] = buf_guarded(r, count, size);
+    }
+}
+
+static void codes_fill(struct job *j, const struct op *op, struct omq_rng *r)
+{
+    const struct omq_conv_shape *s = &j->cs;
+
+    j->q2 = random_weights(r, s);
+    j->packed = buf_at_edge(omq_conv_packed_size(s));
+    j->start = buf_make(r, (size_t)j->c, sizeof(int32_t));
+    omq_pack_codes_ref(s, S8S(j->q2), j->packed.p, S32S(j->start));
+    j->q = random_codes(r, x_size(j) + BEYOND, s->x_max);
+    memset(j->q.p + j->q.size - BEYOND, 255, BEYOND);
+    j->res = random_codes(r, res_size(j), 255);
+    random_affine(j, r, s->q_max > 0);
+    j->scratch = buf_guarded(r, omq_conv_codes_scratch(s), 1);
+    fill_out(j, op, r);
+    j->io.x = U8S(j->q), j->io.w = j->packed.p, j->io.start = S32S(j->start);
+    j->io.m = REALS(j->ch[0]), j->io.b = REALS(j->ch[1]), j->io.r = REALS(j->ch[2]);
+    j->io.res = j->in_place ? U8S(j->res) : NULL;
+    j->io.y = j->out[0].p;
+}
+
+/* ---- jobs */
+
+void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
+{
+    static const int kernels[] = {1, 1, 2, 3, 3, 5};
+    struct omq_conv_shape *s = &j->cs;
+    struct layer l = {
+        .n = between(r, 1, 3), .oh = between(r, 1, 6), .ow = between(r, 1, 17),
+        .c = between(r, 1, 40), .oc = between(r, 1, 70), .kh = kernels[between(r, 0, 5)],
+        .kw = kernels[between(r, 0, 5)], .sh = between(r, 1, 3), .sw = between(r, 1, 3),
+        .row_gap = between(r, 0, 9), .image_gap = between(r, 0, 9), .apart = between(r, 0, 2) == 0,
+    };
+    int gap[6];
+
+    if (between(r, 0, 7) == 0) /* a linear layer: a row of n pixels */
+        l.n = l.oh = l.kh = l.kw = 1, l.c = between(r, 1, 600);
+    l.pixel = l.c + (l.apart ? between(r, 0, 7) : 0);
+    for (int i = 0; i < 6; i++)
+        gap[i] = between(r, 0, 1) * between(r, 0, 9);
+    *s = (struct omq_conv_shape){.w_bits = between(r, 1, 8), .midrise = between(r, 0, 1)};
+    if (s->w_bits == 8)
+        s->midrise = false;
+    s->x_max = (1 << between(r, 1, 8)) - 1;
+    s->zero_point = between(r, 0, 1) ? (s->x_max + 1) / 2 : 0;
+    s->q_max = between(r, 0, 3) == 0 ? 0 : between(r, 0, 1) ? (1 << between(r, 1, 8)) - 1
+                                                            : between(r, 1, 255);
+    layer_geometry(j, &l);
+    y_and_res(j, gap);
+    codes_fill(j, op, r);
+}
+
+/* Layers of ResNet-20 and ResNet-18, once in each width. */
+static const struct {
+    int n, oh, c, oc, k, s;
+} bench_layers[] = {
+    {1, 32, 16, 16, 3, 1},   {8, 32, 16, 16, 3, 1},  {1, 16, 32, 32, 3, 1}, {8, 16, 32, 32, 3, 1},
+    {1, 8, 64, 64, 3, 1},    {8, 8, 64, 64, 3, 1},   {1, 56, 64, 64, 3, 1}, {4, 56, 64, 64, 3, 1},
+    {1, 28, 128, 128, 3, 1}, {4, 28, 128, 128, 3, 1}, {1, 14, 256, 256, 3, 1},
+    {4, 14, 256, 256, 3, 1}, {1, 7, 512, 512, 3, 1}, {4, 7, 512, 512, 3, 1}, {1, 112, 3, 64, 7, 2},
+    {1, 28, 64, 128, 1, 2},  {1, 7, 256, 512, 1, 2}, {1, 1, 512, 1000, 1, 1},
+};
+enum { BENCH_LAYERS = sizeof(bench_layers) / sizeof(bench_layers[0]) };
+
+int codes_bench_count(const struct op *op)
+{
+    return (op->out[0] == CODES_PACKED ? 1 : 4) * BENCH_LAYERS;
+}
+
+void codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i)
+{
+    static const int widths[] = {8, 4, 2, 1};
+    const int at = i % BENCH_LAYERS;
+    const int bits = op->out[0] == CODES_PACKED ? 2 : widths[i / BENCH_LAYERS];
+    const int c = bench_layers[at].c, k = bench_layers[at].k, s = bench_layers[at].s;
+    const int oh = bench_layers[at].oh;
+    const struct layer l = {
+        .n = bench_layers[at].n, .oh = oh, .ow = oh, .c = c, .oc = bench_layers[at].oc, .kh = k,
+        .kw = k, .sh = s, .sw = s, .pixel = c,
+    };
+    const int gap[6] = {0};
+
+    *j = (struct job){.cs = {.w_bits = bits, .midrise = bits <= 2, .x_max = (1 << bits) - 1,
+                             .q_max = (1 << bits) - 1}};
+    layer_geometry(j, &l);
+    y_and_res(j, gap);
+    codes_fill(j, op, r);
+}
+
+void codes_free(struct job *j)
+{
+    buf_free(&j->packed);
+    buf_free(&j->start);
+    buf_free(&j->res);
+}
