@@ -33,7 +33,7 @@ BUILD      ?= build
 # the checkout out of the objects, so that two builds are the same bytes.
 OWN  := -std=c11 -Wall -Wextra -ffp-contract=off -fno-math-errno \
         -ffile-prefix-map=$(CURDIR)=. -Ilib
-LIBS := -lopenblas -lyaml -ljansson -lz -lm -lpthread
+LIBS := -lopenblas -lyaml -ljansson -ljpeg -lspng -lz -lm -lpthread
 
 # Sources are found by sorted wildcards: adding a file needs no edit here.
 LIB_SRC   := $(sort $(wildcard lib/*/*.c lib/kern/ref/*.c))

@@ -24,7 +24,7 @@ END
 # $cc unquoted: it may hold words.
 # shellcheck disable=SC2086
 $cc -I"$dir/usr/include" -o "$dir/use" "$dir/use.c" "$dir/usr/lib/libomq.a" \
-    -lopenblas -lyaml -ljansson -lz -lm -lpthread
+    -lopenblas -lyaml -ljansson -ljpeg -lspng -lz -lm -lpthread
 "$dir/use" || { echo "the installed header and library are of different versions"; exit 1; }
 "$dir/usr/bin/omq-eval" --version >"$dir/version"
 rm "$dir/use" "$dir/use.c" "$dir/version"

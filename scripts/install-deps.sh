@@ -8,8 +8,9 @@
 #   check-all  to run `make check-all`
 set -eu
 
-build=(gcc libc6-dev make libopenblas-dev libyaml-dev libjansson-dev zlib1g-dev)
-check=(check mandoc python3 shellcheck)
+build=(gcc libc6-dev make libopenblas-dev libyaml-dev libjansson-dev libjpeg62-turbo-dev
+    libspng-dev zlib1g-dev)
+check=(check mandoc python3 python3-pil shellcheck)
 check_all=(clang git libclang-rt-14-dev llvm valgrind)
 
 wanted=()

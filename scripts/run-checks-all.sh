@@ -99,7 +99,7 @@ if part direct; then
     # shellcheck disable=SC2086
     step "direct: compilation" $CC -O2 -DOMQ_NO_SIMD -Ilib -o "$BUILD/direct/omq-eval" \
         lib/*/*.c lib/kern/ref/*.c tools/tool*.c tools/omq-eval.c \
-        -lopenblas -lz -lyaml -ljansson -lm -lpthread
+        -lopenblas -lz -lyaml -ljansson -ljpeg -lspng -lm -lpthread
     step "direct: runs" "$BUILD/direct/omq-eval" --version
 fi
 

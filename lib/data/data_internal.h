@@ -2,12 +2,14 @@
  *
  * Inside lib/data: what a reader of one format delivers, and the steps between
  * a reader and a batch. A new format is one file with a struct omq_reader, and
- * one row in the table of data.c.
+ * one row in the table of data.c; a new format of pictures is one file with a
+ * struct omq_image_format, and one row in the table of image.c.
  */
 #ifndef OMQ_DATA_DATA_INTERNAL_H
 #define OMQ_DATA_DATA_INTERNAL_H
 
 #include "data/data.h"
+#include "data/image.h"
 
 enum {
     OMQ_MAX_CLASSES = 1000,
@@ -86,5 +88,36 @@ void omq_shuffle(uint32_t *order, int n, uint64_t seed, int epoch);
  * hflip, as (seed, epoch, sample) say. */
 void omq_augment(uint8_t *out, const uint8_t *in, int height, int width, int channels,
                  int crop_padding, double hflip, uint64_t seed, int epoch, uint32_t sample);
+
+struct omq_image_format {
+    uint8_t magic[8]; /* what it starts with */
+    int n_magic;
+    /* As omq_image_decode(); channels is 1 or 3, and the magic is there. */
+    int (*decode)(struct omq_image *out, const uint8_t *bytes, size_t n_bytes, int channels,
+                  const char *name, struct omq_err *err);
+};
+extern const struct omq_image_format omq_image_jpeg, omq_image_png;
+
+/* Height and width that a file claims within the limits of image.h: 0 is
+ * OMQ_EFORMAT, too large OMQ_EUNSUP. */
+int omq_image_check_size(uint64_t height, uint64_t width, const char *name,
+                         struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Pixels, not set, for a size within the limits; OMQ_ENOMEM is the only failure. */
+int omq_image_alloc(struct omq_image *im, int height, int width, int channels,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* One pixel of an image of 1 or 3 channels. The weights are ITU-R 601's in 16
+ * bits, rounded as in Pillow. */
+static inline void omq_image_put(uint8_t *dst, int channels, unsigned r, unsigned g, unsigned b)
+{
+    if (channels == 1) {
+        dst[0] = (uint8_t)((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16);
+    } else {
+        dst[0] = (uint8_t)r;
+        dst[1] = (uint8_t)g;
+        dst[2] = (uint8_t)b;
+    }
+}
 
 #endif

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../fuzz/ckpt/image.h"
+#include "../fuzz/ckpt/ckpt_image.h"
 #include "ckpt/ckpt.h"
 
 /* Long enough to be compressed. */

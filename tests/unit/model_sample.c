@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../fuzz/ckpt/image.h"
+#include "../fuzz/ckpt/ckpt_image.h"
 #include "base/file.h"
 #include "base/rng.h"
 #include "graphhelp.h"

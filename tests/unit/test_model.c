@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../fuzz/ckpt/image.h"
+#include "../fuzz/ckpt/ckpt_image.h"
 #include "failalloc.h"
 #include "graphhelp.h"
 #include "model_sample.h"

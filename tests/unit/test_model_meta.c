@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../fuzz/ckpt/image.h"
+#include "../fuzz/ckpt/ckpt_image.h"
 #include "graphhelp.h"
 #include "model_sample.h"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "ckpt/ckpt.h"
-#include "image.h"
+#include "ckpt_image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

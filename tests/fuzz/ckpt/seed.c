@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "ckpt/ckpt.h"
-#include "image.h"
+#include "ckpt_image.h"
 
 static const float floats[6] = {0.5f, -1, 2, 3, -4, 5};
 static const uint64_t words[4] = {1, 2, 3, UINT64_MAX};

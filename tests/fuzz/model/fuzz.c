@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../ckpt/image.h"
+#include "../ckpt/ckpt_image.h"
 #include "base/file.h"
 #include "engine/engine.h"
 #include "nn/nn.h"

@@ -4,8 +4,8 @@
  * again, so that a test gets past them to the check it is about, and a section
  * replaced by a longer or shorter one. Written without lib/ckpt, on purpose.
  */
-#ifndef OMQ_TESTS_IMAGE_H
-#define OMQ_TESTS_IMAGE_H
+#ifndef OMQ_TESTS_CKPT_IMAGE_H
+#define OMQ_TESTS_CKPT_IMAGE_H
 
 #include <stddef.h>
 #include <stdint.h>

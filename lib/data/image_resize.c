@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Resizing as Pillow's Image.resize() on 8-bit channels, bit for bit: each
+ * output pixel is a weighted mean of the input pixels under a triangle or a
+ * cubic (a = -0.5) that is stretched by the scale when it shrinks. Weights are
+ * computed in double and rounded to 22 bits; the order of the operations is
+ * Pillow's (src/libImaging/Resample.c), because the last bit depends on it.
+ *
+ * Only a window of the output is computed, so that a crop costs what is seen.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "data/data_internal.h"
+
+enum { PRECISION = 32 - 8 - 2 }; /* bits of a weight: 8 of the pixel, 2 to overshoot */
+
+/* One axis: n_in pixels become n_out, of which n from `first` on are wanted. */
+struct axis {
+    int n_in, n_out, first, n;
+};
+
+/* The weights of an axis: output i is the sum over j < count[i] of
+ * weight[i * width + j] times pixel from[i] + j. */
+struct taps {
+    int width;
+    int *from, *count; /* [n] */
+    int32_t *weight;   /* [n][width] */
+};
+
+static double triangle(double x)
+{
+    x = fabs(x);
+    return x < 1.0 ? 1.0 - x : 0.0;
+}
+
+static double cubic(double x)
+{
+    const double a = -0.5;
+
+    x = fabs(x);
+    if (x < 1.0)
+        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+    if (x < 2.0)
+        return (((x - 5) * x + 8) * x - 4) * a;
+    return 0.0;
+}
+
+static const struct {
+    double (*at)(double x);
+    double support;
+} filters[] = {
+    [OMQ_BILINEAR] = {triangle, 1.0},
+    [OMQ_BICUBIC] = {cubic, 2.0},
+};
+
+static void taps_release(struct taps *t)
+{
+    free(t->from);
+    free(t->count);
+    free(t->weight);
+    *t = (struct taps){0};
+}
+
+static int taps_alloc(struct taps *t, int n, int width, struct omq_err *err)
+{
+    size_t n_weights;
+
+    t->width = width;
+    if (!omq_mul_size((size_t)n, (size_t)width, &n_weights) ||
+        !(t->from = omq_calloc((size_t)n, sizeof(*t->from))) ||
+        !(t->count = omq_calloc((size_t)n, sizeof(*t->count))) ||
+        !(t->weight = omq_calloc(n_weights, sizeof(*t->weight))))
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate the filter of a resized picture");
+    return OMQ_OK;
+}
+
+/* Output i of t; w has room for t->width weights in double. */
+static void taps_set(struct taps *t, int i, const struct axis *ax, enum omq_resample filter,
+                     double *w)
+{
+    double scale = (double)ax->n_in / ax->n_out, stretch = scale < 1.0 ? 1.0 : scale;
+    double support = filters[filter].support * stretch;
+    double center = (ax->first + i + 0.5) * scale, sum = 0.0, inv = 1.0 / stretch;
+    int from = (int)(center - support + 0.5), to = (int)(center + support + 0.5);
+
+    from = from < 0 ? 0 : from;
+    to = to > ax->n_in ? ax->n_in : to;
+    t->from[i] = from;
+    t->count[i] = to - from;
+    for (int j = 0; j < to - from; j++) {
+        w[j] = filters[filter].at((j + from - center + 0.5) * inv);
+        sum += w[j];
+    }
+    for (int j = 0; j < to - from; j++) {
+        double v = (sum != 0.0 ? w[j] / sum : w[j]) * (1 << PRECISION);
+
+        t->weight[(size_t)i * (size_t)t->width + (size_t)j] = (int32_t)(v < 0 ? v - 0.5 : v + 0.5);
+    }
+}
+
+/* The caller releases t, after a failure too. */
+static int taps_init(struct taps *t, const struct axis *ax, enum omq_resample filter,
+                     struct omq_err *err)
+{
+    double scale = (double)ax->n_in / ax->n_out;
+    int width = (int)ceil(filters[filter].support * (scale < 1.0 ? 1.0 : scale)) * 2 + 1;
+    double *w = omq_calloc((size_t)width, sizeof(*w));
+    int rc;
+
+    if (!w)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate the filter of a resized picture");
+    rc = taps_alloc(t, ax->n, width, err);
+    for (int i = 0; rc == OMQ_OK && i < ax->n; i++)
+        taps_set(t, i, ax, filter, w);
+    free(w);
+    return rc;
+}
+
+static uint8_t clip8(int32_t sum)
+{
+    sum >>= PRECISION;
+    return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
+}
+
+/* One row: n pixels of c channels. */
+static void along_row(uint8_t *dst, const uint8_t *src, int n, size_t c, const struct taps *t)
+{
+    for (int i = 0; i < n; i++, dst += c) {
+        const int32_t *w = t->weight + (size_t)i * (size_t)t->width;
+        const uint8_t *p = src + (size_t)t->from[i] * c;
+
+        for (size_t k = 0; k < c; k++) {
+            int32_t sum = 1 << (PRECISION - 1);
+
+            for (int j = 0; j < t->count[i]; j++)
+                sum += p[(size_t)j * c + k] * w[j];
+            dst[k] = clip8(sum);
+        }
+    }
+}
+
+/* One row of n bytes as the sum of `count` rows; sums is room for n of them. */
+static void down_columns(uint8_t *dst, const uint8_t *src, size_t stride, size_t n,
+                         const int32_t *weight, int count, int32_t *sums)
+{
+    for (size_t x = 0; x < n; x++)
+        sums[x] = 1 << (PRECISION - 1);
+    for (int j = 0; j < count; j++, src += stride)
+        for (size_t x = 0; x < n; x++)
+            sums[x] += src[x] * weight[j];
+    for (size_t x = 0; x < n; x++)
+        dst[x] = clip8(sums[x]);
+}
+
+/* Rows y0 to y1 of in, along the rows only. *out is allocated. */
+static int pass_rows(struct omq_image *out, const struct omq_image *in, const struct axis *ax,
+                     int y0, int y1, enum omq_resample filter, struct omq_err *err)
+{
+    size_t c = (size_t)in->channels, stride = (size_t)in->width * c, n = (size_t)ax->n * c;
+    struct taps t = {0};
+    int rc = OMQ_OK;
+
+    if ((int64_t)(y1 - y0) * ax->n > OMQ_IMAGE_MAX_PIXELS)
+        return omq_fail(err, OMQ_EUNSUP, "cannot resize a picture of %d x %d pixels to %d pixels "
+                        "in width: the limit between the passes is %d pixels", in->width,
+                        in->height, ax->n, OMQ_IMAGE_MAX_PIXELS);
+    if (ax->n_in != ax->n_out)
+        rc = taps_init(&t, ax, filter, err);
+    if (rc == OMQ_OK)
+        rc = omq_image_alloc(out, y1 - y0, ax->n, in->channels, err);
+    for (int y = y0; rc == OMQ_OK && y < y1; y++) {
+        uint8_t *dst = out->pixels + (size_t)(y - y0) * n;
+        const uint8_t *src = in->pixels + (size_t)y * stride;
+
+        if (ax->n_in == ax->n_out)
+            memcpy(dst, src + (size_t)ax->first * c, n);
+        else
+            along_row(dst, src, ax->n, c, &t);
+    }
+    taps_release(&t);
+    return rc;
+}
+
+/* Along the columns: in holds the rows from y0 on of the picture that t is for. */
+static int pass_columns(struct omq_image *out, const struct omq_image *in, int n, int y0,
+                        const struct taps *t, struct omq_err *err)
+{
+    size_t stride = (size_t)in->width * (size_t)in->channels;
+    int32_t *sums = omq_calloc(stride, sizeof(*sums));
+    int rc;
+
+    if (!sums)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a row of a resized picture");
+    rc = omq_image_alloc(out, n, in->width, in->channels, err);
+    for (int i = 0; rc == OMQ_OK && i < n; i++)
+        down_columns(out->pixels + (size_t)i * stride,
+                     in->pixels + (size_t)(t->from[i] - y0) * stride, stride, stride,
+                     t->weight + (size_t)i * (size_t)t->width, t->count[i], sums);
+    free(sums);
+    return rc;
+}
+
+/* Both passes. The first is made for the rows that the second asks for. */
+static int resample(struct omq_image *out, const struct omq_image *in, const struct axis *down,
+                    const struct axis *along, enum omq_resample filter, struct omq_err *err)
+{
+    struct omq_image mid = {0};
+    struct taps t = {0};
+    int last = down->n - 1, rc;
+
+    if (down->n_in == down->n_out)
+        return pass_rows(out, in, along, down->first, down->first + down->n, filter, err);
+    rc = taps_init(&t, down, filter, err);
+    if (rc == OMQ_OK)
+        rc = pass_rows(&mid, in, along, t.from[0], t.from[last] + t.count[last], filter, err);
+    if (rc == OMQ_OK)
+        rc = pass_columns(out, &mid, down->n, t.from[0], &t, err);
+    omq_image_release(&mid);
+    taps_release(&t);
+    return rc;
+}
+
+static int check_target(int height, int width, enum omq_resample filter, struct omq_err *err)
+{
+    if (height < 1 || width < 1 ||
+        (unsigned)filter >= sizeof(filters) / sizeof(filters[0]))
+        return omq_fail(err, OMQ_EARG, "cannot resize a picture to %d x %d pixels by filter "
+                        "number %d", width, height, (int)filter);
+    if (height > OMQ_IMAGE_MAX_SIDE || width > OMQ_IMAGE_MAX_SIDE ||
+        (int64_t)height * width > OMQ_IMAGE_MAX_PIXELS)
+        return omq_fail(err, OMQ_EUNSUP, "cannot resize a picture to %d x %d pixels: the limits "
+                        "are %d a side and %d in all", width, height, OMQ_IMAGE_MAX_SIDE,
+                        OMQ_IMAGE_MAX_PIXELS);
+    return OMQ_OK;
+}
+
+int omq_image_resize(struct omq_image *out, const struct omq_image *in, int height, int width,
+                     enum omq_resample filter, struct omq_err *err)
+{
+    struct axis down = {in->height, height, 0, height}, along = {in->width, width, 0, width};
+    int rc = check_target(height, width, filter, err);
+
+    return rc < 0 ? rc : resample(out, in, &down, &along, filter, err);
+}
+
+/* d / 2, rounded to even at the half, as Python's round() */
+static int half_even(int d) { return d / 2 + (d % 2 == 1 && d / 2 % 2 == 1); }
+
+int omq_image_fit(struct omq_image *im, int side, int height, int width,
+                  enum omq_resample filter, struct omq_err *err)
+{
+    int64_t shorter = im->height < im->width ? im->height : im->width;
+    int64_t h = (int64_t)side * im->height / shorter, w = (int64_t)side * im->width / shorter;
+    struct axis down, along;
+    struct omq_image out;
+    int rc = check_target(height, width, filter, err);
+
+    if (rc < 0)
+        return rc;
+    if (side < 1 || side > OMQ_IMAGE_MAX_SIDE)
+        return omq_fail(err, OMQ_EARG, "cannot resize the shorter side of a picture to %d pixels: "
+                        "1 to %d are possible", side, OMQ_IMAGE_MAX_SIDE);
+    if (im->height == height && im->width == width)
+        return OMQ_OK;
+    if (h < height || w < width || h > INT32_MAX || w > INT32_MAX)
+        return omq_fail(err, OMQ_EUNSUP, "a picture of %d x %d pixels, %lld x %lld when resized, "
+                        "cannot be cropped to %d x %d", im->width, im->height, (long long)w,
+                        (long long)h, width, height);
+    down = (struct axis){im->height, (int)h, half_even((int)h - height), height};
+    along = (struct axis){im->width, (int)w, half_even((int)w - width), width};
+    rc = resample(&out, im, &down, &along, filter, err);
+    if (rc < 0)
+        return rc;
+    omq_image_release(im);
+    *im = out;
+    return OMQ_OK;
+}
