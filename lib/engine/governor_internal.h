@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of the governors share.
+ */
+#ifndef OMQ_ENGINE_GOVERNOR_INTERNAL_H
+#define OMQ_ENGINE_GOVERNOR_INTERNAL_H
+
+#include <stddef.h>
+
+#include "engine/governor.h"
+
+enum { GOVERNOR_WINDOW = 256 };
+
+/* Since when a condition has been true of every reading. */
+struct omq_governor_held {
+    bool on;
+    double since, last;
+};
+
+/* What a kind wants: `to` is an index among the allowed. */
+struct omq_governor_wish {
+    int to;
+    bool urgent; /* does not wait for the residency */
+    char reason[OMQ_GOVERNOR_REASON_SIZE];
+};
+
+struct omq_governor_kind {
+    const char *name;
+    const char *unit, *argument; /* NULL: takes none */
+    double lo, hi;               /* of the argument */
+    void (*wish)(struct omq_governor *g, const struct omq_governor_sample *s,
+                 struct omq_governor_wish *w);
+};
+
+/* All kinds, a row each; the last has no name. */
+extern const struct omq_governor_kind omq_governor_kinds[];
+
+struct omq_governor {
+    const struct omq_governor_kind *kind;
+    double limit;
+    double best_ms; /* of p[0], allowed or not */
+
+    /* the precisions that the floor allows, best first */
+    int n;
+    int index[OMQ_GOVERNOR_MAX_PRECISIONS]; /* into the caller's */
+    double ms[OMQ_GOVERNOR_MAX_PRECISIONS];
+
+    int active; /* among the allowed */
+    bool started;
+    double now, switched; /* t_s of the last sample, of the last switch */
+
+    /* the last step up: whether it may still be taken back, when, until when */
+    bool unproven;
+    double raised, proven;
+    int retries;    /* steps up that were taken back, at most MAX_RETRIES */
+
+    struct omq_governor_held high, low;
+
+    int n_batches, next; /* a ring: the next one goes there */
+    double batch_t[GOVERNOR_WINDOW], batch_ms[GOVERNOR_WINDOW];
+};
+
+/* base times two for each step up that was taken back. */
+double omq_governor_patience(const struct omq_governor *g, double base);
+
+/* A decimal number, alone or with this unit (NULL: none) behind it; false if
+ * it is anything else. Does not depend on the locale. */
+bool omq_governor_number(const char *s, size_t n, const char *unit, double *out);
+
+/* The text in quotes, shortened, with '?' for what is not printable. */
+const char *omq_governor_quote(const char *s, size_t n, char buf[48]);
+
+int omq_governor_parse(const char *spec, const struct omq_governor_kind **kind, double *limit,
+                       struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* allowed[n]: which precisions floor (or NULL) lets through; at least one. */
+int omq_governor_floor(const char *floor, const struct omq_governor_precision *p, int n,
+                       bool *allowed, struct omq_err *err) OMQ_WARN_UNUSED;
+
+#endif

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Governors: their words, what each wants, and what holds for all of them on
+ * any samples. Traces are in test_trace.c.
+ */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "each.h"
+#include "engine/governor.h"
+#include "failalloc.h"
+
+Suite *omq_suite_governor(void);
+
+enum { N = 4 };
+
+static const struct omq_governor_precision table[N] = {
+    {"w8a8", 4, 92.5}, {"w4a4", 2.6, 91}, {"w2a2", 2, 88.25}, {"w1a1", 1.8, 80},
+};
+static const struct omq_governor_precision bare[N] = {
+    {"w8a8", 0, NAN}, {"w4a4", 0, NAN}, {"w2a2", 0, NAN}, {"small", 0, NAN},
+};
+
+static struct omq_err err;
+static struct omq_governor *g;
+
+static void close_governor(void)
+{
+    omq_governor_close(g);
+    g = NULL;
+}
+
+static void open_with(const char *spec, const char *floor, const struct omq_governor_precision *p)
+{
+    omq_governor_close(g);
+    g = NULL;
+    ck_assert_msg(omq_governor_open(&g, spec, floor, p, N, &err) == OMQ_OK, "%s", err.msg);
+}
+
+static void refused(const char *spec, const char *floor, const struct omq_governor_precision *p,
+                    const char *message)
+{
+    g = NULL;
+    ck_assert_int_eq(omq_governor_open(&g, spec, floor, p, N, &err), OMQ_EARG);
+    ck_assert_str_eq(err.msg, message);
+    ck_assert_ptr_null(g);
+}
+
+/* ---- words */
+
+START_TEST(specs)
+{
+    static const char *const good[] = {
+        "manual", "latency:5ms", "latency:5", "latency:0.01", "latency:60000ms", "battery:30%",
+        "battery:5", "thermal:75C", "thermal:75.5", "load:80%", "load:99",
+    };
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        open_with(good[i], NULL, table);
+}
+END_TEST
+
+START_TEST(spec_errors)
+{
+    refused("fast", NULL, table, "unknown governor 'fast'; there are manual, latency:MS, "
+            "battery:PERCENT, thermal:DEGREES, load:PERCENT");
+    refused("", NULL, table, "unknown governor ''; there are manual, latency:MS, "
+            "battery:PERCENT, thermal:DEGREES, load:PERCENT");
+    refused("latency\033[2J:5", NULL, table, "unknown governor 'latency?[2J'; there are manual, "
+            "latency:MS, battery:PERCENT, thermal:DEGREES, load:PERCENT");
+    refused("manual:5", NULL, table, "the governor 'manual' takes no argument, found '5'");
+    refused("latency", NULL, table,
+            "the governor 'latency' needs a limit: 'latency:MS', 0.01 to 60000 ms");
+    refused("thermal:", NULL, table,
+            "the governor 'thermal' needs a limit: 'thermal:DEGREES', 30 to 110 C");
+    refused("latency:5s", NULL, table,
+            "'5s' is no limit for the governor 'latency': 0.01 to 60000 ms");
+    refused("latency:5 ms", NULL, table,
+            "'5 ms' is no limit for the governor 'latency': 0.01 to 60000 ms");
+    refused("latency:ms", NULL, table,
+            "'ms' is no limit for the governor 'latency': 0.01 to 60000 ms");
+    refused("load:nan", NULL, table, "'nan' is no limit for the governor 'load': 20 to 99 %");
+    refused("load:1e2", NULL, table, "'1e2' is no limit for the governor 'load': 20 to 99 %");
+    refused("load:0x40", NULL, table, "'0x40' is no limit for the governor 'load': 20 to 99 %");
+    refused("load:100%", NULL, table, "'100%' is out of range for the governor 'load': 20 to 99 %");
+    refused("battery:-1", NULL, table,
+            "'-1' is out of range for the governor 'battery': 5 to 95 %");
+    refused("latency:0", NULL, table,
+            "'0' is out of range for the governor 'latency': 0.01 to 60000 ms");
+    refused("latency:99999999999999999999999999999999999999999", NULL, table,
+            "'9999999999999999999999999999999999999999...' is no limit for the governor "
+            "'latency': 0.01 to 60000 ms");
+}
+END_TEST
+
+/* Which precisions a floor lets through: bit i for table[i]. */
+static int allowed(void)
+{
+    int bits = 0;
+
+    for (int i = 0; i < N; i++)
+        bits |= (omq_governor_set(g, i, &err) == OMQ_OK) << i;
+    return bits;
+}
+
+START_TEST(floors)
+{
+    static const struct omq_governor_precision hole[N] = {
+        {"w8a8", 0, 89}, {"w4a4", 0, 91}, {"w2a2", 0, NAN}, {"w1a1", 0, 90},
+    };
+
+    open_with("manual", NULL, table);
+    ck_assert_int_eq(allowed(), 15);
+    open_with("manual", "4", table);
+    ck_assert_int_eq(allowed(), 3);
+    open_with("manual", "w8a8", table);
+    ck_assert_int_eq(allowed(), 1);
+    open_with("manual", "small", bare);
+    ck_assert_int_eq(allowed(), 15);
+    open_with("manual", "top1:88.25", table);
+    ck_assert_int_eq(allowed(), 7);
+    open_with("manual", "top1:92%", table);
+    ck_assert_int_eq(allowed(), 1);
+    open_with("manual", "top1:90", hole); /* the best is not always the first */
+    ck_assert_int_eq(omq_governor_active(g), 1);
+    ck_assert_int_eq(allowed(), 10);
+    ck_assert_int_eq(omq_governor_set(g, 2, &err), OMQ_EARG);
+    ck_assert_str_eq(err.msg, "precision 2 is none that the governor's floor allows");
+    ck_assert_int_eq(omq_governor_set(g, -1, &err), OMQ_EARG);
+    ck_assert_int_eq(omq_governor_active(g), 3);
+}
+END_TEST
+
+START_TEST(floor_errors)
+{
+    refused("manual", "3", table, "unknown precision '3' for the floor; there are w8a8 w4a4 w2a2 "
+            "w1a1, or 'top1:PERCENT'");
+    refused("manual", "", bare, "unknown precision '' for the floor; there are w8a8 w4a4 w2a2 "
+            "small, or 'top1:PERCENT'");
+    refused("manual", "top1:93", table,
+            "no precision reaches a top1 of 93 %; the best is 'w8a8' with 92.50 %");
+    refused("manual", "top1:90", bare,
+            "no accuracy is known, so none can be the floor; name a precision, such as 'small'");
+    refused("manual", "top1:x", table,
+            "'x' is no accuracy for the floor: 'top1:PERCENT', 0 to 100 %");
+    refused("manual", "top1:101", table,
+            "'101' is no accuracy for the floor: 'top1:PERCENT', 0 to 100 %");
+}
+END_TEST
+
+START_TEST(precision_errors)
+{
+    struct omq_governor_precision p[N] = {{"8", 1, 1}, {"4", -1, 1}, {"2", 1, 1}, {"1", 1, 1}};
+    int rc;
+
+    refused("manual", NULL, p, "-1 ms a batch for '4' is no time; 0 is not known");
+    p[1].ms = NAN;
+    ck_assert_int_eq(omq_governor_open(&g, "manual", NULL, p, N, &err), OMQ_EARG);
+    p[1].name = "";
+    refused("manual", NULL, p, "the name of precision 1, '', has 0 bytes, not 1 to 63");
+    ck_assert_int_eq(omq_governor_open(&g, "manual", NULL, p, 0, &err), OMQ_EARG);
+    ck_assert_int_eq(omq_governor_open(&g, "manual", NULL, p, 33, &err), OMQ_EARG);
+    failalloc_set(1);
+    rc = omq_governor_open(&g, "manual", NULL, table, N, &err);
+    failalloc_set(0);
+    ck_assert_int_eq(rc, OMQ_ENOMEM);
+}
+END_TEST
+
+/* ---- kinds */
+
+/* What a loop over samples saw. */
+static int n_switches;
+static char reason[OMQ_GOVERNOR_REASON_SIZE];
+static double when;
+
+static void step(struct omq_governor_sample s)
+{
+    int before = omq_governor_active(g);
+    struct omq_governor_decision d = omq_governor_step(g, &s);
+
+    assert_each(d.precision == omq_governor_active(g), "another precision at %g s", s.t_s);
+    assert_each(d.changed == (d.precision != before), "no switch, or untold, at %g s", s.t_s);
+    assert_each(d.changed == (d.reason[0] != 0), "no reason at %g s", s.t_s);
+    if (d.changed) {
+        n_switches++;
+        when = s.t_s;
+        memcpy(reason, d.reason, sizeof(reason));
+    }
+}
+
+enum reading { BATCH, PERCENT, TEMP, LOAD };
+
+/* The same reading `hz` times a second from t0 to t1. */
+static void stretch(enum reading what, double x, double t0, double t1, double hz)
+{
+    n_switches = 0;
+    for (int i = 0; t0 + i / hz < t1; i++) {
+        struct omq_governor_sample s = omq_governor_sample_at(t0 + i / hz);
+        double *const at[] = {&s.batch_ms, &s.battery_percent, &s.temp_c, &s.load_percent};
+
+        *at[what] = x;
+        step(s);
+    }
+}
+
+START_TEST(latency_goes_down_to_what_should_do)
+{
+    open_with("latency:5ms", NULL, table);
+    stretch(BATCH, 4.9, 0, 10, 100);
+    ck_assert_int_eq(n_switches, 0);
+    stretch(BATCH, 7.3, 10, 10.5, 100); /* 7.3 * 2.6 / 4 < 5 */
+    ck_assert_int_eq(n_switches, 1);
+    ck_assert_int_eq(omq_governor_active(g), 1);
+    ck_assert_str_eq(reason, "latency: p95 7.3 ms over 5 ms");
+    ck_assert(when < 10.1);
+    open_with("latency:5ms", NULL, table);
+    stretch(BATCH, 9.5, 0, 1, 100); /* 9.5 * 2 / 4 < 5; the first half second is residency */
+    ck_assert_int_eq(n_switches, 1);
+    ck_assert_int_eq(omq_governor_active(g), 2);
+    ck_assert_double_eq_tol(when, 0.5, 0.02);
+    open_with("latency:5ms", "4", table); /* nothing does: the fastest there is */
+    stretch(BATCH, 9.5, 0, 3, 100);
+    ck_assert_int_eq(n_switches, 1);
+    ck_assert_int_eq(omq_governor_active(g), 1);
+}
+END_TEST
+
+START_TEST(latency_without_figures_goes_step_by_step)
+{
+    open_with("latency:5", NULL, bare);
+    stretch(BATCH, 7, 0, 1.9, 100);
+    ck_assert_int_eq(n_switches, 3); /* at 0.5, 1.0 and 1.5 s */
+    ck_assert_int_eq(omq_governor_active(g), 3);
+    stretch(BATCH, 7, 1.9, 9, 100);
+    ck_assert_int_eq(n_switches, 0);
+}
+END_TEST
+
+/* Lower precisions that are not faster do not help. */
+START_TEST(latency_stays_where_nothing_is_faster)
+{
+    static const struct omq_governor_precision flat[N] = {
+        {"w8a8", 2, NAN}, {"w4a4", 2, NAN}, {"w2a2", 2, NAN}, {"w1a1", 2.5, NAN},
+    };
+
+    open_with("latency:5", NULL, flat);
+    stretch(BATCH, 20, 0, 10, 100);
+    ck_assert_int_eq(n_switches, 0);
+}
+END_TEST
+
+START_TEST(latency_overload_does_not_wait)
+{
+    open_with("latency:5", NULL, table);
+    stretch(BATCH, 2, 0, 0.1, 100);
+    stretch(BATCH, 25, 0.1, 0.2, 50);
+    ck_assert_double_eq_tol(when, 0.14, 1e-6); /* the third batch */
+    ck_assert_str_eq(reason, "latency: 3 batches of 25 ms and more, over twice 5 ms");
+    ck_assert_int_eq(omq_governor_active(g), 3);
+    open_with("latency:5", NULL, bare);
+    stretch(BATCH, 25, 0, 0.4, 50); /* three batches a step */
+    ck_assert_int_eq(n_switches, 3);
+}
+END_TEST
+
+START_TEST(latency_ignores_single_batches)
+{
+    open_with("latency:5", NULL, table);
+    n_switches = 0;
+    for (int i = 0; i < 2000; i++) {
+        struct omq_governor_sample s = omq_governor_sample_at(0.02 * i);
+
+        s.batch_ms = i % 40 == 20 ? 500 : 3;
+        step(s);
+    }
+    ck_assert_int_eq(n_switches, 0);
+}
+END_TEST
+
+START_TEST(latency_comes_back_slowly)
+{
+    open_with("latency:5", NULL, table);
+    stretch(BATCH, 7.3, 0, 0.52, 100);
+    ck_assert_int_eq(omq_governor_active(g), 1);
+    stretch(BATCH, 2.7, 0.52, 20, 100); /* 4.15 ms expected: within 20 % of the target */
+    ck_assert_int_eq(n_switches, 0);
+    stretch(BATCH, 2.5, 20, 30, 100); /* 3.85 */
+    ck_assert_int_eq(n_switches, 1);
+    ck_assert_int_eq(omq_governor_active(g), 0);
+    ck_assert_str_eq(reason, "latency: p95 2.5 ms, 3.85 ms expected one up, for 3 s");
+    ck_assert(when > 23 && when < 24.2);
+}
+END_TEST
+
+/* Few batches a second: not by time, but by number. */
+START_TEST(latency_of_a_slow_stream)
+{
+    open_with("latency:500", NULL, table);
+    stretch(BATCH, 400, 0, 60, 1);
+    ck_assert_int_eq(n_switches, 0);
+    stretch(BATCH, 700, 60, 66, 1);
+    ck_assert_int_eq(n_switches, 1);
+    ck_assert_double_eq(when, 65);
+    stretch(BATCH, 200, 66, 100, 0.1);
+    ck_assert_int_eq(n_switches, 1);
+    ck_assert_int_eq(omq_governor_active(g), 0);
+}
+END_TEST
+
+/* Precisions cost more than the governor thinks: each step up is taken back, and
+ * is tried ever more seldom. */
+START_TEST(steps_up_back_off)
+{
+    static const double cost[N] = {6, 3, 2, 1};
+    double last = 0, gap = 0;
+    int ups = 0;
+
+    open_with("latency:5", NULL, bare);
+    for (int i = 0; i < 600 * 20; i++) {
+        struct omq_governor_sample s = omq_governor_sample_at(0.05 * i);
+        int before = omq_governor_active(g);
+
+        s.batch_ms = cost[before];
+        step(s);
+        if (omq_governor_active(g) < before) {
+            assert_each(s.t_s - last > fmin(1.5 * gap, 190), "up after %g s, again after %g s",
+                        gap, s.t_s - last);
+            gap = ups++ ? s.t_s - last : 0;
+            last = s.t_s;
+        }
+    }
+    ck_assert_int_ge(ups, 5);
+    ck_assert_int_le(ups, 8);
+}
+END_TEST
+
+START_TEST(thermal_and_load)
+{
+    static const enum reading what[] = {TEMP, LOAD};
+    static const char *const spec[] = {"thermal:75C", "load:75%"};
+    static const double margin[] = {5, 10};
+    enum reading r = what[_i];
+
+    open_with(spec[_i], NULL, table);
+    stretch(r, 75, 0, 20, 1);
+    ck_assert_int_eq(n_switches, 0);
+    stretch(r, 76.5, 20, 24, 1); /* at 22; from 23 on anew */
+    ck_assert_int_eq(n_switches, 1);
+    ck_assert_double_eq(when, 22);
+    ck_assert_str_eq(reason, _i == 0 ? "thermal: 76.5 C, over 75 C for 2 s"
+                                     : "load: 76.5 %, over 75 % for 2 s");
+    stretch(r, 90, 24, 40, 1);
+    ck_assert_int_eq(omq_governor_active(g), 3);
+    stretch(r, 75.5 - margin[_i], 40, 60, 1);
+    ck_assert_int_eq(n_switches, 0);
+    stretch(r, 75 - margin[_i], 60, 71, 1);
+    ck_assert_int_eq(n_switches, 1);
+    ck_assert_double_eq(when, 70);
+    ck_assert_str_eq(reason, _i == 0 ? "thermal: 70 C, at most 70 C for 10 s"
+                                     : "load: 65 %, at most 65 % for 10 s");
+}
+END_TEST
+
+START_TEST(battery_is_linear)
+{
+    static const struct { double percent; int precision; } want[] = {
+        {100, 0}, {40, 0}, {39, 1}, {34, 1}, {33, 2}, {27, 2}, {26, 3}, {20, 3}, {0, 3},
+    };
+
+    open_with("battery:40%", NULL, table);
+    for (int i = 0; i < 9; i++) {
+        stretch(PERCENT, want[i].percent, 100 * i, 100 * (i + 1), 0.2);
+        assert_each(omq_governor_active(g) == want[i].precision, "%g %%: precision %d",
+                    want[i].percent, omq_governor_active(g));
+    }
+    stretch(PERCENT, 28, 1000, 1100, 0.2); /* 5 points less would be the lowest */
+    ck_assert_int_eq(omq_governor_active(g), 3);
+    stretch(PERCENT, 32, 1100, 1200, 0.2);
+    ck_assert_int_eq(omq_governor_active(g), 2);
+    ck_assert_str_eq(reason, "battery: 32 %, recovered for 10 s");
+}
+END_TEST
+
+START_TEST(battery_charging)
+{
+    struct omq_governor_sample s = omq_governor_sample_at(0);
+
+    open_with("battery:40", NULL, table);
+    stretch(PERCENT, 10, 0, 10, 1);
+    ck_assert_int_eq(n_switches, 1);
+    ck_assert_str_eq(reason, "battery: 10 % under 40 %");
+    s.battery_percent = 10;
+    s.charging = true;
+    for (int i = 10; i < 21; i++) {
+        s.t_s = i;
+        step(s);
+    }
+    ck_assert_int_eq(omq_governor_active(g), 0);
+    ck_assert_str_eq(reason, "battery: 10 %, charging for 10 s");
+}
+END_TEST
+
+START_TEST(manual_and_others)
+{
+    open_with("manual", NULL, table);
+    stretch(BATCH, 1000, 0, 60, 10);
+    ck_assert_int_eq(n_switches, 0);
+    ck_assert_int_eq(omq_governor_set(g, 2, &err), OMQ_OK);
+    stretch(BATCH, 1000, 60, 120, 10);
+    ck_assert_int_eq(n_switches, 0);
+    ck_assert_int_eq(omq_governor_active(g), 2);
+    /* the others go on from what was set, after the residency */
+    open_with("latency:5", NULL, table);
+    stretch(BATCH, 4, 0, 10, 100);
+    ck_assert_int_eq(omq_governor_set(g, 1, &err), OMQ_OK);
+    stretch(BATCH, 6, 10, 10.45, 100);
+    ck_assert_int_eq(n_switches, 0);
+    stretch(BATCH, 6, 10.45, 11, 100);
+    ck_assert_int_eq(omq_governor_active(g), 2);
+}
+END_TEST
+
+/* ---- what holds for all */
+
+static const char *const specs_of_all[] = {
+    "latency:5", "battery:50%", "thermal:75C", "load:60%", "manual",
+};
+
+/* Readings that wander, jump and are missing; some make no sense. */
+static struct omq_governor_sample wild(struct omq_rng *r, double t)
+{
+    static const double odd[] = {NAN, INFINITY, -INFINITY, -1, 1e300, -1e300, 101, 0};
+    struct omq_governor_sample s = omq_governor_sample_at(t);
+    double level = 0.5 + 0.5 * sin(t / 20);
+    double *const at[] = {&s.batch_ms, &s.battery_percent, &s.temp_c, &s.load_percent};
+    static const double scale[] = {8, 100, 100, 100};
+
+    for (int i = 0; i < 4; i++) {
+        uint32_t dice = omq_rng_below(r, 20);
+
+        if (dice == 0)
+            *at[i] = odd[omq_rng_below(r, 8)];
+        else if (dice < 15)
+            *at[i] = scale[i] * fmin(level * (0.8 + 0.4 * omq_rng_uniform(r)), 1);
+    }
+    s.charging = omq_rng_below(r, 300) == 0;
+    return s;
+}
+
+START_TEST(any_samples)
+{
+    const char *spec = specs_of_all[_i % 5];
+    const struct omq_governor_precision *p = _i & 1 ? table : bare;
+    struct omq_governor *twin;
+    struct omq_rng r;
+    double t = 0, switched = 0;
+
+    open_with(spec, "w2a2", p);
+    ck_assert_int_eq(omq_governor_open(&twin, spec, "w2a2", p, N, &err), OMQ_OK);
+    omq_rng_init(&r, 1, OMQ_STREAM_TEST, (uint32_t)_i, 0);
+    for (int i = 0; i < 50000; i++) {
+        struct omq_governor_sample s = wild(&r, t);
+        int before = omq_governor_active(g);
+        struct omq_governor_decision d = omq_governor_step(g, &s), e = omq_governor_step(twin, &s);
+
+        assert_each(d.precision == e.precision && strcmp(d.reason, e.reason) == 0,
+                    "%s: not the same again at %g s", spec, t);
+        assert_each(d.precision >= 0 && d.precision <= 2, "%s: %d at %g s", spec, d.precision, t);
+        if (d.changed) {
+            assert_each(t - switched >= 0.5 || strstr(d.reason, "over twice"), "%s: at %g and %g s",
+                        spec, switched, t);
+            assert_each(d.precision > before || d.precision < before, "a switch to itself");
+            switched = t;
+        }
+        t += 0.1 * omq_rng_uniform(&r);
+    }
+    if (_i % 5 == 4)
+        ck_assert_double_eq(switched, 0);
+    else
+        ck_assert(switched > 0);
+    omq_governor_close(twin);
+}
+END_TEST
+
+START_TEST(missing_readings_and_odd_times)
+{
+    for (int i = 0; i < 5; i++) {
+        struct omq_governor_sample s = {.t_s = 5, .batch_ms = 50, .battery_percent = 1,
+                                        .temp_c = 100, .load_percent = 100};
+        double odd[] = {NAN, INFINITY, -INFINITY, 4};
+
+        open_with(specs_of_all[i], NULL, table);
+        n_switches = 0;
+        step(s);
+        for (int k = 0; k < 1000; k++)
+            step(omq_governor_sample_at(5 + k));
+        ck_assert_int_eq(n_switches, 0);
+        for (int k = 0; k < 400; k++) {
+            s.t_s = odd[k % 4];
+            step(s);
+        }
+        ck_assert_int_eq(n_switches, 0);
+    }
+}
+END_TEST
+
+Suite *omq_suite_governor(void)
+{
+    Suite *s = suite_create("governor");
+    TCase *w = tcase_create("words"), *k = tcase_create("kinds"), *a = tcase_create("any");
+
+    tcase_add_checked_fixture(w, NULL, close_governor);
+    tcase_add_test(w, specs);
+    tcase_add_test(w, spec_errors);
+    tcase_add_test(w, floors);
+    tcase_add_test(w, floor_errors);
+    tcase_add_test(w, precision_errors);
+    suite_add_tcase(s, w);
+    tcase_add_checked_fixture(k, NULL, close_governor);
+    tcase_add_test(k, latency_goes_down_to_what_should_do);
+    tcase_add_test(k, latency_without_figures_goes_step_by_step);
+    tcase_add_test(k, latency_stays_where_nothing_is_faster);
+    tcase_add_test(k, latency_overload_does_not_wait);
+    tcase_add_test(k, latency_ignores_single_batches);
+    tcase_add_test(k, latency_comes_back_slowly);
+    tcase_add_test(k, latency_of_a_slow_stream);
+    tcase_add_test(k, steps_up_back_off);
+    tcase_add_loop_test(k, thermal_and_load, 0, 2);
+    tcase_add_test(k, battery_is_linear);
+    tcase_add_test(k, battery_charging);
+    tcase_add_test(k, manual_and_others);
+    suite_add_tcase(s, k);
+    tcase_add_checked_fixture(a, NULL, close_governor);
+    tcase_add_loop_test(a, any_samples, 0, 10);
+    tcase_add_test(a, missing_readings_and_odd_times);
+    suite_add_tcase(s, a);
+    return s;
+}
