@@ -48,6 +48,7 @@ enum { TOOL_WITH_JSON = 1, TOOL_WITH_THREADS = 2 }; /* shared options not all pr
 struct tool {
     const char *name;      /* "omq-train" */
     const char *operand;   /* "CONFIG.yaml"; there is always exactly one */
+    const char *more;      /* "[IMAGE...]": operands that may follow it; NULL: none */
     const char *summary;   /* one sentence */
     const char *const *examples; /* NULL-terminated command lines */
     const struct tool_option *options;
@@ -63,10 +64,11 @@ extern struct tool_common {
 
 /* ---- tool_options.c: the command line ---- */
 
-/* Parses the command line and returns the operand. Serves --help, --version and
- * the hidden --complete and --print-mdoc, and ends the program on bad usage.
- * Calls tool_begin(). */
+/* Parses the command line and returns the operand; those behind it are in
+ * tool_more. Serves --help, --version and the hidden --complete and
+ * --print-mdoc, and ends the program on bad usage. Calls tool_begin(). */
 const char *tool_start(const struct tool *t, int argc, char **argv);
+extern struct tool_list tool_more;
 
 /* ---- tool.c: everything else ---- */
 
@@ -122,5 +124,37 @@ bool tool_progress_wanted(void); /* stderr is a terminal, and no -q */
 int tool_progress_columns(void); /* that fit now; asks the terminal each time */
 void tool_progress(const char *line); /* shows it, cut to fit */
 void tool_progress_clear(void);  /* before anything else is printed */
+
+/* ---- tool_live.c: what the programs around a live model share ---- */
+
+struct omq_model;
+
+/* $XDG_RUNTIME_DIR/omq, or /tmp/omq-UID: where followers say who they are. */
+const char *tool_state_dir(void);
+
+/* "8,w4a8,..." or "all" to precisions of m, in that order, none twice: *n of
+ * them, to be freed; skip_float leaves out those that only omq-eval can run. NULL
+ * after a message. */
+int *tool_choose(struct omq_model *m, const char *words, bool skip_float, int *n);
+
+/* A governor of a model's precisions; zero is none. */
+struct tool_governor {
+    struct omq_governor *governor;
+    int *list, n;    /* the model's precisions, as the governor numbers them */
+    double next_look; /* at the sensors */
+    struct omq_sensors *sensors;
+};
+
+/* Opens a governor of all precisions from best to worst, measuring how fast each
+ * is if that is what it looks at. is_live: it reads sensors, and its first choice
+ * becomes the active one. These return the program's status. */
+int tool_governor_open(struct tool_governor *g, struct omq_model *m, const char *spec,
+                       const char *floor, bool is_live);
+void tool_governor_close(struct tool_governor *g);
+/* After a batch that took ms: sets another precision, and says why, if it is time. */
+void tool_governor_step(struct tool_governor *g, struct omq_model *m, double ms, char *reason,
+                        size_t size);
+/* The switches on a trace, on stdout, and the time at each precision. */
+int tool_governor_simulate(struct tool_governor *g, struct omq_model *m, const char *trace);
 
 #endif

@@ -130,7 +130,8 @@ static void put_wrapped(const char *text, int at)
 
 static void print_help(void)
 {
-    printf("Usage: %s [options] %s\n%s\n\nOptions:\n", tool->name, tool->operand, tool->summary);
+    printf("Usage: %s [options] %s%s%s\n%s\n\nOptions:\n", tool->name, tool->operand,
+           tool->more ? " " : "", tool->more ? tool->more : "", tool->summary);
     for (int i = 0; i < n_shown; i++) {
         const struct tool_option *o = rows[i];
         char left[80], text[1024], letter[8] = "    ";
@@ -246,6 +247,8 @@ static void print_version(void)
 }
 
 /* ---- parsing ---- */
+
+struct tool_list tool_more;
 
 static int min3(int a, int b, int c)
 {
@@ -467,9 +470,11 @@ const char *tool_start(const struct tool *t, int argc, char **argv)
         exit(tool_finish(TOOL_OK));
     if (optind == argc)
         tool_usage("no %s given", tool->operand);
-    if (argc - optind > 1)
+    if (argc - optind > 1 && !tool->more)
         tool_usage("one %s at a time: what is '%s'?", tool->operand, argv[optind + 1]);
     if (argv[optind][0] == '\0')
         tool_usage("the name of %s is empty", tool->operand);
+    tool_more.items = (const char **)(argv + optind + 1);
+    tool_more.n = argc - optind - 1;
     return argv[optind];
 }

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "omq_tools.h"
+
 /* Room for one batch on all threads; kept for the next one. */
 struct work {
     struct work *next;
@@ -184,6 +186,8 @@ int omq_model_find(const struct omq_model *m, const char *word, struct omq_err *
 {
     return omq_choice_find(m->choices, m->n_choices, word, err);
 }
+
+int omq_model_threads(const struct omq_model *m) { return omq_pool_threads(m->pool); }
 
 int omq_model_find_switch(const struct omq_model *m, struct omq_switch_word word)
 {
@@ -381,4 +385,35 @@ int omq_model_run(struct omq_model *m, struct omq_batch_io *b, struct omq_err *e
     atomic_fetch_add(&m->batches, 1);
     atomic_fetch_add(&m->images, (unsigned long long)b->n);
     return OMQ_OK;
+}
+
+/* ---- the switch word ---- */
+
+int omq_switch_store(const struct omq_model *m, int precision, const char *path, bool is_control,
+                     struct omq_err *err)
+{
+    struct omq_switch_word word = {.profile = -1};
+    int rc = check_choice(m, precision, err);
+
+    if (rc < 0 || (is_control && (rc = omq_switch_create(path, err)) < 0))
+        return rc;
+    if (m->choices[precision].layers) {
+        for (int i = 0; i <= precision; i++)
+            word.profile += m->choices[i].layers != NULL;
+    } else {
+        word.w = m->choices[precision].w;
+        word.a = m->choices[precision].a;
+    }
+    return omq_switch_write(path, word, err);
+}
+
+int omq_switch_stored(const struct omq_model *m, const char *path, int *precision,
+                      struct omq_err *err)
+{
+    struct omq_switch_word word;
+    int rc = omq_switch_read(path, &word, err);
+
+    if (rc == OMQ_OK)
+        *precision = omq_model_find_switch(m, word);
+    return rc;
 }

@@ -253,12 +253,19 @@ static void max_row(const struct omq_engine_io *io, int unit, const uint8_t *ima
         clip(ox, w->sw, w->pw, w->kw, w->w, &x0, &x1);
         for (int y = y0; y < y1; y++)
             for (int x = x0; x < x1; x++) {
-                const uint8_t *in = image + y * row + x * (ptrdiff_t)w->c;
+                const uint8_t *restrict in = image + y * row + x * (ptrdiff_t)w->c;
+                uint8_t *restrict best = out;
 
-                for (int c = 0; c < w->c; c++)
-                    out[c] = in[c] > out[c] ? in[c] : out[c];
+                for (int c = 0, n = w->c; c < n; c++)
+                    best[c] = in[c] > best[c] ? in[c] : best[c];
             }
     }
+}
+
+static void add_codes(int n, const uint8_t *restrict codes, int zero_point, int32_t *restrict sum)
+{
+    for (int c = 0; c < n; c++)
+        sum[c] += codes[c] - zero_point;
 }
 
 /* v = fma(sum of (code - zero point), m, b); padding adds nothing, and counts. */
@@ -278,8 +285,8 @@ static void average_row(const struct omq_engine_io *io, int unit, const uint8_t 
         memset(sum, 0, sizeof(*sum) * (size_t)w->c);
         for (int y = y0; y < y1; y++)
             for (int x = x0; x < x1; x++)
-                for (int c = 0; c < w->c; c++)
-                    sum[c] += image[y * in->row + x * (ptrdiff_t)w->c + c] - in->act.zero_point;
+                add_codes(w->c, image + y * in->row + x * (ptrdiff_t)w->c, in->act.zero_point,
+                          sum);
         for (int c = 0; c < w->c; c++) {
             omq_real v = fma((omq_real)sum[c], u->m[0], u->b[0]);
 

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Images one by one, for omq-run: pictures, idx files, and raw frames from a
+ * pipe.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "data/data_internal.h"
+#include "data/image.h"
+#include "omq_tools.h"
+
+struct omq_frames {
+    const char *const *paths;
+    int n_paths, at;       /* at: the path that is being read, or is next */
+    struct omq_model_shape shape;
+    size_t frame;          /* bytes */
+    struct omq_idx idx;    /* of paths[at], if idx.bytes */
+    size_t i;              /* images read of it */
+    char name[4200];
+};
+
+int omq_frames_open(struct omq_frames **out, const char *const *paths, int n_paths,
+                    const struct omq_model_shape *shape, struct omq_err *err)
+{
+    struct omq_frames *f = calloc(1, sizeof(*f));
+
+    if (!f)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a list of images");
+    f->paths = paths;
+    f->n_paths = n_paths;
+    f->shape = *shape;
+    f->frame = (size_t)shape->height * (size_t)shape->width * (size_t)shape->channels;
+    *out = f;
+    return OMQ_OK;
+}
+
+void omq_frames_close(struct omq_frames *f)
+{
+    if (!f)
+        return;
+    free(f->idx.bytes);
+    free(f);
+}
+
+/* ---- standard input ---- */
+
+/* Until n bytes or the end; -1 with errno. */
+static ssize_t read_all(uint8_t *p, size_t n)
+{
+    size_t got = 0;
+
+    while (got < n) {
+        ssize_t r = read(STDIN_FILENO, p + got, n - got);
+
+        if (r == 0)
+            break;
+        if (r > 0)
+            got += (size_t)r;
+        else if (errno != EINTR)
+            return -1;
+    }
+    return (ssize_t)got;
+}
+
+static int next_raw(struct omq_frames *f, uint8_t *pixels, struct omq_err *err)
+{
+    ssize_t n = read_all(pixels, f->frame);
+
+    if (n == (ssize_t)f->frame) {
+        snprintf(f->name, sizeof(f->name), "-[%zu]", f->i++);
+        return 1;
+    }
+    f->at++;
+    if (n < 0)
+        return omq_fail_errno(err, OMQ_EIO, "cannot read standard input");
+    if (n > 0)
+        return omq_fail(err, OMQ_EFORMAT, "standard input ends inside frame %zu, after %zd of %zu "
+                        "bytes (%d x %d x %d)", f->i, n, f->frame, f->shape.height,
+                        f->shape.width, f->shape.channels);
+    return 0;
+}
+
+/* ---- files ---- */
+
+static bool is_idx(const uint8_t *p, size_t n)
+{
+    static const uint8_t gzip[] = {0x1f, 0x8b}, idx[] = {0, 0, 8};
+
+    return (n >= sizeof(gzip) && memcmp(p, gzip, sizeof(gzip)) == 0) ||
+           (n >= sizeof(idx) && memcmp(p, idx, sizeof(idx)) == 0);
+}
+
+static int open_idx(struct omq_frames *f, const uint8_t *bytes, size_t n, struct omq_err *err)
+{
+    const char *path = f->paths[f->at];
+    const struct omq_model_shape *s = &f->shape;
+    uint32_t channels;
+    int rc = omq_idx_decode(&f->idx, bytes, n, path, OMQ_IDX_IMAGES, err);
+
+    if (rc < 0)
+        return rc;
+    channels = f->idx.n_dims == 4 ? f->idx.dims[3] : 1;
+    f->i = 0;
+    if (f->idx.dims[1] == (uint32_t)s->height && f->idx.dims[2] == (uint32_t)s->width &&
+        channels == (uint32_t)s->channels)
+        return OMQ_OK;
+    rc = omq_fail(err, OMQ_EARG, "the images of '%s' are %u x %u x %u, but the model takes %d x %d "
+                  "x %d", path, f->idx.dims[1], f->idx.dims[2], channels, s->height, s->width,
+                  s->channels);
+    free(f->idx.bytes);
+    f->idx = (struct omq_idx){0};
+    return rc;
+}
+
+static int decode_picture(const struct omq_frames *f, const uint8_t *bytes, size_t n,
+                          uint8_t *pixels, struct omq_err *err)
+{
+    const struct omq_model_shape *s = &f->shape;
+    int side = s->height > s->width ? s->height : s->width;
+    struct omq_image im;
+    int rc;
+
+    if (s->channels != 1 && s->channels != 3)
+        return omq_fail(err, OMQ_EUNSUP, "pictures have 1 or 3 channels, but the model takes %d: "
+                        "give it raw frames on standard input", s->channels);
+    if ((rc = omq_image_decode(&im, bytes, n, s->channels, f->paths[f->at], err)) < 0)
+        return rc;
+    if ((rc = omq_image_fit(&im, side, s->height, s->width, OMQ_BILINEAR, err)) == OMQ_OK)
+        memcpy(pixels, im.pixels, f->frame);
+    omq_image_release(&im);
+    return rc;
+}
+
+/* Opens paths[at]; 1 with its only image, 0 if it is an idx file. */
+static int open_file(struct omq_frames *f, uint8_t *pixels, struct omq_err *err)
+{
+    uint8_t *bytes;
+    size_t n;
+    int rc = omq_file_read(f->paths[f->at], OMQ_IMAGE_MAX_FILE, &bytes, &n, err);
+
+    if (rc < 0)
+        return rc;
+    if (is_idx(bytes, n))
+        rc = open_idx(f, bytes, n, err);
+    else if ((rc = decode_picture(f, bytes, n, pixels, err)) == OMQ_OK)
+        rc = 1;
+    free(bytes);
+    return rc;
+}
+
+static int next_of_idx(struct omq_frames *f, uint8_t *pixels)
+{
+    if (f->i == f->idx.dims[0]) {
+        free(f->idx.bytes);
+        f->idx = (struct omq_idx){0};
+        f->at++;
+        return 0;
+    }
+    memcpy(pixels, f->idx.bytes + f->i * f->frame, f->frame);
+    snprintf(f->name, sizeof(f->name), "%s[%zu]", f->paths[f->at], f->i++);
+    return 1;
+}
+
+int omq_frames_next(struct omq_frames *f, uint8_t *pixels, const char **name, struct omq_err *err)
+{
+    int rc = 0;
+
+    *name = f->name;
+    while (rc == 0 && f->at < f->n_paths) {
+        if (strcmp(f->paths[f->at], "-") == 0) {
+            rc = next_raw(f, pixels, err);
+        } else if (f->idx.bytes) {
+            rc = next_of_idx(f, pixels);
+        } else if ((rc = open_file(f, pixels, err)) != 0) {
+            snprintf(f->name, sizeof(f->name), "%s", f->paths[f->at++]);
+        }
+    }
+    return rc;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The speed of a model at one precision.
+ */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "engine/engine_internal.h"
+#include "omq_tools.h"
+
+enum { WARM_UP = 2, LEAST_RUNS = 3, MOST_RUNS = 100000 };
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static int time_runs(struct omq_model *m, struct omq_batch_io *b, double seconds, double *ms,
+                     int *n, struct omq_err *err)
+{
+    double begin = 0;
+    int rc;
+
+    for (int i = -WARM_UP;; i++) {
+        double start = omq_now();
+
+        if (i == 0)
+            begin = start;
+        if (i == MOST_RUNS || (i >= LEAST_RUNS && start - begin > seconds)) {
+            *n = i;
+            return OMQ_OK;
+        }
+        if ((rc = omq_model_run(m, b, err)) < 0)
+            return rc;
+        if (i >= 0)
+            ms[i] = 1e3 * (omq_now() - start);
+    }
+}
+
+static void fill(uint8_t *pixels, size_t n)
+{
+    uint32_t x = 1;
+
+    for (size_t i = 0; i < n; i++) {
+        x = x * 1664525 + 1013904223;
+        pixels[i] = (uint8_t)(x >> 24);
+    }
+}
+
+int omq_model_bench(struct omq_model *m, int precision, int batch, double seconds,
+                    struct omq_model_bench *out, struct omq_err *err)
+{
+    struct omq_model_shape shape;
+    struct omq_batch_io b = {.n = batch, .precision = precision};
+    uint8_t *pixels = NULL;
+    double *ms = NULL;
+    size_t image;
+    int n = 0, rc;
+
+    omq_model_shape(m, &shape);
+    image = (size_t)shape.height * (size_t)shape.width * (size_t)shape.channels;
+    pixels = batch > 0 ? omq_calloc((size_t)batch, image) : NULL;
+    b.logits = batch > 0 ? omq_calloc((size_t)batch, sizeof(float) * (size_t)shape.n_classes)
+                         : NULL;
+    ms = omq_calloc(MOST_RUNS, sizeof(*ms));
+    if (!pixels || !b.logits || !ms) {
+        rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate %d images to measure with", batch);
+    } else {
+        fill(pixels, (size_t)batch * image);
+        b.images = pixels;
+        rc = time_runs(m, &b, seconds, ms, &n, err);
+    }
+    if (rc == OMQ_OK) {
+        qsort(ms, (size_t)n, sizeof(*ms), by_value);
+        *out = (struct omq_model_bench){
+            .ms = ms[n / 2], .ms_p10 = ms[n / 10], .ms_p90 = ms[n * 9 / 10],
+            .images_per_s = 1e3 * batch / ms[n / 2], .runs = n,
+            .threads = omq_model_threads(m),
+            .kernel = omq_isa_name(omq_kern_isa()),
+        };
+    }
+    free(pixels);
+    free(b.logits);
+    free(ms);
+    return rc;
+}

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * omq-switch: the precisions of a model, and which one is active, also in
+ * processes that follow it.
+ */
+#define _GNU_SOURCE /* clock_gettime, nanosleep, sigaction */
+
+#include <limits.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "omq_tools.h"
+#include "tool.h"
+
+static const char *bits, *budget, *control;
+static bool get, status, watch, wait_for, measure;
+static int timeout_s;
+
+static const struct tool_option options[] = {
+    { .name = "bits", .letter = 'b', .arg = "NAME", .text = &bits,
+      .help = "Make this precision the active one: a width such as 3, a precision such as w4a8, "
+              "or the name of a profile." },
+    { .name = "budget", .arg = "LIMIT", .text = &budget,
+      .help = "Make the best precision active that keeps to latency=5ms (an image, measured on "
+              "this machine), bytes=200k (of packed weights) or top1=90 (percent; the smallest "
+              "one that reaches it)." },
+    { .name = "get", .letter = 'g', .flag = &get,
+      .help = "Print the name of the active precision only." },
+    { .name = "wait", .letter = 'w', .flag = &wait_for,
+      .help = "After --bits or --budget, wait until all processes that follow the model run it." },
+    { .name = "timeout", .arg = "S", .number = &timeout_s, .def = "10", .min = 1, .max = 86400,
+      .unit = "seconds", .help = "How long --wait waits." },
+    { .name = "status", .letter = 's', .flag = &status,
+      .help = "List the processes that follow the model." },
+    { .name = "watch", .flag = &watch,
+      .help = "Print a line whenever a process that follows the model switches, comes or goes, "
+              "until interrupted." },
+    { .name = "measure", .letter = 'm', .flag = &measure,
+      .help = "Also show the milliseconds an image takes at each precision on this machine." },
+    { .name = "control", .arg = "FILE", .text = &control,
+      .help = "Keep the switch word in this file in place of the model, which is not written "
+              "to then." },
+};
+
+static const char *const examples[] = {
+    "omq-switch runs/quickstart/model.omq",
+    "omq-switch --bits 2 runs/quickstart/model.omq",
+    "omq-switch --budget bytes=20k runs/quickstart/model.omq",
+    NULL,
+};
+
+static const struct tool program = {
+    .name = "omq-switch",
+    .operand = "MODEL",
+    .summary = "Shows the precisions of a model and sets the active one, also in running processes.",
+    .examples = examples,
+    .options = options,
+    .n_options = sizeof(options) / sizeof(options[0]),
+    .shared = TOOL_WITH_JSON | TOOL_WITH_THREADS,
+};
+
+static volatile sig_atomic_t stop_signal;
+
+/* ---- the table ---- */
+
+struct row {
+    struct omq_model_precision p;
+    double ms; /* an image; NaN: not measured, or not measurable */
+};
+
+struct table {
+    struct omq_model *model;
+    const char *path, *word_path; /* word_path: the file with the switch word */
+    int n, active;                /* active: -1: no precision was ever set */
+    struct row *rows;
+};
+
+static int open_table(struct table *t)
+{
+    struct omq_open_options opt = { .threads = tool_common.threads, .resident = 1 };
+    struct omq_err err = { 0 };
+
+    if (omq_model_open(&t->model, t->path, &opt, &err) != OMQ_OK)
+        return tool_fail(&err);
+    t->n = omq_model_count(t->model);
+    t->rows = calloc((size_t)t->n, sizeof(*t->rows));
+    if (!t->rows) {
+        tool_message("out of memory");
+        return TOOL_FAILED;
+    }
+    for (int i = 0; i < t->n; i++) {
+        omq_model_precision(t->model, i, &t->rows[i].p);
+        t->rows[i].ms = NAN;
+    }
+    t->active = -1;
+    if (omq_switch_stored(t->model, t->word_path, &t->active, &err) == OMQ_OK)
+        return TOOL_OK;
+    return control && err.code == OMQ_EIO ? TOOL_OK /* not there yet */ : tool_fail(&err);
+}
+
+static int measure_rows(struct table *t)
+{
+    for (int i = 0; i < t->n && !stop_signal; i++) {
+        struct omq_model_bench b;
+        struct omq_err err = { 0 };
+        int rc = omq_model_bench(t->model, i, 1, 0.2, &b, &err);
+
+        if (rc == OMQ_OK)
+            t->rows[i].ms = b.ms;
+        else if (rc != OMQ_EUNSUP) /* float: only omq-eval runs it */
+            return tool_fail(&err);
+    }
+    return TOOL_OK;
+}
+
+static void print_json_row(const struct table *t, int i)
+{
+    const struct row *r = &t->rows[i];
+
+    printf("{\"precision\":");
+    tool_json_string(stdout, r->p.name);
+    printf(",\"w\":%d,\"a\":%d,\"top1\":", r->p.w, r->p.a);
+    tool_json_number(stdout, r->p.top1);
+    printf(",\"weight_bytes\":%llu,\"ms\":", (unsigned long long)r->p.weight_bytes);
+    tool_json_number(stdout, r->ms);
+    printf(",\"active\":%s}\n", i == t->active ? "true" : "false");
+}
+
+static void print_table(const struct table *t)
+{
+    int width = (int)strlen("precision");
+    char human[32];
+
+    for (int i = 0; i < t->n; i++)
+        if ((int)strlen(t->rows[i].p.name) > width)
+            width = (int)strlen(t->rows[i].p.name);
+    if (!tool_common.json)
+        printf("  %-*s   top-1          weight bytes%s\n", width, "precision",
+               measure ? "  ms/image" : "");
+    for (int i = 0; i < t->n; i++) {
+        const struct row *r = &t->rows[i];
+
+        if (tool_common.json) {
+            print_json_row(t, i);
+            continue;
+        }
+        printf("%s ", i == t->active ? "*" : " ");
+        tool_put_clean(stdout, r->p.name, "");
+        printf("%*s", width - (int)strlen(r->p.name), "");
+        tool_put_figure(stdout, r->p.top1, 8, 2);
+        printf("  %10s %9llu", tool_bytes(r->p.weight_bytes, human, sizeof(human)),
+               (unsigned long long)r->p.weight_bytes);
+        if (measure)
+            tool_put_figure(stdout, r->ms, 10, 3);
+        putchar('\n');
+    }
+}
+
+/* ---- --budget ---- */
+
+enum limit_kind { LIMIT_LATENCY, LIMIT_BYTES, LIMIT_TOP1 };
+
+static const struct limit_row {
+    const char *name;
+    enum limit_kind kind;
+    const char *units[3]; /* the first is the plain one */
+    double scale[3];
+} limits[] = {
+    { "latency", LIMIT_LATENCY, { "ms", "s", "us" }, { 1, 1e3, 1e-3 } },
+    { "bytes", LIMIT_BYTES, { "", "k", "M" }, { 1, 1e3, 1e6 } },
+    { "top1", LIMIT_TOP1, { "%", "%", "%" }, { 1, 1, 1 } },
+};
+
+/* "latency=5ms" */
+static const struct limit_row *parse_budget(double *value)
+{
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        size_t n = strlen(limits[i].name);
+        char *end;
+
+        if (strncmp(budget, limits[i].name, n) != 0 || budget[n] != '=')
+            continue;
+        *value = strtod(budget + n + 1, &end);
+        if (end == budget + n + 1 || !isfinite(*value) || *value <= 0)
+            break;
+        for (int u = 0; u < 3; u++)
+            if (*end == '\0' || strcmp(end, limits[i].units[u]) == 0) {
+                *value *= *end ? limits[i].scale[u] : 1;
+                return &limits[i];
+            }
+        break;
+    }
+    tool_usage("option '--budget': '%s' is none of latency=5ms, bytes=200k and top1=90", budget);
+}
+
+static bool keeps(const struct row *r, enum limit_kind kind, double value)
+{
+    switch (kind) {
+    case LIMIT_LATENCY:
+        return r->ms <= value; /* false for NaN */
+    case LIMIT_BYTES:
+        return (double)r->p.weight_bytes <= value;
+    case LIMIT_TOP1:
+        return r->p.top1 >= value;
+    }
+    return false;
+}
+
+/* Whether a is to be preferred among those that keep to the limit: the smaller
+ * one for an accuracy that both reach, else the more accurate one, or, where that
+ * is not known, the larger one. */
+static bool is_better(const struct row *a, const struct row *b, enum limit_kind kind)
+{
+    if (kind == LIMIT_TOP1)
+        return a->p.weight_bytes < b->p.weight_bytes;
+    if (isnan(a->p.top1) || isnan(b->p.top1) || a->p.top1 == b->p.top1)
+        return a->p.weight_bytes > b->p.weight_bytes;
+    return a->p.top1 > b->p.top1;
+}
+
+static int choose(struct table *t, int *chosen)
+{
+    double value;
+    const struct limit_row *limit = parse_budget(&value);
+    int rc = limit->kind == LIMIT_LATENCY ? measure_rows(t) : TOOL_OK;
+
+    *chosen = -1;
+    for (int i = 0; i < t->n; i++) {
+        const struct row *r = &t->rows[i];
+
+        if (r->p.w != 32 && keeps(r, limit->kind, value) &&
+            (*chosen < 0 || is_better(r, &t->rows[*chosen], limit->kind)))
+            *chosen = i;
+    }
+    if (rc == TOOL_OK && *chosen < 0) {
+        tool_message("no precision of '%s' keeps to %s; the active one stays", t->path, budget);
+        return TOOL_FAILED;
+    }
+    return rc;
+}
+
+/* ---- followers ---- */
+
+struct followers {
+    struct omq_presence_entry *list;
+    int n, room;
+    bool failed; /* out of memory */
+};
+
+static void collect(void *ctx, const struct omq_presence_entry *e)
+{
+    struct followers *f = ctx;
+
+    if (f->n == f->room) {
+        int room = f->room ? 2 * f->room : 16;
+        struct omq_presence_entry *list = realloc(f->list, (size_t)room * sizeof(*list));
+
+        if (!list) {
+            f->failed = true;
+            return;
+        }
+        f->list = list;
+        f->room = room;
+    }
+    f->list[f->n++] = *e;
+}
+
+static int list_followers(const struct table *t, struct followers *f)
+{
+    struct omq_err err = { 0 };
+
+    f->n = 0;
+    if (omq_presence_list(tool_state_dir(), t->path, collect, f, &err) < 0)
+        return tool_fail(&err);
+    if (f->failed) {
+        tool_message("out of memory");
+        return TOOL_FAILED;
+    }
+    return TOOL_OK;
+}
+
+static void put_entry(const struct omq_presence_entry *e)
+{
+    if (tool_common.json) {
+        printf("{\"pid\":%llu,\"precision\":", (unsigned long long)e->pid);
+        tool_json_string(stdout, e->precision);
+        printf(",\"batches\":%llu,\"images\":%llu,\"switches\":%llu,\"reason\":",
+               (unsigned long long)e->batches, (unsigned long long)e->images,
+               (unsigned long long)e->switches);
+        tool_json_string(stdout, e->reason);
+        printf(",\"updated_ms\":%llu}\n", (unsigned long long)e->updated_ms);
+        return;
+    }
+    printf("%8llu  %-9s %10llu %10llu %8llu  ", (unsigned long long)e->pid, e->precision,
+           (unsigned long long)e->batches, (unsigned long long)e->images,
+           (unsigned long long)e->switches);
+    tool_put_clean(stdout, e->reason, "");
+    putchar('\n');
+}
+
+static void put_entry_header(void)
+{
+    if (!tool_common.json)
+        printf("%8s  %-9s %10s %10s %8s  %s\n", "pid", "precision", "batches", "images",
+               "switches", "last switch");
+}
+
+static int show_status(const struct table *t)
+{
+    struct followers f = { 0 };
+    int rc = list_followers(t, &f);
+
+    if (rc == TOOL_OK)
+        put_entry_header();
+    for (int i = 0; rc == TOOL_OK && i < f.n; i++)
+        put_entry(&f.list[i]);
+    free(f.list);
+    return rc;
+}
+
+static void pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+}
+
+/* The same process before; NULL: it is new. */
+static const struct omq_presence_entry *find(const struct followers *f,
+                                             const struct omq_presence_entry *e)
+{
+    for (int i = 0; i < f->n; i++)
+        if (f->list[i].pid == e->pid && f->list[i].start == e->start)
+            return &f->list[i];
+    return NULL;
+}
+
+static int watch_followers(const struct table *t)
+{
+    struct followers now = { 0 }, before = { 0 };
+    int rc = TOOL_OK;
+
+    put_entry_header();
+    while (!stop_signal && rc == TOOL_OK && !tool_stdout_broken()) {
+        struct followers swap;
+
+        rc = list_followers(t, &now);
+        for (int i = 0; rc == TOOL_OK && i < now.n; i++) {
+            const struct omq_presence_entry *old = find(&before, &now.list[i]);
+
+            if (!old || strcmp(old->precision, now.list[i].precision) != 0)
+                put_entry(&now.list[i]);
+        }
+        for (int i = 0; rc == TOOL_OK && i < before.n; i++)
+            if (!find(&now, &before.list[i]) && !tool_common.json)
+                printf("%8llu  ended\n", (unsigned long long)before.list[i].pid);
+        swap = before;
+        before = now;
+        now = swap;
+        pause_ms(100);
+    }
+    free(now.list);
+    free(before.list);
+    return rc;
+}
+
+static int wait_followers(const struct table *t, const char *name)
+{
+    struct followers f = { 0 };
+    int rc = TOOL_OK, behind = 0;
+
+    for (int i = 0; i < 50 * timeout_s && !stop_signal; i++) {
+        rc = list_followers(t, &f);
+        behind = 0;
+        for (int j = 0; rc == TOOL_OK && j < f.n; j++)
+            behind += strcmp(f.list[j].precision, name) != 0;
+        if (rc != TOOL_OK || behind == 0)
+            break;
+        pause_ms(20);
+    }
+    for (int j = 0; rc == TOOL_OK && j < f.n; j++)
+        if (strcmp(f.list[j].precision, name) != 0)
+            tool_message("process %llu still runs %s", (unsigned long long)f.list[j].pid,
+                         f.list[j].precision);
+    free(f.list);
+    return behind ? TOOL_FAILED : rc;
+}
+
+/* ---- the run ---- */
+
+static int set_active(struct table *t, int to)
+{
+    struct omq_err err = { 0 };
+    const char *name = t->rows[to].p.name;
+
+    if (t->rows[to].p.w == 32 || t->rows[to].p.a == 32) {
+        tool_message("%s is float, which only omq-eval runs", name);
+        return TOOL_FAILED;
+    }
+    if (omq_switch_store(t->model, to, t->word_path, control != NULL, &err) != OMQ_OK)
+        return tool_fail(&err);
+    if (tool_common.json) {
+        t->active = to;
+        print_json_row(t, to);
+    } else if (budget || tool_common.verbose) {
+        printf("%s\n", name);
+    }
+    return wait_for ? wait_followers(t, name) : TOOL_OK;
+}
+
+static int run(struct table *t)
+{
+    struct omq_err err = { 0 };
+    int to = -1, rc = TOOL_OK;
+
+    if (bits) {
+        to = omq_model_find(t->model, bits, &err);
+        return to < 0 ? tool_fail(&err) : set_active(t, to);
+    }
+    if (budget)
+        return (rc = choose(t, &to)) == TOOL_OK ? set_active(t, to) : rc;
+    if (get) {
+        printf("%s\n", t->rows[t->active < 0 ? omq_model_active(t->model) : t->active].p.name);
+        return TOOL_OK;
+    }
+    if (status)
+        return show_status(t);
+    if (watch)
+        return watch_followers(t);
+    if (t->active < 0)
+        t->active = omq_model_active(t->model);
+    if (measure)
+        rc = measure_rows(t);
+    if (rc == TOOL_OK)
+        print_table(t);
+    return rc;
+}
+
+static void on_signal(int number)
+{
+    stop_signal = number;
+}
+
+static void check_usage(const char *model)
+{
+    if ((bits != NULL) + (budget != NULL) + get + status + watch > 1)
+        tool_usage("give only one of --bits, --budget, --get, --status and --watch");
+    if (wait_for && !bits && !budget)
+        tool_usage("--wait goes with --bits or --budget");
+    if (measure && (bits || get || status || watch))
+        tool_usage("--measure is for the table");
+    if (strcmp(model, "-") == 0)
+        tool_usage("the model must be a file: standard input has nothing to switch");
+}
+
+int main(int argc, char **argv)
+{
+    struct table t = { .path = tool_start(&program, argc, argv) };
+    struct sigaction a = { .sa_handler = on_signal };
+    int rc;
+
+    t.word_path = control ? control : t.path;
+    check_usage(t.path);
+    if (watch) {
+        sigemptyset(&a.sa_mask);
+        sigaction(SIGINT, &a, NULL);
+        sigaction(SIGTERM, &a, NULL);
+    }
+    tool_init_library();
+    rc = open_table(&t);
+    if (rc == TOOL_OK)
+        rc = run(&t);
+    omq_model_close(t.model);
+    free(t.rows);
+    return tool_finish(rc);
+}

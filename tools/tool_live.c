@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What omq-run and omq-switch share: lists of precisions, governors, and where
+ * the state of followers is.
+ */
+#define _GNU_SOURCE /* clock_gettime, strndup */
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "omq_tools.h"
+#include "tool.h"
+
+const char *tool_state_dir(void)
+{
+    static char dir[512];
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+    if (runtime && runtime[0] == '/')
+        snprintf(dir, sizeof(dir), "%s/omq", runtime);
+    else
+        snprintf(dir, sizeof(dir), "/tmp/omq-%lu", (unsigned long)getuid());
+    return dir;
+}
+
+/* ---- lists of precisions ---- */
+
+static bool is_float(struct omq_model *m, int i)
+{
+    struct omq_model_precision p;
+
+    omq_model_precision(m, i, &p);
+    return p.w == 32 || p.a == 32;
+}
+
+static void add_index(int *list, int *n, int index)
+{
+    for (int i = 0; i < *n; i++)
+        if (list[i] == index)
+            return;
+    list[(*n)++] = index;
+}
+
+static int add_word(struct omq_model *m, const char *word, bool skip_float, int *list, int *n)
+{
+    struct omq_err err = { 0 };
+    int index;
+
+    if (strcmp(word, "all") == 0) {
+        for (int i = 0; i < omq_model_count(m); i++)
+            if (!skip_float || !is_float(m, i))
+                add_index(list, n, i);
+        return TOOL_OK;
+    }
+    index = omq_model_find(m, word, &err);
+    if (index < 0)
+        return tool_fail(&err);
+    add_index(list, n, index);
+    return TOOL_OK;
+}
+
+int *tool_choose(struct omq_model *m, const char *words, bool skip_float, int *n)
+{
+    int *list = calloc((size_t)omq_model_count(m) + 1, sizeof(*list));
+    int rc = TOOL_OK;
+
+    *n = 0;
+    if (!list)
+        tool_message("out of memory");
+    for (const char *p = words; list && rc == TOOL_OK;) {
+        size_t length = strcspn(p, ",");
+        char *word = strndup(p, length);
+
+        if (word)
+            rc = add_word(m, word, skip_float, list, n);
+        else
+            tool_message("out of memory");
+        if (!word || rc != TOOL_OK) {
+            free(list);
+            list = NULL;
+        }
+        free(word);
+        if (!list || p[length] == '\0')
+            break;
+        p += length + 1;
+    }
+    return list;
+}
+
+/* ---- governors ---- */
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Products of bits: what a governor takes for better. */
+static int rank(struct omq_model *m, int i)
+{
+    struct omq_model_precision p;
+
+    omq_model_precision(m, i, &p);
+    return p.w * p.a;
+}
+
+/* The integer precisions, not the profiles, from best to worst. */
+static int sort_precisions(struct tool_governor *g, struct omq_model *m)
+{
+    int n = 0;
+
+    g->list = tool_choose(m, "all", true, &g->n);
+    if (!g->list)
+        return TOOL_FAILED;
+    for (int i = 0; i < g->n; i++) {
+        int at = n, item = g->list[i];
+
+        if (rank(m, item) == 0)
+            continue;
+        for (; at > 0 && rank(m, g->list[at - 1]) < rank(m, item); at--)
+            g->list[at] = g->list[at - 1];
+        g->list[at] = item;
+        n++;
+    }
+    g->n = n < OMQ_GOVERNOR_MAX_PRECISIONS ? n : OMQ_GOVERNOR_MAX_PRECISIONS;
+    return TOOL_OK;
+}
+
+/* A few batches of one image each, so that it knows where to go at once. */
+static void measure(struct tool_governor *g, struct omq_model *m, struct omq_governor_precision *p)
+{
+    for (int i = 0; i < g->n; i++) {
+        struct omq_model_bench b;
+
+        if (omq_model_bench(m, g->list[i], 1, 0.02, &b, NULL) == OMQ_OK)
+            p[i].ms = b.ms;
+    }
+}
+
+int tool_governor_open(struct tool_governor *g, struct omq_model *m, const char *spec,
+                       const char *floor, bool is_live)
+{
+    struct omq_governor_precision p[OMQ_GOVERNOR_MAX_PRECISIONS] = { { 0 } };
+    struct omq_err err = { 0 };
+    int status = sort_precisions(g, m);
+
+    if (status != TOOL_OK)
+        return status;
+    for (int i = 0; i < g->n; i++) {
+        struct omq_model_precision info;
+
+        omq_model_precision(m, g->list[i], &info);
+        p[i].name = info.name;
+        p[i].top1 = info.top1;
+    }
+    if (strncmp(spec, "latency", strlen("latency")) == 0)
+        measure(g, m, p);
+    if (omq_governor_open(&g->governor, spec, floor, p, g->n, &err) != OMQ_OK)
+        return tool_fail(&err);
+    if (!is_live)
+        return TOOL_OK;
+    g->sensors = calloc(1, sizeof(*g->sensors));
+    if (!g->sensors) {
+        tool_message("out of memory");
+        return TOOL_FAILED;
+    }
+    omq_sensors_init(g->sensors, "");
+    if (omq_model_set_wait(m, g->list[omq_governor_active(g->governor)], &err) != OMQ_OK)
+        return tool_fail(&err);
+    return TOOL_OK;
+}
+
+void tool_governor_close(struct tool_governor *g)
+{
+    omq_governor_close(g->governor);
+    free(g->sensors);
+    free(g->list);
+    *g = (struct tool_governor){ 0 };
+}
+
+/* Somebody else may have switched: the governor goes on from there, if its floor
+ * lets it. */
+static void catch_up(struct tool_governor *g, struct omq_model *m)
+{
+    int active = omq_model_active(m);
+
+    for (int i = 0; i < g->n; i++)
+        if (g->list[i] == active && i != omq_governor_active(g->governor))
+            (void)!omq_governor_set(g->governor, i, NULL);
+}
+
+void tool_governor_step(struct tool_governor *g, struct omq_model *m, double ms, char *reason,
+                        size_t size)
+{
+    struct omq_governor_sample s = omq_governor_sample_at(now_s());
+    struct omq_governor_decision d;
+    struct omq_err err = { 0 };
+
+    catch_up(g, m);
+    s.batch_ms = ms;
+    if (s.t_s >= g->next_look) {
+        omq_sensors_read(g->sensors, &s);
+        g->next_look = s.t_s + 1;
+    }
+    d = omq_governor_step(g->governor, &s);
+    if (!d.changed)
+        return;
+    snprintf(reason, size, "%s", d.reason);
+    if (omq_model_set(m, g->list[d.precision], &err) != OMQ_OK)
+        tool_message("%s", err.msg);
+}
+
+/* ---- a trace ---- */
+
+struct printer {
+    struct omq_model *m;
+    const struct tool_governor *g;
+};
+
+static const char *name_of(const struct printer *p, int i)
+{
+    struct omq_model_precision info;
+
+    omq_model_precision(p->m, p->g->list[i], &info);
+    return info.name;
+}
+
+static void print_switch(void *ctx, const struct omq_governor_switch *s)
+{
+    const struct printer *p = ctx;
+
+    if (!tool_common.json) {
+        printf("%.3f\t%s\t%s\t%s\n", s->t_s, name_of(p, s->from), name_of(p, s->to), s->reason);
+        return;
+    }
+    printf("{\"t_s\":");
+    tool_json_number(stdout, s->t_s);
+    printf(",\"from\":");
+    tool_json_string(stdout, name_of(p, s->from));
+    printf(",\"to\":");
+    tool_json_string(stdout, name_of(p, s->to));
+    printf(",\"reason\":");
+    tool_json_string(stdout, s->reason);
+    printf("}\n");
+}
+
+int tool_governor_simulate(struct tool_governor *g, struct omq_model *m, const char *trace)
+{
+    struct printer p = { m, g };
+    struct omq_governor_summary sum;
+    struct omq_err err = { 0 };
+
+    if (omq_governor_simulate(g->governor, trace, print_switch, &p, &sum, &err) != OMQ_OK)
+        return tool_fail(&err);
+    if (tool_common.quiet)
+        return TOOL_OK;
+    tool_message("%ld samples over %.1f s, %ld switches", sum.n_samples, sum.duration_s,
+                 sum.n_switches);
+    for (int i = 0; i < g->n; i++)
+        if (sum.share[i] > 0)
+            tool_message("%s: %.1f %% of the time", name_of(&p, i), 100 * sum.share[i]);
+    return TOOL_OK;
+}
