@@ -11,7 +11,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "data/frames.h"
 #include "engine/governor.h"
+#include "engine/live.h"
 #include "engine/presence.h"
 #include "omq.h"
 
@@ -136,42 +138,6 @@ struct omq_eval_layer {
 };
 /* *layers is allocated, *n of them. */
 int omq_eval_layers(struct omq_eval *e, int precision, struct omq_eval_layer **layers, int *n,
-                    struct omq_err *err) OMQ_WARN_UNUSED;
-
-/* ---- a live model: speed, switch word, images ---- */
-
-struct omq_model_bench {
-    double ms, ms_p10, ms_p90; /* of a batch: median and percentiles */
-    double images_per_s;
-    int runs, threads;
-    const char *kernel; /* level of the kernels that ran; static */
-};
-/* Threads that share a batch. */
-int omq_model_threads(const struct omq_model *m);
-/* Runs batches of generated images at a precision for about so long, and three
- * times at least, after a warm-up. Other users of the model disturb it. */
-int omq_model_bench(struct omq_model *m, int precision, int batch, double seconds,
-                    struct omq_model_bench *out, struct omq_err *err) OMQ_WARN_UNUSED;
-
-/* The switch word of a model file or a control file, as a precision of m: stored
- * by one write, and read (-1: never set). A control file is made if it is not
- * there. */
-int omq_switch_store(const struct omq_model *m, int precision, const char *path, bool is_control,
-                     struct omq_err *err) OMQ_WARN_UNUSED;
-int omq_switch_stored(const struct omq_model *m, const char *path, int *precision,
-                      struct omq_err *err) OMQ_WARN_UNUSED;
-
-/* Images one by one, from files (JPEG, PNG, idx; told by their content) and, as
- * "-", raw frames of the model's size on standard input. Pictures of another
- * size are resized and cut as omq_image_fit() does. */
-struct omq_frames;
-int omq_frames_open(struct omq_frames **out, const char *const *paths, int n_paths,
-                    const struct omq_model_shape *shape, struct omq_err *err) OMQ_WARN_UNUSED;
-void omq_frames_close(struct omq_frames *f); /* NULL is fine */
-/* The next one to pixels [height][width][channels]: 1, or 0 at the end. A file
- * that is no image is a failure, and the next call goes on behind it. name: the
- * file's, with the image's number in it; f's, until the next call. */
-int omq_frames_next(struct omq_frames *f, uint8_t *pixels, const char **name,
                     struct omq_err *err) OMQ_WARN_UNUSED;
 
 #endif

@@ -47,6 +47,9 @@ export LC_ALL=C
         else if (inc == "omq_tools.h") {
             if (rank[from[2]] < rank["eval"])
                 bad("only eval, port and train include omq_tools.h")
+        } else if ($1 == "lib/omq_tools.h") { # gathers what some modules have for programs
+            if (!(to[1] in rank) || inc ~ /_internal\.h$/)
+                bad("omq_tools.h includes \"" inc "\"; only outward headers of modules")
         } else if (inc !~ /\//)
             bad("\"" inc "\": name files from lib/, as in \"" from[2] "/" inc "\"")
         else if (to[1] == from[2])

@@ -3,6 +3,8 @@
  * Images one by one, for omq-run: pictures, idx files, and raw frames from a
  * pipe.
  */
+#include "data/frames.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +14,6 @@
 #include "base/file.h"
 #include "data/data_internal.h"
 #include "data/image.h"
-#include "omq_tools.h"
 
 struct omq_frames {
     const char *const *paths;

@@ -2,11 +2,12 @@
  *
  * The speed of a model at one precision.
  */
+#include "engine/live.h"
+
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "engine/engine_internal.h"
-#include "omq_tools.h"
 
 enum { WARM_UP = 2, LEAST_RUNS = 3, MOST_RUNS = 100000 };
 

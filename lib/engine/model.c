@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "omq_tools.h"
+#include "engine/live.h"
 
 /* Room for one batch on all threads; kept for the next one. */
 struct work {

@@ -231,6 +231,10 @@ struct omq_kern {
  * before any thread; afterwards the table is constant. */
 void omq_kern_init(enum omq_isa max_isa, const char **dropped);
 
+/* The kernels that omq_init() left out because they gave other results than the
+ * reference here; static, NULL: none. */
+const char *omq_kern_dropped(void);
+
 /* The table; omq_kern_init() has run. */
 const struct omq_kern *omq_kern(void);
 

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Images one by one, as omq-run takes them. One thread at a time may use a
+ * struct omq_frames.
+ */
+#ifndef OMQ_DATA_FRAMES_H
+#define OMQ_DATA_FRAMES_H
+
+#include <stdint.h>
+
+#include "omq.h"
+
+/* Images one by one, from files (JPEG, PNG, idx; told by their content) and, as
+ * "-", raw frames of the model's size on standard input. Pictures of another
+ * size are resized and cut as omq_image_fit() does. */
+struct omq_frames;
+int omq_frames_open(struct omq_frames **out, const char *const *paths, int n_paths,
+                    const struct omq_model_shape *shape, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_frames_close(struct omq_frames *f); /* NULL is fine */
+/* The next one to pixels [height][width][channels]: 1, or 0 at the end. A file
+ * that is no image is a failure, and the next call goes on behind it. name: the
+ * file's, with the image's number in it; f's, until the next call. */
+int omq_frames_next(struct omq_frames *f, uint8_t *pixels, const char **name,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+
+#endif
