@@ -71,10 +71,10 @@ CHECKKERN_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/checkkern/*
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/%.o)
 FUZZ_OBJ := $(FUZZERS:%=$(BUILD)/tests/fuzz/%/fuzz.o) $(BUILD)/tests/fuzz/main.o
 OBJ      := $(LIB_OBJ) $(UNIT_OBJ) $(GRAD_OBJ) $(TOOL_OBJ) $(TOOLS:%=$(BUILD)/tools/%.o) \
-            $(FUZZ_OBJ) $(CHECKKERN_OBJ)
+            $(FUZZ_OBJ) $(CHECKKERN_OBJ) $(BUILD)/tests/swap/swap.o
 
 BINS  := $(TOOLS:%=$(BUILD)/bin/%)
-TESTS := $(BUILD)/unit $(BUILD)/grad $(BUILD)/checkkern $(FUZZERS:%=$(BUILD)/fuzz/%)
+TESTS := $(BUILD)/unit $(BUILD)/grad $(BUILD)/checkkern $(BUILD)/swap $(FUZZERS:%=$(BUILD)/fuzz/%)
 
 , := ,
 Q   := $(if $(V),,@)
@@ -139,6 +139,8 @@ $(BUILD)/unit: $(UNIT_OBJ) $(BUILD)/libomq.a
 $(BUILD)/grad: $(GRAD_OBJ)
 	$(link)
 $(BUILD)/checkkern: $(CHECKKERN_OBJ) $(BUILD)/libomq.a
+	$(link)
+$(BUILD)/swap: $(BUILD)/tests/swap/swap.o $(BUILD)/libomq.a
 	$(link)
 # FUZZ_ENGINE=-fsanitize=fuzzer links clang's libFuzzer in place of the plain main.
 FUZZ_MAIN := $(if $(FUZZ_ENGINE),,$(BUILD)/tests/fuzz/main.o)
