@@ -15,8 +15,8 @@
 
 enum { OMQ_TOOLS_MAX_PRECISIONS = 32 };
 
-/* Chooses the kernels; once, before anything else. isa: "ref", "avx2",
- * "avx512", "avx512vnni", or NULL for the best this machine has (the programs pass
+/* Chooses the kernels; once, before anything else. isa: a level, as "ref"
+ * or "avx2", or NULL for the best this machine has (the programs pass
  * $OMQ_CPU); any other word is OMQ_EARG, with the words there are. */
 int omq_init(const char *isa, struct omq_err *err) OMQ_WARN_UNUSED;
 
