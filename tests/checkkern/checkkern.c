@@ -259,7 +259,7 @@ static void bench_row(const struct op *op, const struct omq_kern *ref,
 {
     const bool codes = op->shape == CODES;
     const bool macs = op->traffic == 0;
-    const double t_ref = codes ? 0 : time_job(j, op, ref);
+    const double t_ref = codes && macs ? 0 : time_job(j, op, ref);
     const double peak0 = codes && macs ? peak_rate(level) : 0;
     const double t = trial == ref ? t_ref : time_job(j, op, trial), rate = bench_work(op, j) / t;
     const double peak1 = codes && macs ? peak_rate(level) : 0, peak = peak0 > peak1 ? peak0 : peak1;
