@@ -51,17 +51,19 @@ GRAD_LIB  := $(sort $(wildcard $(GRAD_MODS:%=lib/%/*.c)))
 # One instruction set a file, by the file's suffix; never in CFLAGS, which
 # users replace. A compiler that has not got them builds the plain C kernels.
 ISA_avx2   := -mavx2 -mfma
+ISA_avxvnni := $(ISA_avx2) -mavxvnni
 ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 ISA_avx512vnni := $(ISA_avx512) -mavx512vnni
 ifneq ($(filter-out clean help uninstall,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_avx512vnni)),yes)
 OWN     += -DOMQ_NO_SIMD
 X86_SRC :=
+else ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_avx512) $(ISA_avxvnni)),yes)
+OWN     += -DOMQ_NO_AVXVNNI
+ISA_avxvnni := $(ISA_avx2)
 endif
 endif
-$(BUILD)/%_avx2.o:   ISA := $(ISA_avx2)
-$(BUILD)/%_avx512.o: ISA := $(ISA_avx512)
-$(BUILD)/%_avx512vnni.o: ISA := $(ISA_avx512vnni)
+ISA = $(ISA_$(lastword $(subst _, ,$(basename $(@F)))))
 
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(X86_SRC:%.c=$(BUILD)/%.o)
 UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)

@@ -21,23 +21,26 @@ void omq_kern_fill_ref(struct omq_kern *k)
 #undef OMQ_KERNEL
 }
 
+static bool has(enum omq_isa isa, enum omq_isa max_isa)
+{
+    return isa <= max_isa && omq_cpu_has(isa);
+}
+
 bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa)
 {
-    enum omq_isa isa = omq_cpu_isa();
-
-    if (isa > max_isa)
-        isa = max_isa;
     switch (level) {
     case OMQ_LEVEL_REF:
         return true;
     case OMQ_LEVEL_BLAS:
         return max_isa > OMQ_ISA_REF;
     case OMQ_LEVEL_AVX2:
-        return isa >= OMQ_ISA_AVX2;
+        return has(OMQ_ISA_AVX2, max_isa);
+    case OMQ_LEVEL_AVXVNNI:
+        return has(OMQ_ISA_AVXVNNI, max_isa);
     case OMQ_LEVEL_AVX512:
-        return isa >= OMQ_ISA_AVX512;
+        return has(OMQ_ISA_AVX512, max_isa);
     case OMQ_LEVEL_AVX512VNNI:
-        return isa >= OMQ_ISA_AVX512VNNI;
+        return has(OMQ_ISA_AVX512VNNI, max_isa);
     }
     return false;
 }
@@ -245,7 +248,9 @@ void omq_kern_init(enum omq_isa max_isa, const char **dropped)
     omq_kern_fill_ref(&ref);
     check_filled(&ref);
     table = ref;
-    table_isa = omq_cpu_isa() < max_isa ? omq_cpu_isa() : max_isa;
+    table_isa = max_isa;
+    while (!omq_cpu_has(table_isa))
+        table_isa--;
     if (max_isa == OMQ_ISA_REF)
         return;
     omq_blas_init();

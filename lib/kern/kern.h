@@ -23,8 +23,12 @@
 #include "base/err.h"
 #include "base/real.h"
 
-/* Instruction sets, lowest first; a level includes the ones below it. */
-enum omq_isa { OMQ_ISA_REF, OMQ_ISA_AVX2, OMQ_ISA_AVX512, OMQ_ISA_AVX512VNNI, OMQ_ISA_COUNT };
+/* Instruction sets, lowest first; a level includes the ones below it, but for
+ * AVX-VNNI, which a machine with AVX-512 may lack. */
+enum omq_isa {
+    OMQ_ISA_REF, OMQ_ISA_AVX2, OMQ_ISA_AVXVNNI, OMQ_ISA_AVX512, OMQ_ISA_AVX512VNNI, OMQ_ISA_COUNT
+};
+#define OMQ_ISA_NAMES "ref, avx2, avxvnni, avx512 or avx512vnni"
 
 /* Geometry of a convolution or pooling over one image; channels are those of
  * one group. Rows and columns outside the image read as 0. The output rows
@@ -262,11 +266,12 @@ size_t omq_conv_codes_scratch(const struct omq_conv_shape *s);
 /* Name, version and build of the BLAS. */
 const char *omq_blas_name(void);
 
-/* The highest level that this machine offers (CPUID and XCR0 both). */
+/* What this machine offers (CPUID and XCR0 both), and the highest of it. */
+bool omq_cpu_has(enum omq_isa isa);
 enum omq_isa omq_cpu_isa(void);
 /* The level that omq_kern_init() took. */
 enum omq_isa omq_kern_isa(void);
-const char *omq_isa_name(enum omq_isa isa); /* "ref", "avx2", "avx512", "avx512vnni" */
+const char *omq_isa_name(enum omq_isa isa); /* one of OMQ_ISA_NAMES */
 /* One of these names, as in OMQ_CPU; false for any other word. */
 bool omq_isa_parse(const char *word, enum omq_isa *isa);
 

@@ -14,6 +14,7 @@ enum omq_kern_level {
     OMQ_LEVEL_REF,
     OMQ_LEVEL_BLAS,
     OMQ_LEVEL_AVX2,
+    OMQ_LEVEL_AVXVNNI,
     OMQ_LEVEL_AVX512,
     OMQ_LEVEL_AVX512VNNI,
 };

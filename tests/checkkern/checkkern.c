@@ -8,7 +8,7 @@
  *   checkkern [--seed N] [NAME]    kernels whose name contains NAME
  *   checkkern --bench [NAME]       TSV: op shape isa ns rate unit x-ref of-peak
  *
- * OMQ_CPU=ref|avx2|avx512|avx512vnni limits the instruction sets.
+ * OMQ_CPU=ref|avx2|avxvnni|avx512|avx512vnni limits the instruction sets.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "checkkern.h"
@@ -140,7 +140,9 @@ static bool check(const struct op *op, const char *name, const struct omq_kern *
 
 /* ---- bench */
 
-static const char *const level_names[] = {"ref", "blas", "avx2", "avx512", "avx512vnni"};
+static const char *const level_names[] = {
+    "ref", "blas", "avx2", "avxvnni", "avx512", "avx512vnni",
+};
 
 static double now_ns(void)
 {
@@ -234,8 +236,12 @@ static double peak_rate(enum omq_kern_level level)
     double (*peak)(int rounds) = NULL, best = 0;
 
 #if defined(__x86_64__) && !defined(OMQ_NO_SIMD)
-    if (level == OMQ_LEVEL_AVX512VNNI)
-        peak = peak_avx512vnni;
+    peak = level == OMQ_LEVEL_AVX2 ? peak_avx2
+         : level == OMQ_LEVEL_AVX512VNNI ? peak_avx512vnni : NULL;
+#ifndef OMQ_NO_AVXVNNI
+    if (level == OMQ_LEVEL_AVXVNNI)
+        peak = peak_avxvnni;
+#endif
 #endif
     for (double start = now_ns(), t = start; peak && t < start + 3e7;) {
         double macs = peak(5000), end = now_ns();
@@ -253,7 +259,8 @@ static void bench_row(const struct op *op, const struct omq_kern *ref,
 {
     const bool codes = op->shape == CODES;
     const bool macs = op->traffic == 0;
-    const double t_ref = codes ? 0 : time_job(j, op, ref), peak0 = codes && macs ? peak_rate(level) : 0;
+    const double t_ref = codes && macs ? 0 : time_job(j, op, ref);
+    const double peak0 = codes && macs ? peak_rate(level) : 0;
     const double t = trial == ref ? t_ref : time_job(j, op, trial), rate = bench_work(op, j) / t;
     const double peak1 = codes && macs ? peak_rate(level) : 0, peak = peak0 > peak1 ? peak0 : peak1;
     char shape[128];
@@ -307,7 +314,7 @@ int main(int argc, char **argv)
         }
     }
     if (cpu && !omq_isa_parse(cpu, &max_isa)) {
-        fprintf(stderr, "checkkern: OMQ_CPU is '%s', not ref, avx2, avx512 or avx512vnni\n", cpu);
+        fprintf(stderr, "checkkern: OMQ_CPU is '%s', not " OMQ_ISA_NAMES "\n", cpu);
         return 2;
     }
     omq_kern_init(max_isa, &dropped);

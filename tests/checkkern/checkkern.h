@@ -111,6 +111,8 @@ int codes_bench_count(const struct op *op);
 void codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i);
 
 /* Peaks of the machine, one file each: see peak_template.h. */
+double peak_avx2(int rounds);
+double peak_avxvnni(int rounds);
 double peak_avx512vnni(int rounds);
 
 #endif

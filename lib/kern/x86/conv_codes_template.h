@@ -7,7 +7,7 @@
  * image, or several: so no row is too short to fill a block. A block's sums stay
  * in registers over the whole window.
  *
- * The includer has included conv_codes.h, and defines
+ * The includer has included conv_codes_types_template.h, and defines
  *   const int8_t *unpack(const struct conv_codes *t, int blocks, const uint8_t *packed,
  *                        void *scratch)
  *   void sum_block(const int mr, const int blocks, const struct conv_codes *t,
