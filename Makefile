@@ -69,14 +69,17 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(X86_SRC:%.c=$(BUILD)/%.o)
 UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)
 GRAD_OBJ := $(GRAD_LIB:%.c=$(BUILD)/double/%.o) $(GRAD_SRC:%.c=$(BUILD)/double/%.o) \
             $(BUILD)/double/tests/unit/main.o
+IMAGE_OBJ := $(BUILD)/tests/image/main.o
+SWAP_OBJ := $(BUILD)/tests/swap/swap.o
 CHECKKERN_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/checkkern/*.c)))
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/%.o)
 FUZZ_OBJ := $(FUZZERS:%=$(BUILD)/tests/fuzz/%/fuzz.o) $(BUILD)/tests/fuzz/main.o
 OBJ      := $(LIB_OBJ) $(UNIT_OBJ) $(GRAD_OBJ) $(TOOL_OBJ) $(TOOLS:%=$(BUILD)/tools/%.o) \
-            $(FUZZ_OBJ) $(CHECKKERN_OBJ) $(BUILD)/tests/swap/swap.o
+            $(FUZZ_OBJ) $(CHECKKERN_OBJ) $(IMAGE_OBJ) $(SWAP_OBJ)
 
 BINS  := $(TOOLS:%=$(BUILD)/bin/%)
-TESTS := $(BUILD)/unit $(BUILD)/grad $(BUILD)/checkkern $(BUILD)/swap $(FUZZERS:%=$(BUILD)/fuzz/%)
+TESTS := $(BUILD)/unit $(BUILD)/grad $(BUILD)/checkkern $(BUILD)/image $(BUILD)/swap \
+         $(FUZZERS:%=$(BUILD)/fuzz/%)
 
 , := ,
 Q   := $(if $(V),,@)
@@ -142,7 +145,9 @@ $(BUILD)/grad: $(GRAD_OBJ)
 	$(link)
 $(BUILD)/checkkern: $(CHECKKERN_OBJ) $(BUILD)/libomq.a
 	$(link)
-$(BUILD)/swap: $(BUILD)/tests/swap/swap.o $(BUILD)/libomq.a
+$(BUILD)/swap: $(SWAP_OBJ) $(BUILD)/libomq.a
+	$(link)
+$(BUILD)/image: $(IMAGE_OBJ) $(BUILD)/libomq.a
 	$(link)
 # FUZZ_ENGINE=-fsanitize=fuzzer links clang's libFuzzer in place of the plain main.
 FUZZ_MAIN := $(if $(FUZZ_ENGINE),,$(BUILD)/tests/fuzz/main.o)

@@ -38,5 +38,6 @@ done
 step "command line" env OMQ_BIN="$PWD/$BUILD/bin" OMQ_SRC="$PWD" tests/cli/run.sh
 step install scripts/check-install.sh "$BUILD"
 step golden scripts/check-golden.sh
+step image scripts/check-image.sh "$BUILD"
 
 steps_end
