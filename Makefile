@@ -54,8 +54,9 @@ ISA_avx2   := -mavx2 -mfma
 ISA_avxvnni := $(ISA_avx2) -mavxvnni
 ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 ISA_avx512vnni := $(ISA_avx512) -mavx512vnni
+ISA_avx512vpopcntdq := $(ISA_avx512vnni) -mavx512vpopcntdq
 ifneq ($(filter-out clean help uninstall,$(or $(MAKECMDGOALS),all)),)
-ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_avx512vnni)),yes)
+ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_avx512vpopcntdq)),yes)
 OWN     += -DOMQ_NO_SIMD
 X86_SRC :=
 else ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_avx512) $(ISA_avxvnni)),yes)

@@ -44,6 +44,8 @@ static unsigned levels(void)
     has |= 1u << OMQ_ISA_AVX512;
     if (c & bit_AVX512VNNI)
         has |= 1u << OMQ_ISA_AVX512VNNI;
+    if ((c & bit_AVX512VNNI) && (c & bit_AVX512VPOPCNTDQ))
+        has |= 1u << OMQ_ISA_AVX512VPOPCNTDQ;
     return has;
 }
 
@@ -71,7 +73,7 @@ enum omq_isa omq_cpu_isa(void)
 }
 
 static const char *const isa_names[OMQ_ISA_COUNT] = {
-    "ref", "avx2", "avxvnni", "avx512", "avx512vnni",
+    "ref", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512vpopcntdq",
 };
 
 const char *omq_isa_name(enum omq_isa isa)

@@ -14,7 +14,7 @@
 #endif
 #define OMQ_MR 6
 #define PANEL 1
-#include "kern/x86/conv_codes_types_template.h"
+#include "kern/x86/conv_block_template.h"
 #include "kern/x86/unpack_codes_template.h"
 
 enum { LANES = 8, HALF = INPUTS * LANES };

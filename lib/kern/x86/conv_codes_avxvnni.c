@@ -11,7 +11,7 @@
 #endif
 #define OMQ_MR 6
 #define PANEL 1
-#include "kern/x86/conv_codes_types_template.h"
+#include "kern/x86/conv_block_template.h"
 #include "kern/x86/unpack_codes_template.h"
 
 static const int8_t *unpack(const struct conv_codes *t, int blocks, const uint8_t *packed, void *k)
