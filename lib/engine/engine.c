@@ -127,6 +127,7 @@ static void plan_shape(const struct planner *p, const struct omq_unit *from,
     };
     omq_engine_runs(p->e, u, &u->shape.n_runs, &u->shape.run);
     u->group_bytes = omq_conv_packed_size(&u->shape);
+    u->by_bits = omq_conv_by_bits(&u->shape);
 }
 
 static struct omq_norm norm_of(const struct omq_layer_params *lp)
@@ -163,12 +164,14 @@ static void fill_conv(struct planner *p, const struct omq_unit *from, struct omq
     struct omq_layer_codes codes = {.k = ws->k, .unit = ws->unit};
     size_t oc = (size_t)u->oc, per_group = oc / (size_t)u->groups;
     size_t filter = (size_t)u->shape.n_runs * (size_t)u->shape.run;
+    const struct omq_kern *kern = omq_kern();
+    void (*pack)(const struct omq_conv_shape *, const int8_t *, void *, int32_t *) =
+        u->by_bits ? kern->pack_bits : kern->pack_codes;
 
     omq_layer_make_codes(p->net, precision, from->layer, &codes, ws->scratch);
     for (int g = 0; g < u->groups; g++)
-        omq_kern()->pack_codes(&u->shape, ws->k + (size_t)g * per_group * filter,
-                               u->w + (size_t)g * u->group_bytes,
-                               u->start + g * omq_engine_padded(u));
+        pack(&u->shape, ws->k + (size_t)g * per_group * filter, u->w + (size_t)g * u->group_bytes,
+             u->start + g * omq_engine_padded(u));
     omq_fold(u->oc, codes.unit, codes.n_units, in->step, &norm, out->step, out->act.zero_point,
              res ? res->step : 0, res ? res->act.zero_point : 0, ws->factors, ws->factors + oc,
              ws->factors + 2 * oc);

@@ -31,6 +31,7 @@ struct omq_engine_unit {
     omq_real *m, *b, *r;   /* CONV: [groups][channels of one, padded]; AVGPOOL: m, b [1] */
     /* CONV, of a group each: */
     struct omq_conv_shape shape;
+    bool by_bits;          /* by pack_bits and conv_bits */
     ptrdiff_t *run_at;     /* [shape.n_runs] */
     uint8_t *w;            /* [groups][group_bytes] */
     size_t group_bytes;

@@ -147,7 +147,7 @@ static void take_rows(const struct omq_conv_shape *s, struct omq_conv_io *c, int
 }
 
 /* This part's share of the outputs of one group. */
-static void run_share(const struct omq_engine_io *io, struct omq_conv_shape s,
+static void run_share(const struct omq_engine_io *io, bool by_bits, struct omq_conv_shape s,
                       struct omq_conv_io c)
 {
     const int blocks = (s.oc + 15) / 16;
@@ -158,7 +158,7 @@ static void run_share(const struct omq_engine_io *io, struct omq_conv_shape s,
     else if (io->parts > 1)
         take_rows(&s, &c, share(c.oh, io->part, io->parts), share(c.oh, io->part + 1, io->parts));
     if (s.oc > 0 && c.oh > 0)
-        omq_kern()->conv_codes(&s, &c, io->kernel);
+        (by_bits ? omq_kern()->conv_bits : omq_kern()->conv_codes)(&s, &c, io->kernel);
 }
 
 static void run_groups(const struct omq_engine_io *io, const struct omq_engine_unit *u,
@@ -175,7 +175,7 @@ static void run_groups(const struct omq_engine_io *io, const struct omq_engine_u
         c.b = u->b + at;
         c.r = u->r + at;
         move_y(s, &c, g * (ptrdiff_t)s->oc);
-        run_share(io, *s, c);
+        run_share(io, u->by_bits, *s, c);
     }
 }
 

@@ -240,26 +240,30 @@ END_TEST
 /* ---- many threads ---- */
 
 static atomic_bool stop;
+static atomic_int served;
 
 static void *serve(void *model)
 {
-    for (int i = 0; !atomic_load(&stop); i++)
+    for (int i = 0; !atomic_load(&stop); i++) {
         check_batch(model, i % 5 ? OMQ_ACTIVE : 1, i % 3, 1 + i % 4);
+        atomic_fetch_add(&served, 1);
+    }
     return NULL;
 }
 
 /* Every answer is that of the precision it names, while others switch. */
 START_TEST(switching_while_others_run)
 {
-    enum { THREADS = 3, SWITCHES = 400 };
+    enum { THREADS = 3, SWITCHES = 400, SERVED = 200 };
     struct omq_model *m = open_model(2, _i, NULL);
     pthread_t threads[THREADS];
     struct omq_counters c;
 
     atomic_store(&stop, false);
+    atomic_store(&served, 0);
     for (int i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, serve, m), 0);
-    for (int i = 0; i < SWITCHES; i++) {
+    for (int i = 0; i < SWITCHES || atomic_load(&served) < SERVED; i++) {
         int to = i % n_choices;
 
         if (!can_run[to])
