@@ -41,6 +41,7 @@ enum omq_wavelet { OMQ_WAVELET_HAAR, OMQ_WAVELET_DB2 };
 enum omq_grid_kind { OMQ_GRID_AUTO, OMQ_GRID_MIDRISE, OMQ_GRID_SYMMETRIC };
 enum omq_steps { OMQ_STEPS_LAYER, OMQ_STEPS_CHANNEL };
 enum omq_optimizer { OMQ_OPT_SGD, OMQ_OPT_ADAM };
+enum omq_batches { OMQ_BATCHES_OWN, OMQ_BATCHES_SHARED };
 enum omq_teacher { OMQ_TEACHER_HIGHEST, OMQ_TEACHER_NEXT };
 enum omq_schedule { OMQ_SCHED_COSINE, OMQ_SCHED_STEP };
 
@@ -96,6 +97,7 @@ struct omq_train_config {
     int n_milestones, milestones[OMQ_MAX_MILESTONES]; /* epochs; schedule: step */
     double gamma;             /* factor at a milestone */
     int widths_per_step;      /* precisions a step; 0 = all of them */
+    enum omq_batches batches; /* one for all precisions of a step, or one each */
     double highest_first;     /* share of the epochs in which only the highest learns */
     double distill;           /* share of the loss that follows the teacher */
     enum omq_teacher teacher; /* the highest precision, or the one that just ran */

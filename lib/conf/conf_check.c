@@ -159,8 +159,12 @@ static void check_widths(struct omq_conf_state *s)
         return;
     if (!given(s, "train.widths_per_step") && t->widths_per_step > n)
         t->widths_per_step = n;
-    if (!given(s, "train.distill") && n == 1)
-        t->distill = 0; /* there is nobody to learn from */
+    if (!given(s, "train.batches") && t->distill > 0)
+        t->batches = OMQ_BATCHES_SHARED;
+    if (fine(s, "train.distill") && t->distill > 0 && t->batches == OMQ_BATCHES_OWN)
+        omq_conf_error(s, place(s, "train.distill"),
+                       "'train.distill' is more than 0, but with 'train.batches: own' the "
+                       "precisions see different images: say shared");
     if (fine(s, "train.widths_per_step") && t->widths_per_step > n)
         omq_conf_error(s, place(s, "train.widths_per_step"),
                        "'train.widths_per_step' is %d, but 'bits' has %d %s (0 is all)",

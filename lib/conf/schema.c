@@ -20,6 +20,7 @@ static const char *const wavelet_words[] = {"haar", "db2", NULL};
 static const char *const grid_words[] = {"auto", "midrise", "symmetric", NULL};
 static const char *const steps_words[] = {"layer", "channel", NULL};
 static const char *const optimizer_words[] = {"sgd", "adam", NULL};
+static const char *const batches_words[] = {"own", "shared", NULL};
 static const char *const teacher_words[] = {"highest", "next", NULL};
 static const char *const schedule_words[] = {"cosine", "step", NULL};
 
@@ -151,16 +152,19 @@ const struct omq_conf_key omq_conf_keys[] = {
          "Epochs after which schedule step lowers the learning rate, ascending."),
     NUMBER("train.gamma", train.gamma, 0, 1, "Factor of the learning rate at a milestone."),
     INT("train.widths_per_step", train.widths_per_step, 0, OMQ_MAX_PRECISIONS,
-        "Precisions that learn from a batch: the highest and others drawn at random,\n"
+        "Precisions that learn in a step: the highest and others drawn at random,\n"
         "each in proportion to 1/bits; 0 is all.\n"
         "The default is all of them where bits lists fewer."),
+    WORD("train.batches", train.batches, omq_batches, batches_words,
+         "Whether each precision of a step learns from a batch of its own, so that\n"
+         "the shared weights see several, or all from one.\n"
+         "The default is shared where distill is not 0."),
     NUMBER("train.highest_first", train.highest_first, 0, 1,
            "Share of the epochs, rounded down, in which only the highest precision\n"
            "learns; the others then start from it."),
     NUMBER("train.distill", train.distill, 0, 1,
            "Share of the loss that follows the output of a higher precision\n"
-           "instead of the labels.\n"
-           "The default is 0 where bits lists but one."),
+           "instead of the labels; more than 0 needs batches: shared."),
     WORD("train.teacher", train.teacher, omq_teacher, teacher_words,
          "Which one that is: the highest of a step, or for each the next higher."),
     LIST("train.loss_weights", OMQ_CONF_NUMBERS, train.loss_weights, train.n_loss_weights, 0, 1000,
@@ -219,7 +223,6 @@ void omq_config_default(struct omq_config *c)
     c->train.gamma = 0.1;
     c->train.widths_per_step = 4;
     c->train.highest_first = 0.4;
-    c->train.distill = 0.5;
     c->train.clip_norm = 5;
     c->train.bn_momentum = 0.1;
     c->train.bn_batches = 64;

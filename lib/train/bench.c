@@ -28,7 +28,7 @@ static int measure(struct omq_train *t, int n_steps, double *ms, struct omq_err 
     struct omq_batch batch;
     int rc;
 
-    omq_loader_start(t->loader, 0, 0);
+    omq_train_start(t);
     for (int i = -3; i < n_steps; i++) { /* three steps to warm up */
         double start;
 

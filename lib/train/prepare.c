@@ -41,6 +41,7 @@ void omq_train_close(struct omq_train *t)
     if (!t)
         return;
     omq_loader_close(t->loader);
+    omq_loader_close(t->others);
     omq_optim_release(&t->optim);
     omq_exec_close(t->exec);
     omq_net_release(&t->net);
@@ -96,17 +97,25 @@ static int open_net(struct omq_train *t, struct omq_err *err)
                         &t->config.quant, &pre, t->config.seed, true, err);
 }
 
-static int open_loader(struct omq_train *t, struct omq_err *err)
+/* The others' orders and augmentation are not those of the highest. */
+#define OTHER_SEED UINT64_C(0x6f74686572730000)
+
+static int open_loaders(struct omq_train *t, struct omq_err *err)
 {
     struct omq_loader_options opt = {
         .batch_size = t->config.train.batch_size, .workers = t->config.data.workers,
         .shuffle = true, .augment = true, .drop_last = true, .seed = t->config.seed,
     };
+    int rc;
 
     if (t->train->n < opt.batch_size)
         return omq_fail(err, OMQ_ECONFIG, "train.batch_size is %d, but there are only %d training "
                         "images", opt.batch_size, t->train->n);
-    return omq_loader_open(&t->loader, t->train, &t->net.pre, &t->config.data, &opt, err);
+    if ((rc = omq_loader_open(&t->loader, t->train, &t->net.pre, &t->config.data, &opt, err)) < 0 ||
+        t->net.n_precisions == 1 || t->config.train.batches == OMQ_BATCHES_SHARED)
+        return rc;
+    opt.seed ^= OTHER_SEED;
+    return omq_loader_open(&t->others, t->train, &t->net.pre, &t->config.data, &opt, err);
 }
 
 /* Data and network: what a report needs. */
@@ -144,7 +153,7 @@ int omq_train_prepare(struct omq_train *t, struct omq_err *err)
     if (rc < 0 ||
         (rc = omq_optim_init(&t->optim, &t->net, &t->config.train, err)) < 0)
         return rc;
-    return open_loader(t, err);
+    return open_loaders(t, err);
 }
 
 /* ---- report ---- */

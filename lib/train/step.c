@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The joint step: several precisions on one batch, their gradients added, one
- * update. Every precision learns from the labels; a share may follow the output
- * of the highest one, or of the next higher one that the step has.
+ * The joint step: several precisions, each on a batch of its own or all on one,
+ * their gradients added, one update. Every precision learns from the labels; on
+ * one batch a share may follow the output of the highest one, or of the next
+ * higher one that the step has.
  */
 #include "train/train_internal.h"
 
@@ -80,6 +81,50 @@ static int one_precision(struct omq_train *t, const struct omq_batch *b, int pre
     return OMQ_OK;
 }
 
+/* ---- batches of the others ----
+ *
+ * A second loader goes through the images in orders of its own, as often as all
+ * precisions but the highest take a batch, widths_per_step - 1 times a step:
+ * that many a step are taken from it whether there is a precision for each or
+ * not, so that its place follows from that of the run. */
+
+static int others_per_step(const struct omq_train *t)
+{
+    int n = t->config.train.widths_per_step;
+
+    return (n == 0 ? t->net.n_precisions : n) - 1;
+}
+
+void omq_train_start(struct omq_train *t)
+{
+    int64_t batches = omq_loader_batches(t->loader), alone = omq_train_epochs_alone(t), taken;
+
+    omq_loader_start(t->loader, t->epoch, t->step);
+    if (!t->others)
+        return;
+    taken = t->epoch < alone ? 0 : ((t->epoch - alone) * batches + t->step) * others_per_step(t);
+    t->others_epoch = (int)(taken / batches);
+    omq_loader_start(t->others, t->others_epoch, (int)(taken % batches));
+}
+
+static void next_of_others(struct omq_train *t, struct omq_batch *b)
+{
+    while (!omq_loader_next(t->others, b, &t->wait_s))
+        omq_loader_start(t->others, ++t->others_epoch, 0);
+}
+
+/* ---- a step ---- */
+
+/* The batch of the ith precision of a step. */
+static const struct omq_batch *batch_of(struct omq_train *t, int i, const struct omq_batch *first,
+                                        struct omq_batch *own)
+{
+    if (i == 0 || !t->others)
+        return first;
+    next_of_others(t, own);
+    return own;
+}
+
 int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct omq_err *err)
 {
     const struct omq_train_config *cfg = &t->config.train;
@@ -87,6 +132,7 @@ int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct om
     uint32_t global = (uint32_t)t->epoch * (uint32_t)batches + (uint32_t)t->step;
     double lr = omq_schedule_lr(cfg, t->epoch + (double)t->step / batches), norm;
     bool active[OMQ_MAX_PRECISIONS] = {false};
+    struct omq_batch own;
 
     if (t->epoch < omq_train_epochs_alone(t)) {
         chosen[0] = t->order[0];
@@ -99,12 +145,15 @@ int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct om
         active[chosen[i]] = true;
     omq_optim_zero_grad(&t->optim, &t->net, t->pool, active);
     for (int i = 0; i < n; i++) {
-        rc = one_precision(t, batch, chosen[i],
+        rc = one_precision(t, batch_of(t, i, batch, &own), chosen[i],
                            cfg->distill > 0 && (i == 0 || cfg->teacher == OMQ_TEACHER_NEXT),
                            cfg->distill > 0 && i > 0, err);
         if (rc < 0)
             return rc;
     }
+    for (int i = n; t->others && t->epoch >= omq_train_epochs_alone(t) && i <= others_per_step(t);
+         i++)
+        next_of_others(t, &own);
     norm = omq_optim_grad_norm(&t->optim, &t->net, t->pool, active);
     if (!isfinite(norm))
         return diverged(t, "a gradient", find_gradient(&t->net), err);

@@ -126,7 +126,7 @@ static int train_epoch(struct run *r, struct omq_err *err)
     struct omq_batch batch;
     int rc;
 
-    omq_loader_start(t->loader, t->epoch, t->step);
+    omq_train_start(t);
     while (omq_loader_next(t->loader, &batch, &t->wait_s)) {
         if ((rc = omq_train_step(t, &batch, err)) < 0)
             return rc;

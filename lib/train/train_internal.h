@@ -68,6 +68,7 @@ struct omq_train {
     struct omq_exec *exec;
     struct omq_optim optim;
     struct omq_loader *loader;
+    struct omq_loader *others;   /* batches of all but the highest; NULL: they share its */
     omq_real *dlogits, *teacher; /* [batch][classes] */
     double *row;                 /* [classes], omq_loss()'s scratch */
     int order[OMQ_MAX_PRECISIONS];    /* from the highest precision to the lowest */
@@ -75,6 +76,7 @@ struct omq_train {
     struct omq_model_info info;
     /* position: all that a checkpoint needs beside net and optimizer */
     int epoch, step;             /* epochs done; steps done of the next one */
+    int others_epoch;            /* of t->others, which counts its own */
     double loss_sum[OMQ_MAX_PRECISIONS]; /* of this epoch */
     uint64_t loss_count[OMQ_MAX_PRECISIONS];
     double best;                 /* mean top-1 over widths of best.omq; < 0 = none */
@@ -87,10 +89,12 @@ struct omq_train {
  * the second time. After a failure the run can only be closed. */
 int omq_train_prepare(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* step.c: one joint step on a batch. OMQ_EDIVERGED leaves the parameters as
+/* step.c: one joint step, the highest precision on this batch. OMQ_EDIVERGED leaves the parameters as
  * they were before the step. */
 int omq_train_step(struct omq_train *t, const struct omq_batch *batch,
                    struct omq_err *err) OMQ_WARN_UNUSED;
+/* Starts the loaders where the run is. */
+void omq_train_start(struct omq_train *t);
 
 /* ---- stages.c: what is done to whole precisions before, between and after steps ---- */
 

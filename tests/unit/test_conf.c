@@ -49,7 +49,8 @@ START_TEST(test_defaults)
     ck_assert(c.train.warmup_epochs == 0.5 && c.train.min_lr == 0);
     ck_assert_int_eq(c.train.widths_per_step, 4);
     ck_assert_int_eq(c.train.teacher, OMQ_TEACHER_HIGHEST);
-    ck_assert(c.train.distill == 0.5 && c.train.label_smoothing == 0 && c.train.clip_norm == 5);
+    ck_assert_int_eq(c.train.batches, OMQ_BATCHES_OWN);
+    ck_assert(c.train.distill == 0 && c.train.label_smoothing == 0 && c.train.clip_norm == 5);
     ck_assert(c.train.bn_momentum == 0.1);
     ck_assert_int_eq(c.train.bn_batches, 64);
     ck_assert_int_eq(c.train.eval_every, 1);
@@ -123,8 +124,7 @@ START_TEST(test_sets)
     ck_assert(c.data.augment.hflip == 0.5);
     ck_assert(c.data.n_mean == 1 && c.data.mean[0] == 0.25);
     ck_assert_uint_eq(c.seed, 7);
-    ck_assert_int_eq(c.train.widths_per_step, 1); /* these defaults follow a short list */
-    ck_assert(c.train.distill == 0);
+    ck_assert_int_eq(c.train.widths_per_step, 1); /* the default follows a short list */
 }
 END_TEST
 

@@ -116,6 +116,9 @@ static const struct {
 
     {"train: {widths_per_step: 4}\nbits: [8, 2]", "x.yaml:4:26: error: 'train.widths_per_step' is "
                                                   "4, but 'bits' has 2 entries (0 is all)"},
+    {"train: {batches: own, distill: 0.5}",
+     "x.yaml:4:32: error: 'train.distill' is more than 0, but with 'train.batches: own' the "
+     "precisions see different images: say shared"},
     {"train: {loss_weights: [1, 2]}",
      "x.yaml:4:23: error: 'train.loss_weights' has 2 entries, but 'bits' has 8"},
     {"train: {loss_weights: [0]}\nbits: [1]",

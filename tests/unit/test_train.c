@@ -101,7 +101,7 @@ START_TEST(test_loss_sequence)
         double want, got;
 
         if (i % 6 == 0)
-            omq_loader_start(t->loader, t->epoch = i / 6, t->step = 0);
+            t->epoch = i / 6, t->step = 0, omq_train_start(t);
         ck_assert(omq_loader_next(t->loader, &batch, NULL));
         got = run_step(t, &batch);
         ck_assert_int_eq(fscanf(f, "%lf", &want), 1);
@@ -279,6 +279,59 @@ START_TEST(test_method_learns)
     omq_train_close(t);
     same_file("a/model.omq", "b/model.omq");
     same_file("a/last.omq", "b/last.omq");
+}
+END_TEST
+
+/* ---- batches of their own ---- */
+
+/* The losses of four steps; the loaders are started anew before step `again`. */
+static void four_steps(const char *out, const char *set, int again, double loss[4])
+{
+    struct omq_train *t = open_run(out, &set, 1);
+    struct omq_batch batch;
+    struct omq_err err;
+
+    ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
+    omq_train_start(t);
+    for (int i = 0; i < 4; i++) {
+        if (i == again)
+            omq_train_start(t);
+        ck_assert(omq_loader_next(t->loader, &batch, NULL));
+        loss[i] = run_step(t, &batch);
+    }
+    omq_train_close(t);
+}
+
+/* Two of three precisions take other images than the highest; where they are
+ * follows from the place of the run. */
+START_TEST(test_own_batches)
+{
+    double own[4], again[4], shared[4];
+    struct omq_train *t;
+    struct omq_err err;
+    const char *set = "train.batches=own";
+
+    four_steps("a", "train.batches=own", 0, own);
+    four_steps("b", "train.batches=own", 3, again);
+    four_steps("c", "train.batches=shared", 0, shared);
+    for (int i = 0; i < 4; i++) {
+        ck_assert(own[i] == again[i]);
+        ck_assert(own[i] != shared[i]);
+    }
+    t = open_run("a", &set, 1);
+    ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
+    t->epoch = 1; /* of 6 steps, with two batches of the others each */
+    omq_train_start(t);
+    ck_assert_int_eq(t->others_epoch, 2);
+    t->step = 4;
+    omq_train_start(t);
+    ck_assert_int_eq(t->others_epoch, 3);
+    omq_train_close(t);
+    set = "train.distill=0.5"; /* the teacher's output is for its batch */
+    t = open_run("a", &set, 1);
+    ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_ptr_null(t->others);
+    omq_train_close(t);
 }
 END_TEST
 
@@ -549,6 +602,7 @@ Suite *omq_suite_train(void)
     tcase_add_loop_test(t, test_statistics, 0, 2);
     tcase_add_test(t, test_statistics_alone);
     tcase_add_loop_test(t, test_method_learns, 0, 3);
+    tcase_add_test(t, test_own_batches);
     tcase_add_loop_test(t, test_teacher, 0, 2);
     tcase_add_test(t, test_refuses);
     tcase_add_loop_test(t, test_diverges, 0, 2);
