@@ -89,8 +89,8 @@ struct omq_train {
  * the second time. After a failure the run can only be closed. */
 int omq_train_prepare(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* step.c: one joint step, the highest precision on this batch. OMQ_EDIVERGED leaves the parameters as
- * they were before the step. */
+/* step.c: one joint step, the highest precision on this batch. OMQ_EDIVERGED
+ * leaves the parameters as they were before the step. */
 int omq_train_step(struct omq_train *t, const struct omq_batch *batch,
                    struct omq_err *err) OMQ_WARN_UNUSED;
 /* Starts the loaders where the run is. */

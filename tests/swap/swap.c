@@ -97,8 +97,9 @@ static _Noreturn void switch_on(const char *path)
     unsigned long n = 0;
 
     for (unsigned x = 1;; n++) {
-        x = x * 1664525 + 1013904223;
-        if (omq_switch_store(model, can_run[x / 65536 % (unsigned)n_can_run], path, false, &err) < 0)
+        int to = can_run[(x = x * 1664525 + 1013904223) / 65536 % (unsigned)n_can_run];
+
+        if (omq_switch_store(model, to, path, false, &err) < 0)
             die("cannot switch", &err);
         nanosleep(&(struct timespec){0, 1000000}, NULL);
     }
@@ -180,6 +181,7 @@ int main(int argc, char **argv)
     struct omq_follow *f;
     struct omq_err err;
     pthread_t *threads;
+    double seconds;
     int n_threads;
     pid_t child;
 
@@ -187,8 +189,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: swap MODEL SECONDS THREADS [RESIDENT]\n");
         return 2;
     }
-    n_threads = atoi(argv[3]);
-    opt.resident = argc > 4 ? atoi(argv[4]) : 0;
+    seconds = strtod(argv[2], NULL);
+    n_threads = (int)strtol(argv[3], NULL, 10);
+    opt.resident = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 0;
     if (omq_init(getenv("OMQ_CPU"), &err) < 0 || omq_follow_open(&f, argv[1], NULL, &opt, &err) < 0)
         die(argv[1], &err);
     model = omq_follow_model(f);
@@ -203,7 +206,7 @@ int main(int argc, char **argv)
     threads = calloc((size_t)n_threads, sizeof(*threads));
     for (int i = 0; i < n_threads; i++)
         pthread_create(&threads[i], NULL, serve, NULL);
-    follow(f, atof(argv[2]), opt.resident == 0, &switches, &late);
+    follow(f, seconds, opt.resident == 0, &switches, &late);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     atomic_store(&stop, true);
