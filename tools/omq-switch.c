@@ -96,6 +96,8 @@ static int open_table(struct table *t)
         t->rows[i].ms = NAN;
     }
     t->active = -1;
+    if (bits || budget || status || watch) /* a damaged word is no hindrance */
+        return TOOL_OK;
     if (omq_switch_stored(t->model, t->word_path, &t->active, &err) == OMQ_OK)
         return TOOL_OK;
     return control && err.code == OMQ_EIO ? TOOL_OK /* not there yet */ : tool_fail(&err);
@@ -287,16 +289,16 @@ static void put_entry(const struct omq_presence_entry *e)
     if (tool_common.json) {
         printf("{\"pid\":%llu,\"precision\":", (unsigned long long)e->pid);
         tool_json_string(stdout, e->precision);
-        printf(",\"batches\":%llu,\"images\":%llu,\"switches\":%llu,\"reason\":",
-               (unsigned long long)e->batches, (unsigned long long)e->images,
-               (unsigned long long)e->switches);
+        printf(",\"waiting\":%s,\"batches\":%llu,\"images\":%llu,\"switches\":%llu,"
+               "\"reason\":", e->waiting ? "true" : "false", (unsigned long long)e->batches,
+               (unsigned long long)e->images, (unsigned long long)e->switches);
         tool_json_string(stdout, e->reason);
         printf(",\"updated_ms\":%llu}\n", (unsigned long long)e->updated_ms);
         return;
     }
-    printf("%8llu  %-9s %10llu %10llu %8llu  ", (unsigned long long)e->pid, e->precision,
-           (unsigned long long)e->batches, (unsigned long long)e->images,
-           (unsigned long long)e->switches);
+    printf("%8llu  %-9s %-7s %9llu %9llu %8llu  ", (unsigned long long)e->pid, e->precision,
+           e->waiting ? "waits" : "runs", (unsigned long long)e->batches,
+           (unsigned long long)e->images, (unsigned long long)e->switches);
     tool_put_clean(stdout, e->reason, "");
     putchar('\n');
 }
@@ -304,8 +306,8 @@ static void put_entry(const struct omq_presence_entry *e)
 static void put_entry_header(void)
 {
     if (!tool_common.json)
-        printf("%8s  %-9s %10s %10s %8s  %s\n", "pid", "precision", "batches", "images",
-               "switches", "last switch");
+        printf("%8s  %-9s %-7s %9s %9s %8s  %s\n", "pid", "precision", "state", "batches",
+               "images", "switches", "last switch");
 }
 
 static int show_status(const struct table *t)
@@ -420,16 +422,18 @@ static int run(struct table *t)
     }
     if (budget)
         return (rc = choose(t, &to)) == TOOL_OK ? set_active(t, to) : rc;
-    if (get) {
-        printf("%s\n", t->rows[t->active < 0 ? omq_model_active(t->model) : t->active].p.name);
-        return TOOL_OK;
-    }
     if (status)
         return show_status(t);
     if (watch)
         return watch_followers(t);
     if (t->active < 0)
         t->active = omq_model_active(t->model);
+    if (get && tool_common.json)
+        print_json_row(t, t->active);
+    else if (get)
+        printf("%s\n", t->rows[t->active].p.name);
+    if (get)
+        return TOOL_OK;
     if (measure)
         rc = measure_rows(t);
     if (rc == TOOL_OK)
@@ -444,12 +448,16 @@ static void on_signal(int number)
 
 static void check_usage(const char *model)
 {
+    double value;
+
     if ((bits != NULL) + (budget != NULL) + get + status + watch > 1)
         tool_usage("give only one of --bits, --budget, --get, --status and --watch");
     if (wait_for && !bits && !budget)
         tool_usage("--wait goes with --bits or --budget");
-    if (measure && (bits || get || status || watch))
+    if (measure && (bits || budget || get || status || watch))
         tool_usage("--measure is for the table");
+    if (budget)
+        (void)parse_budget(&value);
     if (strcmp(model, "-") == 0)
         tool_usage("the model must be a file: standard input has nothing to switch");
 }

@@ -133,14 +133,15 @@ struct omq_model;
 const char *tool_state_dir(void);
 
 /* "8,w4a8,..." or "all" to precisions of m, in that order, none twice: *n of
- * them, to be freed; skip_float leaves out those that only omq-eval can run. NULL
- * after a message. */
-int *tool_choose(struct omq_model *m, const char *words, bool skip_float, int *n);
+ * them, to be freed; all leaves out the float ones, which only omq-eval can run.
+ * NULL after a message. */
+int *tool_choose(struct omq_model *m, const char *words, int *n);
 
 /* A governor of a model's precisions; zero is none. */
 struct tool_governor {
     struct omq_governor *governor;
     int *list, n;    /* the model's precisions, as the governor numbers them */
+    int seen;        /* the model's active one, when last looked at */
     double next_look; /* at the sensors */
     struct omq_sensors *sensors;
 };
