@@ -355,8 +355,9 @@ static int watch_followers(const struct table *t)
                 put_entry(&now.list[i]);
         }
         for (int i = 0; rc == TOOL_OK && i < before.n; i++)
-            if (!find(&now, &before.list[i]) && !tool_common.json)
-                printf("%8llu  ended\n", (unsigned long long)before.list[i].pid);
+            if (!find(&now, &before.list[i]))
+                printf(tool_common.json ? "{\"pid\":%llu,\"ended\":true}\n" : "%8llu  ended\n",
+                       (unsigned long long)before.list[i].pid);
         swap = before;
         before = now;
         now = swap;

@@ -81,6 +81,38 @@ ended() {
     }
 }
 
+# make_png FILE WIDTH HEIGHT CHANNELS [SEED]: a picture of noise, 1 or 3 channels.
+# make_idx FILE WIDTH HEIGHT COUNT [SEED]: grey images of noise.
+# make_raw FILE BYTES [SEED]
+make_png() { make_images png "$@"; }
+make_idx() { make_images idx "$@"; }
+make_raw() { make_images raw "$@"; }
+make_images() {
+    need python3
+    python3 - "$@" <<'END'
+import random, struct, sys, zlib
+kind, name, numbers = sys.argv[1], sys.argv[2], [int(x) for x in sys.argv[3:]]
+args = numbers[:1 if kind == "raw" else 3]
+rng = random.Random(sum(numbers[len(args):]))
+noise = lambda n: bytes(rng.randrange(256) for _ in range(n))
+def chunk(tag, data):
+    return struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
+if kind == "raw":
+    data = noise(args[0])
+elif kind == "idx":
+    width, height, count = args
+    data = struct.pack(">IIII", 0x803, count, height, width) + noise(count * height * width)
+else:
+    width, height, channels = args
+    rows = b"".join(b"\0" + noise(width * channels) for _ in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
+    data = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) +
+            chunk(b"IEND", b""))
+with open(name, "wb") as f:
+    f.write(data)
+END
+}
+
 # A configuration that trains within a second, on generated images.
 tiny_config() {
     cat <<'END'
