@@ -2,7 +2,7 @@
  *
  * omq-run: what a model says of images, at the precision that is active.
  */
-#define _GNU_SOURCE /* clock_gettime, sigaction, strndup */
+#define _GNU_SOURCE /* clock_gettime, strdup */
 
 #include <math.h>
 #include <signal.h>
@@ -492,15 +492,6 @@ static void on_signal(int number)
     stop_signal = number;
 }
 
-static void catch_signals(void)
-{
-    struct sigaction a = { .sa_handler = on_signal };
-
-    sigemptyset(&a.sa_mask);
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
-}
-
 static bool reads_frames(void)
 {
     for (int i = 0; i < tool_more.n; i++)
@@ -538,7 +529,7 @@ int main(int argc, char **argv)
     int status;
 
     check_usage(s.path);
-    catch_signals();
+    tool_catch_signals(on_signal);
     tool_init_library();
     status = open_model(&s);
     if (status == TOOL_OK && governor)

@@ -3,9 +3,8 @@
  * omq-switch: the precisions of a model, and which one is active, also in
  * processes that follow it.
  */
-#define _GNU_SOURCE /* clock_gettime, nanosleep, sigaction */
+#define _GNU_SOURCE /* nanosleep */
 
-#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -466,16 +465,12 @@ static void check_usage(const char *model)
 int main(int argc, char **argv)
 {
     struct table t = { .path = tool_start(&program, argc, argv) };
-    struct sigaction a = { .sa_handler = on_signal };
     int rc;
 
     t.word_path = control ? control : t.path;
     check_usage(t.path);
-    if (watch) {
-        sigemptyset(&a.sa_mask);
-        sigaction(SIGINT, &a, NULL);
-        sigaction(SIGTERM, &a, NULL);
-    }
+    if (watch)
+        tool_catch_signals(on_signal);
     tool_init_library();
     rc = open_table(&t);
     if (rc == TOOL_OK)

@@ -129,6 +129,10 @@ void tool_progress_clear(void);  /* before anything else is printed */
 
 struct omq_model;
 
+/* fn for SIGINT and SIGTERM, but for those that the parent ignores, as a shell
+ * script does for jobs in the background. */
+void tool_catch_signals(void (*fn)(int number));
+
 /* $XDG_RUNTIME_DIR/omq, or /tmp/omq-UID: where followers say who they are. */
 const char *tool_state_dir(void);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What omq-run and omq-switch share: lists of precisions, governors, and where
- * the state of followers is.
+ * What omq-run and omq-switch share: signals, lists of precisions, governors, and
+ * where the state of followers is.
  */
-#define _GNU_SOURCE /* clock_gettime, strndup */
+#define _GNU_SOURCE /* clock_gettime, sigaction, strndup */
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,6 +13,17 @@
 
 #include "omq_tools.h"
 #include "tool.h"
+
+void tool_catch_signals(void (*fn)(int number))
+{
+    static const int numbers[] = { SIGINT, SIGTERM };
+    struct sigaction action = { .sa_handler = fn }, old;
+
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &action, NULL);
+}
 
 const char *tool_state_dir(void)
 {

@@ -113,6 +113,34 @@ with open(name, "wb") as f:
 END
 }
 
+# follow OPTION...: omq-run --follow in the background, over the frames that come
+# through the FIFO "frames", which stays open as descriptor 3; $pid is its process.
+# Its output goes to the files answers and said, what it says of itself to omq/.
+follow() {
+    export XDG_RUNTIME_DIR=$PWD
+    mkfifo frames
+    # Standard input waits for the writer, so omq-run starts when 3 is open.
+    omq-run -f -t 1 "$@" <frames >answers 2>said 3>&- &
+    pid=$!
+    exec 3>frames
+    until omq-switch --status "${*: -1}" 3>&- | grep -q "^ *$pid "; do
+        kill -0 "$pid" || fail "omq-run ended: $(<said)"
+        sleep 0.02
+    done
+}
+
+# frame N: one more goes through the FIFO, and answer N comes.
+frame() {
+    cat one >&3
+    wait_for "$pid" answers "-[$1]"
+}
+
+# followed STATUS: no more frames.
+followed() {
+    exec 3>&-
+    ended "$pid" "$1"
+}
+
 # A configuration that trains within a second, on generated images.
 tiny_config() {
     cat <<'END'
