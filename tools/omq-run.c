@@ -258,7 +258,7 @@ static bool while_idle(void *ctx)
             note_precision(s, omq_model_active(s->model));
         s->waiting = false;
     }
-    return !stop_signal && !s->ended;
+    return !stop_signal && !s->ended && !tool_reader_left();
 }
 
 /* ---- answers ---- */

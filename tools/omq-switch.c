@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "omq_tools.h"
@@ -81,7 +82,12 @@ static int open_table(struct table *t)
 {
     struct omq_open_options opt = { .threads = tool_common.threads, .resident = 1 };
     struct omq_err err = { 0 };
+    struct stat st;
 
+    if (stat(t->path, &st) == 0 && !S_ISREG(st.st_mode)) { /* a FIFO would be waited for */
+        tool_message("'%s' is not a regular file, so it has no switch word", t->path);
+        return TOOL_FAILED;
+    }
     if (omq_model_open(&t->model, t->path, &opt, &err) != OMQ_OK)
         return tool_fail(&err);
     t->n = omq_model_count(t->model);
@@ -343,7 +349,7 @@ static int watch_followers(const struct table *t)
     int rc = TOOL_OK;
 
     put_entry_header();
-    while (!stop_signal && rc == TOOL_OK && !tool_stdout_broken()) {
+    while (!stop_signal && rc == TOOL_OK && !tool_reader_left()) {
         struct followers swap;
 
         rc = list_followers(t, &now);

@@ -87,6 +87,10 @@ int tool_finish(int status);
 /* Whether writing to stdout has failed already: stop working for it. */
 bool tool_stdout_broken(void);
 
+/* Whether the reader of a pipe went away, seen without writing to it; what comes
+ * seldom is waited for in vain then. Also true where tool_stdout_broken() is. */
+bool tool_reader_left(void);
+
 /* "NAME: message\n" on stderr. Control characters, which a hostile file may
  * have put into a message, are replaced. */
 void tool_message(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -101,7 +101,8 @@ done
 expect 2 omq-switch --bits 8,2 $M
 expect 2 omq-switch - <$M
 has err "the model must be a file"
-for f in missing.omq tiny.yaml .; do
+mkfifo pipe
+for f in missing.omq tiny.yaml . pipe; do
     expect 1 omq-switch --bits 2 $f
     has err "$f"
     [ "$(wc -l <err)" -eq 1 ] || fail "more than one line"

@@ -52,6 +52,16 @@ head -c 144 frames >&3
 wait_for $pid out '-[1]'
 exec 3>&-
 ended $pid 0
+# A reader that goes away ends what has nothing to write.
+mkfifo seen
+omq-run run/model.omq <input >seen 2>err 3>&- &
+pid=$!
+exec 3>input
+head -n 0 seen
+ended $pid 0
+exec 3>&-
+omq-switch --watch run/model.omq 2>err | head -n 1 >out
+empty err
 # --watch ends with what it has printed.
 env --default-signal=INT omq-switch --watch run/model.omq >out 2>err &
 pid=$!
