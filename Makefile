@@ -51,30 +51,36 @@ GRAD_LIB  := $(sort $(wildcard $(GRAD_MODS:%=lib/%/*.c)))
 # One instruction set a file, by the file's suffix; never in CFLAGS, which
 # users replace. A compiler that has not got them builds the plain C kernels.
 ISA_avx2   := -mavx2 -mfma
+ISA_avxvnni := $(ISA_avx2) -mavxvnni
 ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 ISA_avx512vnni := $(ISA_avx512) -mavx512vnni
+ISA_avx512vpopcntdq := $(ISA_avx512vnni) -mavx512vpopcntdq
 ifneq ($(filter-out clean help uninstall,$(or $(MAKECMDGOALS),all)),)
-ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_avx512vnni)),yes)
+ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_avx512vpopcntdq)),yes)
 OWN     += -DOMQ_NO_SIMD
 X86_SRC :=
+else ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_avx512) $(ISA_avxvnni)),yes)
+OWN     += -DOMQ_NO_AVXVNNI
+ISA_avxvnni := $(ISA_avx2)
 endif
 endif
-$(BUILD)/%_avx2.o:   ISA := $(ISA_avx2)
-$(BUILD)/%_avx512.o: ISA := $(ISA_avx512)
-$(BUILD)/%_avx512vnni.o: ISA := $(ISA_avx512vnni)
+ISA = $(ISA_$(lastword $(subst _, ,$(basename $(@F)))))
 
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(X86_SRC:%.c=$(BUILD)/%.o)
 UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)
 GRAD_OBJ := $(GRAD_LIB:%.c=$(BUILD)/double/%.o) $(GRAD_SRC:%.c=$(BUILD)/double/%.o) \
             $(BUILD)/double/tests/unit/main.o
+IMAGE_OBJ := $(BUILD)/tests/image/main.o
+SWAP_OBJ := $(BUILD)/tests/swap/swap.o
 CHECKKERN_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/checkkern/*.c)))
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/%.o)
 FUZZ_OBJ := $(FUZZERS:%=$(BUILD)/tests/fuzz/%/fuzz.o) $(BUILD)/tests/fuzz/main.o
 OBJ      := $(LIB_OBJ) $(UNIT_OBJ) $(GRAD_OBJ) $(TOOL_OBJ) $(TOOLS:%=$(BUILD)/tools/%.o) \
-            $(FUZZ_OBJ) $(CHECKKERN_OBJ)
+            $(FUZZ_OBJ) $(CHECKKERN_OBJ) $(IMAGE_OBJ) $(SWAP_OBJ)
 
 BINS  := $(TOOLS:%=$(BUILD)/bin/%)
-TESTS := $(BUILD)/unit $(BUILD)/grad $(BUILD)/checkkern $(FUZZERS:%=$(BUILD)/fuzz/%)
+TESTS := $(BUILD)/unit $(BUILD)/grad $(BUILD)/checkkern $(BUILD)/image $(BUILD)/swap \
+         $(FUZZERS:%=$(BUILD)/fuzz/%)
 
 , := ,
 Q   := $(if $(V),,@)
@@ -144,6 +150,10 @@ $(BUILD)/unit: $(UNIT_OBJ) $(BUILD)/libomq.a
 $(BUILD)/grad: $(GRAD_OBJ)
 	$(link)
 $(BUILD)/checkkern: $(CHECKKERN_OBJ) $(BUILD)/libomq.a
+	$(link)
+$(BUILD)/swap: $(SWAP_OBJ) $(BUILD)/libomq.a
+	$(link)
+$(BUILD)/image: $(IMAGE_OBJ) $(BUILD)/libomq.a
 	$(link)
 # FUZZ_ENGINE=-fsanitize=fuzzer links clang's libFuzzer in place of the plain main.
 FUZZ_MAIN := $(if $(FUZZ_ENGINE),,$(BUILD)/tests/fuzz/main.o)

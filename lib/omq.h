@@ -61,9 +61,9 @@ struct omq_err {
 /* The library's version, "MAJOR.MINOR.PATCH". */
 const char *omq_version(void);
 
-/* Chooses the kernels. isa: "ref", "avx2", "avx512", "avx512vnni", or NULL for
- * the best this machine has (the programs pass $OMQ_CPU); any other word is
- * OMQ_EARG, with the words there are. Call it before anything else, or not at
+/* Chooses the kernels. isa: a level, as "ref" or "avx2", or NULL for the best this
+ * machine has (the programs pass $OMQ_CPU); any other word is OMQ_EARG, with the
+ * words there are. Call it before anything else, or not at
  * all: omq_model_open() then takes the best. Later calls change nothing. */
 int omq_init(const char *isa, struct omq_err *err) OMQ_WARN_UNUSED;
 

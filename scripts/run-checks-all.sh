@@ -47,11 +47,13 @@ tests() {
         f=$(basename "$f")
         step "$name: fuzz, $f" env "$@" "$dir/fuzz/$f" "tests/fuzz/$f/corpus"
     done
+    step "$name: swap" env "$@" scripts/check-swap.sh "$dir"
     step "$name: command line" env "$@" OMQ_BIN="$PWD/$dir/bin" OMQ_SRC="$PWD" tests/cli/run.sh
 }
 
 if part check; then
     step "make check" scripts/run-checks.sh
+    step "a minute of switching" scripts/check-swap.sh "$BUILD" 60
 fi
 
 # Sanitizers: no forks, so that leaks are looked for in the tests themselves.

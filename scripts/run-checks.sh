@@ -36,7 +36,9 @@ for dir in tests/fuzz/*/; do
 done
 
 step "command line" env OMQ_BIN="$PWD/$BUILD/bin" OMQ_SRC="$PWD" tests/cli/run.sh
+step swap scripts/check-swap.sh "$BUILD"
 step install scripts/check-install.sh "$BUILD"
 step golden scripts/check-golden.sh
+step image scripts/check-image.sh "$BUILD"
 
 steps_end

@@ -161,6 +161,8 @@ static int decode_picture(const struct omq_frames *f, const uint8_t *bytes, size
         return rc;
     if ((rc = omq_image_fit(&im, side, s->height, s->width, OMQ_BILINEAR, err)) == OMQ_OK)
         memcpy(pixels, im.pixels, f->frame);
+    else
+        omq_wrap(err, "'%s'", f->paths[f->at]);
     omq_image_release(&im);
     return rc;
 }

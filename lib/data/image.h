@@ -12,9 +12,9 @@
  *
  * Memory: 3 bytes a pixel for the result (1 for grey), at most 192 MiB. Besides
  * that, while decoding a JPEG of several scans, up to 8 bytes a pixel (512 MiB);
- * a PNG, 32 MiB; else a few rows. What a header claims is compared with the
- * limits, and with the most that so many bytes can hold, before anything is
- * allocated for it.
+ * a PNG, 32 MiB; else a few rows. Resizing needs as much again between its two
+ * passes, and the filter. What a header claims is compared with the limits, and
+ * with the most that so many bytes can hold, before anything is allocated for it.
  */
 #ifndef OMQ_DATA_IMAGE_H
 #define OMQ_DATA_IMAGE_H

@@ -125,20 +125,30 @@ static uint8_t clip8(int32_t sum)
     return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
 }
 
-/* One row: n pixels of c channels. */
+/* One row: n pixels of c channels, which are 1 or 3. */
 static void along_row(uint8_t *dst, const uint8_t *src, int n, size_t c, const struct taps *t)
 {
+    const int32_t half = 1 << (PRECISION - 1);
+
     for (int i = 0; i < n; i++, dst += c) {
         const int32_t *w = t->weight + (size_t)i * (size_t)t->width;
         const uint8_t *p = src + (size_t)t->from[i] * c;
+        int count = t->count[i];
+        int32_t r = half, g = half, b = half;
 
-        for (size_t k = 0; k < c; k++) {
-            int32_t sum = 1 << (PRECISION - 1);
-
-            for (int j = 0; j < t->count[i]; j++)
-                sum += p[(size_t)j * c + k] * w[j];
-            dst[k] = clip8(sum);
+        if (c == 1) {
+            for (int j = 0; j < count; j++)
+                r += p[j] * w[j];
+        } else {
+            for (int j = 0; j < count; j++, p += 3) {
+                r += p[0] * w[j];
+                g += p[1] * w[j];
+                b += p[2] * w[j];
+            }
+            dst[1] = clip8(g);
+            dst[2] = clip8(b);
         }
+        dst[0] = clip8(r);
     }
 }
 

@@ -13,6 +13,7 @@
 
 #define XCR0_AVX 0x06u    /* XMM, YMM */
 #define XCR0_AVX512 0xe6u /* and opmask, ZMM high halves, ZMM16-31 */
+#define LEAF7_1_EAX_AVXVNNI 0x10u
 
 static unsigned xcr0(void)
 {
@@ -22,33 +23,58 @@ static unsigned xcr0(void)
     return lo;
 }
 
-enum omq_isa omq_cpu_isa(void)
+/* The levels as bits. */
+static unsigned levels(void)
 {
     const unsigned need_ecx1 = bit_OSXSAVE | bit_AVX | bit_FMA;
     const unsigned need_avx512 = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
-    unsigned a, b, c, d, saved;
+    unsigned a, b, c, d, a1, b1, c1, d1, saved, has = 1u << OMQ_ISA_REF;
 
     if (!__get_cpuid(1, &a, &b, &c, &d) || (c & need_ecx1) != need_ecx1)
-        return OMQ_ISA_REF;
+        return has;
     saved = xcr0();
     if ((saved & XCR0_AVX) != XCR0_AVX || !__get_cpuid_count(7, 0, &a, &b, &c, &d) ||
         !(b & bit_AVX2))
-        return OMQ_ISA_REF;
+        return has;
+    has |= 1u << OMQ_ISA_AVX2;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a1, &b1, &c1, &d1) && (a1 & LEAF7_1_EAX_AVXVNNI))
+        has |= 1u << OMQ_ISA_AVXVNNI;
     if ((saved & XCR0_AVX512) != XCR0_AVX512 || (b & need_avx512) != need_avx512)
-        return OMQ_ISA_AVX2;
-    return c & bit_AVX512VNNI ? OMQ_ISA_AVX512VNNI : OMQ_ISA_AVX512;
+        return has;
+    has |= 1u << OMQ_ISA_AVX512;
+    if (c & bit_AVX512VNNI)
+        has |= 1u << OMQ_ISA_AVX512VNNI;
+    if ((c & bit_AVX512VNNI) && (c & bit_AVX512VPOPCNTDQ))
+        has |= 1u << OMQ_ISA_AVX512VPOPCNTDQ;
+    return has;
 }
 
 #else
 
-enum omq_isa omq_cpu_isa(void)
+static unsigned levels(void)
 {
-    return OMQ_ISA_REF;
+    return 1u << OMQ_ISA_REF;
 }
 
 #endif
 
-static const char *const isa_names[OMQ_ISA_COUNT] = {"ref", "avx2", "avx512", "avx512vnni"};
+bool omq_cpu_has(enum omq_isa isa)
+{
+    return levels() >> isa & 1;
+}
+
+enum omq_isa omq_cpu_isa(void)
+{
+    int isa = OMQ_ISA_COUNT - 1;
+
+    while (!omq_cpu_has((enum omq_isa)isa))
+        isa--;
+    return (enum omq_isa)isa;
+}
+
+static const char *const isa_names[OMQ_ISA_COUNT] = {
+    "ref", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512vpopcntdq",
+};
 
 const char *omq_isa_name(enum omq_isa isa)
 {

@@ -14,8 +14,8 @@ int omq_init(const char *word, struct omq_err *err)
     enum omq_isa isa = omq_cpu_isa();
 
     if (word && !omq_isa_parse(word, &isa))
-        return omq_fail(err, OMQ_EARG, "unknown kernel level 'OMQ_CPU=%s'; there are ref, avx2, "
-                        "avx512 and avx512vnni", word);
+        return omq_fail(err, OMQ_EARG, "unknown kernel level 'OMQ_CPU=%s'; try " OMQ_ISA_NAMES,
+                        word);
     pthread_mutex_lock(&lock);
     if (!done)
         omq_kern_init(isa, &dropped);

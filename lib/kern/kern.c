@@ -21,25 +21,50 @@ void omq_kern_fill_ref(struct omq_kern *k)
 #undef OMQ_KERNEL
 }
 
+static bool has(enum omq_isa isa, enum omq_isa max_isa)
+{
+    return isa <= max_isa && omq_cpu_has(isa);
+}
+
 bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa)
 {
-    enum omq_isa isa = omq_cpu_isa();
-
-    if (isa > max_isa)
-        isa = max_isa;
     switch (level) {
     case OMQ_LEVEL_REF:
         return true;
     case OMQ_LEVEL_BLAS:
         return max_isa > OMQ_ISA_REF;
     case OMQ_LEVEL_AVX2:
-        return isa >= OMQ_ISA_AVX2;
+        return has(OMQ_ISA_AVX2, max_isa);
+    case OMQ_LEVEL_AVXVNNI:
+        return has(OMQ_ISA_AVXVNNI, max_isa);
     case OMQ_LEVEL_AVX512:
-        return isa >= OMQ_ISA_AVX512;
+        return has(OMQ_ISA_AVX512, max_isa);
     case OMQ_LEVEL_AVX512VNNI:
-        return isa >= OMQ_ISA_AVX512VNNI;
+        return has(OMQ_ISA_AVX512VNNI, max_isa);
+    case OMQ_LEVEL_AVX512VPOPCNTDQ:
+        return has(OMQ_ISA_AVX512VPOPCNTDQ, max_isa);
     }
     return false;
+}
+
+/* Bits of weight times bits of code up to which counting is the faster, as
+ * measured (checkkern --bench conv_); 0: never. */
+static int bits_at_most(void)
+{
+#if defined(__x86_64__) && !defined(OMQ_DOUBLE) && !defined(OMQ_NO_SIMD)
+    if (table.conv_bits == omq_conv_bits_avx512vpopcntdq)
+        return 2;
+    if (table.conv_bits == omq_conv_bits_avx2 && table.conv_codes != omq_conv_codes_avx512vnni)
+        return 1;
+#endif
+    return 0;
+}
+
+bool omq_conv_by_bits(const struct omq_conv_shape *s)
+{
+    const int bits = s->w_bits * (s->x_max == 1 ? 1 : 2);
+
+    return omq_conv_bits_serve(s) && bits <= bits_at_most() && s->n_runs * s->run >= 128 * bits;
 }
 
 /* One small case of every kernel: CH channels leave a tail behind vectors of
@@ -47,7 +72,14 @@ bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa)
  * and the products of gemm stay exact in any order. */
 enum {
     CH = 37, PIX = 12, CODES = PIX * CH, TAPS = 9 * CH, CONV_CH = 32, CONV_N = 3,
-    RUN = 14, RUNS = 2, OC = 37, OC_PAD = 48, W_WIDTHS = 8
+    RUN = 14, BITS_RUN = 128, RUNS = 2, OC = 37, OC_PAD = 48, W_WIDTHS = 8
+};
+
+struct probe_conv {
+    uint8_t packed[RUNS * BITS_RUN * OC_PAD]; /* more than enough */
+    int32_t start[OC_PAD];
+    uint8_t y[PIX * OC];
+    omq_real reals[PIX * OC];
 };
 
 struct probe {
@@ -60,12 +92,7 @@ struct probe {
     omq_real conv_u8[PIX * CONV_CH], conv_dinput[CONV_N * PIX * CONV_CH];
     omq_real conv_dweight[9 * CONV_CH * CONV_CH];
     omq_real conv_u8_few[PIX * CONV_CH], conv_dweight_few[9 * 4 * CONV_CH];
-    struct {
-        uint8_t packed[RUNS * 4 * 4 * OC_PAD];
-        int32_t start[OC_PAD];
-        uint8_t y[PIX * OC];
-        omq_real reals[PIX * OC];
-    } codes[W_WIDTHS];
+    struct probe_conv codes[W_WIDTHS], bits[3];
     int16_t q_s16[CODES];
     omq_real q_scale;
     double mean[CH], m2[CH];
@@ -78,38 +105,53 @@ struct probe {
     omq_real scale[CODES], add[CODES], sum[CH];
 };
 
-/* The engine's convolution, in each width of weights: rows of four pixels, from
- * the codes q, which are cut to as many bits (but 8, of 7). */
-static void probe_codes(const struct omq_kern *k, const uint8_t *q, const omq_real *m,
+/* The engine's convolutions: 3 x 4 pixels of codes that are cut from q. */
+static void probe_conv(const struct omq_kern *k, const struct omq_conv_shape *s, bool by_bits,
+                       const uint8_t *q, const omq_real *m, const omq_real *b,
+                       struct probe_conv *p)
+{
+    enum { MOST = RUNS * BITS_RUN };
+    const ptrdiff_t run_at[RUNS] = {0, s->run + 10};
+    const int levels = 1 << s->w_bits, size = OC * s->n_runs * s->run;
+    static char scratch[MOST * 2 * 64 + 64];
+    static int8_t w[OC * MOST];
+    uint8_t x[3 * 4 * 12 + MOST + 10 + 3];
+    const struct omq_conv_io io = {
+        .n = 1, .oh = 3, .ow = 4, .x = x, .x_row = 48, .x_pixel = 12, .run_at = run_at,
+        .w = p->packed, .start = p->start, .m = m, .b = b, .r = b,
+        .res = s->w_bits % 2 ? NULL : q, .res_row = 4 * OC, .res_pixel = OC,
+        .y = s->q_max > 0 ? (void *)p->y : p->reals, .y_row = 4 * OC, .y_pixel = OC,
+    };
+
+    for (int i = 0; i < (int)sizeof(x); i++)
+        x[i] = (uint8_t)(i % 5 == 0 ? s->x_max : q[i] & s->x_max);
+    for (int i = 0; i < size; i++) {
+        const int level = i % 7 == 0 ? 0 : i % 11 == 0 ? levels - 1 : i * 59 % levels;
+
+        w[i] = (int8_t)(s->midrise ? 2 * level - (levels - 1) : level - levels / 2);
+    }
+    (by_bits ? k->pack_bits : k->pack_codes)(s, w, p->packed, p->start);
+    (by_bits ? k->conv_bits : k->conv_codes)(s, &io, scratch);
+}
+
+/* Each width of weights, with as many bits of codes (but 7: with 8); and bits. */
+static void probe_convs(const struct omq_kern *k, const uint8_t *q, const omq_real *m,
                         const omq_real *b, struct probe *p)
 {
-    static const ptrdiff_t run_at[RUNS] = {0, 50};
-    static char scratch[RUNS * 4 * 512 + 64];
-    uint8_t x[3 * 4 * 12 + 50 + RUN + 3];
-    int8_t w[OC * RUNS * RUN];
-
     for (int bits = 1; bits <= W_WIDTHS; bits++) {
-        const int levels = 1 << bits, x_max = bits == 7 ? 255 : levels - 1;
+        const int x_max = bits == 7 ? 255 : (1 << bits) - 1;
         const struct omq_conv_shape s = {.oc = OC, .n_runs = RUNS, .run = RUN, .w_bits = bits,
                                          .midrise = bits <= 2, .x_max = x_max,
                                          .zero_point = bits / 4, .q_max = bits == 5 ? 0 : x_max};
-        struct omq_conv_io io = {
-            .n = 1, .oh = 3, .ow = 4, .x = x, .x_row = 48, .x_pixel = 12, .run_at = run_at,
-            .w = p->codes[bits - 1].packed, .start = p->codes[bits - 1].start, .m = m, .b = b,
-            .r = b, .res = bits % 2 ? NULL : q, .res_row = 4 * OC, .res_pixel = OC,
-            .y_row = 4 * OC, .y_pixel = OC,
-        };
 
-        io.y = s.q_max > 0 ? (void *)p->codes[bits - 1].y : p->codes[bits - 1].reals;
-        for (int i = 0; i < (int)sizeof(x); i++)
-            x[i] = (uint8_t)(i % 5 == 0 ? x_max : q[i] & x_max);
-        for (int i = 0; i < OC * RUNS * RUN; i++) {
-            const int level = i % 7 == 0 ? 0 : i % 11 == 0 ? levels - 1 : i * 59 % levels;
+        probe_conv(k, &s, false, q, m, b, &p->codes[bits - 1]);
+    }
+    for (int i = 0; i < 3; i++) {
+        const struct omq_conv_shape s = {.oc = OC, .n_runs = RUNS, .run = BITS_RUN,
+                                         .w_bits = 1 + i / 2, .midrise = true,
+                                         .x_max = i == 1 ? 3 : 1, .q_max = 255};
 
-            w[i] = (int8_t)(s.midrise ? 2 * level - (levels - 1) : level - levels / 2);
-        }
-        k->pack_codes(&s, w, p->codes[bits - 1].packed, p->codes[bits - 1].start);
-        k->conv_codes(&s, &io, scratch);
+        probe_conv(k, &s, true, q, m, b, &p->bits[i]);
     }
 }
 
@@ -171,7 +213,7 @@ static void probe_run(const struct omq_kern *k, struct probe *p)
     k->quantize_s16(CODES, y, 32767, p->q_s16, &p->q_scale);
     k->conv_u8(&few, CONV_CH, 1, q, 128, w, p->conv_u8_few, scratch);
     k->conv_dweight_few(&few, CONV_CH, 1, q, 128, y, p->conv_dweight_few, scratch);
-    probe_codes(k, q, m, b_pad, p);
+    probe_convs(k, q, m, b_pad, p);
     k->channel_stats(PIX, CH, x, p->mean, p->m2);
     k->affine(PIX, CH, x, a, b, p->affine);
     k->affine_res(PIX, CH, x, a, y, b, b, p->affine_res);
@@ -245,7 +287,9 @@ void omq_kern_init(enum omq_isa max_isa, const char **dropped)
     omq_kern_fill_ref(&ref);
     check_filled(&ref);
     table = ref;
-    table_isa = omq_cpu_isa() < max_isa ? omq_cpu_isa() : max_isa;
+    table_isa = max_isa;
+    while (!omq_cpu_has(table_isa))
+        table_isa--;
     if (max_isa == OMQ_ISA_REF)
         return;
     omq_blas_init();

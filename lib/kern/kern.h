@@ -23,8 +23,13 @@
 #include "base/err.h"
 #include "base/real.h"
 
-/* Instruction sets, lowest first; a level includes the ones below it. */
-enum omq_isa { OMQ_ISA_REF, OMQ_ISA_AVX2, OMQ_ISA_AVX512, OMQ_ISA_AVX512VNNI, OMQ_ISA_COUNT };
+/* Instruction sets, lowest first; a level includes the ones below it, but for
+ * AVX-VNNI, which a machine with AVX-512 may lack. */
+enum omq_isa {
+    OMQ_ISA_REF, OMQ_ISA_AVX2, OMQ_ISA_AVXVNNI, OMQ_ISA_AVX512, OMQ_ISA_AVX512VNNI,
+    OMQ_ISA_AVX512VPOPCNTDQ, OMQ_ISA_COUNT
+};
+#define OMQ_ISA_NAMES "ref, avx2, avxvnni, avx512, avx512vnni or avx512vpopcntdq"
 
 /* Geometry of a convolution or pooling over one image; channels are those of
  * one group. Rows and columns outside the image read as 0. The output rows
@@ -157,6 +162,16 @@ struct omq_kern {
     void (*conv_codes)(const struct omq_conv_shape *s, const struct omq_conv_io *io,
                        void *scratch);
 
+    /* The same by counting bits, where omq_conv_by_bits(): the same y, from other
+     * packed weights of as many bytes, [oc_pad/16][n_runs][run/32][w_bits][16], a
+     * little-endian word of 32 bits for the inputs of an output in one plane of j.
+     * Bits of x are packed in scratch, those of neighbours once where x_pixel is
+     * a multiple of 8. */
+    void (*pack_bits)(const struct omq_conv_shape *s, const int8_t *k, void *packed,
+                      int32_t *start);
+    void (*conv_bits)(const struct omq_conv_shape *s, const struct omq_conv_io *io,
+                      void *scratch);
+
     /* Mean and sum of squared deviations of each channel of x[n][c], in one
      * pass, in double: with d = x - x[0], s1 = sum of d and s2 = sum of d^2,
      * x[0] + s1 / n and s2 - s1 * s1 / n. x[0] is one of the values, so
@@ -255,18 +270,23 @@ int omq_conv_images(const struct omq_window *g, int oc);
 /* Bytes of scratch for a conv_ kernel and n images. */
 size_t omq_conv_scratch(const struct omq_window *g, int oc, int n);
 
-/* Of pack_codes and conv_codes. */
+/* Whether pack_bits and conv_bits serve (codes and weights of one bit, or of one
+ * and two; midrise weights, no zero point, runs of multiples of 64) and the
+ * table's are faster than its pack_codes and conv_codes. */
+bool omq_conv_by_bits(const struct omq_conv_shape *s);
+/* Of pack_ and conv_codes, and of pack_ and conv_bits. */
 size_t omq_conv_packed_size(const struct omq_conv_shape *s);
 size_t omq_conv_codes_scratch(const struct omq_conv_shape *s);
 
 /* Name, version and build of the BLAS. */
 const char *omq_blas_name(void);
 
-/* The highest level that this machine offers (CPUID and XCR0 both). */
+/* What this machine offers (CPUID and XCR0 both), and the highest of it. */
+bool omq_cpu_has(enum omq_isa isa);
 enum omq_isa omq_cpu_isa(void);
 /* The level that omq_kern_init() took. */
 enum omq_isa omq_kern_isa(void);
-const char *omq_isa_name(enum omq_isa isa); /* "ref", "avx2", "avx512", "avx512vnni" */
+const char *omq_isa_name(enum omq_isa isa); /* one of OMQ_ISA_NAMES */
 /* One of these names, as in OMQ_CPU; false for any other word. */
 bool omq_isa_parse(const char *word, enum omq_isa *isa);
 

@@ -14,14 +14,19 @@ enum omq_kern_level {
     OMQ_LEVEL_REF,
     OMQ_LEVEL_BLAS,
     OMQ_LEVEL_AVX2,
+    OMQ_LEVEL_AVXVNNI,
     OMQ_LEVEL_AVX512,
     OMQ_LEVEL_AVX512VNNI,
+    OMQ_LEVEL_AVX512VPOPCNTDQ,
 };
 
 #define OMQ_KERNEL(slot, function, level) \
     extern __typeof__(*((struct omq_kern *)0)->slot) function;
 #include "kern/kernels.def"
 #undef OMQ_KERNEL
+
+/* Whether conv_bits serves, fast or not. */
+bool omq_conv_bits_serve(const struct omq_conv_shape *s);
 
 /* Output rows of a pair of images whose products, at most omq_conv_dy_max() *
  * 255 each, a 32-bit sum holds: conv_dweight_s16 rounds as often. */

@@ -8,7 +8,7 @@
  *   checkkern [--seed N] [NAME]    kernels whose name contains NAME
  *   checkkern --bench [NAME]       TSV: op shape isa ns rate unit x-ref of-peak
  *
- * OMQ_CPU=ref|avx2|avx512|avx512vnni limits the instruction sets.
+ * OMQ_CPU=ref|avx2|avxvnni|avx512|avx512vnni|avx512vpopcntdq limits the instruction sets.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "checkkern.h"
@@ -100,7 +100,7 @@ static bool check(const struct op *op, const char *name, const struct omq_kern *
                   const struct omq_kern *trial, uint32_t seed)
 {
     const int cases = op->shape == WINDOW || op->shape == POOL ? WINDOW_CASES
-                      : IS_CONV(op) || op->shape == CODES                ? 2 * CASES
+                      : IS_CONV(op) || IS_CODES(op)                ? 2 * CASES
                                                                          : CASES;
     int n_run = 0;
 
@@ -140,7 +140,9 @@ static bool check(const struct op *op, const char *name, const struct omq_kern *
 
 /* ---- bench */
 
-static const char *const level_names[] = {"ref", "blas", "avx2", "avx512", "avx512vnni"};
+static const char *const level_names[] = {
+    "ref", "blas", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512vpopcntdq",
+};
 
 static double now_ns(void)
 {
@@ -157,7 +159,7 @@ static double time_job(struct job *j, const struct op *op, const struct omq_kern
     int calls = 1;
 
     op->run(k, j);
-    while (now_ns() - start < (op->shape == CODES ? 1e8 : 3e7)) {
+    while (now_ns() - start < (IS_CODES(op) ? 1e8 : 3e7)) {
         double t = now_ns();
 
         for (int i = 0; i < calls; i++)
@@ -218,7 +220,7 @@ static void bench_job(struct job *j, const struct op *op, struct omq_rng *r, int
 /* Operations or bytes of one call. */
 static double bench_work(const struct op *op, const struct job *j)
 {
-    if (op->shape == CODES)
+    if (IS_CODES(op))
         return op->traffic ? (double)j->q2.size : codes_macs(j);
     if (IS_CONV(op))
         return (double)conv_outputs(j) * j->g.kh * j->g.kw * j->g.c;
@@ -227,23 +229,32 @@ static double bench_work(const struct op *op, const struct job *j)
     return (double)(op->shape == WINDOW ? window_taps(&j->g) : COUNT(j)) * (double)op->traffic;
 }
 
-/* Products and sums in a nanosecond that the unit of a level's conv_codes can do,
- * operands in registers; 0 if there is no such kernel. */
-static double peak_rate(enum omq_kern_level level)
+/* Products and sums in a nanosecond that the unit of a level's kernel can do,
+ * operands in registers; 0 if that is not known. */
+static double peak_rate(enum omq_kern_level level, const struct op *op, const struct job *j)
 {
-    double (*peak)(int rounds) = NULL, best = 0;
+    double (*peak)(int rounds) = NULL, best = 0, bits = 1;
 
 #if defined(__x86_64__) && !defined(OMQ_NO_SIMD)
-    if (level == OMQ_LEVEL_AVX512VNNI)
-        peak = peak_avx512vnni;
+    peak = level == OMQ_LEVEL_AVX2 ? peak_avx2
+         : level == OMQ_LEVEL_AVX512VNNI ? peak_avx512vnni
+         : level == OMQ_LEVEL_AVX512VPOPCNTDQ ? peak_avx512vpopcntdq : NULL;
+#ifndef OMQ_NO_AVXVNNI
+    if (level == OMQ_LEVEL_AVXVNNI)
+        peak = peak_avxvnni;
 #endif
+    if (op->shape == BITS && level == OMQ_LEVEL_AVX2)
+        peak = peak_bits_avx2;
+#endif
+    if (op->shape == BITS)
+        bits = j->cs.w_bits * (j->cs.x_max == 1 ? 1 : 2);
     for (double start = now_ns(), t = start; peak && t < start + 3e7;) {
         double macs = peak(5000), end = now_ns();
 
         best = macs / (end - t) > best ? macs / (end - t) : best;
         t = end;
     }
-    return best;
+    return best / bits;
 }
 
 /* The engine's layers are too large to wait for the reference; the peak is
@@ -251,11 +262,13 @@ static double peak_rate(enum omq_kern_level level)
 static void bench_row(const struct op *op, const struct omq_kern *ref,
                       const struct omq_kern *trial, enum omq_kern_level level, struct job *j)
 {
-    const bool codes = op->shape == CODES;
+    const bool codes = IS_CODES(op);
     const bool macs = op->traffic == 0;
-    const double t_ref = codes ? 0 : time_job(j, op, ref), peak0 = codes && macs ? peak_rate(level) : 0;
+    const double t_ref = codes && macs ? 0 : time_job(j, op, ref);
+    const double before = codes && macs ? peak_rate(level, op, j) : 0;
     const double t = trial == ref ? t_ref : time_job(j, op, trial), rate = bench_work(op, j) / t;
-    const double peak1 = codes && macs ? peak_rate(level) : 0, peak = peak0 > peak1 ? peak0 : peak1;
+    const double after = codes && macs ? peak_rate(level, op, j) : 0;
+    const double peak = before > after ? before : after;
     char shape[128];
 
     job_shape(j, op, shape, sizeof(shape));
@@ -266,16 +279,16 @@ static void bench_row(const struct op *op, const struct omq_kern *ref,
 static void bench(const struct op *op, const struct omq_kern *ref, const struct omq_kern *trial,
                   enum omq_kern_level level)
 {
-    const bool codes = op->shape == CODES;
+    const bool codes = IS_CODES(op);
 
     for (int i = 0; i < (codes ? codes_bench_count(op) : 4) && !(codes && trial == ref); i++) {
         struct omq_rng r;
         struct job j;
 
         omq_rng_init(&r, 1, OMQ_STREAM_TEST, 0, 0);
-        if (codes)
-            codes_bench(&j, op, &r, i);
-        else
+        if (codes && !codes_bench(&j, op, &r, i))
+            continue;
+        if (!codes)
             bench_job(&j, op, &r, i);
         job_run(&j, op, trial);
         bench_row(op, ref, trial, level, &j);
@@ -307,7 +320,7 @@ int main(int argc, char **argv)
         }
     }
     if (cpu && !omq_isa_parse(cpu, &max_isa)) {
-        fprintf(stderr, "checkkern: OMQ_CPU is '%s', not ref, avx2, avx512 or avx512vnni\n", cpu);
+        fprintf(stderr, "checkkern: OMQ_CPU is '%s', not " OMQ_ISA_NAMES "\n", cpu);
         return 2;
     }
     omq_kern_init(max_isa, &dropped);

@@ -15,7 +15,8 @@
 #include "base/rng.h"
 #include "kern/kern_internal.h"
 
-enum shape { FLAT, ROWS, WINDOW, POOL, CONV, CONV_FEW, GEMM, GEMM_S16, CODES };
+enum shape { FLAT, ROWS, WINDOW, POOL, CONV, CONV_FEW, GEMM, GEMM_S16, CODES, BITS };
+#define IS_CODES(op) ((op)->shape == CODES || (op)->shape == BITS)
 /* CONV_FEW is of few channels; conv_u8 takes both. */
 #define IS_CONV(op) ((op)->shape == CONV || (op)->shape == CONV_FEW)
 enum out {
@@ -43,7 +44,7 @@ struct job {
     struct omq_rescale r;
     struct buf x, y, ch[4], q, q2; /* inputs */
     struct buf dy, w_s16, scratch; /* CONV */
-    struct omq_conv_shape cs;      /* CODES, with scratch; q2 is k, q is x, ch are m, b, r */
+    struct omq_conv_shape cs;      /* CODES, BITS, with scratch; q2 is k, q is x, ch are m, b, r */
     struct omq_conv_io io;
     ptrdiff_t run_at[64];
     struct buf packed, start, res;
@@ -101,16 +102,20 @@ void job_free(struct job *j);
 /* One call, on outputs that are as they were at first. */
 void job_run(struct job *j, const struct op *op, const struct omq_kern *k);
 
-/* CODES: what the functions above are for the other shapes, and the jobs to time. */
+/* CODES, BITS: what the functions above are for the other shapes, and the jobs to time. */
 size_t codes_count(const struct job *j, enum out out, size_t *size);
 void codes_shape(const struct job *j, char *s, size_t size);
 double codes_macs(const struct job *j);
 void codes_make(struct job *j, const struct op *op, struct omq_rng *r);
 void codes_free(struct job *j);
 int codes_bench_count(const struct op *op);
-void codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i);
+bool codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i);
 
 /* Peaks of the machine, one file each: see peak_template.h. */
+double peak_avx2(int rounds);
+double peak_bits_avx2(int rounds);
+double peak_avxvnni(int rounds);
 double peak_avx512vnni(int rounds);
+double peak_avx512vpopcntdq(int rounds);
 
 #endif

@@ -211,7 +211,10 @@ static void codes_fill(struct job *j, const struct op *op, struct omq_rng *r)
     j->q2 = random_weights(r, s);
     j->packed = buf_at_edge(omq_conv_packed_size(s));
     j->start = buf_make(r, (size_t)j->c, sizeof(int32_t));
-    omq_pack_codes_ref(s, S8S(j->q2), j->packed.p, S32S(j->start));
+    if (op->shape == BITS)
+        omq_pack_bits_ref(s, S8S(j->q2), j->packed.p, S32S(j->start));
+    else
+        omq_pack_codes_ref(s, S8S(j->q2), j->packed.p, S32S(j->start));
     j->q = random_codes(r, x_size(j) + BEYOND, s->x_max);
     memset(j->q.p + j->q.size - BEYOND, 255, BEYOND);
     j->res = random_codes(r, res_size(j), 255);
@@ -225,6 +228,12 @@ static void codes_fill(struct job *j, const struct op *op, struct omq_rng *r)
 }
 
 /* ---- jobs */
+
+static void pick_bits(struct omq_conv_shape *s, int i)
+{
+    s->w_bits = i == 2 ? 2 : 1, s->midrise = true;
+    s->x_max = i == 1 ? 3 : 1;
+}
 
 void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
 {
@@ -240,6 +249,8 @@ void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
 
     if (between(r, 0, 7) == 0) /* a linear layer: a row of n pixels */
         l.n = l.oh = l.kh = l.kw = 1, l.c = between(r, 1, 600);
+    if (op->shape == BITS)
+        l.c = (l.apart || l.kw % 2 || between(r, 0, 3) ? 64 : 32) * between(r, 1, 2);
     l.pixel = l.c + (l.apart ? between(r, 0, 7) : 0);
     for (int i = 0; i < 6; i++)
         gap[i] = between(r, 0, 1) * between(r, 0, 9);
@@ -247,7 +258,9 @@ void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
     if (s->w_bits == 8)
         s->midrise = false;
     s->x_max = (1 << between(r, 1, 8)) - 1;
-    s->zero_point = between(r, 0, 1) ? (s->x_max + 1) / 2 : 0;
+    if (op->shape == BITS)
+        pick_bits(s, between(r, 0, 2));
+    s->zero_point = op->shape == BITS ? 0 : between(r, 0, 1) ? (s->x_max + 1) / 2 : 0;
     s->q_max = between(r, 0, 3) == 0 ? 0 : between(r, 0, 1) ? (1 << between(r, 1, 8)) - 1
                                                             : between(r, 1, 255);
     layer_geometry(j, &l);
@@ -269,14 +282,14 @@ enum { BENCH_LAYERS = sizeof(bench_layers) / sizeof(bench_layers[0]) };
 
 int codes_bench_count(const struct op *op)
 {
-    return (op->out[0] == CODES_PACKED ? 1 : 4) * BENCH_LAYERS;
+    return (op->out[0] == CODES_PACKED ? 1 : op->shape == BITS ? 3 : 4) * BENCH_LAYERS;
 }
 
-void codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i)
+bool codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i)
 {
     static const int widths[] = {8, 4, 2, 1};
-    const int at = i % BENCH_LAYERS;
-    const int bits = op->out[0] == CODES_PACKED ? 2 : widths[i / BENCH_LAYERS];
+    const int at = i % BENCH_LAYERS, turn = i / BENCH_LAYERS;
+    const int bits = op->out[0] == CODES_PACKED ? 2 : widths[turn];
     const int c = bench_layers[at].c, k = bench_layers[at].k, s = bench_layers[at].s;
     const int oh = bench_layers[at].oh;
     const struct layer l = {
@@ -287,9 +300,14 @@ void codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i)
 
     *j = (struct job){.cs = {.w_bits = bits, .midrise = bits <= 2, .x_max = (1 << bits) - 1,
                              .q_max = (1 << bits) - 1}};
+    if (op->shape == BITS)
+        pick_bits(&j->cs, turn);
     layer_geometry(j, &l);
+    if (op->shape == BITS && !omq_conv_bits_serve(&j->cs))
+        return false;
     y_and_res(j, gap);
     codes_fill(j, op, r);
+    return true;
 }
 
 void codes_free(struct job *j)

@@ -286,7 +286,7 @@ bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int index)
     }
     if (IS_CONV(op) && !pick_conv(j, op, r, index))
         return false;
-    if (op->shape == CODES) {
+    if (IS_CODES(op)) {
         codes_make(j, op, r);
         return true;
     }
@@ -313,7 +313,7 @@ void job_run(struct job *j, const struct op *op, const struct omq_kern *k)
 {
     for (int i = 0; i < 2; i++)
         memcpy(j->out[i].p, j->init[i].p, j->init[i].size);
-    if (j->in_place && op->shape != CONV && op->shape != CODES && j->init[0].size == j->x.size)
+    if (j->in_place && op->shape != CONV && !IS_CODES(op) && j->init[0].size == j->x.size)
         memcpy(j->out[0].p, j->x.p, j->x.size);
     op->run(k, j);
 }

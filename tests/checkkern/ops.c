@@ -34,6 +34,8 @@ RUN(conv_dweight_few, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, REALS(j
     REALS(j->out[0]), j->scratch.p)
 RUN(pack_codes, &j->cs, S8S(j->q2), j->out[0].p, S32S(j->out[1]))
 RUN(conv_codes, &j->cs, &j->io, j->scratch.p)
+RUN(pack_bits, &j->cs, S8S(j->q2), j->out[0].p, S32S(j->out[1]))
+RUN(conv_bits, &j->cs, &j->io, j->scratch.p)
 RUN(channel_stats, j->n, j->c, REALS(j->x), DOUBLES(j->out[0]), DOUBLES(j->out[1]))
 RUN(affine, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->ch[1]), REALS(j->out[0]))
 RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), REALS(j->ch[1]),
@@ -85,6 +87,8 @@ static const struct op ops[] = {
     {"conv_dweight_few", run_conv_dweight_few, CONV_FEW, {W_REAL}, false, 0},
     {"pack_codes", run_pack_codes, CODES, {CODES_PACKED, CODES_START}, false, 1},
     {"conv_codes", run_conv_codes, CODES, {CODES_Y}, false, 0},
+    {"pack_bits", run_pack_bits, BITS, {CODES_PACKED, CODES_START}, false, 1},
+    {"conv_bits", run_conv_bits, BITS, {CODES_Y}, false, 0},
     {"channel_stats", run_channel_stats, ROWS, {C_DOUBLE, C_DOUBLE}, false, 2 * R},
     {"affine", run_affine, ROWS, {NC_REAL}, false, 2 * R},
     {"affine_res", run_affine_res, ROWS, {NC_REAL}, false, 3 * R},
@@ -201,7 +205,7 @@ void job_shape(const struct job *j, const struct op *op, char *s, size_t size)
     else if (op->shape == GEMM)
         snprintf(s, size, "m%d,n%d,k%d,%c%c%s", j->m, j->n, j->k, j->ta ? 't' : 'n',
                  j->tb ? 't' : 'n', j->beta == 0 ? "" : ",add");
-    else if (op->shape == CODES)
+    else if (IS_CODES(op))
         codes_shape(j, s, size);
     else if (op->shape == GEMM_S16)
         snprintf(s, size, "m%d,n%d,k%d", j->m, j->n, j->k);

@@ -33,8 +33,9 @@ enum { N_SUITES = sizeof(suites) / sizeof(suites[0]) };
 
 static int print_levels(void)
 {
-    for (int i = OMQ_ISA_REF; i <= (int)omq_cpu_isa(); i++)
-        puts(omq_isa_name((enum omq_isa)i));
+    for (int i = OMQ_ISA_REF; i < OMQ_ISA_COUNT; i++)
+        if (omq_cpu_has((enum omq_isa)i))
+            puts(omq_isa_name((enum omq_isa)i));
     return 0;
 }
 
@@ -44,7 +45,7 @@ static bool init_kernels(void)
     const char *word = getenv("OMQ_CPU"), *dropped = NULL;
     enum omq_isa isa = omq_cpu_isa();
     if (word && !omq_isa_parse(word, &isa)) {
-        fprintf(stderr, "unit: unknown OMQ_CPU '%s'; try ref, avx2, avx512 or avx512vnni\n", word);
+        fprintf(stderr, "unit: unknown OMQ_CPU '%s'; try " OMQ_ISA_NAMES "\n", word);
         return false;
     }
     omq_kern_init(isa, &dropped);

@@ -47,6 +47,24 @@ START_TEST(test_levels)
 }
 END_TEST
 
+START_TEST(test_by_bits)
+{
+    const struct omq_conv_shape s = {.oc = 64, .n_runs = 3, .run = 192, .w_bits = 1,
+                                     .midrise = true, .x_max = 1, .q_max = 1};
+    struct omq_conv_shape no[6] = {s, s, s, s, s, s};
+
+    table(_i);
+    if (_i == OMQ_ISA_REF)
+        ck_assert(!omq_conv_by_bits(&s));
+    if (_i == OMQ_ISA_AVX512VPOPCNTDQ && omq_cpu_has(OMQ_ISA_AVX512VPOPCNTDQ))
+        ck_assert(omq_conv_by_bits(&s));
+    no[0].run = 160, no[1].midrise = false, no[2].zero_point = 1, no[3].w_bits = 4;
+    no[4].x_max = 15, no[5].w_bits = 2, no[5].x_max = 3;
+    for (int i = 0; i < 6; i++)
+        ck_assert(!omq_conv_by_bits(&no[i]));
+}
+END_TEST
+
 START_TEST(test_gemm)
 {
     static const omq_real a[] = {1, 2, 3, 4, 5, 6}, at[] = {1, 4, 2, 5, 3, 6};
@@ -435,6 +453,7 @@ Suite *omq_suite_kern(void)
     TCase *t = tcase_create("kern");
 
     tcase_add_test(t, test_levels);
+    tcase_add_loop_test(t, test_by_bits, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_gemm, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_gemm_s16, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_conv_u8, 0, OMQ_ISA_COUNT);

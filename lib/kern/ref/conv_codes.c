@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "kern/kern_internal.h"
+#include "kern/ref/conv_put.h"
 
 enum { OUTPUTS = 16, INPUTS = 4, BLOCK = OUTPUTS * INPUTS };
 
@@ -138,19 +139,6 @@ static void window_sums(const struct omq_conv_shape *s, const struct omq_conv_io
     }
 }
 
-static void put(const struct omq_conv_shape *s, const struct omq_conv_io *io, int o, int32_t acc,
-                const uint8_t *res, ptrdiff_t y)
-{
-    omq_real b = res ? fma((omq_real)*res, io->r[o], io->b[o]) : io->b[o];
-    omq_real v = fma((omq_real)acc, io->m[o], b), q = rint(v);
-
-    if (s->q_max == 0)
-        ((omq_real *)io->y)[y] = v;
-    else
-        ((uint8_t *)io->y)[y] =
-            (uint8_t)(q > 0 ? q < (omq_real)s->q_max ? q : (omq_real)s->q_max : 0);
-}
-
 /* Outputs first .. first + 15 of every pixel. */
 static void conv_16(const struct omq_conv_shape *s, const struct omq_conv_io *io, int first,
                     const int8_t *k)
@@ -164,10 +152,7 @@ static void conv_16(const struct omq_conv_shape *s, const struct omq_conv_io *io
                 window_sums(s, io, io->x + i * io->x_image + oy * io->x_row + ox * io->x_pixel, k,
                             acc);
                 for (int o = first; o < first + OUTPUTS && o < s->oc; o++)
-                    put(s, io, o, acc[o - first],
-                        io->res ? io->res + i * io->res_image + oy * io->res_row +
-                                      ox * io->res_pixel + o : NULL,
-                        i * io->y_image + oy * io->y_row + ox * io->y_pixel + o);
+                    conv_put(s, io, i, oy, ox, o, acc[o - first]);
             }
 }
 

@@ -39,6 +39,11 @@
         OMQ_CASE(14, fn, __VA_ARGS__) \
     }
 
+/* A pointer from memory, at every step: GCC 12 parks those that it has no register
+ * for in registers of vectors, and fetching them from there takes a port that
+ * multiplies. */
+#define OMQ_RELOAD(p) (*(__typeof__(p) volatile *)&(p))
+
 /* Where block i of n begins, of n that share a row of `pixels` evenly. */
 static inline int omq_block_begin(int pixels, int n, int i)
 {

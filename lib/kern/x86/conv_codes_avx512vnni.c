@@ -10,7 +10,7 @@
 #endif
 #define OMQ_MR 14
 #define PANEL 2
-#include "kern/x86/conv_codes.h"
+#include "kern/x86/conv_block_template.h"
 
 /* Codes of one block: the bits of each plane, as a mask, add its unit where set. */
 OMQ_INLINE __m512i unpack_block(const int bits, const uint8_t *packed, __m512i low, __m512i unit)

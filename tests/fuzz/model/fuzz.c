@@ -160,12 +160,12 @@ static void compare(struct omq_net *net, struct omq_exec *x, const uint8_t *code
 
     if (omq_engine_open(&e, net, NULL, precision, &err) < 0)
         return;
-    size = omq_engine_scratch_size(e, 1);
+    size = omq_engine_scratch_size(e, 1, 1);
     if (size <= MAX_RUN_BYTES) {
         scratch = omq_calloc(1, size);
         logits = calloc((size_t)net->n_classes, sizeof(*logits));
         check(scratch && logits);
-        omq_engine_run(e, codes, 1, logits, scratch, NULL);
+        omq_engine_run(e, codes, 1, logits, scratch);
         omq_exec_forward(x, precision, OMQ_MODE_FROZEN, codes, 1, 0);
         for (int i = 0; i < net->n_classes; i++) {
             float want = (float)omq_exec_logits(x)[i];

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The epilogue of the integer engine's convolutions, plainly.
+ */
+#ifndef OMQ_KERN_REF_CONV_PUT_H
+#define OMQ_KERN_REF_CONV_PUT_H
+
+#include "kern/kern.h"
+
+/* Output o of pixel (oy, ox) of image i, from its sum. */
+static inline void conv_put(const struct omq_conv_shape *s, const struct omq_conv_io *io, int i,
+                            int oy, int ox, int o, int32_t acc)
+{
+    const ptrdiff_t y = i * io->y_image + oy * io->y_row + ox * io->y_pixel + o;
+    const ptrdiff_t res = i * io->res_image + oy * io->res_row + ox * io->res_pixel + o;
+    const omq_real b = io->res ? fma((omq_real)io->res[res], io->r[o], io->b[o]) : io->b[o];
+    const omq_real v = fma((omq_real)acc, io->m[o], b), q = rint(v);
+
+    if (s->q_max == 0)
+        ((omq_real *)io->y)[y] = v;
+    else
+        ((uint8_t *)io->y)[y] =
+            (uint8_t)(q > 0 ? q < (omq_real)s->q_max ? q : (omq_real)s->q_max : 0);
+}
+
+#endif

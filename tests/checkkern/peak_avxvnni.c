@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#if defined(__x86_64__) && !defined(OMQ_NO_SIMD) && !defined(OMQ_NO_AVXVNNI)
+#include <immintrin.h>
+
+#define PEAK peak_avxvnni
+#define VEC __m256i
+#define SUMS 12
+#define OP "%{vex%} vpdpbusd %2, %1, %0"
+#define CLOBBERS "memory"
+#define MACS 32
+#include "peak_template.h"
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pictures of any bytes, as grey and as RGB: an error with a message, or pixels
+ * of the size that is said, which are then resized and cropped.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/image.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { SMALL = 1 << 14 }; /* pixels of what is worth the time to resize */
+
+static void check(int ok)
+{
+    if (!ok)
+        abort();
+}
+
+/* Every byte is there to be read. */
+static void touch(const struct omq_image *im)
+{
+    size_t n = (size_t)im->height * (size_t)im->width * (size_t)im->channels, sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += im->pixels[i];
+    check(n > 0 && sum <= 255 * n);
+}
+
+static void change_size(struct omq_image *im, const uint8_t *data, size_t size)
+{
+    enum omq_resample filter = size % 2 ? OMQ_BICUBIC : OMQ_BILINEAR;
+    int h = 1 + data[size / 2] % 64, w = 1 + data[size - 1] % 64, side = h > w ? h : w;
+    struct omq_image other;
+    struct omq_err err;
+
+    if (omq_image_resize(&other, im, h, w, filter, &err) == OMQ_OK) {
+        check(other.height == h && other.width == w);
+        touch(&other);
+        omq_image_release(&other);
+    }
+    check(omq_image_fit(im, side, h, w, filter, &err) == OMQ_OK);
+    check(im->height == h && im->width == w);
+    touch(im);
+}
+
+static int decode(const uint8_t *data, size_t size, int channels)
+{
+    struct omq_image im = {.height = -1};
+    struct omq_err err = {0};
+
+    if (omq_image_decode(&im, data, size, channels, "input", &err) < 0) {
+        check(im.height == -1 && err.code < 0 && strstr(err.msg, "'input'"));
+        return err.code;
+    }
+    check(im.height > 0 && im.width > 0 && im.channels == channels);
+    touch(&im);
+    if (im.height * im.width <= SMALL)
+        change_size(&im, data, size);
+    omq_image_release(&im);
+    return OMQ_OK;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    check(decode(data, size, 1) == decode(data, size, 3));
+    return 0;
+}
