@@ -87,7 +87,7 @@ Q   := $(if $(V),,@)
 # Silent with V=1, which shows the commands, and with make -s.
 say  = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo '  $1  $@')
 
-all: $(BINS) $(BUILD)/libomq.a
+all: $(BINS) $(BUILD)/libomq.a $(BUILD)/omq.pc
 tests: all $(TESTS)
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
@@ -127,6 +127,11 @@ $(BUILD)/double/%.o: %.c $(BUILD)/flags
 $(BUILD)/libomq.a: $(LIB_OBJ) $(BUILD)/objects
 	$(call say,AR  )
 	$(Q)rm -f $@ && $(AR) rcD $@ $(LIB_OBJ)
+
+VERSION := $(shell sed -n 's/^.define OMQ_VERSION "\(.*\)"/\1/p' lib/omq.h)
+$(BUILD)/omq.pc: lib/omq.pc.in FORCE
+	$(call stamp,"$$(sed 's|@prefix@|$(PREFIX)|; s|@libdir@|$(libdir)|; s|@version@|$(VERSION)|; \
+	    s|@includedir@|$(includedir)|; s|@libs@|$(LIBS)|; s|=$(PREFIX)/|=$${prefix}/|' $<)")
 
 $(BINS): $(BUILD)/bin/%: $(BUILD)/tools/%.o $(TOOL_OBJ) $(BUILD)/libomq.a
 	$(link)
@@ -176,19 +181,22 @@ fuzz:
 	@echo "run, for example: $(BUILD)/fuzzer/fuzz/$(firstword $(FUZZERS)) -max_total_time=60" \
 	    "FOLDER_FOR_FINDINGS tests/fuzz/$(firstword $(FUZZERS))/corpus"
 
+DOCS := README.md CHANGES.md LICENSE examples/classify.c
 manpage = $(mandir)/man$(subst .,,$(suffix $1))/$(notdir $1)
 install: all
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(libdir) $(includedir) $(docdir) $(compdir))
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(libdir)/pkgconfig $(includedir) $(docdir) \
+	    $(compdir))
 	$(INSTALL) -m 755 $(BINS) $(DESTDIR)$(bindir)
 	$(INSTALL) -m 644 $(BUILD)/libomq.a $(DESTDIR)$(libdir)
+	$(INSTALL) -m 644 $(BUILD)/omq.pc $(DESTDIR)$(libdir)/pkgconfig
 	$(INSTALL) -m 644 lib/omq.h $(DESTDIR)$(includedir)
-	$(INSTALL) -m 644 README.md CHANGES.md LICENSE $(DESTDIR)$(docdir)
+	$(INSTALL) -m 644 $(DOCS) $(DESTDIR)$(docdir)
 	$(foreach m,$(MAN),$(INSTALL) -D -m 644 $m $(DESTDIR)$(call manpage,$m) &&) :
 	$(foreach t,$(TOOLS),$(INSTALL) -m 644 completions/omq.bash $(DESTDIR)$(compdir)/$t &&) :
 
 uninstall:
 	cd '$(or $(DESTDIR),/)' && rm -f $(patsubst /%,%,$(TOOLS:%=$(bindir)/%) $(libdir)/libomq.a \
-	    $(includedir)/omq.h $(addprefix $(docdir)/,README.md CHANGES.md LICENSE) \
+	    $(libdir)/pkgconfig/omq.pc $(includedir)/omq.h $(addprefix $(docdir)/,$(notdir $(DOCS))) \
 	    $(foreach m,$(MAN),$(call manpage,$m)) \
 	    $(TOOLS:%=$(compdir)/%))
 	-rmdir $(DESTDIR)$(docdir)

@@ -10,7 +10,7 @@ set -eu
 
 build=(gcc libc6-dev make libopenblas-dev libyaml-dev libjansson-dev libjpeg62-turbo-dev
     libspng-dev zlib1g-dev)
-check=(check mandoc python3 python3-pil shellcheck)
+check=(check mandoc pkgconf python3 python3-pil shellcheck)
 check_all=(clang git libclang-rt-14-dev llvm valgrind)
 
 wanted=()

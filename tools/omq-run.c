@@ -2,7 +2,7 @@
  *
  * omq-run: what a model says of images, at the precision that is active.
  */
-#define _GNU_SOURCE /* clock_gettime, sigaction, strndup */
+#define _GNU_SOURCE /* clock_gettime, strdup */
 
 #include <math.h>
 #include <signal.h>
@@ -90,7 +90,9 @@ struct session {
     char **names;                   /* [batch_size] */
     float *logits;                  /* [batch_size][n_classes] */
     size_t image;
-    int ran_at;                     /* of the last batch; -1: none yet */
+    int ran_at;                     /* of the last batch, or set since; -1: none yet */
+    bool waiting;                   /* for a frame */
+    bool ended;                     /* nothing more can be run */
     char reason[256];               /* why the next switch comes, or the last one came */
     uint64_t switched_ms;
     double next_update;
@@ -160,6 +162,7 @@ static void publish(struct session *s, bool open)
     state = (struct omq_presence_state){
         .precision = precision_name(s->model, s->ran_at >= 0 ? s->ran_at
                                                              : omq_model_active(s->model)),
+        .waiting = s->waiting,
         .switches = c.switches, .batches = c.batches, .images = c.images,
         .reason = s->switched_ms ? s->reason : NULL, .switched_ms = s->switched_ms,
     };
@@ -183,6 +186,7 @@ static bool same_shape(const struct omq_model_shape *a, const struct omq_model_s
            a->n_classes == b->n_classes;
 }
 
+/* Images are of the old model's size, and so is the room for its answers. */
 static void take_new_model(struct session *s)
 {
     struct omq_model_shape shape;
@@ -194,7 +198,13 @@ static void take_new_model(struct session *s)
         tool_message("'%s' was replaced by a model for other images or classes: start anew",
                      s->path);
         s->status = TOOL_FAILED;
+        s->ended = true;
         return;
+    }
+    if (governor) { /* it knows the old one's precisions */
+        tool_governor_close(&s->governor);
+        s->status = tool_governor_open(&s->governor, s->model, governor, floor_, true);
+        s->ended = s->status != TOOL_OK;
     }
     if (!tool_common.quiet)
         tool_message("'%s' was replaced; the new model runs at %s", s->path,
@@ -202,7 +212,7 @@ static void take_new_model(struct session *s)
     publish(s, true);
 }
 
-/* Before a batch. */
+/* Before a batch, and while there is none. */
 static void look_at_switch(struct session *s)
 {
     enum omq_follow_event event;
@@ -214,11 +224,12 @@ static void look_at_switch(struct session *s)
         take_new_model(s);
     else if (event == OMQ_FOLLOW_SWITCHED)
         snprintf(s->reason, sizeof(s->reason), "omq-switch");
-    if (now_s() >= s->next_update)
+    if (now_s() >= s->next_update && !s->ended)
         publish(s, false);
 }
 
-/* After a batch: was it the first one at another precision? */
+/* After a batch: was it the first one at another precision? Or while there is
+ * none: will it be? */
 static void note_precision(struct session *s, int ran_at)
 {
     struct timespec t;
@@ -233,6 +244,21 @@ static void note_precision(struct session *s, int ran_at)
         publish(s, false);
     }
     s->ran_at = ran_at;
+}
+
+/* Standard input has nothing: whoever waits for a switch need not wait for it. */
+static bool while_idle(void *ctx)
+{
+    struct session *s = ctx;
+
+    if (s->follower) {
+        s->waiting = true;
+        look_at_switch(s);
+        if (!s->ended)
+            note_precision(s, omq_model_active(s->model));
+        s->waiting = false;
+    }
+    return !stop_signal && !s->ended && !tool_reader_left();
 }
 
 /* ---- answers ---- */
@@ -342,7 +368,8 @@ static bool fill_batch(struct session *s, struct omq_frames *frames, int *n)
         if (rc == 0)
             return false;
         if (rc < 0) {
-            s->status = tool_fail(&err);
+            (void)tool_fail(&err);
+            s->status = TOOL_FAILED;
             continue;
         }
         free(s->names[*n]);
@@ -362,11 +389,14 @@ static void answer_all(struct session *s, struct omq_frames *frames)
     bool more = true;
     int n, rc = TOOL_OK;
 
+    omq_frames_on_idle(frames, while_idle, s);
     while (more && rc == TOOL_OK && !tool_stdout_broken()) { /* which flushes: each answer now */
         more = fill_batch(s, frames, &n);
-        if (s->follower)
+        if (s->follower && !s->ended)
             look_at_switch(s);
-        if (n > 0 && s->model)
+        if (s->ended)
+            break;
+        if (n > 0)
             rc = run_batch(s, n);
     }
     if (rc != TOOL_OK)
@@ -426,7 +456,7 @@ static void bench_json(const char *name, const struct omq_model_bench *b)
 
 static int run_bench(struct session *s)
 {
-    int n, *list = tool_choose(s->model, bits ? bits : "all", !bits, &n);
+    int n, *list = tool_choose(s->model, bits ? bits : "all", &n);
 
     if (!list)
         return TOOL_USAGE;
@@ -462,13 +492,12 @@ static void on_signal(int number)
     stop_signal = number;
 }
 
-static void catch_signals(void)
+static bool reads_frames(void)
 {
-    struct sigaction a = { .sa_handler = on_signal };
-
-    sigemptyset(&a.sa_mask);
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
+    for (int i = 0; i < tool_more.n; i++)
+        if (strcmp(tool_more.items[i], "-") == 0)
+            return true;
+    return tool_more.n == 0;
 }
 
 static void check_usage(const char *model)
@@ -488,6 +517,8 @@ static void check_usage(const char *model)
         tool_usage("a model from standard input cannot be followed");
     if (strcmp(model, "-") == 0 && isatty(STDIN_FILENO))
         tool_usage("standard input is a terminal, not a model");
+    if (strcmp(model, "-") == 0 && (trace ? strcmp(trace, "-") == 0 : !bench && reads_frames()))
+        tool_usage("standard input cannot be the model and the %s", trace ? "trace" : "images");
     if (!bench && !trace && tool_more.n == 0 && isatty(STDIN_FILENO))
         tool_usage("no image given, and standard input is a terminal");
 }
@@ -498,7 +529,7 @@ int main(int argc, char **argv)
     int status;
 
     check_usage(s.path);
-    catch_signals();
+    tool_catch_signals(on_signal);
     tool_init_library();
     status = open_model(&s);
     if (status == TOOL_OK && governor)

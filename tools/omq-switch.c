@@ -3,13 +3,13 @@
  * omq-switch: the precisions of a model, and which one is active, also in
  * processes that follow it.
  */
-#define _GNU_SOURCE /* clock_gettime, nanosleep, sigaction */
+#define _GNU_SOURCE /* nanosleep */
 
-#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "omq_tools.h"
@@ -82,7 +82,12 @@ static int open_table(struct table *t)
 {
     struct omq_open_options opt = { .threads = tool_common.threads, .resident = 1 };
     struct omq_err err = { 0 };
+    struct stat st;
 
+    if (stat(t->path, &st) == 0 && !S_ISREG(st.st_mode)) { /* a FIFO would be waited for */
+        tool_message("'%s' is not a regular file, so it has no switch word", t->path);
+        return TOOL_FAILED;
+    }
     if (omq_model_open(&t->model, t->path, &opt, &err) != OMQ_OK)
         return tool_fail(&err);
     t->n = omq_model_count(t->model);
@@ -96,6 +101,8 @@ static int open_table(struct table *t)
         t->rows[i].ms = NAN;
     }
     t->active = -1;
+    if (bits || budget || status || watch) /* a damaged word is no hindrance */
+        return TOOL_OK;
     if (omq_switch_stored(t->model, t->word_path, &t->active, &err) == OMQ_OK)
         return TOOL_OK;
     return control && err.code == OMQ_EIO ? TOOL_OK /* not there yet */ : tool_fail(&err);
@@ -287,16 +294,16 @@ static void put_entry(const struct omq_presence_entry *e)
     if (tool_common.json) {
         printf("{\"pid\":%llu,\"precision\":", (unsigned long long)e->pid);
         tool_json_string(stdout, e->precision);
-        printf(",\"batches\":%llu,\"images\":%llu,\"switches\":%llu,\"reason\":",
-               (unsigned long long)e->batches, (unsigned long long)e->images,
-               (unsigned long long)e->switches);
+        printf(",\"waiting\":%s,\"batches\":%llu,\"images\":%llu,\"switches\":%llu,"
+               "\"reason\":", e->waiting ? "true" : "false", (unsigned long long)e->batches,
+               (unsigned long long)e->images, (unsigned long long)e->switches);
         tool_json_string(stdout, e->reason);
         printf(",\"updated_ms\":%llu}\n", (unsigned long long)e->updated_ms);
         return;
     }
-    printf("%8llu  %-9s %10llu %10llu %8llu  ", (unsigned long long)e->pid, e->precision,
-           (unsigned long long)e->batches, (unsigned long long)e->images,
-           (unsigned long long)e->switches);
+    printf("%8llu  %-9s %-7s %9llu %9llu %8llu  ", (unsigned long long)e->pid, e->precision,
+           e->waiting ? "waits" : "runs", (unsigned long long)e->batches,
+           (unsigned long long)e->images, (unsigned long long)e->switches);
     tool_put_clean(stdout, e->reason, "");
     putchar('\n');
 }
@@ -304,8 +311,8 @@ static void put_entry(const struct omq_presence_entry *e)
 static void put_entry_header(void)
 {
     if (!tool_common.json)
-        printf("%8s  %-9s %10s %10s %8s  %s\n", "pid", "precision", "batches", "images",
-               "switches", "last switch");
+        printf("%8s  %-9s %-7s %9s %9s %8s  %s\n", "pid", "precision", "state", "batches",
+               "images", "switches", "last switch");
 }
 
 static int show_status(const struct table *t)
@@ -342,7 +349,7 @@ static int watch_followers(const struct table *t)
     int rc = TOOL_OK;
 
     put_entry_header();
-    while (!stop_signal && rc == TOOL_OK && !tool_stdout_broken()) {
+    while (!stop_signal && rc == TOOL_OK && !tool_reader_left()) {
         struct followers swap;
 
         rc = list_followers(t, &now);
@@ -353,8 +360,9 @@ static int watch_followers(const struct table *t)
                 put_entry(&now.list[i]);
         }
         for (int i = 0; rc == TOOL_OK && i < before.n; i++)
-            if (!find(&now, &before.list[i]) && !tool_common.json)
-                printf("%8llu  ended\n", (unsigned long long)before.list[i].pid);
+            if (!find(&now, &before.list[i]))
+                printf(tool_common.json ? "{\"pid\":%llu,\"ended\":true}\n" : "%8llu  ended\n",
+                       (unsigned long long)before.list[i].pid);
         swap = before;
         before = now;
         now = swap;
@@ -420,16 +428,18 @@ static int run(struct table *t)
     }
     if (budget)
         return (rc = choose(t, &to)) == TOOL_OK ? set_active(t, to) : rc;
-    if (get) {
-        printf("%s\n", t->rows[t->active < 0 ? omq_model_active(t->model) : t->active].p.name);
-        return TOOL_OK;
-    }
     if (status)
         return show_status(t);
     if (watch)
         return watch_followers(t);
     if (t->active < 0)
         t->active = omq_model_active(t->model);
+    if (get && tool_common.json)
+        print_json_row(t, t->active);
+    else if (get)
+        printf("%s\n", t->rows[t->active].p.name);
+    if (get)
+        return TOOL_OK;
     if (measure)
         rc = measure_rows(t);
     if (rc == TOOL_OK)
@@ -444,12 +454,16 @@ static void on_signal(int number)
 
 static void check_usage(const char *model)
 {
+    double value;
+
     if ((bits != NULL) + (budget != NULL) + get + status + watch > 1)
         tool_usage("give only one of --bits, --budget, --get, --status and --watch");
     if (wait_for && !bits && !budget)
         tool_usage("--wait goes with --bits or --budget");
-    if (measure && (bits || get || status || watch))
+    if (measure && (bits || budget || get || status || watch))
         tool_usage("--measure is for the table");
+    if (budget)
+        (void)parse_budget(&value);
     if (strcmp(model, "-") == 0)
         tool_usage("the model must be a file: standard input has nothing to switch");
 }
@@ -457,16 +471,12 @@ static void check_usage(const char *model)
 int main(int argc, char **argv)
 {
     struct table t = { .path = tool_start(&program, argc, argv) };
-    struct sigaction a = { .sa_handler = on_signal };
     int rc;
 
     t.word_path = control ? control : t.path;
     check_usage(t.path);
-    if (watch) {
-        sigemptyset(&a.sa_mask);
-        sigaction(SIGINT, &a, NULL);
-        sigaction(SIGTERM, &a, NULL);
-    }
+    if (watch)
+        tool_catch_signals(on_signal);
     tool_init_library();
     rc = open_table(&t);
     if (rc == TOOL_OK)

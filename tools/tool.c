@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -115,6 +116,13 @@ bool tool_stdout_broken(void)
     if (!stdout_errno)
         stdout_errno = errno ? errno : EIO;
     return true;
+}
+
+bool tool_reader_left(void)
+{
+    struct pollfd p = { .fd = STDOUT_FILENO };
+
+    return tool_stdout_broken() || (poll(&p, 1, 0) > 0 && (p.revents & POLLERR));
 }
 
 int tool_finish(int status)

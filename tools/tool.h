@@ -87,6 +87,10 @@ int tool_finish(int status);
 /* Whether writing to stdout has failed already: stop working for it. */
 bool tool_stdout_broken(void);
 
+/* Whether the reader of a pipe went away, seen without writing to it; what comes
+ * seldom is waited for in vain then. Also true where tool_stdout_broken() is. */
+bool tool_reader_left(void);
+
 /* "NAME: message\n" on stderr. Control characters, which a hostile file may
  * have put into a message, are replaced. */
 void tool_message(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -129,18 +133,23 @@ void tool_progress_clear(void);  /* before anything else is printed */
 
 struct omq_model;
 
+/* fn for SIGINT and SIGTERM, but for those that the parent ignores, as a shell
+ * script does for jobs in the background. */
+void tool_catch_signals(void (*fn)(int number));
+
 /* $XDG_RUNTIME_DIR/omq, or /tmp/omq-UID: where followers say who they are. */
 const char *tool_state_dir(void);
 
 /* "8,w4a8,..." or "all" to precisions of m, in that order, none twice: *n of
- * them, to be freed; skip_float leaves out those that only omq-eval can run. NULL
- * after a message. */
-int *tool_choose(struct omq_model *m, const char *words, bool skip_float, int *n);
+ * them, to be freed; all leaves out the float ones, which only omq-eval can run.
+ * NULL after a message. */
+int *tool_choose(struct omq_model *m, const char *words, int *n);
 
 /* A governor of a model's precisions; zero is none. */
 struct tool_governor {
     struct omq_governor *governor;
     int *list, n;    /* the model's precisions, as the governor numbers them */
+    int seen;        /* the model's active one, when last looked at */
     double next_look; /* at the sensors */
     struct omq_sensors *sensors;
 };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What omq-run and omq-switch share: lists of precisions, governors, and where
- * the state of followers is.
+ * What omq-run and omq-switch share: signals, lists of precisions, governors, and
+ * where the state of followers is.
  */
-#define _GNU_SOURCE /* clock_gettime, strndup */
+#define _GNU_SOURCE /* clock_gettime, sigaction, strndup */
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,6 +13,17 @@
 
 #include "omq_tools.h"
 #include "tool.h"
+
+void tool_catch_signals(void (*fn)(int number))
+{
+    static const int numbers[] = { SIGINT, SIGTERM };
+    struct sigaction action = { .sa_handler = fn }, old;
+
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &action, NULL);
+}
 
 const char *tool_state_dir(void)
 {
@@ -43,14 +55,14 @@ static void add_index(int *list, int *n, int index)
     list[(*n)++] = index;
 }
 
-static int add_word(struct omq_model *m, const char *word, bool skip_float, int *list, int *n)
+static int add_word(struct omq_model *m, const char *word, int *list, int *n)
 {
     struct omq_err err = { 0 };
     int index;
 
     if (strcmp(word, "all") == 0) {
         for (int i = 0; i < omq_model_count(m); i++)
-            if (!skip_float || !is_float(m, i))
+            if (!is_float(m, i))
                 add_index(list, n, i);
         return TOOL_OK;
     }
@@ -61,7 +73,7 @@ static int add_word(struct omq_model *m, const char *word, bool skip_float, int 
     return TOOL_OK;
 }
 
-int *tool_choose(struct omq_model *m, const char *words, bool skip_float, int *n)
+int *tool_choose(struct omq_model *m, const char *words, int *n)
 {
     int *list = calloc((size_t)omq_model_count(m) + 1, sizeof(*list));
     int rc = TOOL_OK;
@@ -74,7 +86,7 @@ int *tool_choose(struct omq_model *m, const char *words, bool skip_float, int *n
         char *word = strndup(p, length);
 
         if (word)
-            rc = add_word(m, word, skip_float, list, n);
+            rc = add_word(m, word, list, n);
         else
             tool_message("out of memory");
         if (!word || rc != TOOL_OK) {
@@ -113,7 +125,7 @@ static int sort_precisions(struct tool_governor *g, struct omq_model *m)
 {
     int n = 0;
 
-    g->list = tool_choose(m, "all", true, &g->n);
+    g->list = tool_choose(m, "all", &g->n);
     if (!g->list)
         return TOOL_FAILED;
     for (int i = 0; i < g->n; i++) {
@@ -171,6 +183,7 @@ int tool_governor_open(struct tool_governor *g, struct omq_model *m, const char 
     omq_sensors_init(g->sensors, "");
     if (omq_model_set_wait(m, g->list[omq_governor_active(g->governor)], &err) != OMQ_OK)
         return tool_fail(&err);
+    g->seen = omq_model_active(m);
     return TOOL_OK;
 }
 
@@ -183,11 +196,14 @@ void tool_governor_close(struct tool_governor *g)
 }
 
 /* Somebody else may have switched: the governor goes on from there, if its floor
- * lets it. */
+ * lets it. A switch of its own that is still being prepared is none of theirs. */
 static void catch_up(struct tool_governor *g, struct omq_model *m)
 {
     int active = omq_model_active(m);
 
+    if (active == g->seen)
+        return;
+    g->seen = active;
     for (int i = 0; i < g->n; i++)
         if (g->list[i] == active && i != omq_governor_active(g->governor))
             (void)!omq_governor_set(g->governor, i, NULL);

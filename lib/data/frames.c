@@ -6,6 +6,7 @@
 #include "data/frames.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ struct omq_frames {
     size_t frame;          /* bytes */
     struct omq_idx idx;    /* of paths[at], if idx.bytes */
     size_t i;              /* images read of it */
+    bool (*idle)(void *ctx); /* or NULL */
+    void *idle_ctx;
     char name[4200];
 };
 
@@ -48,16 +51,41 @@ void omq_frames_close(struct omq_frames *f)
     free(f);
 }
 
+void omq_frames_on_idle(struct omq_frames *f, bool (*fn)(void *ctx), void *ctx)
+{
+    f->idle = fn;
+    f->idle_ctx = ctx;
+}
+
 /* ---- standard input ---- */
 
-/* Until n bytes or the end; -1 with errno. */
-static ssize_t read_all(uint8_t *p, size_t n)
+/* Until there is something to read, or the end: true. A signal that comes between
+ * two looks is seen by the next one. */
+static bool wait_for_input(const struct omq_frames *f)
+{
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    int rc;
+
+    while (f->idle && (rc = poll(&p, 1, 100)) <= 0) {
+        if (rc < 0 && errno != EINTR)
+            return true; /* read() tells why */
+        if (!f->idle(f->idle_ctx))
+            return false;
+    }
+    return true;
+}
+
+/* Until n bytes or the end; -1 with errno, -2 if it was not to be waited for. */
+static ssize_t read_all(const struct omq_frames *f, uint8_t *p, size_t n)
 {
     size_t got = 0;
 
     while (got < n) {
-        ssize_t r = read(STDIN_FILENO, p + got, n - got);
+        ssize_t r;
 
+        if (!wait_for_input(f))
+            return -2;
+        r = read(STDIN_FILENO, p + got, n - got);
         if (r == 0)
             break;
         if (r > 0)
@@ -70,14 +98,14 @@ static ssize_t read_all(uint8_t *p, size_t n)
 
 static int next_raw(struct omq_frames *f, uint8_t *pixels, struct omq_err *err)
 {
-    ssize_t n = read_all(pixels, f->frame);
+    ssize_t n = read_all(f, pixels, f->frame);
 
     if (n == (ssize_t)f->frame) {
         snprintf(f->name, sizeof(f->name), "-[%zu]", f->i++);
         return 1;
     }
-    f->at++;
-    if (n < 0)
+    f->at = n == -2 ? f->n_paths : f->at + 1;
+    if (n == -1)
         return omq_fail_errno(err, OMQ_EIO, "cannot read standard input");
     if (n > 0)
         return omq_fail(err, OMQ_EFORMAT, "standard input ends inside frame %zu, after %zd of %zu "

@@ -25,7 +25,7 @@ static int precision_of(const struct planner *p, int layer)
 static int fail_float(const struct planner *p, const char *what, const char *name)
 {
     return omq_fail(p->err, OMQ_EUNSUP, "the integer engine cannot run float %s of '%s': use "
-                    "--engine float", what, name);
+                    "omq-eval --engine float", what, name);
 }
 
 /* ---- quantizers ---- */

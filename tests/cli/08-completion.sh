@@ -12,7 +12,7 @@ complete_words() { # the words typed; the last one is being completed
 
 touch a.yaml b.omq c.txt
 mkdir sub
-for tool in omq-train omq-eval; do
+for tool in omq-train omq-eval omq-run omq-switch; do
     expect 0 $tool --help
     mapfile -t all < <(grep -oE '^  (-.,|   ) --[a-z-]+' out | grep -oE -e '--.*')
     for option in "${all[@]}"; do
@@ -26,3 +26,13 @@ done
 [ "$(complete_words omq-eval --data s)" = sub ] || fail "--data s"
 [ "$(complete_words omq-train '')" = "sub/ a.yaml" ] || fail "omq-train"
 [ "$(complete_words omq-eval '')" = "sub/ b.omq" ] || fail "omq-eval"
+[ "$(complete_words omq-switch --wait '')" = "sub/ b.omq" ] || fail "omq-switch"
+# The first operand is a model, the others are images.
+[ "$(complete_words omq-run '')" = "sub/ b.omq" ] || fail "omq-run"
+[ "$(complete_words omq-run -q -b 2 --top = 3 '')" = "sub/ b.omq" ] || fail "omq-run -b 2"
+for words in "b.omq" "-f --bits 2 b.omq" "b.omq a.yaml" "-"; do
+    # shellcheck disable=SC2086 # several words
+    offered=$(complete_words omq-run $words '' | tr ' ' '\n' | sort | tr '\n' ' ')
+    [ "$offered" = "a.yaml b.omq c.txt err out sub " ] || fail "omq-run $words: $offered"
+done
+[ "$(complete_words omq-run --simulate c)" = c.txt ] || fail "--simulate c"

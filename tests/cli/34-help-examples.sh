@@ -12,8 +12,11 @@ done <examples
 tiny_model
 mkdir -p runs/quickstart
 cp run/model.omq runs/quickstart
-expect 0 omq-eval --help
-grep '^  omq-eval' out >examples
-while read -r command; do
-    eval "$command" >/dev/null || fail "$command"
-done <examples
+make_png image.png 12 12 1
+for tool in omq-eval omq-run omq-switch; do
+    expect 0 $tool --help
+    grep "^  $tool" out >examples
+    while read -r command; do
+        eval "$command" >/dev/null || fail "$command"
+    done <examples
+done

@@ -81,6 +81,66 @@ ended() {
     }
 }
 
+# make_png FILE WIDTH HEIGHT CHANNELS [SEED]: a picture of noise, 1 or 3 channels.
+# make_idx FILE WIDTH HEIGHT COUNT [SEED]: grey images of noise.
+# make_raw FILE BYTES [SEED]
+make_png() { make_images png "$@"; }
+make_idx() { make_images idx "$@"; }
+make_raw() { make_images raw "$@"; }
+make_images() {
+    need python3
+    python3 - "$@" <<'END'
+import random, struct, sys, zlib
+kind, name, numbers = sys.argv[1], sys.argv[2], [int(x) for x in sys.argv[3:]]
+args = numbers[:1 if kind == "raw" else 3]
+rng = random.Random(sum(numbers[len(args):]))
+noise = lambda n: bytes(rng.randrange(256) for _ in range(n))
+def chunk(tag, data):
+    return struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
+if kind == "raw":
+    data = noise(args[0])
+elif kind == "idx":
+    width, height, count = args
+    data = struct.pack(">IIII", 0x803, count, height, width) + noise(count * height * width)
+else:
+    width, height, channels = args
+    rows = b"".join(b"\0" + noise(width * channels) for _ in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
+    data = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) +
+            chunk(b"IEND", b""))
+with open(name, "wb") as f:
+    f.write(data)
+END
+}
+
+# follow OPTION...: omq-run --follow in the background, over the frames that come
+# through the FIFO "frames", which stays open as descriptor 3; $pid is its process.
+# Its output goes to the files answers and said, what it says of itself to omq/.
+follow() {
+    export XDG_RUNTIME_DIR=$PWD
+    mkfifo frames
+    # Standard input waits for the writer, so omq-run starts when 3 is open.
+    omq-run -f -t 1 "$@" <frames >answers 2>said 3>&- &
+    pid=$!
+    exec 3>frames
+    until omq-switch --status "${*: -1}" 3>&- | grep -q "^ *$pid "; do
+        kill -0 "$pid" || fail "omq-run ended: $(<said)"
+        sleep 0.02
+    done
+}
+
+# frame N: one more goes through the FIFO, and answer N comes.
+frame() {
+    cat one >&3
+    wait_for "$pid" answers "-[$1]"
+}
+
+# followed STATUS: no more frames.
+followed() {
+    exec 3>&-
+    ended "$pid" "$1"
+}
+
 # A configuration that trains within a second, on generated images.
 tiny_config() {
     cat <<'END'
