@@ -27,16 +27,15 @@ OMQ_INLINE void conv_block(const int mr, const int blocks, const struct conv_cod
 OMQ_INLINE void conv_panel(const int blocks, const struct conv_codes *t, const int8_t *k)
 {
     const struct omq_conv_io *io = t->io;
-    const ptrdiff_t pixels = (ptrdiff_t)io->n * io->oh * io->ow;
-    const ptrdiff_t n = (pixels + OMQ_MR - 1) / OMQ_MR;
     struct place at = {0, 0, 0};
     struct pixels p;
 
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const int mr = (int)(pixels * (i + 1) / n - pixels * i / n);
+    for (ptrdiff_t left = (ptrdiff_t)io->n * io->oh * io->ow; left > 0;) {
+        const int mr = block_of(left);
 
         take_pixels(io, mr, &at, &p);
         OMQ_BLOCK_OF(mr, conv_block, blocks, t, &p, k)
+        left -= mr;
     }
 }
 
