@@ -37,7 +37,7 @@ struct place {
 };
 
 /* Pixels of the next block: all there can be, but the last two share what is left. */
-static int block_of(ptrdiff_t left)
+static inline int block_of(ptrdiff_t left)
 {
     return (int)(left >= 2 * OMQ_MR || left == OMQ_MR ? OMQ_MR
                  : left > OMQ_MR ? (left + 1) / 2 : left);
