@@ -55,13 +55,15 @@ ISA_avxvnni := $(ISA_avx2) -mavxvnni
 ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 ISA_avx512vnni := $(ISA_avx512) -mavx512vnni
 ISA_avx512vpopcntdq := $(ISA_avx512vnni) -mavx512vpopcntdq
+ISA_amx := $(ISA_avx512vnni) -mamx-tile -mamx-int8
 ifneq ($(filter-out clean help uninstall,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_avx512vpopcntdq)),yes)
 OWN     += -DOMQ_NO_SIMD
 X86_SRC :=
-else ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_avx512) $(ISA_avxvnni)),yes)
-OWN     += -DOMQ_NO_AVXVNNI
+else ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_amx) $(ISA_avxvnni)),yes)
+OWN     += -DOMQ_OLD_SIMD
 ISA_avxvnni := $(ISA_avx2)
+ISA_amx := $(ISA_avx512vnni)
 endif
 endif
 ISA = $(ISA_$(lastword $(subst _, ,$(basename $(@F)))))

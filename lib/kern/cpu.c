@@ -4,7 +4,12 @@
  * counts only if the kernel also saves its registers (XCR0); CPUID alone says
  * yes on systems where the first AVX instruction faults.
  */
+#define _DEFAULT_SOURCE /* syscall() */
 #include <string.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "kern/kern.h"
 
@@ -13,7 +18,11 @@
 
 #define XCR0_AVX 0x06u    /* XMM, YMM */
 #define XCR0_AVX512 0xe6u /* and opmask, ZMM high halves, ZMM16-31 */
+#define XCR0_TILES 0x60000u /* their shapes, and their data */
 #define LEAF7_1_EAX_AVXVNNI 0x10u
+#define LEAF7_EDX_AMX (1u << 24 | 1u << 25) /* AMX-TILE, AMX-INT8 */
+#define ARCH_REQ_XCOMP_PERM 0x1023
+#define XFEATURE_XTILEDATA 18
 
 static unsigned xcr0(void)
 {
@@ -21,6 +30,18 @@ static unsigned xcr0(void)
 
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
     return lo;
+}
+
+/* Whether the system saves tiles, and lets this process have some. */
+static bool tiles_permitted(unsigned saved)
+{
+#ifdef __linux__
+    return (saved & XCR0_TILES) == XCR0_TILES &&
+           syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+    (void)saved;
+    return false;
+#endif
 }
 
 /* The levels as bits. */
@@ -46,6 +67,9 @@ static unsigned levels(void)
         has |= 1u << OMQ_ISA_AVX512VNNI;
     if ((c & bit_AVX512VNNI) && (c & bit_AVX512VPOPCNTDQ))
         has |= 1u << OMQ_ISA_AVX512VPOPCNTDQ;
+    if ((has >> OMQ_ISA_AVX512VPOPCNTDQ & 1) && (d & LEAF7_EDX_AMX) == LEAF7_EDX_AMX &&
+        tiles_permitted(saved))
+        has |= 1u << OMQ_ISA_AMX;
     return has;
 }
 
@@ -73,7 +97,7 @@ enum omq_isa omq_cpu_isa(void)
 }
 
 static const char *const isa_names[OMQ_ISA_COUNT] = {
-    "ref", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512vpopcntdq",
+    "ref", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512vpopcntdq", "amx",
 };
 
 const char *omq_isa_name(enum omq_isa isa)

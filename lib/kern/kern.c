@@ -43,6 +43,8 @@ bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa)
         return has(OMQ_ISA_AVX512VNNI, max_isa);
     case OMQ_LEVEL_AVX512VPOPCNTDQ:
         return has(OMQ_ISA_AVX512VPOPCNTDQ, max_isa);
+    case OMQ_LEVEL_AMX:
+        return has(OMQ_ISA_AMX, max_isa);
     }
     return false;
 }
@@ -52,6 +54,10 @@ bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa)
 static int bits_at_most(void)
 {
 #if defined(__x86_64__) && !defined(OMQ_DOUBLE) && !defined(OMQ_NO_SIMD)
+#ifndef OMQ_OLD_SIMD
+    if (table.conv_codes == omq_conv_codes_amx)
+        return 0;
+#endif
     if (table.conv_bits == omq_conv_bits_avx512vpopcntdq)
         return 2;
     if (table.conv_bits == omq_conv_bits_avx2 && table.conv_codes != omq_conv_codes_avx512vnni)

@@ -27,9 +27,9 @@
  * AVX-VNNI, which a machine with AVX-512 may lack. */
 enum omq_isa {
     OMQ_ISA_REF, OMQ_ISA_AVX2, OMQ_ISA_AVXVNNI, OMQ_ISA_AVX512, OMQ_ISA_AVX512VNNI,
-    OMQ_ISA_AVX512VPOPCNTDQ, OMQ_ISA_COUNT
+    OMQ_ISA_AVX512VPOPCNTDQ, OMQ_ISA_AMX, OMQ_ISA_COUNT
 };
-#define OMQ_ISA_NAMES "ref, avx2, avxvnni, avx512, avx512vnni or avx512vpopcntdq"
+#define OMQ_ISA_NAMES "ref, avx2, avxvnni, avx512, avx512vnni, avx512vpopcntdq or amx"
 
 /* Geometry of a convolution or pooling over one image; channels are those of
  * one group. Rows and columns outside the image read as 0. The output rows
@@ -281,7 +281,8 @@ size_t omq_conv_codes_scratch(const struct omq_conv_shape *s);
 /* Name, version and build of the BLAS. */
 const char *omq_blas_name(void);
 
-/* What this machine offers (CPUID and XCR0 both), and the highest of it. */
+/* What this machine offers (CPUID and XCR0 both; of AMX, asks the kernel for the
+ * permission to use it), and the highest of it. */
 bool omq_cpu_has(enum omq_isa isa);
 enum omq_isa omq_cpu_isa(void);
 /* The level that omq_kern_init() took. */

@@ -18,6 +18,7 @@ enum omq_kern_level {
     OMQ_LEVEL_AVX512,
     OMQ_LEVEL_AVX512VNNI,
     OMQ_LEVEL_AVX512VPOPCNTDQ,
+    OMQ_LEVEL_AMX,
 };
 
 #define OMQ_KERNEL(slot, function, level) \

@@ -8,7 +8,7 @@
  *   checkkern [--seed N] [NAME]    kernels whose name contains NAME
  *   checkkern --bench [NAME]       TSV: op shape isa ns rate unit x-ref of-peak
  *
- * OMQ_CPU=ref|avx2|avxvnni|avx512|avx512vnni|avx512vpopcntdq limits the instruction sets.
+ * OMQ_CPU=ref|avx2|avxvnni|avx512|avx512vnni|avx512vpopcntdq|amx limits the instruction sets.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "checkkern.h"
@@ -142,6 +142,7 @@ static bool check(const struct op *op, const char *name, const struct omq_kern *
 
 static const char *const level_names[] = {
     "ref", "blas", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512vpopcntdq",
+    "amx",
 };
 
 static double now_ns(void)
@@ -239,12 +240,14 @@ static double peak_rate(enum omq_kern_level level, const struct op *op, const st
     peak = level == OMQ_LEVEL_AVX2 ? peak_avx2
          : level == OMQ_LEVEL_AVX512VNNI ? peak_avx512vnni
          : level == OMQ_LEVEL_AVX512VPOPCNTDQ ? peak_avx512vpopcntdq : NULL;
-#ifndef OMQ_NO_AVXVNNI
+#ifndef OMQ_OLD_SIMD
     if (level == OMQ_LEVEL_AVXVNNI)
         peak = peak_avxvnni;
 #endif
     if (op->shape == BITS && level == OMQ_LEVEL_AVX2)
         peak = peak_bits_avx2;
+#else
+    (void)level;
 #endif
     if (op->shape == BITS)
         bits = j->cs.w_bits * (j->cs.x_max == 1 ? 1 : 2);
@@ -298,6 +301,8 @@ static void bench(const struct op *op, const struct omq_kern *ref, const struct 
 
 /* ---- the program */
 
+#define EMULATED "omq_conv_codes_amx, emulated"
+
 int main(int argc, char **argv)
 {
     enum omq_isa max_isa = OMQ_ISA_COUNT - 1;
@@ -346,6 +351,17 @@ int main(int argc, char **argv)
     }
 #include "kern/kernels.def"
 #undef OMQ_KERNEL
+#if defined(__x86_64__) && !defined(OMQ_NO_SIMD)
+    if (!timing && omq_kern_allows(OMQ_LEVEL_AVX512, max_isa) && strstr(EMULATED, name)) {
+        bool ok;
+
+        trial = ref;
+        trial.conv_codes = conv_codes_emulated;
+        ok = check(op_find("conv_codes"), EMULATED, &ref, &trial, (uint32_t)seed);
+        passed += ok;
+        failed += !ok;
+    }
+#endif
     if (!timing)
         printf("%d passed, %d failed\n", passed, failed);
     return failed > 0;

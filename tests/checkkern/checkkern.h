@@ -111,6 +111,10 @@ void codes_free(struct job *j);
 int codes_bench_count(const struct op *op);
 bool codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i);
 
+/* conv_codes by tiles, without AMX; needs AVX-512. */
+void conv_codes_emulated(const struct omq_conv_shape *s, const struct omq_conv_io *io,
+                         void *scratch);
+
 /* Peaks of the machine, one file each: see peak_template.h. */
 double peak_avx2(int rounds);
 double peak_bits_avx2(int rounds);

@@ -2,6 +2,8 @@
  *
  * Of products that are added up in 16 bits.
  */
+#include "checkkern.h"
+
 #if defined(__x86_64__) && !defined(OMQ_NO_SIMD)
 #include <immintrin.h>
 

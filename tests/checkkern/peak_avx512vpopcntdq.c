@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "checkkern.h"
+
 #if defined(__x86_64__) && !defined(OMQ_NO_SIMD)
 #include <immintrin.h>
 

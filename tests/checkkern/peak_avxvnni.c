@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#if defined(__x86_64__) && !defined(OMQ_NO_SIMD) && !defined(OMQ_NO_AVXVNNI)
+#include "checkkern.h"
+
+#if defined(__x86_64__) && !defined(OMQ_NO_SIMD) && !defined(OMQ_OLD_SIMD)
 #include <immintrin.h>
 
 #define PEAK peak_avxvnni

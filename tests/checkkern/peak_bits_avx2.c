@@ -2,6 +2,8 @@
  *
  * Bits that vpshufb counts, in both halves of bytes.
  */
+#include "checkkern.h"
+
 #if defined(__x86_64__) && !defined(OMQ_NO_SIMD)
 #include <immintrin.h>
 

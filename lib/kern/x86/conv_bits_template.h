@@ -110,19 +110,18 @@ static void bits_block_of(int mr, struct conv_codes *t, const struct pixels *p,
 
 static void conv_bits(const struct omq_conv_shape *s, const struct omq_conv_io *io, void *scratch)
 {
-    const ptrdiff_t pixels = (ptrdiff_t)io->n * io->oh * io->ow;
-    const ptrdiff_t n = (pixels + OMQ_MR - 1) / OMQ_MR;
     struct conv_codes t = {.s = s, .io = io, .steps = s->run / 32};
     struct place at = {0, 0, 0};
 
     t.k_bytes = s->n_runs * t.steps * s->w_bits * BLOCK;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const int mr = (int)(pixels * (i + 1) / n - pixels * i / n);
+    for (ptrdiff_t left = (ptrdiff_t)io->n * io->oh * io->ow; left > 0;) {
+        const int mr = block_of(left);
         struct pixels p;
         struct bits b;
 
         take_pixels(io, mr, &at, &p);
         pack_block(&t, &p, mr, omq_aligned(scratch), &b);
         bits_block_of(mr, &t, &p, &b);
+        left -= mr;
     }
 }

@@ -36,6 +36,13 @@ struct place {
     int image, oy, ox;
 };
 
+/* Pixels of the next block: all there can be, but the last two share what is left. */
+static inline int block_of(ptrdiff_t left)
+{
+    return (int)(left >= 2 * OMQ_MR || left == OMQ_MR ? OMQ_MR
+                 : left > OMQ_MR ? (left + 1) / 2 : left);
+}
+
 /* The next n pixels from a place on. */
 static void take_pixels(const struct omq_conv_io *io, int n, struct place *at, struct pixels *p)
 {
@@ -71,6 +78,12 @@ OMQ_INLINE vec sums_to_reals(const int32_t *acc)
 #endif
 }
 
+/* v of 16 outputs of a pixel. */
+OMQ_INLINE vec value_of(int lanes, const int32_t *acc, const uint8_t *res, vec m, vec b, vec r)
+{
+    return vec_fma(sums_to_reals(acc), m, res ? vec_fma(vec_codes(lanes, res, 0), r, b) : b);
+}
+
 /* clamp(rint(v), 0, top), a NaN giving 0: the conversion rounds to even, and
  * makes a NaN and what is far below 0 the least integer. */
 OMQ_INLINE void put_codes(int lanes, uint8_t *y, vec v, vec top)
@@ -91,6 +104,25 @@ OMQ_INLINE void put_codes(int lanes, uint8_t *y, vec v, vec top)
 #endif
 }
 
+#ifdef __AVX512F__
+/* The same of 16 outputs of four pixels, for fewer conversions. */
+OMQ_INLINE void put_four(uint8_t *y, const ptrdiff_t at[4], const vec v[4], vec top)
+{
+    const __m512i by_pixel = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14,
+                                               3, 7, 11, 15);
+    __m512i q[4];
+
+    OMQ_UNROLL for (int i = 0; i < 4; i++)
+        q[i] = _mm512_cvtps_epi32(vec_min(top, v[i]));
+    q[0] = _mm512_packus_epi16(_mm512_packus_epi32(q[0], q[1]), _mm512_packus_epi32(q[2], q[3]));
+    q[0] = _mm512_permutexvar_epi32(by_pixel, q[0]);
+    _mm_storeu_si128((__m128i *)(void *)(y + at[0]), _mm512_castsi512_si128(q[0]));
+    _mm_storeu_si128((__m128i *)(void *)(y + at[1]), _mm512_extracti32x4_epi32(q[0], 1));
+    _mm_storeu_si128((__m128i *)(void *)(y + at[2]), _mm512_extracti32x4_epi32(q[0], 2));
+    _mm_storeu_si128((__m128i *)(void *)(y + at[3]), _mm512_extracti32x4_epi32(q[0], 3));
+}
+#endif
+
 OMQ_INLINE void finish_16(const bool res, const bool reals, const struct conv_codes *t, int mr,
                           const struct pixels *p, int o, int lanes, const int32_t *acc,
                           ptrdiff_t pitch)
@@ -98,11 +130,20 @@ OMQ_INLINE void finish_16(const bool res, const bool reals, const struct conv_co
     const struct omq_conv_io *io = t->io;
     const vec m = vec_load(VEC, io->m + o), b = vec_load(VEC, io->b + o);
     const vec r = res ? vec_load(VEC, io->r + o) : b, top = vec_set((float)t->s->q_max);
+    int i = 0;
 
-    for (int i = 0; i < mr; i++, acc += pitch) {
-        vec v = res ? vec_fma(vec_codes(lanes, p->res[i] + o, 0), r, b) : b;
+#ifdef __AVX512F__
+    for (; !reals && lanes == VEC && i + 4 <= mr; i += 4) {
+        vec v[4];
 
-        v = vec_fma(sums_to_reals(acc), m, v);
+        OMQ_UNROLL for (int j = 0; j < 4; j++)
+            v[j] = value_of(VEC, acc + (i + j) * pitch, res ? p->res[i + j] + o : NULL, m, b, r);
+        put_four((uint8_t *)io->y + o, p->y + i, v, top);
+    }
+#endif
+    for (; i < mr; i++) {
+        const vec v = value_of(lanes, acc + i * pitch, res ? p->res[i] + o : NULL, m, b, r);
+
         if (reals)
             vec_store(lanes, (float *)io->y + p->y[i] + o, v);
         else

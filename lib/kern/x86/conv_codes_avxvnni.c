@@ -5,7 +5,7 @@
 #include "base/real.h"
 
 #if defined(__x86_64__) && !defined(OMQ_DOUBLE) && !defined(OMQ_NO_SIMD) && \
-    !defined(OMQ_NO_AVXVNNI)
+    !defined(OMQ_OLD_SIMD)
 #if !defined(__AVX2__) || !defined(__FMA__) || !defined(__AVXVNNI__)
 #error "compile this file with -mavx2 -mfma -mavxvnni, or everything with -DOMQ_NO_SIMD"
 #endif
@@ -43,6 +43,7 @@ OMQ_INLINE SUMS dot(SUMS sums, SUMS x, SUMS k)
 }
 
 #include "kern/x86/conv_codes_dot_template.h"
+#include "kern/x86/conv_pixels_template.h"
 #include "kern/x86/conv_codes_template.h"
 
 void omq_conv_codes_avxvnni(const struct omq_conv_shape *s, const struct omq_conv_io *io,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * sum_block() of conv_codes_template.h, where one instruction adds four products
+ * sum_block() of conv_pixels_template.h, where one instruction adds four products
  * to a sum of 32 bits, all of them exact. The includer defines VECS (vectors of
  * sums to 16 outputs), SUMS (their type) and
  *   SUMS load_sums(const void *p), void store_sums(int32_t *p, SUMS s)

@@ -3,43 +3,15 @@
  * conv_codes: acc[pixel][o] = start[o] + sum over the window of x * k, and its
  * epilogue. Weights of a panel, one or more blocks of 16 outputs, are unpacked
  * into scratch as [16 outputs][4 inputs] a step of the window, and stay in L1 or
- * L2 for all pixels of the call. These are taken OMQ_MR at a time, from one row,
- * image, or several: so no row is too short to fill a block. A block's sums stay
- * in registers over the whole window.
+ * L2 for all pixels of the call.
  *
  * The includer has included conv_block_template.h, and defines
  *   const int8_t *unpack(const struct conv_codes *t, int blocks, const uint8_t *packed,
  *                        void *scratch)
- *   void sum_block(const int mr, const int blocks, const struct conv_codes *t,
- *                  const struct pixels *p, const int8_t *k, int32_t *acc)
- * unpacked weights, and with them the sums of mr pixels, start included, as
- * acc[mr][blocks * 16].
+ * and, perhaps by conv_pixels_template.h,
+ *   void conv_panel(const int blocks, const struct conv_codes *t, const int8_t *k)
+ * all pixels of the outputs from t->first on.
  */
-OMQ_INLINE void conv_block(const int mr, const int blocks, const struct conv_codes *t,
-                           const struct pixels *p, const int8_t *k)
-{
-    _Alignas(64) int32_t acc[OMQ_MR * OUTPUTS * PANEL];
-
-    sum_block(mr, blocks, t, p, k, acc);
-    finish(t, mr, blocks, p, acc);
-}
-
-OMQ_INLINE void conv_panel(const int blocks, const struct conv_codes *t, const int8_t *k)
-{
-    const struct omq_conv_io *io = t->io;
-    const ptrdiff_t pixels = (ptrdiff_t)io->n * io->oh * io->ow;
-    const ptrdiff_t n = (pixels + OMQ_MR - 1) / OMQ_MR;
-    struct place at = {0, 0, 0};
-    struct pixels p;
-
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const int mr = (int)(pixels * (i + 1) / n - pixels * i / n);
-
-        take_pixels(io, mr, &at, &p);
-        OMQ_BLOCK_OF(mr, conv_block, blocks, t, &p, k)
-    }
-}
-
 static void conv_codes(const struct omq_conv_shape *s, const struct omq_conv_io *io, void *scratch)
 {
     const ptrdiff_t steps = (s->run + INPUTS - 1) / INPUTS, all = s->n_runs * steps;
