@@ -150,7 +150,7 @@ static void spread(const struct omq_engine_unit *u, const omq_real *from, omq_re
 
 /* What planning a layer needs for a while. */
 struct workspace {
-    omq_real *scratch, *unit, *factors; /* [omq_layer_scratch()], [oc], [3][oc] */
+    omq_real *scratch, *unit, *factors; /* [omq_layer_codes_scratch()], [oc], [3][oc] */
     int8_t *k;                          /* [oc][kh][kw][in] */
 };
 
@@ -184,7 +184,8 @@ static int plan_conv(struct planner *p, const struct omq_unit *from, struct omq_
 {
     size_t n_weights = omq_net_layer(p->net, 0, from->layer)->weight->n;
     struct workspace ws = {
-        .scratch = omq_calloc(omq_layer_scratch(p->net, from->layer), sizeof(omq_real)),
+        .scratch = omq_calloc(omq_layer_codes_scratch(p->net, precision_of(p, from->layer),
+                                                      from->layer), sizeof(omq_real)),
         .unit = omq_calloc((size_t)u->oc, sizeof(omq_real)),
         .factors = omq_calloc((size_t)u->oc, 3 * sizeof(omq_real)),
         .k = omq_calloc(n_weights, 1),

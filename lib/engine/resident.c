@@ -28,6 +28,7 @@ struct omq_residents {
     pthread_t thread;
     bool has_thread, quit;
     int wanted;               /* what the thread is to make active; -1: nothing */
+    uint64_t requests;        /* switches asked for: a later one overrides those before */
     atomic_int active;        /* written with the lock */
     uint64_t takings;
     struct omq_counters counters;
@@ -103,14 +104,16 @@ static void activate(struct omq_residents *r, int choice)
     evict(r, choice);
 }
 
-/* Prepares, if need be, and makes active. */
+/* Prepares, if need be, and makes active, unless something else was asked for in
+ * the meantime. */
 static int switch_to(struct omq_residents *r, int choice, struct omq_err *err)
 {
+    uint64_t request = r->requests;
     int rc = prepare(r, choice, err);
 
     if (rc < 0)
         r->counters.failed_switches++;
-    else
+    else if (request == r->requests)
         activate(r, choice);
     return rc;
 }
@@ -239,6 +242,7 @@ int omq_residents_set(struct omq_residents *r, int choice, bool wait, struct omq
     int rc = OMQ_OK;
 
     pthread_mutex_lock(&r->lock);
+    r->requests++;
     if (wait) {
         r->wanted = -1;
         rc = switch_to(r, choice, err);

@@ -78,25 +78,90 @@ static const int8_t *synthesise(const struct omq_view_spec *v, struct omq_weight
     return omq_view_codes(v, &q->grid, q->k, scratch);
 }
 
+/* ---- codes for the engine: some outputs at a time ---- */
+
+/* Outputs that are made together: all, where one depends on others, else as many
+ * as stay in a core's cache. */
+static int outputs_at_once(const struct omq_net *net, int precision, int layer)
+{
+    enum { WEIGHTS = 1 << 14 };
+    const struct omq_layer *l = &net->plan.layers[layer];
+    struct omq_view_spec v = omq_layer_spec(net, precision, layer);
+    size_t n = (size_t)l->in * (size_t)l->kh * (size_t)l->kw, count = WEIGHTS / n;
+
+    if (!omq_layer_method(net, layer)->is_separable || !omq_view_is_separable(&v))
+        return l->out;
+    return count < 1 ? 1 : count < (size_t)l->out ? (int)count : l->out;
+}
+
+size_t omq_layer_codes_scratch(const struct omq_net *net, int precision, int layer)
+{
+    const struct omq_layer *l = &net->plan.layers[layer];
+    struct omq_view_spec v = omq_layer_spec(net, precision, layer);
+
+    return 3 * (size_t)l->in * (size_t)l->kh * (size_t)l->kw *
+               (size_t)outputs_at_once(net, precision, layer) + omq_view_scratch(&v);
+}
+
+/* A layer of the outputs first .. first + count - 1 alone. */
+static struct omq_weights weights_of(const struct omq_net *net, int precision, int layer, int first,
+                                     int count, int8_t *k, omq_real *unit, omq_real *scratch)
+{
+    struct omq_weights q = omq_layer_weights(net, precision, layer, NULL, k, unit, scratch);
+
+    q.out = count;
+    if (q.n_steps > 1) {
+        q.step += first;
+        q.n_steps = count;
+        q.unit += first;
+    }
+    return q;
+}
+
+/* What of them is quantized: the shared weights, or made of them in dst. */
+static const omq_real *view_of(const struct omq_net *net, int precision, int layer, int first,
+                               int count, omq_real *dst, omq_real *scratch)
+{
+    const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
+    struct omq_view_spec v = omq_layer_spec(net, precision, layer);
+    size_t n = lp->weight->n / (size_t)v.dims[0];
+    const omq_real *w = lp->weight->value + (size_t)first * n;
+
+    if (!v.gains && !v.offsets && !v.bands)
+        return w;
+    n = lp->offset ? lp->offset->n / (size_t)v.dims[0] : 0;
+    v.dims[0] = count;
+    omq_view_forward(&v, w, lp->gain ? lp->gain->value + (lp->gain->ndim > 1 ? first : 0) : NULL,
+                     lp->offset ? lp->offset->value + (size_t)first * n : NULL, dst, scratch);
+    return dst;
+}
+
 void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
                           struct omq_layer_codes *out, omq_real *scratch)
 {
-    const struct omq_layer *l = &net->plan.layers[layer];
-    const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
+    struct omq_layer some = net->plan.layers[layer];
     struct omq_view_spec v = omq_layer_spec(net, precision, layer);
-    size_t n = lp->weight->n;
-    int8_t *stored = (int8_t *)(scratch + n);
-    struct omq_weights q = omq_layer_weights(net, precision, layer, scratch, stored, out->unit,
-                                             scratch + 2 * n);
-    const int8_t *k;
+    const int all = some.out, at_once = outputs_at_once(net, precision, layer);
+    const size_t filter = (size_t)some.in * (size_t)some.kh * (size_t)some.kw;
+    const size_t n = filter * (size_t)at_once;
+    int8_t *stored = (int8_t *)(scratch + n); /* n reals: n bytes, and 2 n for synthesise() */
 
-    omq_layer_view(net, precision, layer, scratch, scratch + 3 * n);
-    omq_layer_method(net, layer)->forward(&q);
-    k = synthesise(&v, &q, stored + n); /* scratch + n: n reals, 3 n bytes */
-    out->grid = q.grid;
-    out->n_units = q.n_units;
-    TO_KERNEL_ORDER(l, k, out->k);
+    for (int first = 0; first < all; first += at_once) {
+        struct omq_weights q;
+        const int8_t *k;
+
+        some.out = all - first < at_once ? all - first : at_once;
+        q = weights_of(net, precision, layer, first, some.out, stored, out->unit, scratch + 2 * n);
+        q.w = view_of(net, precision, layer, first, some.out, scratch, scratch + 3 * n);
+        omq_layer_method(net, layer)->forward(&q);
+        k = synthesise(&v, &q, stored + n);
+        out->grid = q.grid;
+        out->n_units = q.n_units > 1 ? all : 1;
+        TO_KERNEL_ORDER(&some, k, out->k + (size_t)first * filter);
+    }
 }
+
+/* ---- codes for training ---- */
 
 /* [out][kh][kw*in] -> [kh][kw*in/4][out][4], the last four of a row filled up with 0 */
 static void interleave(const struct omq_layer *l, const int16_t *src, int8_t *dst)

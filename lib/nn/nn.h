@@ -221,9 +221,10 @@ struct omq_layer_codes {
     int n_units;      /* 1 or out */
 };
 /* Fills codes (caller's buffers: k of out*in*kh*kw, unit of out; scratch of
- * omq_layer_scratch() reals). The layer's bits at that precision must not be float. */
+ * omq_layer_codes_scratch() reals). The layer's bits there must not be float. */
 void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
                           struct omq_layer_codes *out, omq_real *scratch);
+size_t omq_layer_codes_scratch(const struct omq_net *net, int precision, int layer);
 struct omq_grid omq_layer_grid(const struct omq_net *net, int precision, int layer);
 /* The same in two steps, for those who look between them. What the method's
  * forward() takes: codes and units (k, unit) of the weights w; scratch as long

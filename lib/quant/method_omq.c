@@ -28,5 +28,5 @@ static void backward(const struct omq_weights *q, const omq_real *dq, omq_real *
 
 const struct omq_method omq_method_omq = {
     .grid = omq_grid_of, .wstep = OMQ_WSTEP_PRECISION, .init_step = init_step,
-    .forward = forward, .backward = backward, .act = &omq_act_step,
+    .forward = forward, .backward = backward, .act = &omq_act_step, .is_separable = true,
 };

@@ -145,6 +145,8 @@ void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const o
                        const omq_real *ddst, omq_real *dw, omq_real *dgains,
                        omq_real *doffsets, omq_real *scratch);
 size_t omq_view_scratch(const struct omq_view_spec *v);
+/* Whether an output's weights are made of its own alone. */
+bool omq_view_is_separable(const struct omq_view_spec *v);
 
 /* Codes as stored, k, to codes that are multiplied with, both [out][in][kh][kw]:
  * k itself, or a part of scratch, which has room for two codes a weight. */
@@ -197,6 +199,7 @@ struct omq_method {
     void (*backward)(const struct omq_weights *q, const omq_real *dq, omq_real *dw,
                      omq_real *dstep);
     const struct omq_act_method *act; /* where a layer reads */
+    bool is_separable; /* codes of an output depend on its own weights and step only */
     bool edges_of_omq; /* first and last layer with bits of their own: omq's method */
 };
 /* The row of a method. plain_edge: of a first or last layer with bits of its

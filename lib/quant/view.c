@@ -54,6 +54,8 @@ struct omq_view_spec omq_view_block(const struct omq_view_spec *v)
     return b;
 }
 
+bool omq_view_is_separable(const struct omq_view_spec *v) { return !omq_wavelet_along(v, 0); }
+
 size_t omq_view_scratch(const struct omq_view_spec *v)
 {
     struct omq_view_spec b = omq_view_block(v);

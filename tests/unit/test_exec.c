@@ -257,7 +257,7 @@ static void weights_at(const struct omq_net *net, int precision, double *w)
         w[i] = (double)p->value[i];
     if (widths[precision].w == 32)
         return;
-    scratch = malloc(sizeof(*scratch) * omq_layer_scratch(net, 0));
+    scratch = malloc(sizeof(*scratch) * omq_layer_codes_scratch(net, precision, 0));
     codes.k = malloc(p->n);
     codes.unit = malloc(sizeof(*codes.unit) * (size_t)l->out);
     ck_assert(scratch && codes.k && codes.unit);
