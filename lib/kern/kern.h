@@ -278,7 +278,7 @@ size_t omq_conv_codes_scratch(const struct omq_conv_shape *s);
 const char *omq_blas_name(void);
 
 /* What this machine offers (CPUID and XCR0 both; of AMX, asks the kernel for the
- * permission to use it), and the highest of it. */
+ * permission to use it), and the highest of it. For one thread, as omq_kern_init(). */
 bool omq_cpu_has(enum omq_isa isa);
 enum omq_isa omq_cpu_isa(void);
 /* The level that omq_kern_init() took. */
