@@ -75,7 +75,9 @@ struct omq_conv_shape {
 };
 /* What one call computes: n images of oh rows of ow pixels. Distances are in
  * bytes of x and res, in elements of y. oc_pad below is oc, rounded up to a
- * multiple of 16. */
+ * multiple of 16. Work may be split into calls by images, by rows, and by outputs
+ * at multiples of 16 (w, start, m, b, r, res and y moved on, and oc less): each
+ * call unpacks the weights that it is given. w is best aligned to 64 bytes. */
 struct omq_conv_io {
     int n, oh, ow;
     const uint8_t *x;                    /* the first window's first code */
