@@ -82,9 +82,14 @@ static unsigned levels(void)
 
 #endif
 
+/* Asked for once: CPUID takes its time in a virtual machine. */
 bool omq_cpu_has(enum omq_isa isa)
 {
-    return levels() >> isa & 1;
+    static unsigned found;
+
+    if (found == 0)
+        found = levels();
+    return found >> isa & 1;
 }
 
 enum omq_isa omq_cpu_isa(void)

@@ -75,7 +75,9 @@ struct omq_conv_shape {
 };
 /* What one call computes: n images of oh rows of ow pixels. Distances are in
  * bytes of x and res, in elements of y. oc_pad below is oc, rounded up to a
- * multiple of 16. */
+ * multiple of 16. Work may be split into calls by images, by rows, and by outputs
+ * at multiples of 16 (w, start, m, b, r, res and y moved on, and oc less): each
+ * call unpacks the weights that it is given. w is best aligned to 64 bytes. */
 struct omq_conv_io {
     int n, oh, ow;
     const uint8_t *x;                    /* the first window's first code */
@@ -282,7 +284,7 @@ size_t omq_conv_codes_scratch(const struct omq_conv_shape *s);
 const char *omq_blas_name(void);
 
 /* What this machine offers (CPUID and XCR0 both; of AMX, asks the kernel for the
- * permission to use it), and the highest of it. */
+ * permission to use it), and the highest of it. For one thread, as omq_kern_init(). */
 bool omq_cpu_has(enum omq_isa isa);
 enum omq_isa omq_cpu_isa(void);
 /* The level that omq_kern_init() took. */
