@@ -105,7 +105,8 @@ struct probe {
     uint8_t epilogue[2][CODES];
     omq_real epilogue_grad[2][CODES], epilogue_sums[2][3][CH];
     omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
-    uint8_t q[CODES], requantized[PIX * 6], rescaled[CODES];
+    uint8_t q[CODES], rescaled[CODES];
+    int8_t weights[2][CODES];
     omq_real rescale_grad[CODES], rescale_ds[CH];
     omq_real ds[CH], q_grad[CODES], relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
     omq_real scale[CODES], add[CODES], sum[CH];
@@ -191,7 +192,6 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     static int16_t w_s16[9 * CONV_CH * CONV_CH], dy[CONV_N * PIX * CONV_CH];
     static uint8_t images[CONV_N * PIX * CONV_CH];
     static omq_real rows[PIX * TAPS];
-    int32_t acc[PIX * 6];
     omq_real x[CODES], y[CODES], a[CH], b[CH], m[OC_PAD], b_pad[OC_PAD];
     int16_t s[CODES];
     uint8_t q[CODES];
@@ -204,8 +204,6 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     }
     for (int i = 0; i < PIX * TAPS; i++)
         rows[i] = x[i % CODES];
-    for (int i = 0; i < PIX * 6; i++)
-        acc[i] = (i * 37) % 101 - 50;
     for (int j = 0; j < CH; j++) {
         a[j] = (omq_real)(j + 1) / 3;
         b[j] = (omq_real)(18 - j) / 7;
@@ -248,7 +246,8 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     PROBE(affine, PIX, CH, x, a, b, p->affine);
     PROBE(affine_res, PIX, CH, x, a, y, b, b, p->affine_res);
     PROBE(quantize_u8, CODES, x, 15, p->q);
-    PROBE(requantize, PIX, 6, acc, a, b, q, b, 6, 15, p->requantized);
+    PROBE(quantize_weights, CODES, x, a[1], false, 127, p->weights[0]);
+    PROBE(quantize_weights, CODES, x, a[1], true, 7, p->weights[1]);
     PROBE(rescale_u8, CODES, q, &r, p->rescaled);
     PROBE(rescale_backward, PIX, CH, q, &r, y, true, p->rescale_grad, p->rescale_ds);
     PROBE(codes_to_real, CODES, q, 128, p->real);

@@ -193,12 +193,11 @@ struct omq_kern {
      * max|x| / q_max. All q are 0 and *scale is 0 where max|x| is (or is so small
      * that its inverse overflows), and *scale is NaN where an x is not finite. */
     void (*quantize_s16)(size_t n, const omq_real *x, int q_max, int16_t *q, omq_real *scale);
-    /* The integer engine's epilogue: out[i][j] = clamp(rint(v), 0, q_max) with
-     * v = fma(acc, m, b), or fma(acc, m, fma(res, r, b)) where res is not NULL;
-     * acc is [n][c], rows of res and out are `stride` apart. */
-    void (*requantize)(int n, int c, const int32_t *acc, const omq_real *m, const omq_real *b,
-                       const uint8_t *res, const omq_real *r, int stride, int q_max,
-                       uint8_t *out);
+    /* Codes of weights, with t = w / s, s > 0; a NaN gives the least:
+     *   midrise: k = 2 clamp(floor(t), -half, half - 1) + 1, half = (k_max + 1) / 2
+     *   else:    k = clamp(rint(t), -k_max, k_max), half to even; k_max <= 127 */
+    void (*quantize_weights)(size_t n, const omq_real *w, omq_real s, bool midrise, int k_max,
+                             int8_t *k);
     /* out = clamp(rint(v), 0, q_max) of each code; a NaN gives 0. */
     void (*rescale_u8)(size_t n, const uint8_t *q, const struct omq_rescale *r, uint8_t *out);
     /* x = code - zero_point. */

@@ -31,8 +31,8 @@ size_t omq_layer_scratch(const struct omq_net *net, int layer)
         int kk_ = (l)->kh * (l)->kw, in_ = (l)->in;                                      \
                                                                                          \
         for (int o_ = 0; o_ < (l)->out; o_++)                                            \
-            for (int i_ = 0; i_ < in_; i_++)                                             \
-                for (int j_ = 0; j_ < kk_; j_++)                                         \
+            for (int j_ = 0; j_ < kk_; j_++)                                             \
+                for (int i_ = 0; i_ < in_; i_++)                                         \
                     (dst)[((size_t)o_ * kk_ + j_) * in_ + i_] =                          \
                         (src)[((size_t)o_ * in_ + i_) * kk_ + j_];                       \
     } while (0)

@@ -3,40 +3,8 @@
  * Weight quantizer: learned steps after LSQ (Esser et al., ICLR 2020), on the
  * grids of DESIGN.md.
  */
-#include <float.h>
-
+#include "kern/kern.h"
 #include "quant/quant.h"
-
-/* A NaN is lo: what follows converts to an integer. */
-static omq_real clamp(omq_real x, omq_real lo, omq_real hi)
-{
-    x = x > lo ? x : lo;
-    return x < hi ? x : hi;
-}
-
-/* rint(x) for |x| <= 256, by the sum's own rounding: without SSE4.1, which no
- * build asks for outside the kernels, rint() is a call and keeps the loops over
- * it from vectors. */
-static omq_real nearest(omq_real x)
-{
-    const omq_real magic = (omq_real)1.5 / (sizeof(x) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON);
-
-    return (x + magic) - magic;
-}
-
-/* One code from t = w/s. Clamping first changes nothing: the ends are whole. */
-static int code(const struct omq_grid *g, omq_real t)
-{
-    int half = 1 << (g->bits - 1), j;
-    omq_real r;
-
-    if (!g->midrise)
-        return (int)nearest(clamp(t, (omq_real)g->k_min, (omq_real)g->k_max));
-    t = clamp(t, (omq_real)-half, (omq_real)half);
-    r = nearest(t);
-    j = (int)r - (r > t); /* floor(t) */
-    return 2 * (j < half ? j : half - 1) + 1;
-}
 
 /* Value of a code in steps: k, or k/2 on the mid-rise grid. */
 static omq_real in_steps(const struct omq_grid *g, int k)
@@ -47,13 +15,12 @@ static omq_real in_steps(const struct omq_grid *g, int k)
 void omq_weights_quantize(const struct omq_grid *g, int out, size_t n, const omq_real *w,
                           const omq_real *step, int n_steps, int8_t *k)
 {
-    const struct omq_grid grid = *g; /* codes, being bytes, could alias it */
+    for (int o = 0; o < out; o += n_steps == 1 ? out : 1) {
+        size_t some = n_steps == 1 ? (size_t)out * n : n;
 
-    for (int o = 0; o < out; o++, w += n, k += n) {
-        omq_real s = step[n_steps == 1 ? 0 : o];
-
-        for (size_t i = 0; i < n; i++)
-            k[i] = (int8_t)code(&grid, w[i] / s);
+        omq_kern()->quantize_weights(some, w, step[o], g->midrise, g->k_max, k);
+        w += some;
+        k += some;
     }
 }
 
@@ -89,12 +56,19 @@ void omq_weights_backward(const struct omq_grid *g, int out, size_t n, const omq
 /* Squared error of n weights at step s. */
 static double error_at(const struct omq_grid *g, size_t n, const omq_real *w, omq_real s)
 {
+    enum { SOME = 512 };
+    int8_t k[SOME];
     double sum = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        double d = (double)(w[i] - s * in_steps(g, code(g, w[i] / s)));
+    for (size_t at = 0; at < n; at += SOME) {
+        size_t some = n - at < SOME ? n - at : SOME;
 
-        sum += d * d;
+        omq_kern()->quantize_weights(some, w + at, s, g->midrise, g->k_max, k);
+        for (size_t i = 0; i < some; i++) {
+            double d = (double)(w[at + i] - s * in_steps(g, k[i]));
+
+            sum += d * d;
+        }
     }
     return sum;
 }

@@ -42,8 +42,16 @@ RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), REALS(j->ch[1]
     REALS(j->ch[2]), REALS(j->out[0]))
 RUN(quantize_u8, COUNT(j), REALS(j->x), j->q_max, U8S(j->out[0]))
 RUN(quantize_s16, COUNT(j), REALS(j->x), j->k, S16S(j->out[0]), REALS(j->out[1]))
-RUN(requantize, j->n, j->c, S32S(j->x), REALS(j->ch[0]), REALS(j->ch[1]),
-    j->in_place ? NULL : U8S(j->q), REALS(j->ch[2]), j->c, j->q_max, U8S(j->out[0]))
+/* The widest grid of either kind that q_max, up to 255, has room for. */
+static void run_quantize_weights(const struct omq_kern *k, struct job *j)
+{
+    int bits = 1;
+
+    while (bits < 7 && 2 << bits <= j->q_max + 1)
+        bits++;
+    k->quantize_weights(COUNT(j), REALS(j->x), (omq_real)0.37, j->in_place,
+                        (1 << bits) - 1, S8S(j->out[0]));
+}
 RUN(rescale_u8, COUNT(j), U8S(j->q), &j->r, U8S(j->out[0]))
 RUN(rescale_backward, j->n, j->c, U8S(j->q), &j->r, REALS(j->x), j->in_place, REALS(j->out[0]),
     REALS(j->out[1]))
@@ -94,7 +102,7 @@ static const struct op ops[] = {
     {"affine_res", run_affine_res, ROWS, {NC_REAL}, false, 3 * R},
     {"quantize_u8", run_quantize_u8, FLAT, {NC_U8}, true, R + 1},
     {"quantize_s16", run_quantize_s16, FLAT, {N_S16, ONE_REAL}, false, R + 2},
-    {"requantize", run_requantize, ROWS, {NC_U8}, false, R + 2},
+    {"quantize_weights", run_quantize_weights, FLAT, {NC_U8}, true, R + 1},
     {"rescale_u8", run_rescale_u8, FLAT, {NC_U8}, false, 2},
     {"rescale_backward", run_rescale_backward, ROWS, {NC_REAL, C_REAL}, false, 3 * R + 1},
     {"codes_to_real", run_codes_to_real, FLAT, {NC_REAL}, false, R + 1},

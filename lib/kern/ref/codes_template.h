@@ -2,6 +2,8 @@
  *
  * Between values and integers.
  */
+#include <float.h>
+
 /* A NaN becomes 0. */
 static inline uint8_t OMQ_FN(code)(omq_real v, omq_real top)
 {
@@ -52,23 +54,40 @@ void OMQ_FN(quantize_s16)(size_t n, const omq_real *restrict x, int q_max, int16
         q[i] = (int16_t)(int)rint(x[i] * factor);
 }
 
-void OMQ_FN(requantize)(int n, int c, const int32_t *restrict acc, const omq_real *restrict m,
-                        const omq_real *restrict b, const uint8_t *restrict res,
-                        const omq_real *restrict r, int stride, int q_max,
-                        uint8_t *restrict out)
+/* rint(x) for |x| <= 256, by the sum's own rounding: without SSE4.1 rint() is a
+ * call. */
+static inline omq_real OMQ_FN(nearest)(omq_real x)
 {
-    const omq_real top = q_max;
+    const omq_real magic = (omq_real)1.5 / (sizeof(x) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON);
 
-    for (int i = 0; i < n; i++, acc += c, out += stride) {
-        if (!res) {
-            for (int j = 0; j < c; j++)
-                out[j] = OMQ_FN(code)(fma((omq_real)acc[j], m[j], b[j]), top);
-            continue;
-        }
-        for (int j = 0; j < c; j++)
-            out[j] = OMQ_FN(code)(fma((omq_real)acc[j], m[j], fma((omq_real)res[j], r[j], b[j])),
-                                  top);
-        res += stride;
+    return (x + magic) - magic;
+}
+
+/* A NaN is lo. */
+static inline omq_real OMQ_FN(clamp)(omq_real x, omq_real lo, omq_real hi)
+{
+    x = x > lo ? x : lo;
+    return x < hi ? x : hi;
+}
+
+/* Clamping first changes nothing: the ends are whole. */
+void OMQ_FN(quantize_weights)(size_t n, const omq_real *restrict w, omq_real s, bool midrise,
+                              int k_max, int8_t *restrict k)
+{
+    const int half = (k_max + 1) / 2;
+
+    if (!midrise) {
+        for (size_t i = 0; i < n; i++)
+            k[i] = (int8_t)(int)OMQ_FN(nearest)(OMQ_FN(clamp)(w[i] / s, (omq_real)-k_max,
+                                                              (omq_real)k_max));
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        omq_real t = OMQ_FN(clamp)(w[i] / s, (omq_real)-half, (omq_real)half);
+        omq_real r = OMQ_FN(nearest)(t);
+        int j = (int)r - (r > t); /* floor(t) */
+
+        k[i] = (int8_t)(2 * (j < half ? j : half - 1) + 1);
     }
 }
 
