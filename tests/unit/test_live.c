@@ -243,7 +243,7 @@ static atomic_bool stop;
 
 static void *serve(void *model)
 {
-    for (int i = 0; !atomic_load(&stop); i++)
+    for (int i = 0; i < 10 || !atomic_load(&stop); i++)
         check_batch(model, i % 5 ? OMQ_ACTIVE : 1, i % 3, 1 + i % 4);
     return NULL;
 }
