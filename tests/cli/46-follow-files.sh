@@ -38,7 +38,8 @@ follow model.omq
 frame 0
 mv large/model.omq model.omq
 wait_for "$pid" said "was replaced by a model for other images or classes"
-followed 1
+ended "$pid" 1 # though frames could come
+exec 3>&-
 [ "$(wc -l <answers)" -eq 1 ] || fail "$(<answers)"
 
 # Cut off in place: said once, and the copy in memory goes on.
