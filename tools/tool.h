@@ -156,7 +156,8 @@ struct tool_governor {
 
 /* Opens a governor of all precisions from best to worst, measuring how fast each
  * is if that is what it looks at. is_live: it reads sensors, and its first choice
- * becomes the active one. These return the program's status. */
+ * becomes the active one; manual goes on from the one that is. These return the
+ * program's status. */
 int tool_governor_open(struct tool_governor *g, struct omq_model *m, const char *spec,
                        const char *floor, bool is_live);
 void tool_governor_close(struct tool_governor *g);

@@ -153,6 +153,17 @@ static void measure(struct tool_governor *g, struct omq_model *m, struct omq_gov
     }
 }
 
+/* The governor goes on from the model's active precision; false if its floor does
+ * not let it. A profile is none of its precisions, and stays. */
+static bool adopt(struct tool_governor *g, struct omq_model *m)
+{
+    g->seen = omq_model_active(m);
+    for (int i = 0; i < g->n; i++)
+        if (g->list[i] == g->seen)
+            return omq_governor_set(g->governor, i, NULL) == OMQ_OK;
+    return true;
+}
+
 int tool_governor_open(struct tool_governor *g, struct omq_model *m, const char *spec,
                        const char *floor, bool is_live)
 {
@@ -181,6 +192,8 @@ int tool_governor_open(struct tool_governor *g, struct omq_model *m, const char 
         return TOOL_FAILED;
     }
     omq_sensors_init(g->sensors, "");
+    if (strcmp(spec, "manual") == 0 && adopt(g, m))
+        return TOOL_OK;
     if (omq_model_set_wait(m, g->list[omq_governor_active(g->governor)], &err) != OMQ_OK)
         return tool_fail(&err);
     g->seen = omq_model_active(m);
@@ -195,20 +208,6 @@ void tool_governor_close(struct tool_governor *g)
     *g = (struct tool_governor){ 0 };
 }
 
-/* Somebody else may have switched: the governor goes on from there, if its floor
- * lets it. A switch of its own that is still being prepared is none of theirs. */
-static void catch_up(struct tool_governor *g, struct omq_model *m)
-{
-    int active = omq_model_active(m);
-
-    if (active == g->seen)
-        return;
-    g->seen = active;
-    for (int i = 0; i < g->n; i++)
-        if (g->list[i] == active && i != omq_governor_active(g->governor))
-            (void)!omq_governor_set(g->governor, i, NULL);
-}
-
 void tool_governor_step(struct tool_governor *g, struct omq_model *m, double ms, char *reason,
                         size_t size)
 {
@@ -216,7 +215,8 @@ void tool_governor_step(struct tool_governor *g, struct omq_model *m, double ms,
     struct omq_governor_decision d;
     struct omq_err err = { 0 };
 
-    catch_up(g, m);
+    if (omq_model_active(m) != g->seen) /* by its last switch, or somebody else's */
+        (void)adopt(g, m);
     s.batch_ms = ms;
     if (s.t_s >= g->next_look) {
         omq_sensors_read(g->sensors, &s);

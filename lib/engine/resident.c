@@ -28,7 +28,7 @@ struct omq_residents {
     pthread_t thread;
     bool has_thread, quit;
     int wanted;               /* what the thread is to make active; -1: nothing */
-    uint64_t requests;        /* switches asked for: a later one overrides those before */
+    uint64_t asked;           /* switches asked for */
     atomic_int active;        /* written with the lock */
     uint64_t takings;
     struct omq_counters counters;
@@ -104,16 +104,16 @@ static void activate(struct omq_residents *r, int choice)
     evict(r, choice);
 }
 
-/* Prepares, if need be, and makes active, unless something else was asked for in
- * the meantime. */
+/* Prepares, if need be, and makes active, but for a choice that another one has
+ * taken the place of meanwhile: the last one that was asked for stays. */
 static int switch_to(struct omq_residents *r, int choice, struct omq_err *err)
 {
-    uint64_t request = r->requests;
+    const uint64_t asked = r->asked;
     int rc = prepare(r, choice, err);
 
     if (rc < 0)
         r->counters.failed_switches++;
-    else if (request == r->requests)
+    else if (asked == r->asked)
         activate(r, choice);
     return rc;
 }
@@ -242,7 +242,7 @@ int omq_residents_set(struct omq_residents *r, int choice, bool wait, struct omq
     int rc = OMQ_OK;
 
     pthread_mutex_lock(&r->lock);
-    r->requests++;
+    r->asked++;
     if (wait) {
         r->wanted = -1;
         rc = switch_to(r, choice, err);

@@ -15,6 +15,7 @@ expect 1 omq-run run/model.omq good.png cut.png missing.png . empty.png tiny.yam
 has err "'cut.png'" "'missing.png': No such file" "'.': Is a directory" "'empty.png'" \
     "'tiny.yaml' is neither a JPEG nor a PNG picture" \
     "the images of 'wrong.idx' are 12 x 10 x 1, but the model takes 12 x 12 x 1" "'short.idx'"
+expect 1 omq-run run/model.omq wrong.idx
 # In batches too: those that are good fill them.
 expect 1 omq-run --batch 2 run/model.omq good.png cut.png other.png good.png
 [ "$(wc -l <out)" -eq 3 ] || fail "batches: $(<out)"

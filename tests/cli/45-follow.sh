@@ -68,7 +68,6 @@ empty out
 expect 0 omq-switch --bits 8 --wait $M # nobody to wait for
 
 # One that cannot follow in time is named: stopped, it is.
-rm frames
 follow $M
 kill -STOP "$pid"
 expect 1 omq-switch --bits 2 --wait --timeout 1 $M

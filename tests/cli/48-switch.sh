@@ -56,6 +56,8 @@ top1=$(awk '/w8a8/ { print $3 }' table)
 expect 0 omq-switch --budget bytes="$bytes" $M
 [ "$(<out)" = "$(best "bytes <= $bytes" -k 2,2nr -k 3,3nr)" ] || fail "bytes: $(<out)"
 [ "$(omq-switch --get $M)" = "$(<out)" ] || fail "not set"
+expect 0 omq-switch --budget bytes="$(awk '/w2a2/ { print $NF }' table)" $M
+[ "$(<out)" = w2a2 ] || fail "bytes, just as many: $(<out)"
 expect 0 omq-switch --budget bytes=1M $M
 [ "$(<out)" = "$(best 1 -k 2,2nr -k 3,3nr)" ] || fail "bytes=1M: $(<out)"
 expect 0 omq-switch --budget top1="$top1" $M

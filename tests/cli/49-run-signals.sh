@@ -9,6 +9,7 @@ mkfifo input
 
 # start OPTION...: with two frames and a part of the third, and no end in sight.
 start() {
+    rm -f out
     env --default-signal=INT omq-run "$@" run/model.omq <input >out 2>err 3>&- &
     pid=$!
     exec 3>input
@@ -41,6 +42,7 @@ exec 3>&-
 empty err
 [ "$(wc -l <out)" -eq 2 ] || fail "$(<out)"
 # Ignored, it stays ignored: a job in the background of a script.
+rm out
 (trap '' INT; exec omq-run run/model.omq) <input >out 2>err 3>&- &
 pid=$!
 exec 3>input
@@ -63,6 +65,7 @@ exec 3>&-
 omq-switch --watch run/model.omq 2>err | head -n 1 >out
 empty err
 # --watch ends with what it has printed.
+rm out
 env --default-signal=INT omq-switch --watch run/model.omq >out 2>err &
 pid=$!
 wait_for $pid out precision

@@ -118,6 +118,7 @@ END
 # Its output goes to the files answers and said, what it says of itself to omq/.
 follow() {
     export XDG_RUNTIME_DIR=$PWD
+    rm -f frames answers said # of the last one, which must not be taken for this one's
     mkfifo frames
     # Standard input waits for the writer, so omq-run starts when 3 is open.
     omq-run -f -t 1 "$@" <frames >answers 2>said 3>&- &
