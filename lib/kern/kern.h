@@ -168,7 +168,7 @@ struct omq_kern {
      * packed weights of as many bytes, [oc_pad/16][n_runs][run/32][w_bits][16], a
      * little-endian word of 32 bits for the inputs of an output in one plane of j.
      * Bits of x are packed in scratch, those of neighbours once where x_pixel is
-     * a multiple of 8. */
+     * a multiple of 64. */
     void (*pack_bits)(const struct omq_conv_shape *s, const int8_t *k, void *packed,
                       int32_t *start);
     void (*conv_bits)(const struct omq_conv_shape *s, const struct omq_conv_io *io,

@@ -7,7 +7,7 @@
  *   SUMS broadcast(const uint8_t *x)           four codes, in every lane
  *   SUMS dot(SUMS sums, SUMS x, SUMS k)
  */
-enum { LANES = OUTPUTS / VECS };
+enum { LANES = OUTPUTS / VECS, POINTERS = 10 /* that there are registers for */ };
 
 OMQ_INLINE void sum_block(const int mr, const int blocks, const struct conv_codes *t,
                           const struct pixels *p, const int8_t *k, int32_t *acc)
@@ -27,7 +27,7 @@ OMQ_INLINE void sum_block(const int mr, const int blocks, const struct conv_code
             OMQ_UNROLL for (int j = 0; j < nr; j++)
                 kv[j] = load_sums(k + j / VECS * t->k_bytes + j % VECS * INPUTS * LANES);
             OMQ_UNROLL for (int r = 0; r < mr; r++) {
-                SUMS xv = broadcast(p->x[r] + i);
+                SUMS xv = broadcast((r < POINTERS ? p->x[r] : OMQ_RELOAD(p->x[r])) + i);
 
                 OMQ_UNROLL for (int j = 0; j < nr; j++)
                     sums[r][j] = dot(sums[r][j], xv, kv[j]);
