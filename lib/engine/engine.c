@@ -148,60 +148,96 @@ static void spread(const struct omq_engine_unit *u, const omq_real *from, omq_re
                sizeof(*to) * (size_t)n);
 }
 
-/* What planning a layer needs for a while. */
+/* ---- weights ---- */
+
+/* Room for any layer's; kept from one to the next. */
 struct workspace {
     omq_real *scratch, *unit, *factors; /* [omq_layer_codes_scratch()], [oc], [3][oc] */
-    int8_t *k;                          /* [oc][kh][kw][in] */
+    int8_t *k;                          /* some outputs', or of grouped layers all */
 };
+
+static void workspace_release(struct workspace *ws)
+{
+    free(ws->scratch);
+    free(ws->unit);
+    free(ws->factors);
+    free(ws->k);
+    *ws = (struct workspace){0};
+}
+
+static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+
+static int workspace_init(struct planner *p, struct workspace *ws)
+{
+    const struct omq_plan *plan = &p->net->plan;
+    size_t scratch = 1, oc = 1, k = 1;
+
+    for (int l = 0; l < plan->n_layers; l++) {
+        int precision = precision_of(p, l), out = plan->layers[l].out;
+        int some = plan->layers[l].groups > 1 ? out
+                                              : omq_layer_codes_outputs(p->net, precision, l);
+        size_t n = omq_net_layer(p->net, 0, l)->weight->n / (size_t)out;
+
+        scratch = most(scratch, omq_layer_codes_scratch(p->net, precision, l));
+        oc = most(oc, (size_t)out);
+        k = most(k, n * (size_t)some);
+    }
+    *ws = (struct workspace){.scratch = malloc(sizeof(omq_real) * scratch),
+                             .unit = malloc(sizeof(omq_real) * oc),
+                             .factors = malloc(3 * sizeof(omq_real) * oc), .k = malloc(k)};
+    if (ws->scratch && ws->unit && ws->factors && ws->k)
+        return OMQ_OK;
+    workspace_release(ws);
+    return omq_fail(p->err, OMQ_ENOMEM, "cannot allocate what packing weights needs");
+}
+
+static void pack(const struct omq_engine_unit *u, const struct omq_conv_shape *s, const int8_t *k,
+                 uint8_t *w, int32_t *start)
+{
+    (u->by_bits ? omq_kern()->pack_bits : omq_kern()->pack_codes)(s, k, w, start);
+}
+
+/* The units of all outputs to ws->unit; returns how many there are. */
+static int pack_weights(struct planner *p, const struct omq_unit *from, struct omq_engine_unit *u,
+                        const struct workspace *ws)
+{
+    const int precision = precision_of(p, from->layer);
+    const int at_once = omq_layer_codes_outputs(p->net, precision, from->layer);
+    const size_t filter = (size_t)u->shape.n_runs * (size_t)u->shape.run;
+    struct omq_layer_codes codes = {.unit = ws->unit};
+
+    for (int first = 0; first < u->oc; first += at_once) {
+        struct omq_conv_shape s = u->shape, before = u->shape;
+
+        s.oc = u->oc - first < at_once ? u->oc - first : at_once;
+        before.oc = first;
+        codes.k = ws->k + (u->groups > 1 ? (size_t)first * filter : 0);
+        omq_layer_make_codes(p->net, precision, from->layer, first, s.oc, &codes, ws->scratch);
+        if (u->groups == 1)
+            pack(u, &s, codes.k, u->w + omq_conv_packed_size(&before), u->start + first);
+    }
+    for (int g = 0; u->groups > 1 && g < u->groups; g++)
+        pack(u, &u->shape, ws->k + (size_t)(g * u->shape.oc) * filter,
+             u->w + (size_t)g * u->group_bytes, u->start + g * omq_engine_padded(u));
+    return codes.n_units;
+}
 
 static void fill_conv(struct planner *p, const struct omq_unit *from, struct omq_engine_unit *u,
                       const struct workspace *ws)
 {
     const struct omq_engine_tensor *in = &p->e->tensors[from->in], *out = &p->e->tensors[from->out];
     const struct omq_engine_tensor *res = from->res >= 0 ? &p->e->tensors[from->res] : NULL;
-    int precision = precision_of(p, from->layer);
-    struct omq_norm norm = norm_of(omq_net_layer(p->net, precision, from->layer));
-    struct omq_layer_codes codes = {.k = ws->k, .unit = ws->unit};
-    size_t oc = (size_t)u->oc, per_group = oc / (size_t)u->groups;
-    size_t filter = (size_t)u->shape.n_runs * (size_t)u->shape.run;
-    const struct omq_kern *kern = omq_kern();
-    void (*pack)(const struct omq_conv_shape *, const int8_t *, void *, int32_t *) =
-        u->by_bits ? kern->pack_bits : kern->pack_codes;
+    struct omq_norm norm = norm_of(omq_net_layer(p->net, precision_of(p, from->layer),
+                                                 from->layer));
+    int n_units = pack_weights(p, from, u, ws);
+    omq_real *m = ws->factors, *b = m + u->oc, *r = b + u->oc;
 
-    omq_layer_make_codes(p->net, precision, from->layer, &codes, ws->scratch);
-    for (int g = 0; g < u->groups; g++)
-        pack(&u->shape, ws->k + (size_t)g * per_group * filter, u->w + (size_t)g * u->group_bytes,
-             u->start + g * omq_engine_padded(u));
-    omq_fold(u->oc, codes.unit, codes.n_units, in->step, &norm, out->step, out->act.zero_point,
-             res ? res->step : 0, res ? res->act.zero_point : 0, ws->factors, ws->factors + oc,
-             ws->factors + 2 * oc);
-    spread(u, ws->factors, u->m);
-    spread(u, ws->factors + oc, u->b);
-    spread(u, ws->factors + 2 * oc, u->r);
-}
-
-static int plan_conv(struct planner *p, const struct omq_unit *from, struct omq_engine_unit *u)
-{
-    size_t n_weights = omq_net_layer(p->net, 0, from->layer)->weight->n;
-    struct workspace ws = {
-        .scratch = omq_calloc(omq_layer_codes_scratch(p->net, precision_of(p, from->layer),
-                                                      from->layer), sizeof(omq_real)),
-        .unit = omq_calloc((size_t)u->oc, sizeof(omq_real)),
-        .factors = omq_calloc((size_t)u->oc, 3 * sizeof(omq_real)),
-        .k = omq_calloc(n_weights, 1),
-    };
-    int rc = OMQ_OK;
-
-    if (ws.scratch && ws.unit && ws.factors && ws.k)
-        fill_conv(p, from, u, &ws);
-    else
-        rc = omq_fail(p->err, OMQ_ENOMEM, "cannot allocate the weights of '%s'", from->name);
-    free(ws.scratch);
-    free(ws.unit);
-    free(ws.factors);
-    free(ws.k);
+    omq_fold(u->oc, ws->unit, n_units, in->step, &norm, out->step, out->act.zero_point,
+             res ? res->step : 0, res ? res->act.zero_point : 0, m, b, r);
+    spread(u, m, u->m);
+    spread(u, b, u->b);
+    spread(u, r, u->r);
     omq_engine_place_runs(p->e, u);
-    return rc;
 }
 
 /* What needs no memory of the plan's own: checks, and the sizes of the rest. */
@@ -223,7 +259,7 @@ static int measure_unit(struct planner *p, int i)
     return OMQ_OK;
 }
 
-static int fill_unit(struct planner *p, int i)
+static void fill_unit(struct planner *p, int i, const struct workspace *ws)
 {
     const struct omq_unit *from = &p->net->plan.units[i];
     struct omq_engine_unit *u = &p->e->units[i];
@@ -231,19 +267,20 @@ static int fill_unit(struct planner *p, int i)
 
     switch (from->kind) {
     case OMQ_UNIT_CONV:
-        return plan_conv(p, from, u);
+        fill_conv(p, from, u, ws);
+        return;
     case OMQ_UNIT_REQUANT:
         u->rescale = (struct omq_rescale){
             .zp_in = in->act.zero_point, .zp_out = out->act.zero_point, .q_max = out->act.q_max,
             .ratio = (omq_real)in->step / (omq_real)out->step,
         };
-        return OMQ_OK;
+        return;
     case OMQ_UNIT_MAXPOOL:
-        return OMQ_OK;
+        return;
     case OMQ_UNIT_AVGPOOL:
         omq_fold_pool(in->step, from->win.kh * from->win.kw, out->step, out->act.zero_point, u->m,
                       u->b);
-        return OMQ_OK;
+        return;
     }
     OMQ_BUG("a unit without a kind");
 }
@@ -300,6 +337,7 @@ static int check_precisions(const struct planner *p)
 static int plan(struct planner *p)
 {
     struct omq_engine *e = p->e;
+    struct workspace ws;
     int rc;
 
     for (int i = 0; i < e->n_tensors; i++)
@@ -319,12 +357,13 @@ static int plan(struct planner *p)
             return rc;
     size_scratch(e);
     lay_out(e);
-    if ((rc = omq_arena_commit(&e->arena, "the integer network", p->err)) < 0)
+    if ((rc = omq_arena_commit(&e->arena, "the integer network", p->err)) < 0 ||
+        (rc = workspace_init(p, &ws)) < 0)
         return rc;
     lay_out(e);
     for (int i = 0; i < e->n_units; i++)
-        if ((rc = fill_unit(p, i)) < 0)
-            return rc;
+        fill_unit(p, i, &ws);
+    workspace_release(&ws);
     return OMQ_OK;
 }
 

@@ -80,18 +80,17 @@ static const int8_t *synthesise(const struct omq_view_spec *v, struct omq_weight
 
 /* ---- codes for the engine: some outputs at a time ---- */
 
-/* Outputs that are made together: all, where one depends on others, else as many
- * as stay in a core's cache. */
-static int outputs_at_once(const struct omq_net *net, int precision, int layer)
+int omq_layer_codes_outputs(const struct omq_net *net, int precision, int layer)
 {
-    enum { WEIGHTS = 1 << 14 };
+    enum { WEIGHTS = 1 << 14, BLOCK = 16 };
     const struct omq_layer *l = &net->plan.layers[layer];
     struct omq_view_spec v = omq_layer_spec(net, precision, layer);
-    size_t n = (size_t)l->in * (size_t)l->kh * (size_t)l->kw, count = WEIGHTS / n;
+    size_t n = (size_t)l->in * (size_t)l->kh * (size_t)l->kw, blocks = WEIGHTS / (BLOCK * n);
+    size_t count = BLOCK * (blocks < 1 ? 1 : blocks);
 
     if (!omq_layer_method(net, layer)->is_separable || !omq_view_is_separable(&v))
         return l->out;
-    return count < 1 ? 1 : count < (size_t)l->out ? (int)count : l->out;
+    return count < (size_t)l->out ? (int)count : l->out;
 }
 
 size_t omq_layer_codes_scratch(const struct omq_net *net, int precision, int layer)
@@ -100,7 +99,7 @@ size_t omq_layer_codes_scratch(const struct omq_net *net, int precision, int lay
     struct omq_view_spec v = omq_layer_spec(net, precision, layer);
 
     return 3 * (size_t)l->in * (size_t)l->kh * (size_t)l->kw *
-               (size_t)outputs_at_once(net, precision, layer) + omq_view_scratch(&v);
+               (size_t)omq_layer_codes_outputs(net, precision, layer) + omq_view_scratch(&v);
 }
 
 /* A layer of the outputs first .. first + count - 1 alone. */
@@ -136,29 +135,25 @@ static const omq_real *view_of(const struct omq_net *net, int precision, int lay
     return dst;
 }
 
-void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
-                          struct omq_layer_codes *out, omq_real *scratch)
+void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, int first,
+                          int count, struct omq_layer_codes *out, omq_real *scratch)
 {
     struct omq_layer some = net->plan.layers[layer];
     struct omq_view_spec v = omq_layer_spec(net, precision, layer);
-    const int all = some.out, at_once = outputs_at_once(net, precision, layer);
-    const size_t filter = (size_t)some.in * (size_t)some.kh * (size_t)some.kw;
-    const size_t n = filter * (size_t)at_once;
+    const int all = some.out;
+    const size_t n = (size_t)count * (size_t)some.in * (size_t)some.kh * (size_t)some.kw;
     int8_t *stored = (int8_t *)(scratch + n); /* n reals: n bytes, and 2 n for synthesise() */
+    struct omq_weights q = weights_of(net, precision, layer, first, count, stored, out->unit,
+                                      scratch + 2 * n);
+    const int8_t *k;
 
-    for (int first = 0; first < all; first += at_once) {
-        struct omq_weights q;
-        const int8_t *k;
-
-        some.out = all - first < at_once ? all - first : at_once;
-        q = weights_of(net, precision, layer, first, some.out, stored, out->unit, scratch + 2 * n);
-        q.w = view_of(net, precision, layer, first, some.out, scratch, scratch + 3 * n);
-        omq_layer_method(net, layer)->forward(&q);
-        k = synthesise(&v, &q, stored + n);
-        out->grid = q.grid;
-        out->n_units = q.n_units > 1 ? all : 1;
-        TO_KERNEL_ORDER(&some, k, out->k + (size_t)first * filter);
-    }
+    some.out = count;
+    q.w = view_of(net, precision, layer, first, count, scratch, scratch + 3 * n);
+    omq_layer_method(net, layer)->forward(&q);
+    k = synthesise(&v, &q, stored + n);
+    out->grid = q.grid;
+    out->n_units = q.n_units > 1 ? all : 1;
+    TO_KERNEL_ORDER(&some, k, out->k);
 }
 
 /* ---- codes for training ---- */

@@ -216,14 +216,19 @@ struct omq_view_spec omq_layer_spec(const struct omq_net *net, int precision, in
 /* What one precision's layer looks like after view and quantizer. */
 struct omq_layer_codes {
     struct omq_grid grid; /* of the codes as stored; those of view bands may be larger */
-    int8_t *k;        /* codes [out][kh][kw][in]: the kernels' order */
+    int8_t *k;        /* codes [outputs][kh][kw][in]: the kernels' order */
     omq_real *unit;   /* [n_units]: real value of one code */
     int n_units;      /* 1 or out */
 };
-/* Fills codes (caller's buffers: k of out*in*kh*kw, unit of out; scratch of
- * omq_layer_codes_scratch() reals). The layer's bits there must not be float. */
-void omq_layer_make_codes(const struct omq_net *net, int precision, int layer,
-                          struct omq_layer_codes *out, omq_real *scratch);
+/* Fills codes of the outputs first .. first + count - 1 (caller's buffers: k of
+ * count*in*kh*kw; unit of out, in which those of these outputs are written; scratch
+ * of omq_layer_codes_scratch() reals). count is omq_layer_codes_outputs(), a
+ * multiple of it away from first, or what is left: all of them, where an output
+ * depends on others, else a multiple of 16. The layer's bits there must not be
+ * float. */
+void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, int first,
+                          int count, struct omq_layer_codes *out, omq_real *scratch);
+int omq_layer_codes_outputs(const struct omq_net *net, int precision, int layer);
 size_t omq_layer_codes_scratch(const struct omq_net *net, int precision, int layer);
 struct omq_grid omq_layer_grid(const struct omq_net *net, int precision, int layer);
 /* The same in two steps, for those who look between them. What the method's

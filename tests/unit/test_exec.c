@@ -261,7 +261,8 @@ static void weights_at(const struct omq_net *net, int precision, double *w)
     codes.k = malloc(p->n);
     codes.unit = malloc(sizeof(*codes.unit) * (size_t)l->out);
     ck_assert(scratch && codes.k && codes.unit);
-    omq_layer_make_codes(net, precision, 0, &codes, scratch);
+    ck_assert_int_eq(omq_layer_codes_outputs(net, precision, 0), l->out);
+    omq_layer_make_codes(net, precision, 0, 0, l->out, &codes, scratch);
     for (int i = 0; i < (int)p->n; i++) {
         int o = i / (l->in * kk), c = i / kk % l->in, j = i % kk;
 
