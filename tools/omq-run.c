@@ -263,81 +263,6 @@ static bool while_idle(void *ctx)
 
 /* ---- answers ---- */
 
-/* The next most likely class: logits of those shown are taken away. */
-static int take_best(float *logits, int n)
-{
-    int best = 0;
-
-    for (int c = 1; c < n; c++)
-        if (logits[c] > logits[best])
-            best = c;
-    return best;
-}
-
-static double softmax_sum(const float *logits, int n, float largest)
-{
-    double sum = 0;
-
-    for (int c = 0; c < n; c++)
-        sum += exp((double)logits[c] - (double)largest);
-    return sum;
-}
-
-static const char *class_name(const struct session *s, int c, char buf[16])
-{
-    const char *name = omq_model_class_name(s->model, c);
-
-    snprintf(buf, 16, "%d", c);
-    return *name ? name : buf;
-}
-
-static void put_json(const char *name, const char *precision, double ms)
-{
-    printf("{\"image\":");
-    tool_json_string(stdout, name);
-    printf(",\"precision\":");
-    tool_json_string(stdout, precision);
-    printf(",\"ms\":");
-    tool_json_number(stdout, ms);
-    printf(",\"classes\":[");
-}
-
-/* One line an image: its name, then class and confidence, and the precision. */
-static void put_answer(const struct session *s, const char *name, float *logits,
-                       const char *precision, double ms)
-{
-    const int n = s->shape.n_classes, shown = top < n ? top : n;
-    const float largest = logits[take_best(logits, n)];
-    const double sum = softmax_sum(logits, n, largest);
-    char number[16];
-
-    if (tool_common.json)
-        put_json(name, precision, ms);
-    else
-        tool_put_clean(stdout, name, "");
-    for (int i = 0; i < shown; i++) {
-        int c = take_best(logits, n);
-        double confidence = exp((double)logits[c] - (double)largest) / sum;
-
-        if (tool_common.json) {
-            printf("%s{\"class\":", i ? "," : "");
-            tool_json_string(stdout, class_name(s, c, number));
-            printf(",\"index\":%d,\"confidence\":", c);
-            tool_json_number(stdout, confidence);
-            printf("}");
-        } else {
-            printf("\t");
-            tool_put_clean(stdout, class_name(s, c, number), "");
-            printf("\t%.4f", confidence);
-        }
-        logits[c] = -INFINITY;
-    }
-    if (tool_common.json)
-        printf("]}\n");
-    else
-        printf("\t%s\n", precision);
-}
-
 static int run_batch(struct session *s, int n)
 {
     struct omq_batch_io b = { .images = s->pixels, .n = n, .precision = OMQ_ACTIVE,
@@ -350,8 +275,8 @@ static int run_batch(struct session *s, int n)
     ms = 1e3 * (now_s() - start);
     note_precision(s, b.ran_at);
     for (int i = 0; i < n; i++)
-        put_answer(s, s->names[i], s->logits + (size_t)i * (size_t)s->shape.n_classes,
-                   precision_name(s->model, b.ran_at), ms);
+        tool_put_answer(s->model, s->names[i], s->logits + (size_t)i * (size_t)s->shape.n_classes,
+                        top, precision_name(s->model, b.ran_at), ms);
     if (governor)
         tool_governor_step(&s->governor, s->model, ms, s->reason, sizeof(s->reason));
     return TOOL_OK;
@@ -435,25 +360,6 @@ static int answer(struct session *s)
 
 /* ---- --bench ---- */
 
-static void bench_json(const char *name, const struct omq_model_bench *b)
-{
-    const struct { const char *name; double value; } numbers[] = {
-        { "ms", b->ms }, { "ms_p10", b->ms_p10 }, { "ms_p90", b->ms_p90 },
-        { "images_per_s", b->images_per_s },
-    };
-
-    printf("{\"precision\":");
-    tool_json_string(stdout, name);
-    printf(",\"kernel\":");
-    tool_json_string(stdout, b->kernel);
-    printf(",\"batch\":%d,\"threads\":%d", batch_size, b->threads);
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        printf(",\"%s\":", numbers[i].name);
-        tool_json_number(stdout, numbers[i].value);
-    }
-    printf("}\n");
-}
-
 static int run_bench(struct session *s)
 {
     int n, *list = tool_choose(s->model, bits ? bits : "all", &n);
@@ -469,15 +375,7 @@ static int run_bench(struct session *s)
             free(list);
             return tool_fail(&err);
         }
-        if (tool_common.json) {
-            bench_json(name, &b);
-            continue;
-        }
-        if (i == 0)
-            printf("batch %d, threads %d, kernels %s\n"
-                   "precision  ms/batch      p10      p90  images/s\n", batch_size, b.threads,
-                   b.kernel);
-        printf("%-9s %9.3f %8.3f %8.3f %9.0f\n", name, b.ms, b.ms_p10, b.ms_p90, b.images_per_s);
+        tool_put_bench(name, batch_size, &b, i == 0);
     }
     free(list);
     return TOOL_OK;

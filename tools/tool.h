@@ -167,4 +167,15 @@ void tool_governor_step(struct tool_governor *g, struct omq_model *m, double ms,
 /* The switches on a trace, on stdout, and the time at each precision. */
 int tool_governor_simulate(struct tool_governor *g, struct omq_model *m, const char *trace);
 
+/* ---- tool_answer.c: what omq-run prints ---- */
+
+/* One line an image: its name, then class and confidence of the `top` most likely
+ * ones, and the precision. Takes the logits of what it shows away. */
+void tool_put_answer(const struct omq_model *m, const char *name, float *logits, int top,
+                     const char *precision, double ms);
+
+struct omq_model_bench;
+/* The speed of a precision, with a header before the first. */
+void tool_put_bench(const char *name, int batch, const struct omq_model_bench *b, bool is_first);
+
 #endif

@@ -5,6 +5,7 @@
  */
 #include "engine/engine_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -410,4 +411,16 @@ struct omq_act omq_engine_act(const struct omq_engine *e, int tensor)
 size_t omq_engine_weight_bytes(const struct omq_engine *e)
 {
     return e->weight_bytes;
+}
+
+const char *omq_engine_kernel(const struct omq_engine *e, char *buf, size_t size)
+{
+    int n[2] = {0, 0};
+
+    for (int i = 0; i < e->n_units; i++)
+        if (e->units[i].kind == OMQ_UNIT_CONV)
+            n[e->units[i].by_bits]++;
+    snprintf(buf, size, "%s%s%s", n[0] ? omq_kern_conv_set(false) : "", n[0] && n[1] ? "+" : "",
+             n[1] ? omq_kern_conv_set(true) : "");
+    return buf;
 }

@@ -31,12 +31,20 @@ int omq_engine_open(struct omq_engine **out, const struct omq_net *net,
                     struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_engine_close(struct omq_engine *e); /* NULL is fine */
 
+/* What its convolutions run on, as "avx512vnni", or "avx512vnni+avx512vpopcntdq"
+ * where some count bits: into buf, which is returned. */
+const char *omq_engine_kernel(const struct omq_engine *e, char *buf, size_t size);
+
 /* Bytes of the weights as they are kept. */
 size_t omq_engine_weight_bytes(const struct omq_engine *e);
 
 /* Bytes that running n images on `threads` threads needs, aligned to OMQ_ALIGN
  * (omq_calloc() is); SIZE_MAX if they cannot be counted. */
 size_t omq_engine_scratch_size(const struct omq_engine *e, int n, int threads);
+
+/* Whether threads gain by sharing the units of one image: what lies between two
+ * meetings must be worth more than those. */
+bool omq_engine_is_shareable(const struct omq_engine *e);
 
 /* How many images are best taken together: as many as the activations of which
  * stay in a core's cache, so that the weights are unpacked for all of them. */

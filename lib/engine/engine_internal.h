@@ -122,6 +122,9 @@ void omq_residents_count(struct omq_residents *r, struct omq_counters *out);
 
 /* ---- model.c ---- */
 
+/* omq_engine_kernel() of a precision. */
+int omq_model_kernel(struct omq_model *m, int precision, char *buf, size_t size,
+                     struct omq_err *err) OMQ_WARN_UNUSED;
 /* The choice that a switch word names, or -1. */
 int omq_model_find_switch(const struct omq_model *m, struct omq_switch_word word);
 

@@ -14,7 +14,7 @@ struct omq_model_bench {
     double ms, ms_p10, ms_p90; /* of a batch: median and percentiles */
     double images_per_s;
     int runs, threads;
-    const char *kernel; /* level of the kernels that ran; static */
+    char kernel[64];    /* what the convolutions ran on, as in OMQ_CPU */
 };
 /* Threads that share a batch. */
 int omq_model_threads(const struct omq_model *m);

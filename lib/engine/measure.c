@@ -79,8 +79,8 @@ int omq_model_bench(struct omq_model *m, int precision, int batch, double second
             .ms = ms[n / 2], .ms_p10 = ms[n / 10], .ms_p90 = ms[n * 9 / 10],
             .images_per_s = 1e3 * batch / ms[n / 2], .runs = n,
             .threads = omq_model_threads(m),
-            .kernel = omq_isa_name(omq_kern_isa()),
         };
+        rc = omq_model_kernel(m, precision, out->kernel, sizeof(out->kernel), err);
     }
     free(pixels);
     free(b.logits);

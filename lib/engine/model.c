@@ -189,6 +189,19 @@ int omq_model_find(const struct omq_model *m, const char *word, struct omq_err *
 
 int omq_model_threads(const struct omq_model *m) { return omq_pool_threads(m->pool); }
 
+int omq_model_kernel(struct omq_model *m, int precision, char *buf, size_t size,
+                     struct omq_err *err)
+{
+    const struct omq_engine *plan;
+    int rc = omq_residents_take(m->residents, &precision, &plan, err);
+
+    if (rc < 0)
+        return rc;
+    omq_engine_kernel(plan, buf, size);
+    omq_residents_give(m->residents, precision);
+    return OMQ_OK;
+}
+
 int omq_model_find_switch(const struct omq_model *m, struct omq_switch_word word)
 {
     return omq_choice_switch(m->choices, m->n_choices, word);
@@ -287,12 +300,10 @@ static bool round_up(size_t *n)
     return true;
 }
 
-/* Memory of a batch on `threads` threads, and how it is divided. With fewer
- * images than threads, all threads share each unit of the plan. */
-static int size_work(struct job *j, int threads, size_t *size, struct omq_err *err)
+/* Memory of a batch on `threads` threads, and how it is divided. */
+static int size_work(struct job *j, int threads, bool shared, size_t *size, struct omq_err *err)
 {
     int n = j->b->n, batch = omq_engine_batch(j->plan), each = (n + threads - 1) / threads;
-    bool shared = n < threads;
     int images = shared ? n : each < batch ? each : batch;
     size_t scratch = omq_engine_scratch_size(j->plan, images, shared ? threads : 1);
 
@@ -334,24 +345,26 @@ static void give_work(struct omq_model *m, struct work *w)
     pthread_mutex_unlock(&m->work_lock);
 }
 
-/* pool is ours, or NULL. */
+/* pool is ours, or NULL. With fewer images than threads, all threads share each
+ * unit of the plan, if that is worth while. */
 static int run_job(struct omq_model *m, struct job *j, struct omq_pool *pool, struct omq_err *err)
 {
     int threads = pool ? omq_pool_threads(pool) : 1, rc;
+    bool shared = j->b->n < threads && omq_engine_is_shareable(j->plan);
     struct work *w;
     size_t size = 0;
 
-    if ((rc = size_work(j, threads, &size, err)) < 0)
+    if ((rc = size_work(j, threads, shared, &size, err)) < 0)
         return rc;
     if (!(w = take_work(m, size)))
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate %zu bytes for a batch of %d images",
                         size, j->b->n);
     j->mem = w->mem;
-    if (j->b->n < threads) {
+    if (shared) {
         make_codes(j, 0, j->b->n, (uint8_t *)j->mem);
         omq_engine_run_shared(j->plan, (uint8_t *)j->mem, j->b->n, j->b->logits,
                               j->mem + j->codes_size, pool);
-    } else if (pool) {
+    } else if (pool && j->b->n > 1) {
         omq_pool_run(pool, run_chunks, j, (j->b->n + j->chunk - 1) / j->chunk);
     } else {
         run_chunks(j, 0, 0, (j->b->n + j->chunk - 1) / j->chunk);

@@ -18,6 +18,23 @@ int omq_engine_batch(const struct omq_engine *e)
     return n < 1 ? 1 : n > MOST_IMAGES ? MOST_IMAGES : (int)n;
 }
 
+/* A meeting costs some microseconds, in which a core does a million products and
+ * more. Network: ResNet-18 at 224 pixels 47 million a unit, ResNet-20 one. */
+bool omq_engine_is_shareable(const struct omq_engine *e)
+{
+    const uint64_t least = 8000000;
+    uint64_t products = 0;
+
+    for (int i = 0; i < e->n_units; i++) {
+        const struct omq_engine_unit *u = &e->units[i];
+
+        if (u->kind == OMQ_UNIT_CONV)
+            products += (uint64_t)u->win.oh * (uint64_t)u->win.ow * (uint64_t)u->oc *
+                        (uint64_t)u->shape.n_runs * (uint64_t)u->shape.run;
+    }
+    return products >= least * (uint64_t)e->n_units;
+}
+
 static size_t thread_bytes(const struct omq_engine *e)
 {
     return e->kernel_bytes + e->row_bytes;

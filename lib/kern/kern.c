@@ -10,6 +10,7 @@
 
 static struct omq_kern table;
 static enum omq_isa table_isa;
+static const char *conv_sets[2]; /* instruction sets of conv_codes and conv_bits */
 
 void omq_kern_fill_ref(struct omq_kern *k)
 {
@@ -308,6 +309,17 @@ static void check_filled(const struct omq_kern *k)
             OMQ_BUG("a kernel has no reference row in kernels.def");
 }
 
+/* The set of a kernel is the end of its name. */
+static void note_conv(size_t slot, const char *function)
+{
+    const char *set = strrchr(function, '_') + 1;
+
+    if (slot == offsetof(struct omq_kern, conv_codes))
+        conv_sets[0] = set;
+    if (slot == offsetof(struct omq_kern, conv_bits))
+        conv_sets[1] = set;
+}
+
 void omq_kern_init(enum omq_isa max_isa, const char **dropped)
 {
     struct omq_kern ref, trial;
@@ -317,6 +329,7 @@ void omq_kern_init(enum omq_isa max_isa, const char **dropped)
     omq_kern_fill_ref(&ref);
     check_filled(&ref);
     table = ref;
+    conv_sets[0] = conv_sets[1] = omq_isa_name(OMQ_ISA_REF);
     table_isa = max_isa;
     while (!omq_cpu_has(table_isa))
         table_isa--;
@@ -327,10 +340,12 @@ void omq_kern_init(enum omq_isa max_isa, const char **dropped)
     if (OMQ_LEVEL_##level != OMQ_LEVEL_REF && omq_kern_allows(OMQ_LEVEL_##level, max_isa)) { \
         trial = ref; \
         trial.slot = function; \
-        if (passes(&trial, &ref)) \
+        if (passes(&trial, &ref)) { \
             table.slot = function; \
-        else \
+            note_conv(offsetof(struct omq_kern, slot), #function); \
+        } else { \
             drop(#function, dropped); \
+        } \
     }
 #include "kern/kernels.def"
 #undef OMQ_KERNEL
@@ -344,4 +359,9 @@ const struct omq_kern *omq_kern(void)
 enum omq_isa omq_kern_isa(void)
 {
     return table_isa;
+}
+
+const char *omq_kern_conv_set(bool by_bits)
+{
+    return conv_sets[by_bits];
 }

@@ -288,6 +288,8 @@ bool omq_cpu_has(enum omq_isa isa);
 enum omq_isa omq_cpu_isa(void);
 /* The level that omq_kern_init() took. */
 enum omq_isa omq_kern_isa(void);
+/* The instruction set of the table's conv_codes or conv_bits, as in OMQ_CPU. */
+const char *omq_kern_conv_set(bool by_bits);
 const char *omq_isa_name(enum omq_isa isa); /* one of OMQ_ISA_NAMES */
 /* One of these names, as in OMQ_CPU; false for any other word. */
 bool omq_isa_parse(const char *word, enum omq_isa *isa);

@@ -350,6 +350,38 @@ START_TEST(answers_do_not_depend_on_the_batch)
 }
 END_TEST
 
+/* Threads that share every unit give the same, by rows or by outputs. */
+START_TEST(threads_share_a_batch)
+{
+    uint8_t codes[IMAGES * SIDE * SIDE * CHANNELS];
+    float alone[IMAGES * CLASSES], shared[IMAGES * CLASSES];
+    struct omq_pool *threads;
+    struct omq_engine *e;
+    struct omq_net net;
+    void *scratch;
+
+    make_net(&net, _i, &plain, 21);
+    random_codes(codes, sizeof(codes), 8);
+    for (int p = 0; p < N_PRECISIONS; p += 3)
+        for (int t = 1; t <= 5; t += 2) {
+            ck_assert(omq_engine_open(&e, &net, NULL, p, &err) == 0);
+            ck_assert(omq_pool_open(&threads, t, &err) == 0);
+            scratch = omq_calloc(1, omq_engine_scratch_size(e, IMAGES, t));
+            omq_engine_run(e, codes, IMAGES, alone, scratch);
+            for (int n = 1; n <= IMAGES; n += 4) {
+                memset(shared, 0, sizeof(shared));
+                omq_engine_run_shared(e, codes, n, shared, scratch, threads);
+                ck_assert_msg(memcmp(alone, shared, sizeof(float) * (size_t)n * CLASSES) == 0,
+                              "graph %d, precision %d, %d images on %d threads", _i, p, n, t);
+            }
+            free(scratch);
+            omq_pool_close(threads);
+            omq_engine_close(e);
+        }
+    omq_net_release(&net);
+}
+END_TEST
+
 struct watched {
     const struct omq_net *net;
     const struct omq_engine *engine;
@@ -544,6 +576,7 @@ Suite *omq_suite_engine(void)
     tcase_add_loop_test(t, engine_equals_training_forward_of_other_methods, 0,
                         OMQ_METHOD_DOUBLE_ROUNDING * 2 * N_GRAPHS);
     tcase_add_loop_test(t, answers_do_not_depend_on_the_batch, 0, N_GRAPHS);
+    tcase_add_loop_test(t, threads_share_a_batch, 0, N_GRAPHS);
     tcase_add_loop_test(t, watching_changes_nothing, 0, N_GRAPHS);
     tcase_add_test(t, plans_own_what_they_need);
     tcase_add_test(t, profiles_take_each_layers_parameters);
