@@ -198,6 +198,8 @@ struct omq_kern {
      *   else:    k = clamp(rint(t), -k_max, k_max), half to even; k_max <= 127 */
     void (*quantize_weights)(size_t n, const omq_real *w, omq_real s, bool midrise, int k_max,
                              int8_t *k);
+    /* dst[n_cols][n_rows] = src[n_rows][n_cols], transposed; no two overlap. */
+    void (*transpose_u8)(int n_rows, int n_cols, const uint8_t *src, uint8_t *dst);
     /* out = clamp(rint(v), 0, q_max) of each code; a NaN gives 0. */
     void (*rescale_u8)(size_t n, const uint8_t *q, const struct omq_rescale *r, uint8_t *out);
     /* x = code - zero_point. */

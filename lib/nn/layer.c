@@ -141,7 +141,8 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, i
     struct omq_layer some = net->plan.layers[layer];
     struct omq_view_spec v = omq_layer_spec(net, precision, layer);
     const int all = some.out;
-    const size_t n = (size_t)count * (size_t)some.in * (size_t)some.kh * (size_t)some.kw;
+    const size_t filter = (size_t)some.in * (size_t)some.kh * (size_t)some.kw;
+    const size_t n = (size_t)count * filter;
     int8_t *stored = (int8_t *)(scratch + n); /* n reals: n bytes, and 2 n for synthesise() */
     struct omq_weights q = weights_of(net, precision, layer, first, count, stored, out->unit,
                                       scratch + 2 * n);
@@ -153,7 +154,9 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, i
     k = synthesise(&v, &q, stored + n);
     out->grid = q.grid;
     out->n_units = q.n_units > 1 ? all : 1;
-    TO_KERNEL_ORDER(&some, k, out->k);
+    for (int o = 0; o < count; o++)
+        omq_kern()->transpose_u8(some.in, some.kh * some.kw, (const uint8_t *)k + (size_t)o * filter,
+                                 (uint8_t *)out->k + (size_t)o * filter);
 }
 
 /* ---- codes for training ---- */
