@@ -155,7 +155,8 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, i
     out->grid = q.grid;
     out->n_units = q.n_units > 1 ? all : 1;
     for (int o = 0; o < count; o++)
-        omq_kern()->transpose_u8(some.in, some.kh * some.kw, (const uint8_t *)k + (size_t)o * filter,
+        omq_kern()->transpose_u8(some.in, some.kh * some.kw,
+                                 (const uint8_t *)k + (size_t)o * filter,
                                  (uint8_t *)out->k + (size_t)o * filter);
 }
 
