@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "kern/kern_internal.h"
-#include "kern/x86/block.h"
+#include "kern/simd/block.h"
 
 enum { OUTPUTS = 16, INPUTS = 4, BLOCKS = 4, SIDE = INPUTS * BLOCKS, HALF = 32 };
 

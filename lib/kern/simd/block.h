@@ -4,10 +4,14 @@
  * pixels (of one row) by a number of vectors of channels, both constants after
  * inlining, so that its sums stay in registers.
  */
-#ifndef OMQ_KERN_X86_BLOCK_H
-#define OMQ_KERN_X86_BLOCK_H
+#ifndef OMQ_KERN_SIMD_BLOCK_H
+#define OMQ_KERN_SIMD_BLOCK_H
 
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#else
 #include <immintrin.h>
+#endif
 
 #define OMQ_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
