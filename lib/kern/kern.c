@@ -54,9 +54,9 @@ bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa)
 }
 
 /* Bits of weight times bits of code up to which counting is the faster, as
- * measured (checkkern --bench conv_); 0: never. Of ARM, as counted: a vector of
- * products takes three instructions for 128 bits, one for 16 of dotprod or 8 bytes
- * of neon. */
+ * measured (checkkern --bench conv_); 0: never. Of AArch64 not measured, but what
+ * instructions suggest: three do 128 products of bits, one of dotprod does 16 of
+ * bytes, and one of neon 8. */
 static int bits_at_most(void)
 {
 #if defined(__x86_64__) && !defined(OMQ_DOUBLE) && !defined(OMQ_NO_SIMD)
