@@ -8,6 +8,7 @@
  * The includer has included conv_places_template.h, and defines
  *   const int8_t *unpack(const struct conv_codes *t, int blocks, const uint8_t *packed,
  *                        void *scratch)
+ *   (or with a t whose `start` it sets)
  * and, perhaps by conv_pixels_template.h,
  *   void conv_panel(const int blocks, const struct conv_codes *t, const int8_t *k)
  * all pixels of the outputs from t->first on.

@@ -14,7 +14,7 @@ struct conv_codes {
     ptrdiff_t steps;                 /* of four inputs, in a run */
     ptrdiff_t k_bytes;               /* of the unpacked weights of 16 outputs */
     int first;                       /* output of this panel */
-    const int32_t *start;            /* of its outputs, where unpack() chose another */
+    const int32_t *start;            /* of its outputs, where unpack() sets it */
 };
 
 /* Some pixels of the output. */
