@@ -245,12 +245,13 @@ void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
         .kw = kernels[between(r, 0, 5)], .sh = between(r, 1, 3), .sw = between(r, 1, 3),
         .row_gap = between(r, 0, 9), .image_gap = between(r, 0, 9), .apart = between(r, 0, 2) == 0,
     };
+    const bool linear = between(r, 0, 7) == 0; /* a row of n pixels */
     int gap[6];
 
-    if (between(r, 0, 7) == 0) /* a linear layer: a row of n pixels */
+    if (linear)
         l.n = l.oh = l.kh = l.kw = 1, l.c = between(r, 1, 600);
-    if (op->shape == BITS)
-        l.c = (l.apart || l.kw % 2 || between(r, 0, 3) ? 64 : 32) * between(r, 1, 2);
+    if (op->shape == BITS) /* long runs too: counts of many steps are added up in bytes */
+        l.c = (l.apart || l.kw % 2 || between(r, 0, 3) ? 64 : 32) * between(r, 1, linear ? 40 : 2);
     l.pixel = l.c + (l.apart ? between(r, 0, 7) : 0);
     for (int i = 0; i < 6; i++)
         gap[i] = between(r, 0, 1) * between(r, 0, 9);

@@ -1,70 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the engine's convolutions share: blocks of pixels, and the epilogue. The
- * includer defines OMQ_MR and PANEL: most pixels, and most times 16 outputs, of
- * a block.
+ * What the engine's convolutions share here: the epilogue, for AVX2 and AVX-512.
  */
 #define OMQ_SUFFIX _none /* vec_template.h asks for one */
-#include "kern/x86/block.h"
+#include "kern/simd/conv_places_template.h"
 #include "kern/x86/vec_template.h"
-
-enum { OUTPUTS = VEC, INPUTS = 4, BLOCK = OUTPUTS * INPUTS };
-
-struct conv_codes {
-    const struct omq_conv_shape *s;
-    const struct omq_conv_io *io;
-    ptrdiff_t steps;                 /* of four inputs, in a run */
-    ptrdiff_t k_bytes;               /* of the unpacked weights of 16 outputs */
-    int first;                       /* output of this panel */
-};
-
-/* Some pixels of the output. */
-struct pixels {
-    const uint8_t *x[OMQ_MR], *res[OMQ_MR];
-    ptrdiff_t y[OMQ_MR];
-};
-
-/* conv_bits: the bits of such pixels. Planes and runs lie `plane` and `run` bytes apart. */
-struct bits {
-    const uint8_t *x[OMQ_MR]; /* plane 0 of a pixel's first run */
-    ptrdiff_t run, plane;
-    int32_t sum[OMQ_MR];      /* (2^w_bits - 1) * sum of x */
-    int32_t *counts;
-};
-
-struct place {
-    int image, oy, ox;
-};
-
-/* Pixels of the next block: all there can be, but the last two share what is left. */
-static inline int block_of(ptrdiff_t left)
-{
-    return (int)(left >= 2 * OMQ_MR || left == OMQ_MR ? OMQ_MR
-                 : left > OMQ_MR ? (left + 1) / 2 : left);
-}
-
-/* The next n pixels from a place on. */
-static void take_pixels(const struct omq_conv_io *io, int n, struct place *at, struct pixels *p)
-{
-    for (int i = 0; i < n;) {
-        const uint8_t *x = io->x + at->image * io->x_image + at->oy * io->x_row;
-        const ptrdiff_t y = at->image * io->y_image + at->oy * io->y_row;
-        const ptrdiff_t res = at->image * io->res_image + at->oy * io->res_row;
-
-        for (; i < n && at->ox < io->ow; i++, at->ox++) {
-            p->x[i] = x + at->ox * io->x_pixel;
-            p->y[i] = y + at->ox * io->y_pixel;
-            p->res[i] = io->res ? io->res + res + at->ox * io->res_pixel : NULL;
-        }
-        if (at->ox == io->ow) {
-            at->ox = 0;
-            if (++at->oy == io->oh)
-                at->oy = 0, at->image++;
-        }
-    }
-}
-
-/* ---- epilogue ---- */
 
 OMQ_INLINE vec sums_to_reals(const int32_t *acc)
 {
@@ -151,20 +91,4 @@ OMQ_INLINE void finish_16(const bool res, const bool reals, const struct conv_co
     }
 }
 
-static void finish(const struct conv_codes *t, int mr, int blocks, const struct pixels *p,
-                   const int32_t *acc)
-{
-    for (int j = 0; j < blocks; j++) {
-        const int o = t->first + OUTPUTS * j, left = t->s->oc - o;
-        const int lanes = left < OUTPUTS ? left : OUTPUTS;
-        const int32_t *a = acc + OUTPUTS * j;
-        const ptrdiff_t pitch = (ptrdiff_t)OUTPUTS * blocks;
-
-        if (t->s->q_max == 0)
-            t->io->res ? finish_16(true, true, t, mr, p, o, lanes, a, pitch)
-                       : finish_16(false, true, t, mr, p, o, lanes, a, pitch);
-        else
-            t->io->res ? finish_16(true, false, t, mr, p, o, lanes, a, pitch)
-                       : finish_16(false, false, t, mr, p, o, lanes, a, pitch);
-    }
-}
+#include "kern/simd/conv_finish_template.h"

@@ -187,8 +187,8 @@ OMQ_INLINE void sum_block(const int mr, const int blocks, const struct conv_code
         sum_words(mr, t, p, k, acc);
 }
 
-#include "kern/x86/conv_pixels_template.h"
-#include "kern/x86/conv_codes_template.h"
+#include "kern/simd/conv_pixels_template.h"
+#include "kern/simd/conv_codes_template.h"
 
 void omq_conv_codes_avx2(const struct omq_conv_shape *s, const struct omq_conv_io *io,
                          void *scratch)
