@@ -21,7 +21,7 @@
 #include "kern/x86/unpack_codes_template.h"
 
 enum {
-    LANES = 8, HALF = INPUTS * LANES, PANEL_BYTES = 128, BYTES_STEPS = 20, REST_LEAST = 8,
+    LANES = 8, HALF = INPUTS * LANES, PANEL_BYTES = 128, BYTES_STEPS = 4, REST_LEAST = 8,
     PIXELS_TO_SPLIT = 4
 };
 
@@ -34,14 +34,20 @@ OMQ_INLINE void store(void *p, __m256i v) { _mm256_storeu_si256(p, v); }
 #define FOUR(x) (*(const uint8_t(*)[4])(x))
 #define VECTOR(k) (*(const int8_t(*)[HALF])(k))
 
+/* Steps of eight outputs, in groups whose sums 16 bits hold. */
+struct rest {
+    ptrdiff_t n, n_groups;
+    int8_t *k;            /* [n][8][4] */
+    ptrdiff_t *at, *end;  /* [n] as in struct panel, [n_groups] */
+};
+
 /* What unpack() makes of the weights of 16 outputs. */
 struct panel {
     enum way { BYTES, PAIRS, WORDS } way;
     const int8_t *k;
-    /* PAIRS: steps, and of eight outputs at a time those that have a rest. */
-    ptrdiff_t n, n_rest[2];
-    const ptrdiff_t *at, *rest_at[2]; /* from a window's first code to a step's four */
-    const int8_t *rest[2];            /* [n_rest][8][4] */
+    ptrdiff_t n;         /* PAIRS: steps, */
+    const ptrdiff_t *at; /* [n], from a window's first code to a step's four, */
+    struct rest rest[2]; /* and what was too large in those of eight outputs each */
 };
 
 /* Steps whose sums of two products 16 bits hold. */
@@ -62,15 +68,43 @@ static void list_steps(const struct conv_codes *t, ptrdiff_t *at)
             *at++ = t->io->run_at[run] + INPUTS * i;
 }
 
+/* Sums of two weights above 0 and of two below, in 16 bits. */
+struct reach {
+    __m256i above, below;
+};
+
+/* The next step of r. Products of a group add up to no more than what its weights of
+ * one sign do, times x_max. */
+static void add_rest(struct rest *r, __m256i k, ptrdiff_t at, __m256i limit, struct reach *group)
+{
+    const __m256i ones = _mm256_set1_epi8(1), zero = _mm256_setzero_si256();
+    const __m256i above = _mm256_maddubs_epi16(ones, _mm256_max_epi8(zero, k));
+    const __m256i below = _mm256_maddubs_epi16(ones, _mm256_min_epi8(zero, k));
+    const __m256i up = _mm256_add_epi16(group->above, above);
+    const __m256i down = _mm256_add_epi16(group->below, below);
+    const __m256i over = _mm256_or_si256(_mm256_cmpgt_epi16(up, limit),
+                                         _mm256_cmpgt_epi16(_mm256_sub_epi16(zero, limit), down));
+
+    if (r->n_groups == 0 || !_mm256_testz_si256(over, over)) {
+        *group = (struct reach){above, below};
+        r->n_groups++;
+    } else {
+        *group = (struct reach){up, down};
+    }
+    store(r->k + HALF * r->n, k);
+    r->at[r->n++] = at;
+    r->end[r->n_groups - 1] = r->n;
+}
+
 /* w->k + rest = from, where no sum of two products leaves 16 bits: two weights of
  * different signs give none larger than one of them, and two of one sign add up to
  * at most `limit`, or are clamped and leave a rest. False: there are too many. */
-static bool split(const int8_t *from, int limit, struct panel *w, int8_t *k,
-                  int8_t *const rest[2], ptrdiff_t *const rest_at[2])
+static bool split(const int8_t *from, int limit, struct panel *w, int8_t *k)
 {
     const __m256i ones = _mm256_set1_epi8(1), most = _mm256_set1_epi16((int16_t)limit);
     const __m256i high = _mm256_set1_epi8((int8_t)(limit / 2));
-    const __m256i low = _mm256_sub_epi8(_mm256_setzero_si256(), high);
+    const __m256i zero = _mm256_setzero_si256(), low = _mm256_sub_epi8(zero, high);
+    struct reach groups[2] = {{zero, zero}, {zero, zero}};
 
     for (ptrdiff_t i = 0; i < w->n; i++)
         OMQ_UNROLL for (int j = 0; j < 2; j++) {
@@ -80,13 +114,10 @@ static bool split(const int8_t *from, int limit, struct panel *w, int8_t *k,
             __m256i safe = v;
 
             if (!_mm256_testz_si256(over, over)) {
-                const ptrdiff_t r = w->n_rest[j]++;
-
                 safe = _mm256_max_epi8(low, _mm256_min_epi8(high, v));
                 safe = _mm256_blendv_epi8(v, safe, over);
-                store(rest[j] + HALF * r, _mm256_sub_epi8(v, safe));
-                rest_at[j][r] = w->at[i];
-                if (w->n_rest[0] + w->n_rest[1] > REST_LEAST + i)
+                add_rest(&w->rest[j], _mm256_sub_epi8(v, safe), w->at[i], most, &groups[j]);
+                if (w->rest[0].n + w->rest[1].n > REST_LEAST + i)
                     return false;
             }
             store(k + BLOCK * i + HALF * j, safe);
@@ -113,13 +144,16 @@ static const int8_t *unpack(const struct conv_codes *t, int blocks, const uint8_
     const ptrdiff_t size = t->k_bytes, n = size / BLOCK;
     const ptrdiff_t pixels = (ptrdiff_t)t->io->n * t->io->oh * t->io->ow;
     struct panel *w = scratch;
-    int8_t *k = (int8_t *)scratch + PANEL_BYTES, *rest[2] = {k + size, k + size + size / 2};
+    int8_t *k = (int8_t *)scratch + PANEL_BYTES;
     const int8_t *bytes = unpack_bytes(t->s, packed, k + 2 * size);
-    ptrdiff_t *at = (ptrdiff_t *)(void *)(k + 3 * size), *rest_at[2] = {at + n, at + 2 * n};
+    ptrdiff_t *at = (ptrdiff_t *)(void *)(k + 3 * size);
 
     _Static_assert(sizeof(*w) <= PANEL_BYTES, "weights come after it");
     (void)blocks; /* one */
-    *w = (struct panel){BYTES, bytes, n, {0, 0}, at, {rest_at[0], rest_at[1]}, {rest[0], rest[1]}};
+    *w = (struct panel){BYTES, bytes, n, at, {
+        {0, 0, k + size, at + n, at + 2 * n},
+        {0, 0, k + size + size / 2, at + 3 * n, at + 4 * n},
+    }};
     if (steps_in_16(t->s) >= BYTES_STEPS)
         return scratch;
     if (t->first == 0)
@@ -128,7 +162,7 @@ static const int8_t *unpack(const struct conv_codes *t, int blocks, const uint8_
     if (steps_in_16(t->s) >= 1)
         return scratch;
     w->k = k;
-    if (pixels < PIXELS_TO_SPLIT || !split(bytes, INT16_MAX / t->s->x_max, w, k, rest, rest_at)) {
+    if (pixels < PIXELS_TO_SPLIT || !split(bytes, INT16_MAX / t->s->x_max, w, k)) {
         w->way = WORDS;
         widen(bytes, size, k);
     }
@@ -136,6 +170,14 @@ static const int8_t *unpack(const struct conv_codes *t, int blocks, const uint8_
 }
 
 /* ---- bytes ---- */
+
+/* Not by memset(), for which GCC 12 puts the sums on the stack. */
+OMQ_INLINE void clear(const int mr, __m256i (*sums)[2])
+{
+    OMQ_UNROLL for (int r = 0; r < mr; r++)
+        OMQ_UNROLL for (int j = 0; j < 2; j++)
+            sums[r][j] = _mm256_setzero_si256();
+}
 
 OMQ_INLINE void add_to_32(const int mr, __m256i (*sums)[2], int32_t *acc)
 {
@@ -185,7 +227,7 @@ OMQ_INLINE void sum_bytes(const int mr, const struct conv_codes *t, const struct
 
     for (int r = 0; r < mr; r++)
         memcpy(acc + OUTPUTS * r, t->io->start + t->first, OUTPUTS * sizeof(*acc));
-    memset(sums, 0, sizeof(sums));
+    clear(mr, sums);
     for (int run = 0; run < t->s->n_runs; run++) {
         ptrdiff_t at = t->io->run_at[run];
         const ptrdiff_t end = at + INPUTS * t->steps;
@@ -197,7 +239,7 @@ OMQ_INLINE void sum_bytes(const int mr, const struct conv_codes *t, const struct
             at += n, left -= n;
             if (left == 0) {
                 add_to_32(mr, sums, acc);
-                memset(sums, 0, sizeof(sums));
+                clear(mr, sums);
                 left = most;
             }
         }
@@ -240,17 +282,39 @@ OMQ_INLINE void pairs_step(const uint8_t *x, __m256i k0, const int8_t *k1, __m25
             : "m"(FOUR(x)), "x"(k0), "m"(VECTOR(k1)), "x"(ones));
 }
 
-/* The same of eight outputs. */
-OMQ_INLINE void rest_step(const uint8_t *x, __m256i k, __m256i ones, __m256i *sums)
+/* Adds x0 k0 + x1 k1 and x2 k2 + x3 k3 of eight outputs, in 16 bits. */
+OMQ_INLINE void rest_step(const uint8_t *x, __m256i k, __m256i *sums)
 {
     __m256i products;
 
     __asm__("vpbroadcastd %2, %1\n\t"
             "vpmaddubsw %3, %1, %1\n\t"
-            "vpmaddwd %4, %1, %1\n\t"
-            "vpaddd %1, %0, %0"
+            "vpaddw %1, %0, %0"
             : "+x"(*sums), "=&x"(products)
-            : "m"(FOUR(x)), "x"(k), "x"(ones));
+            : "m"(FOUR(x)), "x"(k));
+}
+
+OMQ_INLINE void sum_rest(const int mr, const int j, const struct rest *rest,
+                         const struct pixels *p, __m256i (*sums)[2])
+{
+    const __m256i ones = _mm256_set1_epi16(1);
+    ptrdiff_t i = 0;
+
+    for (ptrdiff_t g = 0; g < rest->n_groups; g++) {
+        __m256i in_16[OMQ_MR];
+
+        OMQ_UNROLL for (int r = 0; r < mr; r++)
+            in_16[r] = _mm256_setzero_si256();
+        for (; i < rest->end[g]; i++) {
+            const __m256i k = load(rest->k + HALF * i);
+            const ptrdiff_t at = rest->at[i];
+
+            OMQ_UNROLL for (int r = 0; r < mr; r++)
+                rest_step(p->x[r] + at, k, &in_16[r]);
+        }
+        OMQ_UNROLL for (int r = 0; r < mr; r++)
+            sums[r][j] = _mm256_add_epi32(sums[r][j], _mm256_madd_epi16(in_16[r], ones));
+    }
 }
 
 OMQ_INLINE void sum_pairs(const int mr, const struct conv_codes *t, const struct panel *w,
@@ -260,6 +324,8 @@ OMQ_INLINE void sum_pairs(const int mr, const struct conv_codes *t, const struct
     __m256i sums[OMQ_MR][2];
 
     load_start(mr, t, sums);
+    sum_rest(mr, 0, &w->rest[0], p, sums);
+    sum_rest(mr, 1, &w->rest[1], p, sums);
     for (ptrdiff_t i = 0; i < w->n; i++) {
         const int8_t *k = w->k + BLOCK * i;
         const ptrdiff_t at = w->at[i];
@@ -268,14 +334,6 @@ OMQ_INLINE void sum_pairs(const int mr, const struct conv_codes *t, const struct
         OMQ_UNROLL for (int r = 0; r < mr; r++)
             pairs_step(p->x[r] + at, k0, k + HALF, ones, sums[r]);
     }
-    OMQ_UNROLL for (int j = 0; j < 2; j++)
-        for (ptrdiff_t i = 0; i < w->n_rest[j]; i++) {
-            const __m256i k = load(w->rest[j] + HALF * i);
-            const ptrdiff_t at = w->rest_at[j][i];
-
-            OMQ_UNROLL for (int r = 0; r < mr; r++)
-                rest_step(p->x[r] + at, k, ones, &sums[r][j]);
-        }
     store_sums(mr, acc, sums);
 }
 
