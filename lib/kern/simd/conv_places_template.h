@@ -19,7 +19,7 @@ struct conv_codes {
 
 /* Some pixels of the output. */
 struct pixels {
-    const uint8_t *x[OMQ_MR], *res[OMQ_MR];
+    const uint8_t *x[OMQ_MR], *res[OMQ_MR]; /* res: where there is one */
     ptrdiff_t y[OMQ_MR];
 };
 
@@ -47,13 +47,19 @@ static void take_pixels(const struct omq_conv_io *io, int n, struct place *at, s
 {
     for (int i = 0; i < n;) {
         const uint8_t *x = io->x + at->image * io->x_image + at->oy * io->x_row;
-        const ptrdiff_t y = at->image * io->y_image + at->oy * io->y_row;
-        const ptrdiff_t res = at->image * io->res_image + at->oy * io->res_row;
+        ptrdiff_t y = at->image * io->y_image + at->oy * io->y_row;
+        ptrdiff_t res = at->image * io->res_image + at->oy * io->res_row;
+        const int in_row = io->ow - at->ox, end = in_row < n - i ? i + in_row : n;
 
-        for (; i < n && at->ox < io->ow; i++, at->ox++) {
-            p->x[i] = x + at->ox * io->x_pixel;
-            p->y[i] = y + at->ox * io->y_pixel;
-            p->res[i] = io->res ? io->res + res + at->ox * io->res_pixel : NULL;
+        x += at->ox * io->x_pixel;
+        y += at->ox * io->y_pixel;
+        res += at->ox * io->res_pixel;
+        at->ox += end - i;
+        for (int r = i; io->res && r < end; r++, res += io->res_pixel)
+            p->res[r] = io->res + res;
+        for (; i < end; i++, x += io->x_pixel, y += io->y_pixel) {
+            p->x[i] = x;
+            p->y[i] = y;
         }
         if (at->ox == io->ow) {
             at->ox = 0;

@@ -44,9 +44,11 @@ OMQ_INLINE void put_codes(int lanes, uint8_t *y, vec v, vec top)
 #endif
 }
 
+/* The same of 16 outputs of several pixels, for fewer conversions. */
 #ifdef __AVX512F__
-/* The same of 16 outputs of four pixels, for fewer conversions. */
-OMQ_INLINE void put_four(uint8_t *y, const ptrdiff_t at[4], const vec v[4], vec top)
+enum { TOGETHER = 4 };
+
+OMQ_INLINE void put_together(uint8_t *y, const ptrdiff_t at[4], const vec v[4], vec top)
 {
     const __m512i by_pixel = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14,
                                                3, 7, 11, 15);
@@ -61,6 +63,23 @@ OMQ_INLINE void put_four(uint8_t *y, const ptrdiff_t at[4], const vec v[4], vec 
     _mm_storeu_si128((__m128i *)(void *)(y + at[2]), _mm512_extracti32x4_epi32(q[0], 2));
     _mm_storeu_si128((__m128i *)(void *)(y + at[3]), _mm512_extracti32x4_epi32(q[0], 3));
 }
+#else
+enum { TOGETHER = 2 };
+
+OMQ_INLINE void put_together(uint8_t *y, const ptrdiff_t at[2], const vec v[2], vec top)
+{
+    const __m256i by_pixel = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    __m256i q[2];
+
+    OMQ_UNROLL for (int i = 0; i < 2; i++) {
+        const vec low = vec_min(top, v[i]);
+
+        q[i] = _mm256_packs_epi32(_mm256_cvtps_epi32(low.lo), _mm256_cvtps_epi32(low.hi));
+    }
+    q[0] = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(q[0], q[1]), by_pixel);
+    _mm_storeu_si128((__m128i *)(void *)(y + at[0]), _mm256_castsi256_si128(q[0]));
+    _mm_storeu_si128((__m128i *)(void *)(y + at[1]), _mm256_extracti128_si256(q[0], 1));
+}
 #endif
 
 OMQ_INLINE void finish_16(const bool res, const bool reals, const struct conv_codes *t, int mr,
@@ -72,15 +91,13 @@ OMQ_INLINE void finish_16(const bool res, const bool reals, const struct conv_co
     const vec r = res ? vec_load(VEC, io->r + o) : b, top = vec_set((float)t->s->q_max);
     int i = 0;
 
-#ifdef __AVX512F__
-    for (; !reals && lanes == VEC && i + 4 <= mr; i += 4) {
-        vec v[4];
+    for (; !reals && lanes == VEC && i + TOGETHER <= mr; i += TOGETHER) {
+        vec v[TOGETHER];
 
-        OMQ_UNROLL for (int j = 0; j < 4; j++)
+        OMQ_UNROLL for (int j = 0; j < TOGETHER; j++)
             v[j] = value_of(VEC, acc + (i + j) * pitch, res ? p->res[i + j] + o : NULL, m, b, r);
-        put_four((uint8_t *)io->y + o, p->y + i, v, top);
+        put_together((uint8_t *)io->y + o, p->y + i, v, top);
     }
-#endif
     for (; i < mr; i++) {
         const vec v = value_of(lanes, acc + i * pitch, res ? p->res[i] + o : NULL, m, b, r);
 
