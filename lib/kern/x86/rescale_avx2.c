@@ -11,7 +11,7 @@
 #error "compile this file with -mavx2 -mfma, or everything with -DOMQ_NO_SIMD"
 #endif
 #define OMQ_SUFFIX _avx2
-#include "kern/x86/block.h"
+#include "kern/simd/block.h"
 #include "kern/x86/vec_template.h"
 
 /* Up to 16 codes, as words. */
