@@ -109,7 +109,7 @@ static struct omq_weights weights_of(const struct omq_net *net, int precision, i
     struct omq_weights q = omq_layer_weights(net, precision, layer, NULL, k, unit, scratch);
 
     q.out = count;
-    if (q.n_steps > 1) {
+    if (q.n_steps > 1) { /* one an output */
         q.step += first;
         q.n_steps = count;
         q.unit += first;
@@ -138,24 +138,24 @@ static const omq_real *view_of(const struct omq_net *net, int precision, int lay
 void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, int first,
                           int count, struct omq_layer_codes *out, omq_real *scratch)
 {
-    struct omq_layer some = net->plan.layers[layer];
+    const struct omq_layer *l = &net->plan.layers[layer];
+    const struct omq_param *step = omq_net_layer(net, precision, layer)->wstep;
     struct omq_view_spec v = omq_layer_spec(net, precision, layer);
-    const int all = some.out;
-    const size_t filter = (size_t)some.in * (size_t)some.kh * (size_t)some.kw;
+    const size_t filter = (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
     const size_t n = (size_t)count * filter;
     int8_t *stored = (int8_t *)(scratch + n); /* n reals: n bytes, and 2 n for synthesise() */
     struct omq_weights q = weights_of(net, precision, layer, first, count, stored, out->unit,
                                       scratch + 2 * n);
     const int8_t *k;
 
-    some.out = count;
+    v.dims[0] = count;
     q.w = view_of(net, precision, layer, first, count, scratch, scratch + 3 * n);
     omq_layer_method(net, layer)->forward(&q);
     k = synthesise(&v, &q, stored + n);
-    out->grid = q.grid;
-    out->n_units = q.n_units > 1 ? all : 1;
+    /* of some outputs, each with a step of its own, there may be but one */
+    out->n_units = count == l->out ? q.n_units : (int)step->n;
     for (int o = 0; o < count; o++)
-        omq_kern()->transpose_u8(some.in, some.kh * some.kw,
+        omq_kern()->transpose_u8(l->in, l->kh * l->kw,
                                  (const uint8_t *)k + (size_t)o * filter,
                                  (uint8_t *)out->k + (size_t)o * filter);
 }

@@ -215,7 +215,6 @@ int omq_net_find(const struct omq_net *net, struct omq_precision p);
 struct omq_view_spec omq_layer_spec(const struct omq_net *net, int precision, int layer);
 /* What one precision's layer looks like after view and quantizer. */
 struct omq_layer_codes {
-    struct omq_grid grid; /* of the codes as stored; those of view bands may be larger */
     int8_t *k;        /* codes [outputs][kh][kw][in]: the kernels' order */
     omq_real *unit;   /* [n_units]: real value of one code */
     int n_units;      /* 1 or out */

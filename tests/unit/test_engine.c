@@ -121,7 +121,20 @@ static void long_sum(struct omq_graph *g)
     head(g, x);
 }
 
-static void (*const graphs[])(struct omq_graph *g) = {residual, pools, mlp, long_sum};
+/* Layers whose weights are packed some outputs at a time, with one left over, and
+ * a grouped one. */
+static void wide(struct omq_graph *g)
+{
+    int x = op(g, "relu1", OMQ_OP_RELU, conv(g, "conv1", 0, 40, 3, 2, 0, 1, false));
+
+    x = op(g, "abn", OMQ_OP_BATCHNORM, conv(g, "a", x, 72, 3, 1, 1, 1, false));
+    x = op(g, "arelu", OMQ_OP_RELU, x);
+    x = op(g, "brelu", OMQ_OP_RELU, conv(g, "b", x, 64, 3, 1, 1, 2, true));
+    x = op(g, "crelu", OMQ_OP_RELU, conv(g, "c", x, 33, 3, 2, 0, 1, false));
+    head(g, x);
+}
+
+static void (*const graphs[])(struct omq_graph *g) = {residual, pools, mlp, long_sum, wide};
 enum { N_GRAPHS = sizeof(graphs) / sizeof(graphs[0]) };
 
 static const struct omq_precision precisions[] = {
