@@ -122,9 +122,10 @@ void omq_residents_count(struct omq_residents *r, struct omq_counters *out);
 
 /* ---- model.c ---- */
 
-/* omq_engine_kernel() of a precision. */
-int omq_model_kernel(struct omq_model *m, int precision, char *buf, size_t size,
-                     struct omq_err *err) OMQ_WARN_UNUSED;
+/* Keeps a precision ready, and shows its plan, until omq_model_give(). */
+int omq_model_take(struct omq_model *m, int precision, const struct omq_engine **plan,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_model_give(struct omq_model *m, int precision);
 /* The choice that a switch word names, or -1. */
 int omq_model_find_switch(const struct omq_model *m, struct omq_switch_word word);
 

@@ -50,38 +50,47 @@ static void fill(uint8_t *pixels, size_t n)
     }
 }
 
+static void summarize(double *ms, int n, int batch, struct omq_model_bench *out)
+{
+    qsort(ms, (size_t)n, sizeof(*ms), by_value);
+    *out = (struct omq_model_bench){
+        .ms = ms[n / 2], .ms_p10 = ms[n / 10], .ms_p90 = ms[n * 9 / 10],
+        .images_per_s = 1e3 * batch / ms[n / 2], .runs = n,
+    };
+}
+
 int omq_model_bench(struct omq_model *m, int precision, int batch, double seconds,
                     struct omq_model_bench *out, struct omq_err *err)
 {
     struct omq_model_shape shape;
     struct omq_batch_io b = {.n = batch, .precision = precision};
-    uint8_t *pixels = NULL;
-    double *ms = NULL;
+    const struct omq_engine *plan;
+    uint8_t *pixels;
+    double *ms;
     size_t image;
     int n = 0, rc;
 
+    if (batch < 1)
+        return omq_fail(err, OMQ_EARG, "cannot time a batch of %d images", batch);
+    if ((rc = omq_model_take(m, precision, &plan, err)) < 0) /* ready while it is timed */
+        return rc;
     omq_model_shape(m, &shape);
     image = (size_t)shape.height * (size_t)shape.width * (size_t)shape.channels;
-    pixels = batch > 0 ? omq_calloc((size_t)batch, image) : NULL;
-    b.logits = batch > 0 ? omq_calloc((size_t)batch, sizeof(float) * (size_t)shape.n_classes)
-                         : NULL;
+    b.images = pixels = omq_calloc((size_t)batch, image);
+    b.logits = omq_calloc((size_t)batch, sizeof(float) * (size_t)shape.n_classes);
     ms = omq_calloc(MOST_RUNS, sizeof(*ms));
     if (!pixels || !b.logits || !ms) {
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate %d images to measure with", batch);
     } else {
         fill(pixels, (size_t)batch * image);
-        b.images = pixels;
         rc = time_runs(m, &b, seconds, ms, &n, err);
     }
     if (rc == OMQ_OK) {
-        qsort(ms, (size_t)n, sizeof(*ms), by_value);
-        *out = (struct omq_model_bench){
-            .ms = ms[n / 2], .ms_p10 = ms[n / 10], .ms_p90 = ms[n * 9 / 10],
-            .images_per_s = 1e3 * batch / ms[n / 2], .runs = n,
-            .threads = omq_model_threads(m),
-        };
-        rc = omq_model_kernel(m, precision, out->kernel, sizeof(out->kernel), err);
+        summarize(ms, n, batch, out);
+        out->threads = omq_model_threads(m);
+        omq_engine_kernel(plan, out->kernel, sizeof(out->kernel));
     }
+    omq_model_give(m, precision);
     free(pixels);
     free(b.logits);
     free(ms);

@@ -189,19 +189,6 @@ int omq_model_find(const struct omq_model *m, const char *word, struct omq_err *
 
 int omq_model_threads(const struct omq_model *m) { return omq_pool_threads(m->pool); }
 
-int omq_model_kernel(struct omq_model *m, int precision, char *buf, size_t size,
-                     struct omq_err *err)
-{
-    const struct omq_engine *plan;
-    int rc = omq_residents_take(m->residents, &precision, &plan, err);
-
-    if (rc < 0)
-        return rc;
-    omq_engine_kernel(plan, buf, size);
-    omq_residents_give(m->residents, precision);
-    return OMQ_OK;
-}
-
 int omq_model_find_switch(const struct omq_model *m, struct omq_switch_word word)
 {
     return omq_choice_switch(m->choices, m->n_choices, word);
@@ -221,6 +208,19 @@ static int set(struct omq_model *m, int precision, bool wait, struct omq_err *er
     int rc = check_choice(m, precision, err);
 
     return rc < 0 ? rc : omq_residents_set(m->residents, precision, wait, err);
+}
+
+int omq_model_take(struct omq_model *m, int precision, const struct omq_engine **plan,
+                   struct omq_err *err)
+{
+    int rc = check_choice(m, precision, err);
+
+    return rc < 0 ? rc : omq_residents_take(m->residents, &precision, plan, err);
+}
+
+void omq_model_give(struct omq_model *m, int precision)
+{
+    omq_residents_give(m->residents, precision);
 }
 
 int omq_model_set(struct omq_model *m, int precision, struct omq_err *err)

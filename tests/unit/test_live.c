@@ -12,6 +12,7 @@
 
 #include "base/rng.h"
 #include "engine/engine.h"
+#include "engine/live.h"
 #include "failalloc.h"
 #include "model_sample.h"
 #include "omq.h"
@@ -237,6 +238,26 @@ START_TEST(precisions_come_and_go)
 }
 END_TEST
 
+/* A precision that is timed is made ready once, not for each batch. */
+START_TEST(timing_does_not_prepare_again)
+{
+    struct omq_model *m = open_model(1, 1, "8");
+    struct omq_model_bench b;
+    struct omq_counters c;
+
+    ck_assert_msg(omq_model_bench(m, 2, 3, 0.001, &b, &err) == 0, "%s", err.msg);
+    ck_assert(b.runs >= 3 && b.ms > 0 && b.threads == 1 && b.kernel[0]);
+    omq_model_counters(m, &c);
+    ck_assert_uint_eq(c.prepared, 2);
+    ck_assert_int_eq(omq_model_active(m), 0);
+    ck_assert_int_eq(count_ready(m), 1);
+    ck_assert_int_eq(omq_model_bench(m, omq_model_find(m, "32", &err), 1, 0.001, &b, &err),
+                     OMQ_EUNSUP);
+    ck_assert_int_eq(omq_model_bench(m, n_choices, 1, 0.001, &b, &err), OMQ_EARG);
+    omq_model_close(m);
+}
+END_TEST
+
 /* ---- many threads ---- */
 
 static atomic_bool stop;
@@ -374,6 +395,7 @@ Suite *omq_suite_live(void)
     tcase_add_loop_test(t, what_cannot_run_leaves_what_does, 0, 2);
     tcase_add_test(t, failed_switches_are_told);
     tcase_add_test(t, precisions_come_and_go);
+    tcase_add_test(t, timing_does_not_prepare_again);
     tcase_add_loop_test(t, switching_while_others_run, 0, 3);
     tcase_add_test(t, memory_is_as_good_as_a_file);
     tcase_add_test(t, options_that_cannot_be);
