@@ -2,7 +2,7 @@
  *
  * omq-eval: accuracy of one model at any of its precisions.
  */
-#define _GNU_SOURCE /* strndup, isatty */
+#define _GNU_SOURCE /* isatty */
 
 #include <limits.h>
 #include <stdlib.h>
@@ -68,53 +68,9 @@ struct result {
 
 /* ---- which precisions ---- */
 
-static void add_index(int *list, int *n, int index)
+static int find(void *e, const char *word, struct omq_err *err)
 {
-    for (int i = 0; i < *n; i++)
-        if (list[i] == index)
-            return;
-    list[(*n)++] = index;
-}
-
-/* One word of --bits to indices; list has room (see run()). */
-static int add_word(const struct omq_eval *e, const char *word, int *list, int *n)
-{
-    struct omq_err err = { 0 };
-    int index;
-
-    if (strcmp(word, "all") == 0) {
-        for (int i = 0; i < omq_eval_count(e); i++)
-            add_index(list, n, i);
-        return TOOL_OK;
-    }
-    index = omq_eval_find(e, word, &err);
-    if (index < 0)
-        return tool_fail(&err);
-    add_index(list, n, index);
-    return TOOL_OK;
-}
-
-/* --bits to indices, in its order, none twice. */
-static int choose(const struct omq_eval *e, int *list, int *n)
-{
-    const char *p = bits;
-    int rc;
-
-    *n = 0;
-    for (;;) {
-        size_t length = strcspn(p, ",");
-        char *word = strndup(p, length);
-
-        if (!word) {
-            tool_message("out of memory");
-            return TOOL_FAILED;
-        }
-        rc = add_word(e, word, list, n);
-        free(word);
-        if (rc != TOOL_OK || p[length] == '\0')
-            return rc;
-        p += length + 1;
-    }
+    return omq_eval_find(e, word, err);
 }
 
 /* ---- the table ---- */
@@ -338,17 +294,9 @@ static int evaluate(struct omq_eval *e, const int *list, int n)
 
 static int run(struct omq_eval *e)
 {
-    size_t room = (size_t)omq_eval_count(e) + 1; /* what --bits can name at most */
-    int *list, n, rc;
+    const struct tool_choices all = { e, omq_eval_count(e), find, NULL };
+    int *list, n, rc = tool_choose(&all, bits, &list, &n);
 
-    for (const char *p = bits; *p; p++)
-        room += *p == ',';
-    list = calloc(room, sizeof(*list));
-    if (!list) {
-        tool_message("out of memory");
-        return TOOL_FAILED;
-    }
-    rc = choose(e, list, &n);
     if (rc == TOOL_OK)
         rc = evaluate(e, list, n);
     free(list);

@@ -4,7 +4,6 @@
  */
 #define _GNU_SOURCE /* clock_gettime, strdup */
 
-#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,14 +67,6 @@ static const struct tool program = {
 };
 
 static volatile sig_atomic_t stop_signal;
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- what runs ---- */
 
@@ -175,7 +166,7 @@ static void publish(struct session *s, bool open)
     }
     if (rc < 0 && !tool_common.quiet)
         tool_message("omq-switch --status does not see this process: %s", err.msg);
-    s->next_update = now_s() + 1;
+    s->next_update = tool_now() + 1;
 }
 
 /* ---- who switches ---- */
@@ -224,7 +215,7 @@ static void look_at_switch(struct session *s)
         take_new_model(s);
     else if (event == OMQ_FOLLOW_SWITCHED)
         snprintf(s->reason, sizeof(s->reason), "omq-switch");
-    if (now_s() >= s->next_update && !s->ended)
+    if (tool_now() >= s->next_update && !s->ended)
         publish(s, false);
 }
 
@@ -268,11 +259,11 @@ static int run_batch(struct session *s, int n)
     struct omq_batch_io b = { .images = s->pixels, .n = n, .precision = OMQ_ACTIVE,
                               .logits = s->logits };
     struct omq_err err = { 0 };
-    double start = now_s(), ms;
+    double start = tool_now(), ms;
 
     if (omq_model_run(s->model, &b, &err) != OMQ_OK)
         return tool_fail(&err);
-    ms = 1e3 * (now_s() - start);
+    ms = 1e3 * (tool_now() - start);
     note_precision(s, b.ran_at);
     for (int i = 0; i < n; i++)
         tool_put_answer(s->model, s->names[i], s->logits + (size_t)i * (size_t)s->shape.n_classes,
@@ -362,10 +353,10 @@ static int answer(struct session *s)
 
 static int run_bench(struct session *s)
 {
-    int n, *list = tool_choose(s->model, bits ? bits : "all", &n);
+    int n, *list, status = tool_choose_precisions(s->model, bits ? bits : "all", &list, &n);
 
-    if (!list)
-        return TOOL_USAGE;
+    if (status != TOOL_OK)
+        return status;
     for (int i = 0; i < n && !stop_signal && !tool_stdout_broken(); i++) {
         struct omq_model_bench b;
         struct omq_err err = { 0 };

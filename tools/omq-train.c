@@ -2,7 +2,7 @@
  *
  * omq-train: trains one network for all widths of a configuration.
  */
-#define _GNU_SOURCE /* clock_gettime, sigaction */
+#define _GNU_SOURCE /* sigaction */
 
 #include <errno.h>
 #include <math.h>
@@ -10,7 +10,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "omq_tools.h"
@@ -104,14 +103,6 @@ static struct {
     struct omq_train_progress last;
 } show;
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Appends a part of a line, two spaces apart, if it fits the columns as a
  * whole; a part is never cut. Returns whether it did. */
 __attribute__((format(printf, 3, 4)))
@@ -178,7 +169,7 @@ static void put_line(const struct omq_train_progress *p, bool with_step)
 static void on_step(void *ctx, const struct omq_train_progress *p)
 {
     const double live_interval = 0.1, log_interval = 10;
-    double t = now();
+    double t = tool_now();
     char line[LINE_SIZE];
 
     (void)ctx;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* TIOCGWINSZ, isatty, signal */
+#define _GNU_SOURCE /* TIOCGWINSZ, clock_gettime, isatty, signal */
 
 #include "tool.h"
 
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "omq_tools.h"
@@ -265,6 +266,14 @@ const char *tool_duration(double seconds, char *buf, size_t size)
     else
         snprintf(buf, size, "%ld:%02ld", s / 60, s % 60);
     return buf;
+}
+
+double tool_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* ---- the progress line ---- */

@@ -118,6 +118,9 @@ void tool_put_figure(FILE *f, double x, int width, int digits);
 /* "8" for "w8a8", other names as they are: into buf, which is returned. */
 const char *tool_short_precision(const char *name, char *buf, size_t size);
 
+/* Seconds since some fixed moment; never goes back. */
+double tool_now(void);
+
 /* "76.6 KiB" and "1:02:03": into buf, which is returned. */
 const char *tool_bytes(uint64_t n, char *buf, size_t size);
 const char *tool_duration(double seconds, char *buf, size_t size);
@@ -128,6 +131,20 @@ bool tool_progress_wanted(void); /* stderr is a terminal, and no -q */
 int tool_progress_columns(void); /* that fit now; asks the terminal each time */
 void tool_progress(const char *line); /* shows it, cut to fit */
 void tool_progress_clear(void);  /* before anything else is printed */
+
+/* ---- tool_choose.c: lists of precisions ---- */
+
+/* What can be chosen from: find() gives a word's index, or a negative code and a
+ * sentence; is_in_all() whether "all" means it too (NULL: any of the n). */
+struct tool_choices {
+    void *ctx;
+    int n;
+    int (*find)(void *ctx, const char *word, struct omq_err *err);
+    bool (*is_in_all)(void *ctx, int i);
+};
+/* "8,w4a8,..." or "all" to indices in that order, none twice: *n of them in *list,
+ * to be freed. Returns the program's status; *list is NULL if that is not TOOL_OK. */
+int tool_choose(const struct tool_choices *c, const char *words, int **list, int *n);
 
 /* ---- tool_live.c: what the programs around a live model share ---- */
 
@@ -140,10 +157,8 @@ void tool_catch_signals(void (*fn)(int number));
 /* $XDG_RUNTIME_DIR/omq, or /tmp/omq-UID: where followers say who they are. */
 const char *tool_state_dir(void);
 
-/* "8,w4a8,..." or "all" to precisions of m, in that order, none twice: *n of
- * them, to be freed; all leaves out the float ones, which only omq-eval can run.
- * NULL after a message. */
-int *tool_choose(struct omq_model *m, const char *words, int *n);
+/* tool_choose() for a model: all are those that are not float. */
+int tool_choose_precisions(struct omq_model *m, const char *words, int **list, int *n);
 
 /* A governor of a model's precisions; zero is none. */
 struct tool_governor {

@@ -3,12 +3,11 @@
  * What omq-run and omq-switch share: signals, lists of precisions, governors, and
  * where the state of followers is.
  */
-#define _GNU_SOURCE /* clock_gettime, sigaction, strndup */
+#define _GNU_SOURCE /* sigaction */
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "omq_tools.h"
@@ -39,77 +38,28 @@ const char *tool_state_dir(void)
 
 /* ---- lists of precisions ---- */
 
-static bool is_float(struct omq_model *m, int i)
+static int find(void *m, const char *word, struct omq_err *err)
+{
+    return omq_model_find(m, word, err);
+}
+
+/* Not float, which only omq-eval runs. */
+static bool is_integer(void *m, int i)
 {
     struct omq_model_precision p;
 
     omq_model_precision(m, i, &p);
-    return p.w == 32 || p.a == 32;
+    return p.w != 32 && p.a != 32;
 }
 
-static void add_index(int *list, int *n, int index)
+int tool_choose_precisions(struct omq_model *m, const char *words, int **list, int *n)
 {
-    for (int i = 0; i < *n; i++)
-        if (list[i] == index)
-            return;
-    list[(*n)++] = index;
-}
+    const struct tool_choices all = { m, omq_model_count(m), find, is_integer };
 
-static int add_word(struct omq_model *m, const char *word, int *list, int *n)
-{
-    struct omq_err err = { 0 };
-    int index;
-
-    if (strcmp(word, "all") == 0) {
-        for (int i = 0; i < omq_model_count(m); i++)
-            if (!is_float(m, i))
-                add_index(list, n, i);
-        return TOOL_OK;
-    }
-    index = omq_model_find(m, word, &err);
-    if (index < 0)
-        return tool_fail(&err);
-    add_index(list, n, index);
-    return TOOL_OK;
-}
-
-int *tool_choose(struct omq_model *m, const char *words, int *n)
-{
-    int *list = calloc((size_t)omq_model_count(m) + 1, sizeof(*list));
-    int rc = TOOL_OK;
-
-    *n = 0;
-    if (!list)
-        tool_message("out of memory");
-    for (const char *p = words; list && rc == TOOL_OK;) {
-        size_t length = strcspn(p, ",");
-        char *word = strndup(p, length);
-
-        if (word)
-            rc = add_word(m, word, list, n);
-        else
-            tool_message("out of memory");
-        if (!word || rc != TOOL_OK) {
-            free(list);
-            list = NULL;
-        }
-        free(word);
-        if (!list || p[length] == '\0')
-            break;
-        p += length + 1;
-    }
-    return list;
+    return tool_choose(&all, words, list, n);
 }
 
 /* ---- governors ---- */
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Products of bits: what a governor takes for better. */
 static int rank(struct omq_model *m, int i)
@@ -123,11 +73,10 @@ static int rank(struct omq_model *m, int i)
 /* The integer precisions, not the profiles, from best to worst. */
 static int sort_precisions(struct tool_governor *g, struct omq_model *m)
 {
-    int n = 0;
+    int n = 0, status = tool_choose_precisions(m, "all", &g->list, &g->n);
 
-    g->list = tool_choose(m, "all", &g->n);
-    if (!g->list)
-        return TOOL_FAILED;
+    if (status != TOOL_OK)
+        return status;
     for (int i = 0; i < g->n; i++) {
         int at = n, item = g->list[i];
 
@@ -211,7 +160,7 @@ void tool_governor_close(struct tool_governor *g)
 void tool_governor_step(struct tool_governor *g, struct omq_model *m, double ms, char *reason,
                         size_t size)
 {
-    struct omq_governor_sample s = omq_governor_sample_at(now_s());
+    struct omq_governor_sample s = omq_governor_sample_at(tool_now());
     struct omq_governor_decision d;
     struct omq_err err = { 0 };
 
