@@ -363,6 +363,27 @@ START_TEST(answers_do_not_depend_on_the_batch)
 }
 END_TEST
 
+/* Weights are kept at their true width: eight bits are eight times one bit. */
+START_TEST(weights_take_their_bits)
+{
+    const struct omq_quant_config quant = {.levels = 1, .first_last_bits = 0};
+    size_t one = 0;
+    struct omq_net net;
+
+    make_net(&net, _i, &quant, 2);
+    for (int p = 7; p >= 0; p--) { /* w1a1 to w8a8 */
+        struct omq_engine *e;
+
+        ck_assert_msg(omq_engine_open(&e, &net, NULL, p, &err) == 0, "%s", err.msg);
+        one = p == 7 ? omq_engine_weight_bytes(e) : one;
+        ck_assert_uint_gt(one, 0);
+        ck_assert_uint_eq(omq_engine_weight_bytes(e), one * (size_t)precisions[p].w);
+        omq_engine_close(e);
+    }
+    omq_net_release(&net);
+}
+END_TEST
+
 /* Threads that share every unit give the same, by rows or by outputs. */
 START_TEST(threads_share_a_batch)
 {
@@ -589,6 +610,7 @@ Suite *omq_suite_engine(void)
     tcase_add_loop_test(t, engine_equals_training_forward_of_other_methods, 0,
                         OMQ_METHOD_DOUBLE_ROUNDING * 2 * N_GRAPHS);
     tcase_add_loop_test(t, answers_do_not_depend_on_the_batch, 0, N_GRAPHS);
+    tcase_add_loop_test(t, weights_take_their_bits, 0, N_GRAPHS);
     tcase_add_loop_test(t, threads_share_a_batch, 0, N_GRAPHS);
     tcase_add_loop_test(t, watching_changes_nothing, 0, N_GRAPHS);
     tcase_add_test(t, plans_own_what_they_need);
