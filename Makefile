@@ -53,7 +53,7 @@ ISA_x86_avx2   := -mavx2 -mfma
 ISA_x86_avxvnni := $(ISA_x86_avx2) -mavxvnni
 ISA_x86_avx512 := $(ISA_x86_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 ISA_x86_avx512vnni := $(ISA_x86_avx512) -mavx512vnni
-ISA_x86_avx512vpopcntdq := $(ISA_x86_avx512vnni) -mavx512vpopcntdq
+ISA_x86_avx512vpopcntdq := $(ISA_x86_avx512vnni) -mavx512vpopcntdq -mavx512vbmi
 ISA_x86_amx := $(ISA_x86_avx512vnni) -mamx-tile -mamx-int8
 ISA_arm_dotprod := -march=armv8.2-a+dotprod
 SIMD := x86

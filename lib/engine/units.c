@@ -227,15 +227,19 @@ static void clip(int out, int stride, int pad, int kernel, int size, int *begin,
         *begin = 0;
 }
 
-static void requant_row(const struct omq_engine_io *io, int unit, const uint8_t *in, uint8_t *out)
+static void requant_rows(const struct omq_engine_io *io, int unit, int rows, const uint8_t *in,
+                         uint8_t *out)
 {
     const struct omq_engine_unit *u = &io->e->units[unit];
     const struct omq_rescale *r = &u->rescale;
+    const ptrdiff_t in_row = io->e->tensors[u->in].row, out_row = io->e->tensors[u->out].row;
     const size_t n = (size_t)u->win.w * (size_t)u->win.c;
 
-    omq_kern()->rescale_u8(n, in, r, out);
-    for (size_t i = 0; is_seen(io) && i < n; i++)
-        see(io, unit, fma((omq_real)(in[i] - r->zp_in), r->ratio, (omq_real)r->zp_out), out[i]);
+    omq_kern()->rescale_u8((size_t)rows, n, in, in_row, r, out, out_row);
+    for (; is_seen(io) && rows > 0; rows--, in += in_row, out += out_row)
+        for (size_t i = 0; i < n; i++)
+            see(io, unit, fma((omq_real)(in[i] - r->zp_in), r->ratio, (omq_real)r->zp_out),
+                out[i]);
 }
 
 /* Codes of one quantizer are ordered as their values: the maximum is a code. */
@@ -308,10 +312,12 @@ static void run_rows(const struct omq_engine_io *io, int unit)
         const uint8_t *in = omq_engine_codes(io, u->in, i);
         uint8_t *out = omq_engine_codes(io, u->out, i);
 
+        if (u->kind == OMQ_UNIT_REQUANT) {
+            requant_rows(io, unit, end - begin, in + begin * in_row, out + begin * out_row);
+            continue;
+        }
         for (int y = begin; y < end; y++)
-            if (u->kind == OMQ_UNIT_REQUANT)
-                requant_row(io, unit, in + y * in_row, out + y * out_row);
-            else if (u->kind == OMQ_UNIT_MAXPOOL)
+            if (u->kind == OMQ_UNIT_MAXPOOL)
                 max_row(io, unit, in, y, out + y * out_row);
             else
                 average_row(io, unit, in, y, out + y * out_row);

@@ -66,7 +66,7 @@ static unsigned levels(void)
     has |= 1u << OMQ_ISA_AVX512;
     if (c & bit_AVX512VNNI)
         has |= 1u << OMQ_ISA_AVX512VNNI;
-    if ((c & bit_AVX512VNNI) && (c & bit_AVX512VPOPCNTDQ))
+    if ((c & bit_AVX512VNNI) && (c & bit_AVX512VPOPCNTDQ) && (c & bit_AVX512VBMI))
         has |= 1u << OMQ_ISA_AVX512VPOPCNTDQ;
     if ((has >> OMQ_ISA_AVX512VPOPCNTDQ & 1) && (d & LEAF7_EDX_AMX) == LEAF7_EDX_AMX &&
         tiles_permitted(saved))

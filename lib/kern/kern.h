@@ -206,8 +206,10 @@ struct omq_kern {
                              int8_t *k);
     /* dst[n_cols][n_rows] = src[n_rows][n_cols], transposed; no two overlap. */
     void (*transpose_u8)(int n_rows, int n_cols, const uint8_t *src, uint8_t *dst);
-    /* out = clamp(rint(v), 0, q_max) of each code; a NaN gives 0. */
-    void (*rescale_u8)(size_t n, const uint8_t *q, const struct omq_rescale *r, uint8_t *out);
+    /* out = clamp(rint(v), 0, q_max) of each code of rows of n, which lie q_row and
+     * out_row bytes apart; a NaN gives 0. */
+    void (*rescale_u8)(size_t rows, size_t n, const uint8_t *q, ptrdiff_t q_row,
+                       const struct omq_rescale *r, uint8_t *out, ptrdiff_t out_row);
     /* x = code - zero_point. */
     void (*codes_to_real)(size_t n, const uint8_t *q, int zero_point, omq_real *x);
     /* y = max(x, 0), a NaN staying one; y may be x. */

@@ -25,7 +25,7 @@ static void forward_images(void *arg, int thread, int begin, int end)
     if (out->is_real)
         memcpy(out->x + at, in->x + at, sizeof(omq_real) * n);
     else
-        x->kern->rescale_u8(n, in->q + at, &x->units[j->ui].rescale, out->q + at);
+        x->kern->rescale_u8(1, n, in->q + at, 0, &x->units[j->ui].rescale, out->q + at, 0);
     x->threads[thread].t.quant += omq_now() - start;
 }
 

@@ -243,6 +243,8 @@ static double peak_rate(enum omq_kern_level level, const struct op *op, const st
 #ifndef OMQ_OLD_SIMD
     if (level == OMQ_LEVEL_AVXVNNI)
         peak = peak_avxvnni;
+    if (level == OMQ_LEVEL_AMX)
+        peak = peak_amx;
 #endif
     if (op->shape == BITS && level == OMQ_LEVEL_AVX2)
         peak = peak_bits_avx2;

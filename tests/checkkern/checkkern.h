@@ -121,5 +121,6 @@ double peak_bits_avx2(int rounds);
 double peak_avxvnni(int rounds);
 double peak_avx512vnni(int rounds);
 double peak_avx512vpopcntdq(int rounds);
+double peak_amx(int rounds);
 
 #endif

@@ -224,9 +224,12 @@ static void fill_out(struct job *j, const struct op *op, struct omq_rng *r)
     }
 }
 
-static void codes_fill(struct job *j, const struct op *op, struct omq_rng *r, int weights)
+/* Codes begin at a multiple of `align`. */
+static void codes_fill(struct job *j, const struct op *op, struct omq_rng *r, int weights,
+                       size_t align)
 {
     const struct omq_conv_shape *s = &j->cs;
+    const size_t codes = (x_size(j) + BEYOND + align - 1) / align * align;
 
     j->q2 = random_weights(r, s, weights);
     j->packed = buf_at_edge(omq_conv_packed_size(s));
@@ -235,7 +238,7 @@ static void codes_fill(struct job *j, const struct op *op, struct omq_rng *r, in
         omq_pack_bits_ref(s, S8S(j->q2), j->packed.p, S32S(j->start));
     else
         omq_pack_codes_ref(s, S8S(j->q2), j->packed.p, S32S(j->start));
-    j->q = random_codes(r, x_size(j) + BEYOND, s->x_max);
+    j->q = random_codes(r, codes, s->x_max);
     memset(j->q.p + j->q.size - BEYOND, 255, BEYOND);
     j->res = random_codes(r, res_size(j), 255);
     random_affine(j, r, s->q_max > 0);
@@ -257,13 +260,14 @@ static void pick_bits(struct omq_conv_shape *s, int i)
 
 void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
 {
-    static const int kernels[] = {1, 1, 2, 3, 3, 5};
+    static const int kernels[] = {1, 1, 2, 3, 3, 5}, strides[] = {1, 1, 2, 3};
     struct omq_conv_shape *s = &j->cs;
     struct layer l = {
         .n = between(r, 1, 3), .oh = between(r, 1, 6), .ow = between(r, 1, 17),
         .c = between(r, 1, 40), .oc = between(r, 1, 70), .kh = kernels[between(r, 0, 5)],
-        .kw = kernels[between(r, 0, 5)], .sh = between(r, 1, 3), .sw = between(r, 1, 3),
-        .row_gap = between(r, 0, 9), .image_gap = between(r, 0, 9), .apart = between(r, 0, 2) == 0,
+        .kw = kernels[between(r, 0, 5)], .sh = strides[between(r, 0, 3)],
+        .sw = strides[between(r, 0, 3)], .row_gap = between(r, 0, 1) * between(r, 0, 9),
+        .image_gap = between(r, 0, 9), .apart = between(r, 0, 2) == 0,
     };
     const bool linear = between(r, 0, 7) == 0; /* a row of n pixels */
     int gap[6];
@@ -288,7 +292,7 @@ void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
                                                             : between(r, 1, 255);
     layer_geometry(j, &l);
     y_and_res(j, gap);
-    codes_fill(j, op, r, between(r, 0, 7));
+    codes_fill(j, op, r, between(r, 0, 7), 1);
 }
 
 /* Layers of ResNet-20 and ResNet-18, once in each width. */
@@ -329,7 +333,7 @@ bool codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i)
     if (op->shape == BITS && !omq_conv_bits_serve(&j->cs))
         return false;
     y_and_res(j, gap);
-    codes_fill(j, op, r, TRAINED);
+    codes_fill(j, op, r, TRAINED, 64);
     return true;
 }
 

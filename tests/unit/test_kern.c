@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kern/kern.h"
+#include "kern/kern_internal.h"
 #include "quant/quant.h"
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
@@ -323,8 +323,30 @@ START_TEST(test_rescale)
                                 .q_max = out.q_max, .ratio = ratios[i / 4]};
 
         omq_requant_table(in, r.ratio, out, 1, want, NULL);
-        k->rescale_u8(256, q, &r, got);
+        k->rescale_u8(1, 256, q, 0, &r, got, 0);
         ck_assert_mem_eq(got, want, sizeof(want));
+    }
+}
+END_TEST
+
+/* Rows that lie apart, and more codes than a table is worth; nothing between the rows
+ * is written. */
+START_TEST(test_rescale_rows)
+{
+    enum { ROWS = 21, COUNT = 77, Q_ROW = 80, OUT_ROW = 90, UNTOUCHED = 99 };
+    static const struct omq_rescale r = {.zp_in = 3, .zp_out = 8, .q_max = 15, .ratio = 0.07f};
+    const struct omq_kern *k = table(_i);
+    uint8_t q[ROWS * Q_ROW], got[ROWS * OUT_ROW], want[COUNT];
+
+    for (int i = 0; i < ROWS * Q_ROW; i++)
+        q[i] = (uint8_t)(i * 37);
+    memset(got, UNTOUCHED, sizeof(got));
+    k->rescale_u8(ROWS, COUNT, q, Q_ROW, &r, got, OUT_ROW);
+    for (int row = 0; row < ROWS; row++) {
+        omq_rescale_u8_ref(1, COUNT, q + row * Q_ROW, 0, &r, want, 0);
+        ck_assert_mem_eq(got + row * OUT_ROW, want, COUNT);
+        for (int i = COUNT; i < OUT_ROW; i++)
+            ck_assert_uint_eq(got[row * OUT_ROW + i], UNTOUCHED);
     }
 }
 END_TEST
@@ -473,6 +495,7 @@ Suite *omq_suite_kern(void)
     tcase_add_loop_test(t, test_quantize, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize_backward, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_rescale, 0, OMQ_ISA_COUNT);
+    tcase_add_loop_test(t, test_rescale_rows, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_rescale_backward, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_epilogue, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_relu, 0, OMQ_ISA_COUNT);

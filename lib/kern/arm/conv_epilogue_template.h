@@ -71,12 +71,13 @@ OMQ_INLINE void finish_16(const bool res, const bool reals, const struct conv_co
 {
     const struct omq_conv_io *io = t->io;
     const uint8x16_t top = vdupq_n_u8((uint8_t)t->s->q_max);
+    const ptrdiff_t y = p->y_first + o;
 
     for (int i = 0; i < mr; i++, acc += pitch) {
         float32x4_t v[VECS], codes[VECS];
 
         if (res)
-            load_codes(lanes, p->res[i] + o, codes);
+            load_codes(lanes, io->res + p->res_first + p->res[i] + o, codes);
         OMQ_UNROLL for (int j = 0; j < VECS; j++) {
             const int at = o + LANES * j;
             float32x4_t b = vld1q_f32(io->b + at);
@@ -86,9 +87,9 @@ OMQ_INLINE void finish_16(const bool res, const bool reals, const struct conv_co
             v[j] = vfmaq_f32(b, vcvtq_f32_s32(vld1q_s32(acc + LANES * j)), vld1q_f32(io->m + at));
         }
         if (reals)
-            store_reals(lanes, (float *)io->y + p->y[i] + o, v);
+            store_reals(lanes, (float *)io->y + y + p->y[i], v);
         else
-            store_codes(lanes, (uint8_t *)io->y + p->y[i] + o, v, top);
+            store_codes(lanes, (uint8_t *)io->y + y + p->y[i], v, top);
     }
 }
 

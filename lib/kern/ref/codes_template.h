@@ -92,14 +92,15 @@ void OMQ_FN(quantize_weights)(size_t n, const omq_real *restrict w, omq_real s, 
 }
 
 #ifndef OMQ_OWN_RESCALE_U8
-void OMQ_FN(rescale_u8)(size_t n, const uint8_t *restrict q, const struct omq_rescale *r,
-                        uint8_t *restrict out)
+void OMQ_FN(rescale_u8)(size_t rows, size_t n, const uint8_t *restrict q, ptrdiff_t q_row,
+                        const struct omq_rescale *r, uint8_t *restrict out, ptrdiff_t out_row)
 {
     const omq_real ratio = r->ratio, zero = r->zp_out, top = r->q_max;
     const int zp_in = r->zp_in;
 
-    for (size_t i = 0; i < n; i++)
-        out[i] = OMQ_FN(code)(fma((omq_real)((int)q[i] - zp_in), ratio, zero), top);
+    for (; rows > 0; rows--, q += q_row, out += out_row)
+        for (size_t i = 0; i < n; i++)
+            out[i] = OMQ_FN(code)(fma((omq_real)((int)q[i] - zp_in), ratio, zero), top);
 }
 #endif
 

@@ -110,7 +110,7 @@ static void bits_block_of(int mr, struct conv_codes *t, const struct pixels *p,
 
 static void conv_bits(const struct omq_conv_shape *s, const struct omq_conv_io *io, void *scratch)
 {
-    struct conv_codes t = {.s = s, .io = io, .steps = s->run / 32};
+    struct conv_codes t = conv_codes_of(s, io, s->run / 32);
     struct place at = {0, 0, 0};
 
     t.k_bytes = s->n_runs * t.steps * s->w_bits * BLOCK;
@@ -119,7 +119,7 @@ static void conv_bits(const struct omq_conv_shape *s, const struct omq_conv_io *
         struct pixels p;
         struct bits b;
 
-        take_pixels(io, mr, &at, &p);
+        take_pixels(&t, mr, &at, &p);
         pack_block(&t, &p, mr, omq_aligned(scratch), &b);
         bits_block_of(mr, &t, &p, &b);
         left -= mr;

@@ -17,9 +17,10 @@ static void conv_codes(const struct omq_conv_shape *s, const struct omq_conv_io 
 {
     const ptrdiff_t steps = (s->run + INPUTS - 1) / INPUTS, all = s->n_runs * steps;
     const ptrdiff_t packed = all * s->w_bits * (ptrdiff_t)sizeof(uint64_t);
-    struct conv_codes t = {.s = s, .io = io, .steps = steps, .k_bytes = all * BLOCK};
+    struct conv_codes t = conv_codes_of(s, io, steps);
     const uint8_t *w = io->w;
 
+    t.k_bytes = all * BLOCK;
     while (t.first < s->oc) {
         const int left = (s->oc - t.first + OUTPUTS - 1) / OUTPUTS, n = left < PANEL ? left : PANEL;
         const int8_t *k = unpack(&t, n, w, omq_aligned(scratch));

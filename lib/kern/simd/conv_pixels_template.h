@@ -27,7 +27,7 @@ OMQ_INLINE void conv_panel(const int blocks, const struct conv_codes *t, const i
     for (ptrdiff_t left = (ptrdiff_t)io->n * io->oh * io->ow; left > 0;) {
         const int mr = block_of(left);
 
-        take_pixels(io, mr, &at, &p);
+        take_pixels(t, mr, &at, &p);
         OMQ_BLOCK_OF(mr, conv_block, blocks, t, &p, k)
         left -= mr;
     }

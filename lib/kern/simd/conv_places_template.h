@@ -3,10 +3,15 @@
  * What the engine's convolutions share: blocks of pixels. The includer defines
  * OMQ_MR and PANEL: most pixels, and most times 16 outputs, of a block.
  */
+#include <string.h>
+
 #include "kern/kern_internal.h"
 #include "kern/simd/block.h"
 
 enum { OUTPUTS = 16, INPUTS = 4, BLOCK = OUTPUTS * INPUTS };
+/* Places of pixels, written at once. */
+typedef ptrdiff_t places __attribute__((vector_size(64)));
+enum { AT_ONCE = sizeof(places) / sizeof(ptrdiff_t), ROOM = OMQ_MR + AT_ONCE };
 
 struct conv_codes {
     const struct omq_conv_shape *s;
@@ -15,12 +20,14 @@ struct conv_codes {
     ptrdiff_t k_bytes;               /* of the unpacked weights of 16 outputs */
     int first;                       /* output of this panel */
     const int32_t *start;            /* of its outputs, where unpack() sets it */
+    places x_at, y_at, res_at;       /* of pixels of a row, from the first on */
 };
 
-/* Some pixels of the output. */
+/* Some pixels of the output, with room for what is written beyond them. Those of y
+ * and of the residual, if there is one, are y_first + y[i] and so on. */
 struct pixels {
-    const uint8_t *x[OMQ_MR], *res[OMQ_MR]; /* res: where there is one */
-    ptrdiff_t y[OMQ_MR];
+    const uint8_t *x[ROOM];
+    ptrdiff_t y_first, res_first, y[ROOM], res[ROOM];
 };
 
 /* conv_bits: the bits of such pixels. Planes and runs lie `plane` and `run` bytes apart. */
@@ -42,9 +49,32 @@ static inline int block_of(ptrdiff_t left)
                  : left > OMQ_MR ? (left + 1) / 2 : left);
 }
 
-/* The next n pixels from a place on. */
-static void take_pixels(const struct omq_conv_io *io, int n, struct place *at, struct pixels *p)
+static struct conv_codes conv_codes_of(const struct omq_conv_shape *s,
+                                       const struct omq_conv_io *io, ptrdiff_t steps)
 {
+    struct conv_codes t = {.s = s, .io = io, .steps = steps};
+
+    for (int i = 0; i < AT_ONCE; i++) {
+        t.x_at[i] = i * io->x_pixel;
+        t.y_at[i] = i * io->y_pixel;
+        t.res_at[i] = i * io->res_pixel;
+    }
+    return t;
+}
+
+OMQ_INLINE void put_places(void *to, places at, ptrdiff_t from)
+{
+    at += from;
+    memcpy(to, &at, sizeof(at));
+}
+
+/* The next n pixels from a place on. */
+static inline void take_pixels(const struct conv_codes *t, int n, struct place *at,
+                               struct pixels *p)
+{
+    const struct omq_conv_io *io = t->io;
+
+    p->y_first = p->res_first = 0;
     for (int i = 0; i < n;) {
         const uint8_t *x = io->x + at->image * io->x_image + at->oy * io->x_row;
         ptrdiff_t y = at->image * io->y_image + at->oy * io->y_row;
@@ -55,12 +85,15 @@ static void take_pixels(const struct omq_conv_io *io, int n, struct place *at, s
         y += at->ox * io->y_pixel;
         res += at->ox * io->res_pixel;
         at->ox += end - i;
-        for (int r = i; io->res && r < end; r++, res += io->res_pixel)
-            p->res[r] = io->res + res;
-        for (; i < end; i++, x += io->x_pixel, y += io->y_pixel) {
-            p->x[i] = x;
-            p->y[i] = y;
+        for (; i < end; i += AT_ONCE) {
+            put_places(p->x + i, t->x_at, (intptr_t)x);
+            put_places(p->y + i, t->y_at, y);
+            put_places(p->res + i, t->res_at, res);
+            x += io->x_pixel * AT_ONCE;
+            y += io->y_pixel * AT_ONCE;
+            res += io->res_pixel * AT_ONCE;
         }
+        i = end;
         if (at->ox == io->ow) {
             at->ox = 0;
             if (++at->oy == io->oh)

@@ -89,22 +89,24 @@ OMQ_INLINE void finish_16(const bool res, const bool reals, const struct conv_co
     const struct omq_conv_io *io = t->io;
     const vec m = vec_load(VEC, io->m + o), b = vec_load(VEC, io->b + o);
     const vec r = res ? vec_load(VEC, io->r + o) : b, top = vec_set((float)t->s->q_max);
+    const uint8_t *x = res ? io->res + p->res_first + o : NULL;
+    const ptrdiff_t y = p->y_first + o;
     int i = 0;
 
     for (; !reals && lanes == VEC && i + TOGETHER <= mr; i += TOGETHER) {
         vec v[TOGETHER];
 
         OMQ_UNROLL for (int j = 0; j < TOGETHER; j++)
-            v[j] = value_of(VEC, acc + (i + j) * pitch, res ? p->res[i + j] + o : NULL, m, b, r);
-        put_together((uint8_t *)io->y + o, p->y + i, v, top);
+            v[j] = value_of(VEC, acc + (i + j) * pitch, res ? x + p->res[i + j] : NULL, m, b, r);
+        put_together((uint8_t *)io->y + y, p->y + i, v, top);
     }
     for (; i < mr; i++) {
-        const vec v = value_of(lanes, acc + i * pitch, res ? p->res[i] + o : NULL, m, b, r);
+        const vec v = value_of(lanes, acc + i * pitch, res ? x + p->res[i] : NULL, m, b, r);
 
         if (reals)
-            vec_store(lanes, (float *)io->y + p->y[i] + o, v);
+            vec_store(lanes, (float *)io->y + y + p->y[i], v);
         else
-            put_codes(lanes, (uint8_t *)io->y + p->y[i] + o, v, top);
+            put_codes(lanes, (uint8_t *)io->y + y + p->y[i], v, top);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tiles of AMX. Not yet run on a processor that has them: tests/checkkern runs
+ * Tiles of AMX. Where there are none, tests/checkkern runs
  * conv_codes_tiles_template.h on an emulation of the instructions below.
  */
 #include "base/real.h"

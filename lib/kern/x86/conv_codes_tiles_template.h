@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * conv_codes by tiles: A is up to 16 pixels of a row by up to 64 codes, as they
- * lie in x; B is 16 outputs by as many inputs, whose rows are the blocks of
- * unpack(); C is pixels by outputs. Two of each in turn make four sums.
+ * conv_codes by tiles: A is up to 16 pixels by up to 64 codes, as they lie in x;
+ * B is 16 outputs by as many inputs, whose rows are the blocks of unpack(); C is
+ * pixels by outputs. Two of each in turn make four sums.
  *
  * The includer has included conv_block_template.h, OMQ_MR being 32 and PANEL 2,
  * and unpack_codes_zmm_template.h, and defines, for tiles 0 to 7,
@@ -48,13 +48,13 @@ static struct tile_config config_of(int pixels, ptrdiff_t steps)
     return c;
 }
 
-/* Pixels from x[0] and from x[1] on, to acc[2][pixels][blocks * 16]. */
+/* The sums of two tiles of pixels; a row of acc is a pixel. */
 OMQ_INLINE void sum_tiles(const int blocks, const struct conv_codes *t, ptrdiff_t steps,
-                          const uint8_t *const x[2], int pixels, const int8_t *k, int32_t *acc)
+                          const uint8_t *x0, const uint8_t *x1, const int8_t *k,
+                          int32_t acc[2][TILE_PIXELS * PANEL * OUTPUTS])
 {
     const ptrdiff_t next = t->io->x_pixel, pitch = blocks * BLOCK;
     const int32_t *start = t->io->start + t->first;
-    char *out = (char *)acc;
 
     TILE_LOAD(C00, start, 0);
     TILE_LOAD(C10, start, 0);
@@ -66,10 +66,10 @@ OMQ_INLINE void sum_tiles(const int blocks, const struct conv_codes *t, ptrdiff_
         const ptrdiff_t at = t->io->run_at[run], end = at + INPUTS * t->steps;
 
         for (ptrdiff_t i = at; i < end; i += INPUTS * steps, k += BLOCK * steps) {
-            TILE_LOAD(A0, x[0] + i, next);
+            TILE_LOAD(A0, x0 + i, next);
             TILE_LOAD(B0, k, BLOCK);
             TILE_DOT(C00, A0, B0);
-            TILE_LOAD(A1, x[1] + i, next);
+            TILE_LOAD(A1, x1 + i, next);
             TILE_DOT(C10, A1, B0);
             if (blocks == 2) {
                 TILE_LOAD(B1, k + t->k_bytes, BLOCK);
@@ -78,55 +78,142 @@ OMQ_INLINE void sum_tiles(const int blocks, const struct conv_codes *t, ptrdiff_
             }
         }
     }
-    TILE_STORE(C00, out, pitch);
-    TILE_STORE(C10, out + pixels * pitch, pitch);
+    TILE_STORE(C00, acc[0], pitch);
+    TILE_STORE(C10, acc[1], pitch);
     if (blocks == 2) {
-        TILE_STORE(C01, out + BLOCK, pitch);
-        TILE_STORE(C11, out + BLOCK + pixels * pitch, pitch);
+        TILE_STORE(C01, acc[0] + OUTPUTS, pitch);
+        TILE_STORE(C11, acc[1] + OUTPUTS, pitch);
     }
 }
 
-static struct place place_of(const struct omq_conv_io *io, int row, int ox)
+/* How pixels are divided into tiles: of the pixels from ox to ox + ow - 1 of each
+ * row of an image, which lie `width` apart, and `length` in all with what is
+ * between the rows, a tile takes the next `pixels`. */
+struct lines {
+    int ox, ow, width, length, pixels;
+};
+
+/* A tile: its first new pixel, and how many before that it takes again, so as not
+ * to end behind the image. */
+struct tile_at {
+    int image, oy, col, again;
+};
+
+/* Whole images, where that fills tiles better than rows of few pixels do. */
+static bool lines_of_images(const struct omq_conv_io *io, struct lines *l)
 {
-    return (struct place){row / io->oh, row % io->oh, ox};
+    const ptrdiff_t width = io->x_row / io->x_pixel;
+
+    if (3 * io->ow > 2 * TILE_PIXELS || width < io->ow || 2 * width > 3 * io->ow + 2 ||
+        width * io->x_pixel != io->x_row)
+        return false;
+    l->ox = 0;
+    l->ow = io->ow;
+    l->width = (int)width;
+    l->length = (io->oh - 1) * l->width + io->ow;
+    l->pixels = l->length < TILE_PIXELS ? l->length : TILE_PIXELS;
+    return true;
 }
 
-/* Pixels from ox on of two rows of the batch; only one, twice, if they are equal. */
-OMQ_INLINE void two_rows(const int blocks, const struct conv_codes *t, ptrdiff_t steps,
-                         const int row[2], int ox, int pixels, const int8_t *k)
+/* Part i of n of the rows, each row a tile. */
+static struct lines lines_of_rows(const struct omq_conv_io *io, int n, int i)
 {
-    _Alignas(64) int32_t acc[2 * TILE_PIXELS * PANEL * OUTPUTS];
-    struct place at[2] = {place_of(t->io, row[0], ox), place_of(t->io, row[1], ox)};
-    const int n = row[0] == row[1] ? 1 : 2;
-    const uint8_t *x[2];
+    const int ox = omq_block_begin(io->ow, n, i), ow = omq_block_begin(io->ow, n, i + 1) - ox;
+
+    return (struct lines){.ox = ox, .ow = ow, .width = ow, .length = io->oh * ow, .pixels = ow};
+}
+
+static void next_tile(const struct omq_conv_io *io, const struct lines *l, struct tile_at *t)
+{
+    int beyond;
+
+    for (t->col += l->pixels - t->again; t->col >= l->width; t->col -= l->width)
+        t->oy++;
+    if (t->col >= l->ow) {
+        t->col = 0;
+        t->oy++;
+    }
+    if (t->oy >= io->oh) {
+        t->oy = t->col = 0;
+        t->image++;
+    }
+    beyond = t->oy * l->width + t->col + l->pixels - l->length;
+    t->again = beyond > 0 ? beyond : 0;
+}
+
+static const uint8_t *tile_codes(const struct omq_conv_io *io, const struct lines *l,
+                                 const struct tile_at *t)
+{
+    return io->x + t->image * io->x_image + t->oy * io->x_row +
+           (l->ox + t->col - t->again) * io->x_pixel;
+}
+
+/* The epilogue of a tile's new pixels, whose places p has, from its first on. */
+static void finish_tile(const int blocks, const struct conv_codes *c, const struct lines *l,
+                        const struct tile_at *t, struct pixels *p, const int32_t *acc)
+{
+    const struct omq_conv_io *io = c->io;
+    int oy = t->oy, ox = l->ox + t->col;
+
+    for (int i = t->again; i < l->pixels && oy < io->oh; oy++, ox = l->ox) {
+        const int left = l->ox + l->ow - ox, n = left < l->pixels - i ? left : l->pixels - i;
+
+        p->y_first = t->image * io->y_image + oy * io->y_row + ox * io->y_pixel;
+        p->res_first = t->image * io->res_image + oy * io->res_row + ox * io->res_pixel;
+        finish(c, n, blocks, p, acc + (ptrdiff_t)i * blocks * OUTPUTS);
+        i += left + l->width - l->ow;
+    }
+}
+
+/* Places of the pixels of a tile. */
+static void take_row(const struct conv_codes *c, struct pixels *p)
+{
+    for (int i = 0; i < TILE_PIXELS; i += AT_ONCE) {
+        put_places(p->y + i, c->y_at, i * c->io->y_pixel);
+        put_places(p->res + i, c->res_at, i * c->io->res_pixel);
+    }
+}
+
+/* Two tiles at a time, or the last one. */
+OMQ_INLINE void conv_lines(const int blocks, const struct conv_codes *c, const struct lines *l,
+                           const int8_t *k)
+{
+    _Alignas(64) int32_t acc[2][TILE_PIXELS * PANEL * OUTPUTS];
+    const ptrdiff_t steps = steps_of_tile(c->steps);
+    const struct tile_config config = config_of(l->pixels, steps);
+    struct tile_at next = {0, 0, 0, 0};
     struct pixels p;
 
-    for (int i = 0; i < 2; i++)
-        x[i] = t->io->x + at[i].image * t->io->x_image + at[i].oy * t->io->x_row +
-               at[i].ox * t->io->x_pixel;
-    sum_tiles(blocks, t, steps, x, pixels, k, acc);
-    for (int i = 0; i < n; i++) {
-        take_pixels(t->io, pixels, &at[i], &p);
-        finish(t, pixels, blocks, &p, acc + (ptrdiff_t)i * pixels * blocks * OUTPUTS);
-    }
-}
+    take_row(c, &p);
+    TILES_CONFIGURE(&config);
+    while (next.image < c->io->n) {
+        const uint8_t *x[2];
+        struct tile_at at[2];
+        int n = 0;
 
-OMQ_INLINE void conv_panel(const int blocks, const struct conv_codes *t, const int8_t *k)
-{
-    const ptrdiff_t steps = steps_of_tile(t->steps);
-    const int ow = t->io->ow, rows = t->io->n * t->io->oh;
-    const int n = (ow + TILE_PIXELS - 1) / TILE_PIXELS;
-
-    for (int i = 0; i < n; i++) {
-        const int ox = omq_block_begin(ow, n, i), end = omq_block_begin(ow, n, i + 1);
-        const struct tile_config config = config_of(end - ox, steps);
-
-        TILES_CONFIGURE(&config);
-        for (int r = 0; r < rows; r += 2) {
-            const int row[2] = {r, r + 1 < rows ? r + 1 : r};
-
-            two_rows(blocks, t, steps, row, ox, end - ox, k);
+        for (; n < 2 && next.image < c->io->n; n++) {
+            at[n] = next;
+            x[n] = tile_codes(c->io, l, &next);
+            next_tile(c->io, l, &next);
         }
+        sum_tiles(blocks, c, steps, x[0], x[n - 1], k, acc);
+        for (int i = 0; i < n; i++)
+            finish_tile(blocks, c, l, &at[i], &p, acc[i]);
     }
     TILES_RELEASE();
+}
+
+OMQ_INLINE void conv_panel(const int blocks, const struct conv_codes *c, const int8_t *k)
+{
+    const int n = (c->io->ow + TILE_PIXELS - 1) / TILE_PIXELS;
+    struct lines l;
+
+    if (lines_of_images(c->io, &l)) {
+        conv_lines(blocks, c, &l, k);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        l = lines_of_rows(c->io, n, i);
+        conv_lines(blocks, c, &l, k);
+    }
 }

@@ -22,8 +22,8 @@ OMQ_INLINE __m256i rescaled(int lanes, const uint8_t *q, int zp_in, vec ratio, v
     return _mm256_packs_epi32(_mm256_cvtps_epi32(v.lo), _mm256_cvtps_epi32(v.hi));
 }
 
-void omq_rescale_u8_avx2(size_t n, const uint8_t *restrict q, const struct omq_rescale *r,
-                         uint8_t *restrict out)
+static void rescale_row(size_t n, const uint8_t *restrict q, const struct omq_rescale *r,
+                        uint8_t *restrict out)
 {
     const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     const vec ratio = vec_set(r->ratio), zero = vec_set((float)r->zp_out);
@@ -43,5 +43,12 @@ void omq_rescale_u8_avx2(size_t n, const uint8_t *restrict q, const struct omq_r
 
         vec_store_words(lanes, out + i, rescaled(lanes, q + i, r->zp_in, ratio, zero, top));
     }
+}
+
+void omq_rescale_u8_avx2(size_t rows, size_t n, const uint8_t *restrict q, ptrdiff_t q_row,
+                         const struct omq_rescale *r, uint8_t *restrict out, ptrdiff_t out_row)
+{
+    for (; rows > 0; rows--, q += q_row, out += out_row)
+        rescale_row(n, q, r, out);
 }
 #endif
