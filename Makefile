@@ -37,7 +37,6 @@ LIBS := -lopenblas -lyaml -ljansson -ljpeg -lspng -lz -lm -lpthread
 
 # Sources are found by sorted wildcards: adding a file needs no edit here.
 LIB_SRC   := $(sort $(wildcard lib/*/*.c lib/kern/ref/*.c))
-X86_SRC   := $(sort $(wildcard lib/kern/x86/*.c))
 TOOLS     := $(patsubst tools/%.c,%,$(sort $(wildcard tools/omq-*.c)))
 TOOL_SRC  := $(sort $(wildcard tools/tool*.c))
 UNIT_SRC  := $(sort $(wildcard tests/unit/*.c))
@@ -50,25 +49,29 @@ GRAD_LIB  := $(sort $(wildcard $(GRAD_MODS:%=lib/%/*.c)))
 
 # One instruction set a file, by the file's suffix; never in CFLAGS, which
 # users replace. A compiler that has not got them builds the plain C kernels.
-ISA_avx2   := -mavx2 -mfma
-ISA_avxvnni := $(ISA_avx2) -mavxvnni
-ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
-ISA_avx512vnni := $(ISA_avx512) -mavx512vnni
-ISA_avx512vpopcntdq := $(ISA_avx512vnni) -mavx512vpopcntdq
-ISA_amx := $(ISA_avx512vnni) -mamx-tile -mamx-int8
+ISA_x86_avx2   := -mavx2 -mfma
+ISA_x86_avxvnni := $(ISA_x86_avx2) -mavxvnni
+ISA_x86_avx512 := $(ISA_x86_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
+ISA_x86_avx512vnni := $(ISA_x86_avx512) -mavx512vnni
+ISA_x86_avx512vpopcntdq := $(ISA_x86_avx512vnni) -mavx512vpopcntdq
+ISA_x86_amx := $(ISA_x86_avx512vnni) -mamx-tile -mamx-int8
+ISA_arm_dotprod := -march=armv8.2-a+dotprod
+SIMD := x86
+probe = $(shell scripts/probe-cc.sh $1 '$(CC)' $2)
 ifneq ($(filter-out clean help uninstall,$(or $(MAKECMDGOALS),all)),)
-ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_avx512vpopcntdq)),yes)
-OWN     += -DOMQ_NO_SIMD
-X86_SRC :=
-else ifneq ($(shell scripts/probe-cc.sh '$(CC)' $(ISA_amx) $(ISA_avxvnni)),yes)
+ifneq ($(call probe,x86,$(ISA_x86_avx512vpopcntdq)),yes)
+SIMD := $(if $(filter yes,$(call probe,arm,$(ISA_arm_dotprod))),arm,none)
+else ifneq ($(call probe,x86,$(ISA_x86_amx) $(ISA_x86_avxvnni)),yes)
 OWN     += -DOMQ_OLD_SIMD
-ISA_avxvnni := $(ISA_avx2)
-ISA_amx := $(ISA_avx512vnni)
+ISA_x86_avxvnni := $(ISA_x86_avx2)
+ISA_x86_amx := $(ISA_x86_avx512vnni)
 endif
+OWN     += $(if $(filter none,$(SIMD)),-DOMQ_NO_SIMD)
 endif
-ISA = $(ISA_$(lastword $(subst _, ,$(basename $(@F)))))
+SIMD_SRC := $(sort $(wildcard lib/kern/$(SIMD)/*.c))
+ISA = $(ISA_$(SIMD)_$(lastword $(subst _, ,$(basename $(@F)))))
 
-LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(X86_SRC:%.c=$(BUILD)/%.o)
+LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(SIMD_SRC:%.c=$(BUILD)/%.o)
 UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)
 GRAD_OBJ := $(GRAD_LIB:%.c=$(BUILD)/double/%.o) $(GRAD_SRC:%.c=$(BUILD)/double/%.o) \
             $(BUILD)/double/tests/unit/main.o

@@ -94,6 +94,11 @@ if part native; then
     build native tests CFLAGS='-O3 -g -march=native' && tests native
 fi
 
+# The kernels of AArch64, under qemu.
+if part arm; then
+    step "arm: checkkern" scripts/check-arm.sh
+fi
+
 # Without make, and without any instruction set but the base.
 if part direct; then
     mkdir -p "$BUILD/direct"

@@ -418,6 +418,8 @@ const char *omq_engine_kernel(const struct omq_engine *e, char *buf, size_t size
     for (int i = 0; i < e->n_units; i++)
         if (e->units[i].kind == OMQ_UNIT_CONV)
             n[e->units[i].by_bits]++;
+    if (n[0] && n[1] && strcmp(omq_kern_conv_set(false), omq_kern_conv_set(true)) == 0)
+        n[1] = 0;
     snprintf(buf, size, "%s%s%s", n[0] ? omq_kern_conv_set(false) : "", n[0] && n[1] ? "+" : "",
              n[1] ? omq_kern_conv_set(true) : "");
     return buf;

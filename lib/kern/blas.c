@@ -1,7 +1,17 @@
-/* SPDX-License-Identifier: MIT */
-#include <cblas.h>
-
+/* SPDX-License-Identifier: MIT
+ *
+ * With -DOMQ_NO_BLAS, nothing: the reference's gemm stays.
+ */
 #include "kern/kern_internal.h"
+
+#ifdef OMQ_NO_BLAS
+
+void omq_blas_init(void) {}
+
+const char *omq_blas_name(void) { return "none"; }
+
+#else
+#include <cblas.h>
 
 #ifdef OMQ_DOUBLE
 #define GEMM cblas_dgemm
@@ -22,3 +32,4 @@ void omq_gemm_blas(bool ta, bool tb, int m, int n, int k, const omq_real *a, int
     GEMM(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, m, n, k, 1,
          a, lda, b, ldb, beta, c, ldc);
 }
+#endif

@@ -7,6 +7,7 @@
 #define _DEFAULT_SOURCE /* syscall() */
 #include <string.h>
 #ifdef __linux__
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -73,6 +74,27 @@ static unsigned levels(void)
     return has;
 }
 
+#elif defined(__aarch64__)
+
+/* Without a kernel to ask, what the compiler was told. */
+static bool dotprod(void)
+{
+#ifdef __linux__
+    const unsigned long asimddp = 1ul << 20; /* HWCAP_ASIMDDP */
+
+    return getauxval(AT_HWCAP) & asimddp;
+#elif defined(__ARM_FEATURE_DOTPROD)
+    return true;
+#else
+    return false;
+#endif
+}
+
+static unsigned levels(void)
+{
+    return 1u << OMQ_ISA_REF | 1u << OMQ_ISA_NEON | (unsigned)dotprod() << OMQ_ISA_DOTPROD;
+}
+
 #else
 
 static unsigned levels(void)
@@ -102,7 +124,7 @@ enum omq_isa omq_cpu_isa(void)
 }
 
 static const char *const isa_names[OMQ_ISA_COUNT] = {
-    "ref", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512vpopcntdq", "amx",
+    "ref", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512vpopcntdq", "amx", "neon", "dotprod",
 };
 
 const char *omq_isa_name(enum omq_isa isa)
@@ -110,10 +132,20 @@ const char *omq_isa_name(enum omq_isa isa)
     return isa_names[isa];
 }
 
+/* Whether an instruction set is of this architecture, as OMQ_ISA_NAMES. */
+static bool is_ours(enum omq_isa isa)
+{
+#if defined(__aarch64__)
+    return isa == OMQ_ISA_REF || isa >= OMQ_ISA_NEON;
+#else
+    return isa < OMQ_ISA_NEON;
+#endif
+}
+
 bool omq_isa_parse(const char *word, enum omq_isa *isa)
 {
     for (int i = 0; i < OMQ_ISA_COUNT; i++) {
-        if (strcmp(word, isa_names[i]) == 0) {
+        if (strcmp(word, isa_names[i]) == 0 && is_ours((enum omq_isa)i)) {
             *isa = (enum omq_isa)i;
             return true;
         }

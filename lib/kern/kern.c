@@ -46,12 +46,18 @@ bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa)
         return has(OMQ_ISA_AVX512VPOPCNTDQ, max_isa);
     case OMQ_LEVEL_AMX:
         return has(OMQ_ISA_AMX, max_isa);
+    case OMQ_LEVEL_NEON:
+        return has(OMQ_ISA_NEON, max_isa);
+    case OMQ_LEVEL_DOTPROD:
+        return has(OMQ_ISA_DOTPROD, max_isa);
     }
     return false;
 }
 
 /* Bits of weight times bits of code up to which counting is the faster, as
- * measured (checkkern --bench conv_); 0: never. */
+ * measured (checkkern --bench conv_); 0: never. Of AArch64 not measured, but what
+ * instructions suggest: three do 128 products of bits, one of dotprod does 16 of
+ * bytes, and one of neon 8. */
 static int bits_at_most(void)
 {
 #if defined(__x86_64__) && !defined(OMQ_DOUBLE) && !defined(OMQ_NO_SIMD)
@@ -63,6 +69,9 @@ static int bits_at_most(void)
         return 2;
     if (table.conv_bits == omq_conv_bits_avx2 && table.conv_codes != omq_conv_codes_avx512vnni)
         return 1;
+#elif defined(__AARCH64EL__) && !defined(OMQ_DOUBLE) && !defined(OMQ_NO_SIMD)
+    if (table.conv_bits == omq_conv_bits_neon)
+        return table.conv_codes == omq_conv_codes_dotprod ? 1 : 2;
 #endif
     return 0;
 }
@@ -106,7 +115,7 @@ struct probe {
     uint8_t epilogue[2][CODES];
     omq_real epilogue_grad[2][CODES], epilogue_sums[2][3][CH];
     omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
-    uint8_t q[CODES], rescaled[CODES];
+    uint8_t q[CODES], transposed[CODES], rescaled[CODES];
     int8_t weights[2][CODES];
     omq_real rescale_grad[CODES], rescale_ds[CH];
     omq_real ds[CH], q_grad[CODES], relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
@@ -249,6 +258,7 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     PROBE(quantize_u8, CODES, x, 15, p->q);
     PROBE(quantize_weights, CODES, x, a[1], false, 127, p->weights[0]);
     PROBE(quantize_weights, CODES, x, a[1], true, 7, p->weights[1]);
+    PROBE(transpose_u8, PIX, CH, q, p->transposed);
     PROBE(rescale_u8, CODES, q, &r, p->rescaled);
     PROBE(rescale_backward, PIX, CH, q, &r, y, true, p->rescale_grad, p->rescale_ds);
     PROBE(codes_to_real, CODES, q, 128, p->real);

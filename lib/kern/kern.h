@@ -23,13 +23,19 @@
 #include "base/err.h"
 #include "base/real.h"
 
-/* Instruction sets, lowest first; a level includes the ones below it, but for
- * AVX-VNNI, which a machine with AVX-512 may lack. */
+/* Instruction sets of x86-64 and then of AArch64, lowest first; a level includes
+ * the ones below it of its architecture, but for AVX-VNNI, which a machine with
+ * AVX-512 may lack. neon is what every AArch64 has. Only this architecture's have
+ * names that are words: another's would mean ref, and nobody would notice. */
 enum omq_isa {
     OMQ_ISA_REF, OMQ_ISA_AVX2, OMQ_ISA_AVXVNNI, OMQ_ISA_AVX512, OMQ_ISA_AVX512VNNI,
-    OMQ_ISA_AVX512VPOPCNTDQ, OMQ_ISA_AMX, OMQ_ISA_COUNT
+    OMQ_ISA_AVX512VPOPCNTDQ, OMQ_ISA_AMX, OMQ_ISA_NEON, OMQ_ISA_DOTPROD, OMQ_ISA_COUNT
 };
+#if defined(__aarch64__)
+#define OMQ_ISA_NAMES "ref, neon or dotprod"
+#else
 #define OMQ_ISA_NAMES "ref, avx2, avxvnni, avx512, avx512vnni, avx512vpopcntdq or amx"
+#endif
 
 /* Geometry of a convolution or pooling over one image; channels are those of
  * one group. Rows and columns outside the image read as 0. The output rows
@@ -198,6 +204,8 @@ struct omq_kern {
      *   else:    k = clamp(rint(t), -k_max, k_max), half to even; k_max <= 127 */
     void (*quantize_weights)(size_t n, const omq_real *w, omq_real s, bool midrise, int k_max,
                              int8_t *k);
+    /* dst[n_cols][n_rows] = src[n_rows][n_cols], transposed; no two overlap. */
+    void (*transpose_u8)(int n_rows, int n_cols, const uint8_t *src, uint8_t *dst);
     /* out = clamp(rint(v), 0, q_max) of each code; a NaN gives 0. */
     void (*rescale_u8)(size_t n, const uint8_t *q, const struct omq_rescale *r, uint8_t *out);
     /* x = code - zero_point. */
@@ -279,19 +287,20 @@ bool omq_conv_by_bits(const struct omq_conv_shape *s);
 size_t omq_conv_packed_size(const struct omq_conv_shape *s);
 size_t omq_conv_codes_scratch(const struct omq_conv_shape *s);
 
-/* Name, version and build of the BLAS. */
+/* Name, version and build of the BLAS; "none" without. */
 const char *omq_blas_name(void);
 
 /* What this machine offers (CPUID and XCR0 both; of AMX, asks the kernel for the
- * permission to use it), and the highest of it. For one thread, as omq_kern_init(). */
+ * permission to use it; elsewhere what the kernel says), and the highest of it. For
+ * one thread, as omq_kern_init(). */
 bool omq_cpu_has(enum omq_isa isa);
 enum omq_isa omq_cpu_isa(void);
 /* The level that omq_kern_init() took. */
 enum omq_isa omq_kern_isa(void);
 /* The instruction set of the table's conv_codes or conv_bits, as in OMQ_CPU. */
 const char *omq_kern_conv_set(bool by_bits);
-const char *omq_isa_name(enum omq_isa isa); /* one of OMQ_ISA_NAMES */
-/* One of these names, as in OMQ_CPU; false for any other word. */
+const char *omq_isa_name(enum omq_isa isa);
+/* One of OMQ_ISA_NAMES, as in OMQ_CPU; false for any other word. */
 bool omq_isa_parse(const char *word, enum omq_isa *isa);
 
 #endif

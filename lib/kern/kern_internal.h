@@ -19,6 +19,8 @@ enum omq_kern_level {
     OMQ_LEVEL_AVX512VNNI,
     OMQ_LEVEL_AVX512VPOPCNTDQ,
     OMQ_LEVEL_AMX,
+    OMQ_LEVEL_NEON,
+    OMQ_LEVEL_DOTPROD,
 };
 
 #define OMQ_KERNEL(slot, function, level) \

@@ -118,7 +118,8 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, i
 {
     struct omq_layer some = net->plan.layers[layer];
     const int all = some.out;
-    const size_t n = (size_t)count * (size_t)some.in * (size_t)some.kh * (size_t)some.kw;
+    const size_t filter = (size_t)some.in * (size_t)some.kh * (size_t)some.kw;
+    const size_t n = (size_t)count * filter;
     struct omq_weights q = weights_of(net, precision, layer, first, count,
                                       (int8_t *)(scratch + n), out->unit, scratch + 2 * n);
 
@@ -126,7 +127,10 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, i
     q.w = view_of(net, precision, layer, first, count, scratch);
     omq_layer_method(net, layer)->forward(&q);
     out->n_units = q.n_units > 1 ? all : 1;
-    TO_KERNEL_ORDER(&some, q.k, out->k);
+    for (int o = 0; o < count; o++)
+        omq_kern()->transpose_u8(some.in, some.kh * some.kw,
+                                 (const uint8_t *)q.k + (size_t)o * filter,
+                                 (uint8_t *)out->k + (size_t)o * filter);
 }
 
 /* ---- codes for training ---- */

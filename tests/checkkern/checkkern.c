@@ -8,7 +8,7 @@
  *   checkkern [--seed N] [NAME]    kernels whose name contains NAME
  *   checkkern --bench [NAME]       TSV: op shape isa ns rate unit x-ref of-peak
  *
- * OMQ_CPU=ref|avx2|avxvnni|avx512|avx512vnni|avx512vpopcntdq|amx limits the instruction sets.
+ * OMQ_CPU, one of the words of OMQ_ISA_NAMES, limits the instruction sets.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "checkkern.h"
@@ -142,7 +142,7 @@ static bool check(const struct op *op, const char *name, const struct omq_kern *
 
 static const char *const level_names[] = {
     "ref", "blas", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512vpopcntdq",
-    "amx",
+    "amx", "neon", "dotprod",
 };
 
 static double now_ns(void)

@@ -12,7 +12,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { BEYOND = 3 }; /* bytes of x that may be read behind its last window */
+enum {
+    BEYOND = 3, /* bytes of x that may be read behind its last window */
+    TRAINED = 2,
+    BELL = 6    /* evenly spread numbers, whose mean a weight near the middle is */
+};
 
 static size_t whole_pages(size_t size)
 {
@@ -144,13 +148,29 @@ static int random_level(struct omq_rng *r, int kind, int lo, int hi)
     return kind == 0 ? lo : kind == 1 ? hi : between(r, lo, hi);
 }
 
-static struct buf random_weights(struct omq_rng *r, const struct omq_conv_shape *s)
+/* kind: TRAINED, about the middle, as such weights are; 3 the same with a few of the
+ * ends; 4 both ends; else as above. */
+static int weight_level(struct omq_rng *r, int kind, int hi)
+{
+    const int end = between(r, 0, 1) * hi;
+    int sum = 0;
+
+    if (kind == 4 || (kind == 3 && between(r, 0, 99) == 0))
+        return end;
+    if (kind != TRAINED && kind != 3)
+        return random_level(r, kind, 0, hi);
+    for (int i = 0; i < BELL; i++)
+        sum += between(r, 0, hi);
+    return (sum + BELL / 2) / BELL;
+}
+
+static struct buf random_weights(struct omq_rng *r, const struct omq_conv_shape *s, int kind)
 {
     struct buf b = buf_at_edge((size_t)s->oc * (size_t)s->n_runs * (size_t)s->run);
-    const int levels = 1 << s->w_bits, kind = between(r, 0, 5);
+    const int levels = 1 << s->w_bits;
 
     for (size_t i = 0; i < b.size; i++) {
-        int level = random_level(r, kind, 0, levels - 1);
+        const int level = weight_level(r, kind, levels - 1);
 
         S8S(b)[i] = (int8_t)(s->midrise ? 2 * level - (levels - 1) : level - levels / 2);
     }
@@ -204,11 +224,11 @@ static void fill_out(struct job *j, const struct op *op, struct omq_rng *r)
     }
 }
 
-static void codes_fill(struct job *j, const struct op *op, struct omq_rng *r)
+static void codes_fill(struct job *j, const struct op *op, struct omq_rng *r, int weights)
 {
     const struct omq_conv_shape *s = &j->cs;
 
-    j->q2 = random_weights(r, s);
+    j->q2 = random_weights(r, s, weights);
     j->packed = buf_at_edge(omq_conv_packed_size(s));
     j->start = buf_make(r, (size_t)j->c, sizeof(int32_t));
     if (op->shape == BITS)
@@ -245,12 +265,13 @@ void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
         .kw = kernels[between(r, 0, 5)], .sh = between(r, 1, 3), .sw = between(r, 1, 3),
         .row_gap = between(r, 0, 9), .image_gap = between(r, 0, 9), .apart = between(r, 0, 2) == 0,
     };
+    const bool linear = between(r, 0, 7) == 0; /* a row of n pixels */
     int gap[6];
 
-    if (between(r, 0, 7) == 0) /* a linear layer: a row of n pixels */
+    if (linear)
         l.n = l.oh = l.kh = l.kw = 1, l.c = between(r, 1, 600);
-    if (op->shape == BITS)
-        l.c = (l.apart || l.kw % 2 || between(r, 0, 3) ? 64 : 32) * between(r, 1, 2);
+    if (op->shape == BITS) /* long runs too: counts of many steps are added up in bytes */
+        l.c = (l.apart || l.kw % 2 || between(r, 0, 3) ? 64 : 32) * between(r, 1, linear ? 40 : 2);
     l.pixel = l.c + (l.apart ? between(r, 0, 7) : 0);
     for (int i = 0; i < 6; i++)
         gap[i] = between(r, 0, 1) * between(r, 0, 9);
@@ -258,6 +279,8 @@ void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
     if (s->w_bits == 8)
         s->midrise = false;
     s->x_max = (1 << between(r, 1, 8)) - 1;
+    if (between(r, 0, 3) == 0) /* sums of two products may not fit in 16 bits */
+        s->w_bits = between(r, 7, 8), s->midrise = s->w_bits == 7, s->x_max = 255;
     if (op->shape == BITS)
         pick_bits(s, between(r, 0, 2));
     s->zero_point = op->shape == BITS ? 0 : between(r, 0, 1) ? (s->x_max + 1) / 2 : 0;
@@ -265,7 +288,7 @@ void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
                                                             : between(r, 1, 255);
     layer_geometry(j, &l);
     y_and_res(j, gap);
-    codes_fill(j, op, r);
+    codes_fill(j, op, r, between(r, 0, 7));
 }
 
 /* Layers of ResNet-20 and ResNet-18, once in each width. */
@@ -306,7 +329,7 @@ bool codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i)
     if (op->shape == BITS && !omq_conv_bits_serve(&j->cs))
         return false;
     y_and_res(j, gap);
-    codes_fill(j, op, r);
+    codes_fill(j, op, r, TRAINED);
     return true;
 }
 

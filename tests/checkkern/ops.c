@@ -52,6 +52,7 @@ static void run_quantize_weights(const struct omq_kern *k, struct job *j)
     k->quantize_weights(COUNT(j), REALS(j->x), (omq_real)0.37, j->in_place,
                         (1 << bits) - 1, S8S(j->out[0]));
 }
+RUN(transpose_u8, j->n, j->c, U8S(j->q), U8S(j->out[0]))
 RUN(rescale_u8, COUNT(j), U8S(j->q), &j->r, U8S(j->out[0]))
 RUN(rescale_backward, j->n, j->c, U8S(j->q), &j->r, REALS(j->x), j->in_place, REALS(j->out[0]),
     REALS(j->out[1]))
@@ -103,6 +104,7 @@ static const struct op ops[] = {
     {"quantize_u8", run_quantize_u8, FLAT, {NC_U8}, true, R + 1},
     {"quantize_s16", run_quantize_s16, FLAT, {N_S16, ONE_REAL}, false, R + 2},
     {"quantize_weights", run_quantize_weights, FLAT, {NC_U8}, true, R + 1},
+    {"transpose_u8", run_transpose_u8, ROWS, {NC_U8}, false, 2},
     {"rescale_u8", run_rescale_u8, FLAT, {NC_U8}, false, 2},
     {"rescale_backward", run_rescale_backward, ROWS, {NC_REAL, C_REAL}, false, 3 * R + 1},
     {"codes_to_real", run_codes_to_real, FLAT, {NC_REAL}, false, R + 1},

@@ -60,7 +60,7 @@ static void dot_tiles(struct tile *c, const struct tile *a, const struct tile *b
 #define TILE_STORE(tile, p, stride) store_tile(&tiles[tile], p, stride)
 #define TILE_DOT(c, a, b) dot_tiles(&tiles[c], &tiles[a], &tiles[b])
 #include "kern/x86/conv_codes_tiles_template.h"
-#include "kern/x86/conv_codes_template.h"
+#include "kern/simd/conv_codes_template.h"
 
 static void configure(const struct tile_config *config)
 {

@@ -91,6 +91,7 @@ void OMQ_FN(quantize_weights)(size_t n, const omq_real *restrict w, omq_real s, 
     }
 }
 
+#ifndef OMQ_OWN_RESCALE_U8
 void OMQ_FN(rescale_u8)(size_t n, const uint8_t *restrict q, const struct omq_rescale *r,
                         uint8_t *restrict out)
 {
@@ -100,6 +101,7 @@ void OMQ_FN(rescale_u8)(size_t n, const uint8_t *restrict q, const struct omq_re
     for (size_t i = 0; i < n; i++)
         out[i] = OMQ_FN(code)(fma((omq_real)((int)q[i] - zp_in), ratio, zero), top);
 }
+#endif
 
 void OMQ_FN(codes_to_real)(size_t n, const uint8_t *restrict q, int zero_point,
                            omq_real *restrict x)

@@ -11,6 +11,7 @@
 #error "compile this file with -mavx512{f,bw,vl,dq} -mavx2 -mfma, or everything with -DOMQ_NO_SIMD"
 #endif
 #define OMQ_SUFFIX _avx512
+#define OMQ_OWN_RESCALE_U8 /* rescale_avx2.c is faster */
 #include "kern/ref/template.h"
 #include "kern/ref/codes_template.h"
 #endif

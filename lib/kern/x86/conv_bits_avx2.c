@@ -107,7 +107,7 @@ OMQ_INLINE void sum_bits(const int mr, const int w_bits, const int x_bits,
             add_planes(mr, t, b, w, p, q, acc);
 }
 
-#include "kern/x86/conv_bits_template.h"
+#include "kern/simd/conv_bits_template.h"
 
 void omq_conv_bits_avx2(const struct omq_conv_shape *s, const struct omq_conv_io *io,
                         void *scratch)

@@ -71,7 +71,7 @@ OMQ_INLINE void sum_bits(const int mr, const int w_bits, const int x_bits,
     }
 }
 
-#include "kern/x86/conv_bits_template.h"
+#include "kern/simd/conv_bits_template.h"
 
 void omq_conv_bits_avx512vpopcntdq(const struct omq_conv_shape *s, const struct omq_conv_io *io,
                                    void *scratch)

@@ -31,7 +31,7 @@
     __asm__ volatile("tdpbusd " NAME(b) ", " NAME(a) ", " NAME(c) : : )
 
 #include "kern/x86/conv_codes_tiles_template.h"
-#include "kern/x86/conv_codes_template.h"
+#include "kern/simd/conv_codes_template.h"
 
 void omq_conv_codes_amx(const struct omq_conv_shape *s, const struct omq_conv_io *io,
                         void *scratch)

@@ -43,8 +43,8 @@ OMQ_INLINE SUMS dot(SUMS sums, SUMS x, SUMS k)
 }
 
 #include "kern/x86/conv_codes_dot_template.h"
-#include "kern/x86/conv_pixels_template.h"
-#include "kern/x86/conv_codes_template.h"
+#include "kern/simd/conv_pixels_template.h"
+#include "kern/simd/conv_codes_template.h"
 
 void omq_conv_codes_avxvnni(const struct omq_conv_shape *s, const struct omq_conv_io *io,
                             void *scratch)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "kern/kern_internal.h"
-#include "kern/x86/block.h"
+#include "kern/simd/block.h"
 
 #define OMQ_DIRECT(op) omq_##op##_avx2
 #define VEC __m256i

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "kern/kern_internal.h"
-#include "kern/x86/block.h"
+#include "kern/simd/block.h"
 
 #define VEC __m512i
 #define LANES 16

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "kern/kern_internal.h"
-#include "kern/x86/block.h"
+#include "kern/simd/block.h"
 
 #define TILE int16_t
 #define VEC __m256i

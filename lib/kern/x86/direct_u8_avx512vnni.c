@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "kern/kern_internal.h"
-#include "kern/x86/block.h"
+#include "kern/simd/block.h"
 
 #define TILE uint8_t
 #define VEC __m512i

@@ -6,7 +6,7 @@
  * with tap = (ky, kx, i). Each sum stays in a register from its first product
  * to its last.
  */
-#include "kern/x86/block.h"
+#include "kern/simd/block.h"
 #include "kern/x86/vec_template.h"
 
 #define TILE float

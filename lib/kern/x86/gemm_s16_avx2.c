@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "kern/kern_internal.h"
-#include "kern/x86/block.h"
+#include "kern/simd/block.h"
 
 #define OMQ_GEMM omq_gemm_s16_avx2
 #define OMQ_MR 2

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "kern/kern_internal.h"
-#include "kern/x86/block.h"
+#include "kern/simd/block.h"
 
 #define OMQ_GEMM omq_gemm_s16_avx512vnni
 #define OMQ_MR 4

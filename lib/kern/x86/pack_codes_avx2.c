@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "kern/kern_internal.h"
-#include "kern/x86/block.h"
+#include "kern/simd/block.h"
 
 enum { OUTPUTS = 16, INPUTS = 4, BLOCKS = 4, SIDE = INPUTS * BLOCKS, HALF = 32 };
 
@@ -74,7 +74,7 @@ OMQ_INLINE uint8_t *put_blocks(const struct packing *f, int n, const int8_t *k, 
         __m256i block[BLOCKS];
 
         transpose(k + 8 * h * row, row, block);
-        OMQ_UNROLL for (int i = 0; i < BLOCKS; i++) {
+        OMQ_UNROLL_UP_TO for (int i = 0; i < BLOCKS; i++) {
             if (i == n)
                 break;
             put_half(f, block[i], mask ? &mask[i][h] : NULL, packed + 8 * f->bits * i +

@@ -6,5 +6,6 @@
 #error "compile this file with -mavx2 -mfma, or everything with -DOMQ_NO_SIMD"
 #endif
 #define OMQ_SUFFIX _avx2
+#define OMQ_OWN_RESCALE_U8 /* rescale_avx2.c */
 #include "kern/ref/all_template.h"
 #endif

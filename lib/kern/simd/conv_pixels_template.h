@@ -4,7 +4,7 @@
  * in registers over the whole window. They come from one row, image, or several:
  * so no row is too short to fill a block.
  *
- * The includer has included conv_block_template.h, and defines
+ * The includer has included conv_places_template.h, and defines
  *   void sum_block(const int mr, const int blocks, const struct conv_codes *t,
  *                  const struct pixels *p, const int8_t *k, int32_t *acc)
  * the sums of mr pixels, start included, to acc[mr][blocks * 16].

@@ -5,9 +5,10 @@
  * into scratch as [16 outputs][4 inputs] a step of the window, and stay in L1 or
  * L2 for all pixels of the call.
  *
- * The includer has included conv_block_template.h, and defines
+ * The includer has included conv_places_template.h, and defines
  *   const int8_t *unpack(const struct conv_codes *t, int blocks, const uint8_t *packed,
  *                        void *scratch)
+ *   (or with a t whose `start` it sets)
  * and, perhaps by conv_pixels_template.h,
  *   void conv_panel(const int blocks, const struct conv_codes *t, const int8_t *k)
  * all pixels of the outputs from t->first on.

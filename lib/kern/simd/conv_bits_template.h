@@ -6,7 +6,7 @@
  * to bits once, for all outputs: pixels that lie together in a row share what
  * their windows have in common.
  *
- * The includer has included conv_block_template.h, PANEL being 1, and defines
+ * The includer has included conv_places_template.h, PANEL being 1, and defines
  *   void pack_x(const uint8_t *x, ptrdiff_t n, int q, uint8_t *bits)
  * plane q of n codes, a multiple of 64; and
  *   void sum_bits(const int mr, const int w_bits, const int x_bits,

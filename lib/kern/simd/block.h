@@ -4,16 +4,25 @@
  * pixels (of one row) by a number of vectors of channels, both constants after
  * inlining, so that its sums stay in registers.
  */
-#ifndef OMQ_KERN_X86_BLOCK_H
-#define OMQ_KERN_X86_BLOCK_H
+#ifndef OMQ_KERN_SIMD_BLOCK_H
+#define OMQ_KERN_SIMD_BLOCK_H
 
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#else
 #include <immintrin.h>
+#endif
 
 #define OMQ_INLINE static inline __attribute__((always_inline))
+/* Before a loop of as many rounds as the compiler can tell, whose sums then stay
+ * in registers; and before one that may end early, which clang does not unroll and
+ * then warns of. Its "unroll" would not do: a hint, not taken for loops in loops. */
 #if defined(__clang__)
-#define OMQ_UNROLL _Pragma("unroll")
+#define OMQ_UNROLL _Pragma("clang loop unroll(full)")
+#define OMQ_UNROLL_UP_TO
 #else
 #define OMQ_UNROLL _Pragma("GCC unroll 16")
+#define OMQ_UNROLL_UP_TO OMQ_UNROLL
 #endif
 
 /* fn(n, ...) for a number known at compile time, up to OMQ_MR. */
