@@ -20,6 +20,7 @@ enum {
     OMQ_MAX_PRECISIONS = 32,
     OMQ_MAX_CHANNELS = 4,    /* of an input image */
     OMQ_MAX_MILESTONES = 16,
+    OMQ_MAX_LEVELS = 4,      /* of a view's wavelet */
     OMQ_PATH_SIZE = 1024,
     OMQ_FLOAT_BITS = 32,     /* the "width" that means f32 */
 };
@@ -34,10 +35,7 @@ enum omq_format { OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC };
 enum omq_quant_method {
     OMQ_METHOD_OMQ, OMQ_METHOD_ANY_PRECISION, OMQ_METHOD_ADABITS, OMQ_METHOD_DOUBLE_ROUNDING
 };
-enum omq_view { OMQ_VIEW_OFF, OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS, OMQ_VIEW_AFFINE, OMQ_VIEW_BANDS };
-/* What the wavelet is taken along: channels, or rows and columns of kernels. */
-enum omq_axis { OMQ_AXIS_IN, OMQ_AXIS_OUT, OMQ_AXIS_BOTH, OMQ_AXIS_KERNEL };
-enum omq_wavelet { OMQ_WAVELET_HAAR, OMQ_WAVELET_DB2 };
+enum omq_view { OMQ_VIEW_OFF, OMQ_VIEW_OFFSETS };
 enum omq_grid_kind { OMQ_GRID_AUTO, OMQ_GRID_MIDRISE, OMQ_GRID_SYMMETRIC };
 enum omq_steps { OMQ_STEPS_LAYER, OMQ_STEPS_CHANNEL };
 enum omq_optimizer { OMQ_OPT_SGD, OMQ_OPT_ADAM };
@@ -72,11 +70,7 @@ struct omq_model_config {
 struct omq_quant_config {
     enum omq_quant_method method;
     enum omq_view view;
-    enum omq_axis axis;
-    enum omq_wavelet wavelet;
-    int levels;               /* of the wavelet */
-    enum omq_steps gains;     /* one a scale, or one a scale and output channel */
-    int offset_details;       /* scales with offsets beside the coarsest */
+    int levels;               /* of the view's wavelet; 0: every weight has an offset */
     bool detach;              /* what has offsets leaves the shared weights alone */
     int view_max_bits;        /* wider weights have no view; 0 = all have */
     enum omq_grid_kind grid;
@@ -91,7 +85,7 @@ struct omq_train_config {
     enum omq_optimizer optimizer;
     double lr, momentum, beta2, weight_decay;
     bool nesterov;
-    double step_lr;           /* learning rate of quantizer steps and gains, times lr */
+    double step_lr;           /* learning rate of quantizer steps, times lr */
     enum omq_schedule schedule;
     double warmup_epochs, min_lr;
     int n_milestones, milestones[OMQ_MAX_MILESTONES]; /* epochs; schedule: step */

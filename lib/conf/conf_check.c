@@ -135,20 +135,6 @@ static void check_grid(struct omq_conf_state *s)
     }
 }
 
-static void check_bands(struct omq_conf_state *s)
-{
-    if (!fine(s, "quant.view") || s->c.quant.view != OMQ_VIEW_BANDS)
-        return;
-    if (fine(s, "quant.levels") && s->c.quant.levels != 1)
-        omq_conf_error(s, place(s, "quant.levels"),
-                       "'quant.levels' is %d, but 'quant.view' bands has one level",
-                       s->c.quant.levels);
-    if (fine(s, "quant.wavelet") && s->c.quant.wavelet != OMQ_WAVELET_HAAR)
-        omq_conf_error(s, place(s, "quant.wavelet"),
-                       "'quant.wavelet' is not haar, the only one with integer sums, "
-                       "which 'quant.view' bands needs");
-}
-
 static void check_widths(struct omq_conf_state *s)
 {
     struct omq_train_config *t = &s->c.train;
@@ -219,7 +205,6 @@ void omq_conf_cross_check(struct omq_conf_state *s)
     check_data(s);
     check_method(s);
     check_grid(s);
-    check_bands(s);
     check_widths(s);
     check_schedule(s);
 }

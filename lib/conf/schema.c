@@ -13,10 +13,7 @@
 static const char *const format_words[] = {"idx", "synthetic", NULL};
 static const char *const method_words[] = {"omq", "any-precision", "adabits", "double-rounding",
                                            NULL};
-static const char *const view_words[] = {"off", "gains", "offsets", "affine", "bands",
-                                         NULL};
-static const char *const axis_words[] = {"in", "out", "both", "kernel", NULL};
-static const char *const wavelet_words[] = {"haar", "db2", NULL};
+static const char *const view_words[] = {"off", "offsets", NULL};
 static const char *const grid_words[] = {"auto", "midrise", "symmetric", NULL};
 static const char *const steps_words[] = {"layer", "channel", NULL};
 static const char *const optimizer_words[] = {"sgd", "adam", NULL};
@@ -100,22 +97,11 @@ const struct omq_conf_key omq_conf_keys[] = {
          "Those need view off, grid auto and weight_steps layer."),
     WORD("quant.view", quant.view, omq_view, view_words,
          "What each width changes in the shared weights before they are quantized:\n"
-         "nothing, a gain for each wavelet scale, offsets of the coarsest scale,\n"
-         "or both of them, affine.\n"
-         "With bands it is the coefficients of one level that are quantized, with one\n"
-         "step, up to 7 bits, or 6 with two axes."),
-    WORD("quant.axis", quant.axis, omq_axis, axis_words,
-         "What the wavelet is taken along: input channels, output channels, both,\n"
-         "or the rows and columns of the kernels."),
-    WORD("quant.wavelet", quant.wavelet, omq_wavelet, wavelet_words,
-         "Haar, or the filter of Daubechies with 4 taps, which wraps around."),
-    INT("quant.levels", quant.levels, 0, 4,
-        "Levels of the wavelet, which split the weights into one scale more;\n"
-        "0 is no wavelet: the weights as they are."),
-    WORD("quant.gains", quant.gains, omq_steps, steps_words,
-         "One learned gain of a scale a layer or one an output channel."),
-    INT("quant.offset_details", quant.offset_details, 0, 4,
-        "Scales of details, coarser ones first, that have offsets as the coarsest scale."),
+         "nothing, or offsets of its own, each shared by neighbouring input channels\n"
+         "as the coarsest scale of a Haar wavelet is."),
+    INT("quant.levels", quant.levels, 0, OMQ_MAX_LEVELS,
+        "Levels of that wavelet: an offset is shared by 2^levels input channels;\n"
+        "0 is no wavelet: every weight has an offset."),
     BOOL("quant.detach", quant.detach,
          "With view offsets: where a width has offsets it learns through them alone\n"
          "and does not move the weights that it shares."),
@@ -140,9 +126,9 @@ const struct omq_conf_key omq_conf_keys[] = {
     BOOL("train.nesterov", train.nesterov, "Nesterov momentum, for sgd."),
     NUMBER("train.beta2", train.beta2, 0, 0.999999, "Second beta of Adam."),
     NUMBER("train.weight_decay", train.weight_decay, 0, 1,
-           "Weight decay; steps, gains, offsets, biases and batch norm have none of it."),
+           "Weight decay; steps, offsets, biases and batch norm have none of it."),
     NUMBER("train.step_lr", train.step_lr, 0, 100,
-           "Learning rate of quantizer steps and gains, times lr."),
+           "Learning rate of quantizer steps, times lr."),
     WORD("train.schedule", train.schedule, omq_schedule, schedule_words,
          "The learning rate falls as a cosine to min_lr, or by gamma at each milestone."),
     NUMBER("train.warmup_epochs", train.warmup_epochs, 0, 100000,

@@ -92,10 +92,10 @@ static int check_conv(const struct planner *p, const struct omq_unit *u)
     const struct omq_layer *l = &net->plan.layers[u->layer];
     int precision = precision_of(p, u->layer);
     int bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits);
-    struct omq_view_spec view = omq_layer_spec(net, precision, u->layer);
     const struct omq_param *step = omq_net_layer(net, precision, u->layer)->wstep;
     uint64_t k = (uint64_t)l->in * (uint64_t)l->kh * (uint64_t)l->kw;
     struct omq_grid grid;
+    int k_max;
     char name[16];
 
     if (bits == OMQ_FLOAT_BITS)
@@ -108,21 +108,20 @@ static int check_conv(const struct planner *p, const struct omq_unit *u)
     if (u->relu && p->e->tensors[u->out].act.zero_point)
         OMQ_BUG("the output of a ReLU has a signed quantizer");
     grid = omq_layer_grid(net, precision, u->layer);
-    return check_sum(p, l->name, k, reach(&p->e->tensors[u->in]), omq_view_k_max(&view, &grid));
+    k_max = -grid.k_min > grid.k_max ? -grid.k_min : grid.k_max; /* two's complement */
+    return check_sum(p, l->name, k, reach(&p->e->tensors[u->in]), k_max);
 }
 
-/* How a layer's codes are kept. Those of a view in bands are sums of two or four
- * of the grid's. */
+/* How a layer's codes are kept. */
 static void plan_shape(const struct planner *p, const struct omq_unit *from,
                        struct omq_engine_unit *u)
 {
     const struct omq_engine_tensor *in = &p->e->tensors[u->in];
     int precision = precision_of(p, from->layer);
     struct omq_grid grid = omq_layer_grid(p->net, precision, from->layer);
-    bool bands = omq_layer_spec(p->net, precision, from->layer).bands;
 
     u->shape = (struct omq_conv_shape){
-        .oc = u->oc / u->groups, .w_bits = bands ? 8 : grid.bits, .midrise = !bands && grid.midrise,
+        .oc = u->oc / u->groups, .w_bits = grid.bits, .midrise = grid.midrise,
         .x_max = in->act.q_max, .zero_point = in->act.zero_point,
         .q_max = p->e->tensors[u->out].act.q_max,
     };
@@ -174,12 +173,11 @@ static int workspace_init(struct planner *p, struct workspace *ws)
     size_t scratch = 1, oc = 1, k = 1;
 
     for (int l = 0; l < plan->n_layers; l++) {
-        int precision = precision_of(p, l), out = plan->layers[l].out;
-        int some = plan->layers[l].groups > 1 ? out
-                                              : omq_layer_codes_outputs(p->net, precision, l);
+        int out = plan->layers[l].out;
+        int some = plan->layers[l].groups > 1 ? out : omq_layer_codes_outputs(p->net, l);
         size_t n = omq_net_layer(p->net, 0, l)->weight->n / (size_t)out;
 
-        scratch = most(scratch, omq_layer_codes_scratch(p->net, precision, l));
+        scratch = most(scratch, omq_layer_codes_scratch(p->net, l));
         oc = most(oc, (size_t)out);
         k = most(k, n * (size_t)some);
     }
@@ -203,7 +201,7 @@ static int pack_weights(struct planner *p, const struct omq_unit *from, struct o
                         const struct workspace *ws)
 {
     const int precision = precision_of(p, from->layer);
-    const int at_once = omq_layer_codes_outputs(p->net, precision, from->layer);
+    const int at_once = omq_layer_codes_outputs(p->net, from->layer);
     const size_t filter = (size_t)u->shape.n_runs * (size_t)u->shape.run;
     struct omq_layer_codes codes = {.unit = ws->unit};
 

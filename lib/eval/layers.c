@@ -45,7 +45,7 @@ static int weight_noise(const struct omq_net *net, int precision, int layer, str
     size_t n = lp->weight->n, per_out = n / (size_t)l->out;
     omq_real *unit = omq_calloc((size_t)l->out, sizeof(*unit));
     omq_real *w = omq_calloc(n, sizeof(*w));
-    omq_real *scratch = omq_calloc(omq_layer_scratch(net, layer), sizeof(*scratch));
+    omq_real *scratch = omq_calloc(n, sizeof(*scratch));
     int8_t *k = omq_calloc(n, 1);
     struct omq_weights q;
     omq_real end;
@@ -55,7 +55,7 @@ static int weight_noise(const struct omq_net *net, int precision, int layer, str
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate the weights of '%s'", l->name);
         goto out;
     }
-    omq_layer_view(net, precision, layer, w, scratch);
+    omq_layer_view(net, precision, layer, w);
     q = omq_layer_weights(net, precision, layer, w, k, unit, scratch);
     omq_layer_method(net, layer)->forward(&q);
     end = q.grid.midrise ? 1 : (omq_real)0.5; /* from the outer code to its cell's edge */

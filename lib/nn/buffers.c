@@ -55,9 +55,12 @@ static void take_layer(struct omq_exec *x, int i)
     b->k16 = omq_arena_take(&x->arena, n, sizeof(int16_t));
     b->dequant = omq_arena_take(&x->arena, n, sizeof(omq_real));
     b->unit = omq_arena_take(&x->arena, (size_t)l->out, sizeof(omq_real));
-    b->scratch = omq_arena_take(&x->arena, omq_layer_scratch(x->net, i), sizeof(omq_real));
-    if (x->backward)
-        b->dw = omq_arena_take(&x->arena, n * (size_t)omq_pool_threads(x->pool), sizeof(omq_real));
+    b->scratch = omq_arena_take(&x->arena, n, sizeof(omq_real));
+    if (!x->backward)
+        return;
+    b->dw = omq_arena_take(&x->arena, n * (size_t)omq_pool_threads(x->pool), sizeof(omq_real));
+    b->dcodes = omq_arena_take(&x->arena, n, sizeof(omq_real));
+    b->dview = omq_arena_take(&x->arena, n, sizeof(omq_real));
 }
 
 static bool by_conv_u8(const struct omq_unit *u)

@@ -7,22 +7,12 @@
 
 #include <string.h>
 
-void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst,
-                    omq_real *scratch)
+void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst)
 {
     const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
     struct omq_view_spec v = omq_layer_spec(net, precision, layer);
 
-    omq_view_forward(&v, lp->weight->value, lp->gain ? lp->gain->value : NULL,
-                     lp->offset ? lp->offset->value : NULL, dst, scratch);
-}
-
-size_t omq_layer_scratch(const struct omq_net *net, int layer)
-{
-    struct omq_view_spec v = omq_layer_spec(net, 0, layer); /* any: its shape decides */
-    size_t n = net->layer_params[layer].weight->n;
-
-    return 3 * n + omq_view_scratch(&v); /* view, codes, the method's and the view's own */
+    omq_view_forward(&v, lp->weight->value, lp->offset ? lp->offset->value : NULL, dst);
 }
 
 /* [out][in][kk] -> [out][kk][in] and back, for any element type. */
@@ -69,37 +59,26 @@ struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, i
     };
 }
 
-/* Codes as they are stored to those that are multiplied with, and their units. */
-static const int8_t *synthesise(const struct omq_view_spec *v, struct omq_weights *q,
-                                int8_t *scratch)
-{
-    for (int i = 0; v->bands && i < q->n_units; i++)
-        q->unit[i] = omq_view_unit(v, &q->grid, q->step[i]);
-    return omq_view_codes(v, &q->grid, q->k, scratch);
-}
-
 /* ---- codes for the engine: some outputs at a time ---- */
 
-int omq_layer_codes_outputs(const struct omq_net *net, int precision, int layer)
+int omq_layer_codes_outputs(const struct omq_net *net, int layer)
 {
     enum { WEIGHTS = 1 << 14, BLOCK = 16 };
     const struct omq_layer *l = &net->plan.layers[layer];
-    struct omq_view_spec v = omq_layer_spec(net, precision, layer);
     size_t n = (size_t)l->in * (size_t)l->kh * (size_t)l->kw, blocks = WEIGHTS / (BLOCK * n);
     size_t count = BLOCK * (blocks < 1 ? 1 : blocks);
 
-    if (!omq_layer_method(net, layer)->is_separable || !omq_view_is_separable(&v))
+    if (!omq_layer_method(net, layer)->is_separable)
         return l->out;
     return count < (size_t)l->out ? (int)count : l->out;
 }
 
-size_t omq_layer_codes_scratch(const struct omq_net *net, int precision, int layer)
+size_t omq_layer_codes_scratch(const struct omq_net *net, int layer)
 {
     const struct omq_layer *l = &net->plan.layers[layer];
-    struct omq_view_spec v = omq_layer_spec(net, precision, layer);
 
-    return 3 * (size_t)l->in * (size_t)l->kh * (size_t)l->kw *
-               (size_t)omq_layer_codes_outputs(net, precision, layer) + omq_view_scratch(&v);
+    return 3 * (size_t)l->in * (size_t)l->kh * (size_t)l->kw * /* view, codes, the method's */
+           (size_t)omq_layer_codes_outputs(net, layer);
 }
 
 /* A layer of the outputs first .. first + count - 1 alone. */
@@ -119,19 +98,18 @@ static struct omq_weights weights_of(const struct omq_net *net, int precision, i
 
 /* What of them is quantized: the shared weights, or made of them in dst. */
 static const omq_real *view_of(const struct omq_net *net, int precision, int layer, int first,
-                               int count, omq_real *dst, omq_real *scratch)
+                               int count, omq_real *dst)
 {
     const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
     struct omq_view_spec v = omq_layer_spec(net, precision, layer);
     size_t n = lp->weight->n / (size_t)v.dims[0];
     const omq_real *w = lp->weight->value + (size_t)first * n;
 
-    if (!v.gains && !v.offsets && !v.bands)
+    if (!v.offsets)
         return w;
-    n = lp->offset ? lp->offset->n / (size_t)v.dims[0] : 0;
+    n = lp->offset->n / (size_t)v.dims[0];
     v.dims[0] = count;
-    omq_view_forward(&v, w, lp->gain ? lp->gain->value + (lp->gain->ndim > 1 ? first : 0) : NULL,
-                     lp->offset ? lp->offset->value + (size_t)first * n : NULL, dst, scratch);
+    omq_view_forward(&v, w, lp->offset->value + (size_t)first * n, dst);
     return dst;
 }
 
@@ -140,23 +118,18 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, i
 {
     const struct omq_layer *l = &net->plan.layers[layer];
     const struct omq_param *step = omq_net_layer(net, precision, layer)->wstep;
-    struct omq_view_spec v = omq_layer_spec(net, precision, layer);
     const size_t filter = (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
     const size_t n = (size_t)count * filter;
-    int8_t *stored = (int8_t *)(scratch + n); /* n reals: n bytes, and 2 n for synthesise() */
-    struct omq_weights q = weights_of(net, precision, layer, first, count, stored, out->unit,
-                                      scratch + 2 * n);
-    const int8_t *k;
+    struct omq_weights q = weights_of(net, precision, layer, first, count,
+                                      (int8_t *)(scratch + n), out->unit, scratch + 2 * n);
 
-    v.dims[0] = count;
-    q.w = view_of(net, precision, layer, first, count, scratch, scratch + 3 * n);
+    q.w = view_of(net, precision, layer, first, count, scratch);
     omq_layer_method(net, layer)->forward(&q);
-    k = synthesise(&v, &q, stored + n);
     /* of some outputs, each with a step of its own, there may be but one */
     out->n_units = count == l->out ? q.n_units : (int)step->n;
     for (int o = 0; o < count; o++)
         omq_kern()->transpose_u8(l->in, l->kh * l->kw,
-                                 (const uint8_t *)k + (size_t)o * filter,
+                                 (const uint8_t *)q.k + (size_t)o * filter,
                                  (uint8_t *)out->k + (size_t)o * filter);
 }
 
@@ -199,17 +172,14 @@ static void quantize(struct omq_exec *x, int layer)
     const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
     const struct omq_method *m = omq_layer_method(x->net, layer);
     size_t n = lp->weight->n / (size_t)l->out;
-    struct omq_view_spec v = omq_layer_spec(x->net, x->precision, layer);
-    const int8_t *k;
 
     b->weights = omq_layer_weights(x->net, x->precision, layer, b->view, b->k, b->unit,
-                                   b->scratch + 2 * lp->weight->n);
+                                   b->scratch);
     if (x->mode == OMQ_MODE_TRAIN && lp->wstep && !(lp->wstep->value[0] > 0))
         m->init_step(&b->weights, lp->wstep->value);
     m->forward(&b->weights);
     b->n_units = b->weights.n_units;
-    k = synthesise(&v, &b->weights, (int8_t *)b->scratch);
-    TO_KERNEL_ORDER(l, k, b->k16);
+    TO_KERNEL_ORDER(l, b->k, b->k16);
     if (b->k8)
         interleave(l, b->k16, b->k8);
     if (b->k_pairs)
@@ -232,7 +202,7 @@ static void forward(void *arg, int thread, int begin, int end)
         const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
 
         b->is_float = bits_of(x->net, x->precision, layer) == OMQ_FLOAT_BITS;
-        omq_layer_view(x->net, x->precision, layer, b->view, b->scratch);
+        omq_layer_view(x->net, x->precision, layer, b->view);
         if (b->is_float) {
             b->n_units = 1;
             b->unit[0] = 1;
@@ -250,9 +220,9 @@ void omq_layers_forward(struct omq_exec *x)
     omq_pool_run(x->pool, forward, x, x->net->plan.n_layers);
 }
 
-/* The threads' sums of one layer, as real gradients in OIHW, to b->scratch. */
+/* The threads' sums of one layer, as real gradients in OIHW, to dst. */
 static void gather(const struct omq_exec *x, const struct omq_layer *l, struct omq_layer_buf *b,
-                   size_t n)
+                   size_t n, omq_real *dst)
 {
     int kk = l->kh * l->kw;
 
@@ -261,7 +231,7 @@ static void gather(const struct omq_exec *x, const struct omq_layer *l, struct o
     for (int o = 0; o < l->out; o++)
         for (int j = 0; j < kk; j++)
             for (int i = 0; i < l->in; i++)
-                b->scratch[((size_t)o * l->in + i) * kk + j] =
+                dst[((size_t)o * l->in + i) * kk + j] =
                     b->in_step * b->dw[((size_t)o * kk + j) * l->in + i];
 }
 
@@ -274,21 +244,13 @@ static void backward(void *arg, int thread, int begin, int end)
         struct omq_layer_buf *b = &x->layers[layer];
         const struct omq_layer *l = &x->net->plan.layers[layer];
         const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
-        size_t n = lp->weight->n;
-        omq_real *dview = b->scratch + n;
         struct omq_view_spec v = omq_layer_spec(x->net, x->precision, layer);
 
-        gather(x, l, b, n);
-        if (b->is_float) {
-            memcpy(dview, b->scratch, sizeof(omq_real) * n);
-        } else {
-            omq_view_codes_backward(&v, b->scratch, b->scratch + 3 * n);
-            omq_layer_method(x->net, layer)->backward(&b->weights, b->scratch, dview,
+        gather(x, l, b, lp->weight->n, b->is_float ? b->dview : b->dcodes);
+        if (!b->is_float)
+            omq_layer_method(x->net, layer)->backward(&b->weights, b->dcodes, b->dview,
                                                       lp->wstep ? lp->wstep->grad : NULL);
-        }
-        omq_view_backward(&v, lp->weight->value, lp->gain ? lp->gain->value : NULL, dview,
-                          lp->weight->grad, lp->gain ? lp->gain->grad : NULL,
-                          lp->offset ? lp->offset->grad : NULL, b->scratch + 3 * n);
+        omq_view_backward(&v, b->dview, lp->weight->grad, lp->offset ? lp->offset->grad : NULL);
     }
     x->threads[thread].t.quant += omq_now() - start;
 }

@@ -68,8 +68,7 @@ static void declare_layer(struct omq_net *net, int p, int layer)
     bool quantized = is_quantized(net, p, l);
     struct omq_view_spec v = omq_layer_spec(net, p, layer);
     int dims[4] = {l->out};
-    int n_steps = omq_view_steps(&v, net->quant.weight_steps);
-    int gain_dims[2] = {v.levels + 1, v.gain_stride};
+    int n_steps = net->quant.weight_steps == OMQ_STEPS_CHANNEL ? l->out : 1;
 
     if (l->norm[0]) {
         lp->gamma = declare(net, OMQ_PARAM_GAMMA, p, l->norm, "weight", 1, dims);
@@ -79,9 +78,6 @@ static void declare_layer(struct omq_net *net, int p, int layer)
     }
     if (quantized && omq_layer_method(net, layer)->wstep == OMQ_WSTEP_PRECISION)
         lp->wstep = declare(net, OMQ_PARAM_WSTEP, p, l->name, "step", 1, &n_steps);
-    if (v.gains)
-        lp->gain = declare(net, OMQ_PARAM_GAIN, p, l->name, "gain", v.gain_stride > 1 ? 2 : 1,
-                           gain_dims);
     omq_view_offset_dims(&v, dims);
     if (v.offsets)
         lp->offset = declare(net, OMQ_PARAM_OFFSET, p, l->name, "offset", 4, dims);
@@ -169,7 +165,7 @@ static void init_values(struct omq_net *net, uint64_t seed)
     for (int i = 0; i < net->n_params; i++) {
         struct omq_param *p = &net->params[i];
 
-        if (p->kind == OMQ_PARAM_GAMMA || p->kind == OMQ_PARAM_VAR || p->kind == OMQ_PARAM_GAIN)
+        if (p->kind == OMQ_PARAM_GAMMA || p->kind == OMQ_PARAM_VAR)
             fill(p, 1);
     }
 }
@@ -246,7 +242,7 @@ int omq_net_declare(struct omq_net *net, struct omq_graph *graph, const struct o
         goto err_release;
     }
     net->n_classes = net->plan.tensors[net->plan.units[net->plan.n_units - 1].out].c;
-    per_precision = 7 * (size_t)net->plan.n_layers + (size_t)net->plan.n_sites;
+    per_precision = 6 * (size_t)net->plan.n_layers + (size_t)net->plan.n_sites;
     net->params = calloc(3 * (size_t)net->plan.n_layers + (size_t)n_prec * per_precision,
                          sizeof(*net->params));
     net->layer_params = calloc((size_t)n_prec * (size_t)net->plan.n_layers,

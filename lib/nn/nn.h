@@ -154,7 +154,6 @@ enum omq_param_kind {
     OMQ_PARAM_WSTEP,  /* [1] or [out] */
     OMQ_PARAM_ASTEP,  /* [1], of a site */
     OMQ_PARAM_ACLIP,  /* [1], of a site: its clipping level, where the method has that */
-    OMQ_PARAM_GAIN,   /* [levels + 1] or [levels + 1][out] */
     OMQ_PARAM_OFFSET, /* omq_view_offset_dims() */
 };
 
@@ -171,7 +170,7 @@ struct omq_param {
 
 /* The parameters of one layer or site at one precision; NULL where there is none. */
 struct omq_layer_params {
-    struct omq_param *weight, *bias, *gamma, *beta, *mean, *var, *wstep, *gain, *offset;
+    struct omq_param *weight, *bias, *gamma, *beta, *mean, *var, *wstep, *offset;
 };
 
 struct omq_net {
@@ -227,8 +226,8 @@ struct omq_layer_codes {
  * float. */
 void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, int first,
                           int count, struct omq_layer_codes *out, omq_real *scratch);
-int omq_layer_codes_outputs(const struct omq_net *net, int precision, int layer);
-size_t omq_layer_codes_scratch(const struct omq_net *net, int precision, int layer);
+int omq_layer_codes_outputs(const struct omq_net *net, int layer);
+size_t omq_layer_codes_scratch(const struct omq_net *net, int layer);
 struct omq_grid omq_layer_grid(const struct omq_net *net, int precision, int layer);
 /* The same in two steps, for those who look between them. What the method's
  * forward() takes: codes and units (k, unit) of the weights w; scratch as long
@@ -237,9 +236,7 @@ struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, i
                                      const omq_real *w, int8_t *k, omq_real *unit,
                                      omq_real *scratch);
 /* Only its view: what is quantized, [out][in][kh][kw] to dst. */
-void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst,
-                    omq_real *scratch);
-size_t omq_layer_scratch(const struct omq_net *net, int layer);
+void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst);
 
 /* Multiply-accumulates of one image, and bytes of the packed weights at one
  * precision (float: 4 a weight). */

@@ -62,7 +62,7 @@ struct omq_tensor_buf {
 /* A layer's weights at the current precision. */
 struct omq_layer_buf {
     omq_real *view;      /* [out][in][kh][kw] after the view */
-    int8_t *k;           /* codes of view, as stored, same order; unused if float */
+    int8_t *k;           /* codes of view, same order; unused if float */
     omq_real *operand;   /* [out][kh][kw][in]: codes as reals, or the weights */
     int16_t *k16;        /* the same codes as integers */
     int8_t *k8;          /* the same for conv_u8; NULL where that does not serve */
@@ -73,7 +73,8 @@ struct omq_layer_buf {
     bool is_float;
     omq_real in_step;    /* real value of one unit of the input, for dw */
     omq_real *dw;        /* [threads][out][kh][kw][in] */
-    omq_real *scratch;   /* omq_layer_scratch() */
+    omq_real *scratch;   /* the method's, as long as view */
+    omq_real *dcodes, *dview; /* gradients of dequant and view, as long and in its order */
     struct omq_weights weights; /* as the method left them, for its backward */
 };
 

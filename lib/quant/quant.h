@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Quantization, the method itself: grids, weight and activation quantizers,
- * the wavelet views, folding, packing. The one place that knows bit-widths.
+ * the views, folding, packing. The one place that knows bit-widths.
  *
  * A weight code k (int8) means the value k * e, where e is the *unit*: the
  * step s on the symmetric grid, s/2 on the mid-rise grid (whose codes are odd).
@@ -106,60 +106,30 @@ void omq_fold(int c, const omq_real *unit, int n_units, double s_in, const struc
  * m, b). */
 void omq_fold_pool(double s_in, int count, double s_out, int zp_out, omq_real *m, omq_real *b);
 
-/* Views: how a width reads a layer's shared weights. They are transformed by an
- * orthonormal wavelet, `levels` deep (0: not at all), into levels + 1 scales,
- * the coarsest first; scales get gains or offsets; what that changes is
- * transformed back and added, so that gains of 1 and offsets of 0 give the
- * weights bit for bit. With several axes a level takes one after the other,
- * and all their details are one scale.
- *
- * With bands it is the coefficients that are quantized (see bands.c): codes as
- * they are stored, one a coefficient, from which omq_view_codes() makes those
- * that are multiplied with. All other views have but one kind of codes. */
+/* Views: what a width changes in a layer's shared weights. Offsets of the
+ * coarsest scale of a wavelet transform along the input channels, `levels` deep,
+ * are transformed back and added (quant/view.c has the formula), so that offsets
+ * of 0 give the weights bit for bit. Without levels each weight has an offset. */
 struct omq_view_spec {
-    bool gains, offsets, bands; /* none: off */
-    enum omq_axis axis;
-    enum omq_wavelet wavelet;
+    bool offsets; /* false: off */
+    bool detach;  /* what has offsets leaves the shared weights alone */
     int levels;
-    int gain_stride; /* gains of a scale: 1 or out */
-    int details; /* scales with offsets beside the coarsest, coarser ones first */
-    bool detach; /* what has offsets leaves the shared weights alone */
-    int dims[4]; /* of the weights: [out][in][kh][kw] */
+    int dims[4];  /* of the weights: [out][in][kh][kw] */
 };
 /* The view of a layer at a width; edge: the first or last layer, which has none. */
 struct omq_view_spec omq_view_of(const struct omq_quant_config *q, int bits, bool edge,
                                  const int dims[4]);
-/* The box of coefficients that `level` levels leave to the next one: all scales
- * up to levels - level. */
-void omq_view_box(const struct omq_view_spec *v, int level, int box[4]);
+/* [out][in / 2^levels, rounded up][kh][kw] */
 void omq_view_offset_dims(const struct omq_view_spec *v, int dims[4]);
 
-/* w -> dst, what is quantized, both [out][in][kh][kw]. gains[levels + 1][gain_stride]; offsets
- * of omq_view_offset_dims(). Either is NULL where the view has none. scratch:
- * omq_view_scratch() reals. */
-void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
-                      const omq_real *offsets, omq_real *dst, omq_real *scratch);
-/* Gradient: adds to dw (with detach, without the coefficients that have offsets),
- * dgains, doffsets. w is needed by gains only. */
-void omq_view_backward(const struct omq_view_spec *v, const omq_real *w, const omq_real *gains,
-                       const omq_real *ddst, omq_real *dw, omq_real *dgains,
-                       omq_real *doffsets, omq_real *scratch);
-size_t omq_view_scratch(const struct omq_view_spec *v);
-/* Whether an output's weights are made of its own alone. */
-bool omq_view_is_separable(const struct omq_view_spec *v);
-
-/* Codes as stored, k, to codes that are multiplied with, both [out][in][kh][kw]:
- * k itself, or a part of scratch, which has room for two codes a weight. */
-const int8_t *omq_view_codes(const struct omq_view_spec *v, const struct omq_grid *g,
-                             const int8_t *k, int8_t *scratch);
-/* Gradient of the codes' real values, in place, to that of the stored ones'.
- * scratch: omq_view_scratch() reals. */
-void omq_view_codes_backward(const struct omq_view_spec *v, omq_real *dq, omq_real *scratch);
-/* Of the codes that are multiplied with: the real value of 1, the largest. */
-omq_real omq_view_unit(const struct omq_view_spec *v, const struct omq_grid *g, omq_real step);
-int omq_view_k_max(const struct omq_view_spec *v, const struct omq_grid *g);
-/* Learned steps of a layer. */
-int omq_view_steps(const struct omq_view_spec *v, enum omq_steps steps);
+/* w -> dst, what is quantized, both [out][in][kh][kw]; offsets of
+ * omq_view_offset_dims(), not used where the view is off. */
+void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const omq_real *offsets,
+                      omq_real *dst);
+/* Gradient: adds to doffsets, and to dw: with detach, without what lies along
+ * the offsets. */
+void omq_view_backward(const struct omq_view_spec *v, const omq_real *ddst, omq_real *dw,
+                       omq_real *doffsets);
 
 /* ---- methods ----
  *

@@ -2,8 +2,7 @@
  *
  * SGD with (Nesterov) momentum as PyTorch defines it, and Adam (Kingma and Ba,
  * ICLR 2015) with decay added to the gradient. Three groups: weights decay;
- * offsets have their own decay; biases, batch norm, steps, clips and gains have
- * none.
+ * offsets have their own decay; biases, batch norm, steps and clips have none.
  *
  * The pool works on blocks of the active parameters laid end to end, of a fixed
  * size, so that no sum depends on the number of threads.
@@ -182,7 +181,6 @@ static struct rule rule_of(enum omq_param_kind kind, const struct omq_train_conf
     switch (kind) {
     case OMQ_PARAM_WEIGHT: return (struct rule){cfg->weight_decay, lr, false};
     case OMQ_PARAM_OFFSET: return (struct rule){offset_decay, lr, false};
-    case OMQ_PARAM_GAIN: return (struct rule){0, lr * cfg->step_lr, false};
     case OMQ_PARAM_ACLIP: return (struct rule){0, lr, true};
     case OMQ_PARAM_WSTEP:
     case OMQ_PARAM_ASTEP: return (struct rule){0, lr * cfg->step_lr, true};

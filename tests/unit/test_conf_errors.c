@@ -133,7 +133,7 @@ static const struct {
      "x.yaml:4:24: error: 'train.warmup_epochs' is 11, more than 'train.epochs', which is 10"},
     {"quant: {method: adabits}", "x.yaml:4:17: error: only 'quant.method' omq has views: set "
                                  "'quant.view' to off"},
-    {"quant: {method: any-precision, view: gains}",
+    {"quant: {method: any-precision, view: offsets}",
      "x.yaml:4:38: error: only 'quant.method' omq has views: set 'quant.view' to off"},
     {"quant: {method: adabits, view: off, grid: symmetric}\nbits: [2]",
      "x.yaml:4:43: error: only 'quant.method' omq has a choice of 'quant.grid': leave it at auto"},
@@ -143,10 +143,6 @@ static const struct {
      "x.yaml:5:7: error: only 'quant.method' omq has float weights, but 'bits' lists 32"},
     {"quant: {grid: midrise}", "x.yaml:4:15: error: 'quant.grid' midrise has 1 to 7 bits, but "
                                "'bits' lists 8 for weights"},
-    {"quant: {view: bands, levels: 2}", "x.yaml:4:30: error: 'quant.levels' is 2, but "
-     "'quant.view' bands has one level"},
-    {"quant: {view: bands, wavelet: db2}", "x.yaml:4:31: error: 'quant.wavelet' is not haar, the "
-     "only one with integer sums, which 'quant.view' bands needs"},
     {"quant: {grid: symmetric}", "x.yaml:4:15: error: 'quant.grid' symmetric has 2 to 8 bits, but "
                                  "'bits' lists 1 for weights"},
 };

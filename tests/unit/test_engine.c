@@ -158,7 +158,6 @@ static void fill_param(struct omq_param *p, struct omq_rng *r)
         case OMQ_PARAM_BETA: p->value[i] = (omq_real)(0.5 * z); break;
         case OMQ_PARAM_MEAN: p->value[i] = (omq_real)(0.4 * z); break;
         case OMQ_PARAM_VAR: p->value[i] = (omq_real)(0.1 + z * z); break;
-        case OMQ_PARAM_GAIN: p->value[i] = (omq_real)(1 + 0.2 * z); break;
         case OMQ_PARAM_OFFSET: p->value[i] = (omq_real)(0.05 * z); break;
         case OMQ_PARAM_ACLIP: p->value[i] = (omq_real)(0.5 + omq_rng_uniform(r)); break;
         case OMQ_PARAM_WSTEP:
@@ -286,15 +285,14 @@ static void compare_all(int graph, const struct omq_quant_config *quant, int thr
 }
 
 /* One test for each graph and configuration: short ones, for slow machines. */
-enum { N_VIEWS = OMQ_VIEW_BANDS + 1, N_STEPS = OMQ_STEPS_CHANNEL + 1 };
+enum { N_VIEWS = OMQ_VIEW_OFFSETS + 1, N_STEPS = OMQ_STEPS_CHANNEL + 1 };
 
 START_TEST(engine_equals_training_forward)
 {
     int steps = _i / N_GRAPHS % N_STEPS;
     struct omq_quant_config quant = {.view = (enum omq_view)(_i / N_GRAPHS / N_STEPS),
                                      .levels = 2 * steps, .first_last_bits = 8,
-                                     .offset_details = steps, .view_max_bits = steps ? 0 : 4,
-                                     .gains = (enum omq_steps)steps,
+                                     .view_max_bits = steps ? 0 : 4,
                                      .weight_steps = (enum omq_steps)steps};
 
     compare_all(_i % N_GRAPHS, &quant, 1 + steps);
@@ -315,23 +313,9 @@ START_TEST(engine_equals_training_forward_on_other_grids)
 {
     bool midrise = _i / N_GRAPHS == 0;
     struct omq_quant_config quant = {.grid = midrise ? OMQ_GRID_MIDRISE : OMQ_GRID_SYMMETRIC,
-                                     .view = OMQ_VIEW_BANDS, .levels = 1};
+                                     .view = OMQ_VIEW_OFFSETS, .levels = 1};
 
     compare_all(_i % N_GRAPHS, &quant, 1);
-}
-END_TEST
-
-START_TEST(engine_equals_training_forward_on_other_axes)
-{
-    int axis = 1 + _i / N_GRAPHS % 3;
-    static const enum omq_view views[] = {OMQ_VIEW_GAINS, OMQ_VIEW_OFFSETS, OMQ_VIEW_BANDS};
-    struct omq_quant_config quant = {
-        .view = views[_i / N_GRAPHS / 3], .axis = (enum omq_axis)axis,
-        .weight_steps = OMQ_STEPS_CHANNEL, .levels = 2,
-        .wavelet = axis == 1 ? OMQ_WAVELET_HAAR : OMQ_WAVELET_DB2,
-    };
-
-    compare_all(_i % N_GRAPHS, &quant, 2);
 }
 END_TEST
 
@@ -605,7 +589,6 @@ Suite *omq_suite_engine(void)
     TCase *t = tcase_create("engine");
 
     tcase_add_loop_test(t, engine_equals_training_forward, 0, N_GRAPHS * N_VIEWS * N_STEPS);
-    tcase_add_loop_test(t, engine_equals_training_forward_on_other_axes, 0, N_GRAPHS * 3 * 3);
     tcase_add_loop_test(t, engine_equals_training_forward_on_other_grids, 0, 2 * N_GRAPHS);
     tcase_add_loop_test(t, engine_equals_training_forward_of_other_methods, 0,
                         OMQ_METHOD_DOUBLE_ROUNDING * 2 * N_GRAPHS);

@@ -77,7 +77,7 @@ static void add(struct omq_graph *g, const char *name, struct omq_node n)
 /* conv1 bn1 relu1 pool conv2 bn2 relu2 gap fc; every kind of parameter random. */
 static void make_net(struct omq_net *net)
 {
-    struct omq_quant_config quant = {.view = OMQ_VIEW_GAINS, .levels = 1, .first_last_bits = 8};
+    struct omq_quant_config quant = {.view = OMQ_VIEW_OFFSETS, .levels = 1, .first_last_bits = 8};
     struct omq_data_config data = {.n_mean = 1, .n_std = 1, .mean = {0.4}, .std = {0.3}};
     struct omq_preprocess pre;
     struct omq_graph g;
@@ -111,8 +111,8 @@ static void make_net(struct omq_net *net)
                 p->value[j] = (omq_real)(4.0 / (1 << bits));
             else if (p->kind == OMQ_PARAM_WEIGHT || p->kind == OMQ_PARAM_BETA)
                 p->value[j] = (omq_real)(0.4 * omq_rng_normal(&r));
-            else if (p->kind == OMQ_PARAM_GAIN)
-                p->value[j] = (omq_real)(0.9 + 0.2 * omq_rng_uniform(&r));
+            else if (p->kind == OMQ_PARAM_OFFSET)
+                p->value[j] = (omq_real)(0.1 * omq_rng_normal(&r));
     }
 }
 
@@ -331,19 +331,21 @@ START_TEST(layers_tell_their_noise)
 }
 END_TEST
 
-/* Values of one layer against a straight computation; the view is `gains`, all
- * of them 1. */
+/* Values of one layer against a straight computation, of pairs of channels with
+ * an offset. */
 START_TEST(weight_noise_is_what_it_says)
 {
     const struct omq_layer_params *lp = omq_net_layer(&f.net, W4, 1);
     double signal = 0, noise = 0, clipped = 0, step;
     struct omq_eval_layer layers[3];
 
-    lp->gain->value[0] = lp->gain->value[1] = 1;
     step = (double)(lp->wstep->value[0] = (omq_real)0.0625);
     look(W4, layers);
     for (size_t i = 0; i < lp->weight->n; i++) {
-        double w = (double)lp->weight->value[i], k = fmin(fmax(rint(w / step), -7), 7);
+        size_t pair = i / 9 / 2; /* the layer has 3 x 3 kernels and 6 inputs */
+        double w = (double)lp->weight->value[i] +
+                   sqrt(0.5) * (double)lp->offset->value[9 * pair + i % 9];
+        double k = fmin(fmax(rint(w / step), -7), 7);
 
         signal += w * w;
         noise += (w - k * step) * (w - k * step);

@@ -152,7 +152,7 @@ START_TEST(first_forward_sets_the_steps_of_its_precision)
     struct omq_net net;
     struct run r;
 
-    open_net(&net, residual, OMQ_VIEW_GAINS);
+    open_net(&net, residual, OMQ_VIEW_OFFSETS);
     r = open_run(&net, 2, IMAGES, true);
     fill_codes(codes, sizeof(codes));
     omq_exec_forward(r.x, 3, OMQ_MODE_TRAIN, codes, IMAGES, 0.1);
@@ -257,11 +257,11 @@ static void weights_at(const struct omq_net *net, int precision, double *w)
         w[i] = (double)p->value[i];
     if (widths[precision].w == 32)
         return;
-    scratch = malloc(sizeof(*scratch) * omq_layer_codes_scratch(net, precision, 0));
+    scratch = malloc(sizeof(*scratch) * omq_layer_codes_scratch(net, 0));
     codes.k = malloc(p->n);
     codes.unit = malloc(sizeof(*codes.unit) * (size_t)l->out);
     ck_assert(scratch && codes.k && codes.unit);
-    ck_assert_int_eq(omq_layer_codes_outputs(net, precision, 0), l->out);
+    ck_assert_int_eq(omq_layer_codes_outputs(net, 0), l->out);
     omq_layer_make_codes(net, precision, 0, 0, l->out, &codes, scratch);
     for (int i = 0; i < (int)p->n; i++) {
         int o = i / (l->in * kk), c = i / kk % l->in, j = i % kk;

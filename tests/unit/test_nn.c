@@ -347,7 +347,7 @@ END_TEST
 
 /* ---- parameters ---- */
 
-enum { N_VIEWS = OMQ_VIEW_AFFINE + 1 };
+enum { N_VIEWS = OMQ_VIEW_OFFSETS + 1 };
 
 /* Which parameters there are; what they start at. */
 START_TEST(parameters_of_a_view)
@@ -376,13 +376,10 @@ START_TEST(parameters_of_a_view)
             ck_assert_int_eq(lp->bias != NULL, l == 3);
             ck_assert_int_eq(lp->gamma != NULL, l < 3);
             ck_assert_int_eq(lp->wstep != NULL, quantized);
-            ck_assert_int_eq(lp->gain != NULL, view && quant.view % 2);
-            ck_assert_int_eq(lp->offset != NULL, view && quant.view >= OMQ_VIEW_OFFSETS);
+            ck_assert_int_eq(lp->offset != NULL, view && quant.view == OMQ_VIEW_OFFSETS);
             if (lp->wstep)
                 ck_assert(lp->wstep->n == (_i ? (size_t)net.plan.layers[l].out : 1) &&
                           lp->wstep->value[0] == 0);
-            if (lp->gain)
-                ck_assert(lp->gain->n == 3 && lp->gain->value[2] == 1);
             if (lp->offset && l == 1) /* 20 channels in two levels */
                 ck_assert(lp->offset->n == 50 * 5 * 25 && lp->offset->value[7] == 0);
             if (lp->gamma) {
