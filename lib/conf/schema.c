@@ -192,7 +192,7 @@ void omq_config_default(struct omq_config *c)
 
     c->quant.view = OMQ_VIEW_OFFSETS;
     c->quant.levels = 1;
-    c->quant.view_max_bits = 2;
+    c->quant.view_max_bits = 1;
     c->quant.detach = true;
     c->quant.first_last_bits = 8;
     c->quant.offset_decay = 1e-4;

@@ -33,7 +33,7 @@ START_TEST(test_defaults)
     ck_assert_int_eq(c.quant.method, OMQ_METHOD_OMQ);
     ck_assert_int_eq(c.quant.view, OMQ_VIEW_OFFSETS);
     ck_assert_int_eq(c.quant.levels, 1);
-    ck_assert(c.quant.view_max_bits == 2 && c.quant.detach);
+    ck_assert(c.quant.view_max_bits == 1 && c.quant.detach);
     ck_assert_int_eq(c.quant.grid, OMQ_GRID_AUTO);
     ck_assert_int_eq(c.quant.weight_steps, OMQ_STEPS_LAYER);
     ck_assert_int_eq(c.quant.first_last_bits, 8);
