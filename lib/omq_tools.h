@@ -140,4 +140,42 @@ struct omq_eval_layer {
 int omq_eval_layers(struct omq_eval *e, int precision, struct omq_eval_layer **layers, int *n,
                     struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* ---- export ---- */
+
+struct omq_export;
+
+struct omq_export_options {
+    const char *format;  /* a name of omq_export_format_name() */
+    const char *style;   /* a variant of the format, or NULL */
+    const char *name;    /* what is written is called; NULL: after the output, or the model */
+    bool with_main, integer, cmsis, act_s8;
+};
+
+/* The formats, in order: name, what it is, the ending of its (first) file. */
+int omq_export_format_count(void);
+const char *omq_export_format_name(int i);
+const char *omq_export_format_summary(int i);
+const char *omq_export_format_suffix(int i);
+/* Whether one file holds several precisions: else several are a tar. */
+bool omq_export_format_holds_several(int i);
+/* Index of a name, or of the format whose files end like `output`; OMQ_EARG. */
+int omq_export_format_find(const char *name, struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_export_format_of(const char *output, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Reads a model ("-": standard input). */
+int omq_export_open(struct omq_export **out, const char *model, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_export_close(struct omq_export *x); /* NULL is fine */
+/* Its precisions, then its profiles, as omq_eval_count() and so on. */
+int omq_export_count(const struct omq_export *x);
+const char *omq_export_name(const struct omq_export *x, int i);
+bool omq_export_is_float(const struct omq_export *x, int i);
+int omq_export_find(const struct omq_export *x, const char *word, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Writes n precisions, best first, to `output`, whole or not at all: a file, files
+ * beside each other where the format has several, or "-", standard output. More
+ * than the format's file holds become a tar with a manifest.json. OMQ_EARG for
+ * options that the format has not, and where an output is the model itself. */
+int omq_export_write(struct omq_export *x, const struct omq_export_options *opt, const int *choices,
+                     int n, const char *output, struct omq_err *err) OMQ_WARN_UNUSED;
+
 #endif

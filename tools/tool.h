@@ -49,6 +49,7 @@ struct tool {
     const char *name;      /* "omq-train" */
     const char *operand;   /* "CONFIG.yaml"; there is always exactly one */
     const char *more;      /* "[IMAGE...]": operands that may follow it; NULL: none */
+    const bool *alone;     /* an option's flag that does without the operand; NULL: none */
     const char *summary;   /* one sentence */
     const char *const *examples; /* NULL-terminated command lines */
     const struct tool_option *options;
@@ -64,8 +65,8 @@ extern struct tool_common {
 
 /* ---- tool_options.c: the command line ---- */
 
-/* Parses the command line and returns the operand; those behind it are in
- * tool_more. Serves --help, --version and the hidden --complete and
+/* Parses the command line and returns the operand (or NULL, see alone); those
+ * behind it are in tool_more. Serves --help, --version and the hidden --complete and
  * --print-mdoc, and ends the program on bad usage. Calls tool_begin(). */
 const char *tool_start(const struct tool *t, int argc, char **argv);
 extern struct tool_list tool_more;

@@ -468,6 +468,8 @@ const char *tool_start(const struct tool *t, int argc, char **argv)
         print_mdoc();
     if (want_help || want_version || want_complete || want_mdoc)
         exit(tool_finish(TOOL_OK));
+    if (optind == argc && t->alone && *t->alone)
+        return NULL;
     if (optind == argc)
         tool_usage("no %s given", tool->operand);
     if (argc - optind > 1 && !tool->more)

@@ -130,14 +130,6 @@ static void plan_shape(const struct planner *p, const struct omq_unit *from,
     u->by_bits = omq_conv_by_bits(&u->shape);
 }
 
-static struct omq_norm norm_of(const struct omq_layer_params *lp)
-{
-    if (!lp->gamma)
-        return (struct omq_norm){.beta = lp->bias ? lp->bias->value : NULL};
-    return (struct omq_norm){.gamma = lp->gamma->value, .beta = lp->beta->value,
-                             .mean = lp->mean->value, .var = lp->var->value, .eps = OMQ_BN_EPS};
-}
-
 /* The factors of all outputs, [oc] in all, to where each group has its own. */
 static void spread(const struct omq_engine_unit *u, const omq_real *from, omq_real *to)
 {
@@ -226,8 +218,8 @@ static void fill_conv(struct planner *p, const struct omq_unit *from, struct omq
 {
     const struct omq_engine_tensor *in = &p->e->tensors[from->in], *out = &p->e->tensors[from->out];
     const struct omq_engine_tensor *res = from->res >= 0 ? &p->e->tensors[from->res] : NULL;
-    struct omq_norm norm = norm_of(omq_net_layer(p->net, precision_of(p, from->layer),
-                                                 from->layer));
+    struct omq_norm norm = omq_layer_norm(omq_net_layer(p->net, precision_of(p, from->layer),
+                                                        from->layer));
     int n_units = pack_weights(p, from, u, ws);
     omq_real *m = ws->factors, *b = m + u->oc, *r = b + u->oc;
 
@@ -404,6 +396,19 @@ void omq_engine_close(struct omq_engine *e)
 struct omq_act omq_engine_act(const struct omq_engine *e, int tensor)
 {
     return e->tensors[tensor].act;
+}
+
+double omq_engine_step(const struct omq_engine *e, int tensor)
+{
+    return e->tensors[tensor].is_logits ? 1 : e->tensors[tensor].step;
+}
+
+struct omq_engine_numbers omq_engine_numbers(const struct omq_engine *e, int unit)
+{
+    const struct omq_engine_unit *u = &e->units[unit];
+
+    return (struct omq_engine_numbers){.m = u->m, .b = u->b, .r = u->r, .rescale = u->rescale,
+                                       .group = u->kind == OMQ_UNIT_CONV ? omq_engine_padded(u) : 1};
 }
 
 size_t omq_engine_weight_bytes(const struct omq_engine *e)

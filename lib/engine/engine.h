@@ -71,7 +71,19 @@ struct omq_engine_watch {
 void omq_engine_run_watched(const struct omq_engine *e, const uint8_t *codes, int n,
                             float *logits, void *scratch, const struct omq_engine_watch *watch);
 
-/* How a tensor of the plan is quantized. */
+/* How a tensor of the plan is quantized, and the step of its codes (of the logits,
+ * 1). */
 struct omq_act omq_engine_act(const struct omq_engine *e, int tensor);
+double omq_engine_step(const struct omq_engine *e, int tensor);
+
+/* What a unit computes with, for those who write it down: the plan's own arrays.
+ * CONV: omq_fold() of output o of group g stands at g * group + o. AVGPOOL:
+ * omq_fold_pool() in m[0] and b[0]. */
+struct omq_engine_numbers {
+    const omq_real *m, *b, *r;
+    int group;
+    struct omq_rescale rescale; /* REQUANT */
+};
+struct omq_engine_numbers omq_engine_numbers(const struct omq_engine *e, int unit);
 
 #endif

@@ -133,6 +133,14 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, i
                                  (uint8_t *)out->k + (size_t)o * filter);
 }
 
+struct omq_norm omq_layer_norm(const struct omq_layer_params *lp)
+{
+    if (!lp->gamma)
+        return (struct omq_norm){.beta = lp->bias ? lp->bias->value : NULL};
+    return (struct omq_norm){.gamma = lp->gamma->value, .beta = lp->beta->value,
+                             .mean = lp->mean->value, .var = lp->var->value, .eps = OMQ_BN_EPS};
+}
+
 /* ---- codes for training ---- */
 
 /* [out][kh][kw*in] -> [kh][kw*in/4][out][4], the last four of a row filled up with 0 */

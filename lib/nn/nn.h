@@ -228,6 +228,8 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, i
                           int count, struct omq_layer_codes *out, omq_real *scratch);
 int omq_layer_codes_outputs(const struct omq_net *net, int layer);
 size_t omq_layer_codes_scratch(const struct omq_net *net, int layer);
+/* Its batch norm, or its bias. */
+struct omq_norm omq_layer_norm(const struct omq_layer_params *lp);
 struct omq_grid omq_layer_grid(const struct omq_net *net, int precision, int layer);
 /* The same in two steps, for those who look between them. What the method's
  * forward() takes: codes and units (k, unit) of the weights w; scratch as long

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The formats: a row each.
+ */
+#include "export/export.h"
+
+#include <string.h>
+
+const struct omq_export_format omq_export_formats[] = {
+    {.name = "json", .summary = "what the model is: layers, shapes, precisions, sizes, provenance",
+     .suffixes = {".json"}, .several = true, .write = omq_export_json},
+};
+
+enum { N_FORMATS = sizeof(omq_export_formats) / sizeof(omq_export_formats[0]) };
+const int omq_export_n_formats = N_FORMATS;
+
+int omq_export_format_count(void) { return N_FORMATS; }
+const char *omq_export_format_name(int i) { return omq_export_formats[i].name; }
+const char *omq_export_format_summary(int i) { return omq_export_formats[i].summary; }
+const char *omq_export_format_suffix(int i) { return omq_export_formats[i].suffixes[0]; }
+bool omq_export_format_holds_several(int i) { return omq_export_formats[i].several; }
+
+int omq_export_format_find(const char *name, struct omq_err *err)
+{
+    char list[256] = "";
+
+    for (int i = 0; i < N_FORMATS; i++) {
+        if (strcmp(name, omq_export_formats[i].name) == 0)
+            return i;
+        snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "",
+                 omq_export_formats[i].name);
+    }
+    return omq_fail(err, OMQ_EARG, "unknown format '%s'; there are %s", name, list);
+}
+
+/* Of formats with the same ending the first. */
+int omq_export_format_of(const char *output, struct omq_err *err)
+{
+    const size_t n = strlen(output);
+
+    for (int i = 0; i < N_FORMATS; i++)
+        for (int s = 0; omq_export_formats[i].suffixes[s]; s++) {
+            const char *suffix = omq_export_formats[i].suffixes[s];
+
+            if (n > strlen(suffix) && strcmp(output + n - strlen(suffix), suffix) == 0)
+                return i;
+        }
+    return omq_fail(err, OMQ_EARG, "the name '%s' does not say in what format: give --format",
+                    output);
+}

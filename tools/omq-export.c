@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * omq-export: a model as files that other programs run.
+ */
+#define _GNU_SOURCE /* isatty */
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "omq_tools.h"
+#include "tool.h"
+
+static const char *bits, *format, *output, *name, *style, *act_type;
+static bool with_main, integer, cmsis, force, list_formats;
+
+static const char *const styles[] = { "qcdq", "qonnx", "float", NULL };
+static const char *const act_types[] = { "u8", "s8", NULL };
+
+static const struct tool_option options[] = {
+    { .name = "bits", .letter = 'b', .arg = "LIST", .text = &bits,
+      .help = "Precisions to export, with commas between: a width such as 4, a precision such as "
+              "w4a8, the name of a profile, or all; without the option, all if the format's file "
+              "holds several, else the best." },
+    { .name = "format", .letter = 'f', .arg = "NAME", .text = &format,
+      .help = "Format, see --list-formats; without the option, the one that the output's name "
+              "ends like." },
+    { .name = "output", .letter = 'o', .arg = "FILE", .text = &output, .def = "-",
+      .help = "Where to write, - being standard output. Several precisions, if the format's file "
+              "holds one, become a tar with a manifest.json." },
+    { .name = "name", .arg = "NAME", .text = &name,
+      .help = "What the network is called in what is written; without the option, after the "
+              "output or the model." },
+    { .name = "style", .arg = "NAME", .text = &style, .words = styles,
+      .help = "Variant of format onnx." },
+    { .name = "act-type", .arg = "TYPE", .text = &act_type, .def = "u8", .words = act_types,
+      .help = "Type of activations in format onnx; s8 is for TensorRT." },
+    { .name = "main", .flag = &with_main,
+      .help = "With format c, add a main() that classifies images from standard input." },
+    { .name = "integer", .flag = &integer,
+      .help = "With format c, use no floating point." },
+    { .name = "cmsis", .flag = &cmsis,
+      .help = "With format c, call CMSIS-NN." },
+    { .name = "force", .flag = &force, .help = "Write even to a terminal." },
+    { .name = "list-formats", .flag = &list_formats,
+      .help = "Print the formats, how their files are called, and what they are; MODEL may be "
+              "missing then." },
+};
+
+static const char *const examples[] = {
+    "omq-export --bits 8,2 -o model.json runs/quickstart/model.omq",
+    "omq-export --format json runs/quickstart/model.omq | less",
+    "omq-export --list-formats",
+    NULL,
+};
+
+static const struct tool program = {
+    .name = "omq-export",
+    .operand = "MODEL",
+    .alone = &list_formats,
+    .summary = "Writes a model in a format that other programs run.",
+    .examples = examples,
+    .options = options,
+    .n_options = sizeof(options) / sizeof(options[0]),
+};
+
+static int print_formats(void)
+{
+    for (int i = 0; i < omq_export_format_count(); i++)
+        printf("%-12s %-12s %s\n", omq_export_format_name(i), omq_export_format_suffix(i),
+               omq_export_format_summary(i));
+    return tool_finish(TOOL_OK);
+}
+
+/* The format's index; a wrong word is bad usage. */
+static int find_format(void)
+{
+    struct omq_err err = { 0 };
+    int i;
+
+    if (format)
+        i = omq_export_format_find(format, &err);
+    else if (strcmp(output, "-") == 0)
+        tool_usage("give --format, or an output whose name ends like one");
+    else
+        i = omq_export_format_of(output, &err);
+    if (i < 0)
+        tool_usage("%s", err.msg);
+    return i;
+}
+
+static int find(void *x, const char *word, struct omq_err *err)
+{
+    return omq_export_find(x, word, err);
+}
+
+static bool is_integer(void *x, int i)
+{
+    return !omq_export_is_float(x, i);
+}
+
+static const char *first_integer(struct omq_export *x)
+{
+    for (int i = 0; i < omq_export_count(x); i++)
+        if (!omq_export_is_float(x, i))
+            return omq_export_name(x, i);
+    return "all";
+}
+
+static int export(struct omq_export *x, int i)
+{
+    const struct tool_choices all = { x, omq_export_count(x), find, is_integer };
+    const struct omq_export_options opt = {
+        .format = omq_export_format_name(i), .style = style, .name = name,
+        .with_main = with_main, .integer = integer, .cmsis = cmsis,
+        .act_s8 = strcmp(act_type, "s8") == 0,
+    };
+    const char *words = bits ? bits : omq_export_format_holds_several(i) ? "all" : first_integer(x);
+    struct omq_err err = { 0 };
+    int *list, n, rc = tool_choose(&all, words, &list, &n);
+
+    if (rc == TOOL_OK && omq_export_write(x, &opt, list, n, output, &err) != OMQ_OK)
+        rc = tool_fail(&err);
+    free(list);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    const char *model = tool_start(&program, argc, argv);
+    struct omq_err err = { 0 };
+    struct omq_export *x = NULL;
+    int i, status;
+
+    if (list_formats)
+        return print_formats();
+    if (strcmp(model, "-") == 0 && isatty(STDIN_FILENO))
+        tool_usage("standard input is a terminal, not a model");
+    i = find_format();
+    if (strcmp(output, "-") == 0 && isatty(STDOUT_FILENO) && !force)
+        tool_usage("standard output is a terminal: give -o FILE, a pipe, or --force");
+    tool_init_library();
+    if (omq_export_open(&x, model, &err) != OMQ_OK)
+        status = tool_fail(&err);
+    else
+        status = export(x, i);
+    omq_export_close(x);
+    return tool_finish(status);
+}
