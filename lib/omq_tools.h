@@ -163,13 +163,15 @@ int omq_export_format_find(const char *name, struct omq_err *err) OMQ_WARN_UNUSE
 int omq_export_format_of(const char *output, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* Reads a model ("-": standard input). */
-int omq_export_open(struct omq_export **out, const char *model, struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_export_open(struct omq_export **out, const char *model,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_export_close(struct omq_export *x); /* NULL is fine */
 /* Its precisions, then its profiles, as omq_eval_count() and so on. */
 int omq_export_count(const struct omq_export *x);
 const char *omq_export_name(const struct omq_export *x, int i);
 bool omq_export_is_float(const struct omq_export *x, int i);
-int omq_export_find(const struct omq_export *x, const char *word, struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_export_find(const struct omq_export *x, const char *word,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* Writes n precisions, best first, to `output`, whole or not at all: a file, files
  * beside each other where the format has several, or "-", standard output. More

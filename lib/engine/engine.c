@@ -407,8 +407,10 @@ struct omq_engine_numbers omq_engine_numbers(const struct omq_engine *e, int uni
 {
     const struct omq_engine_unit *u = &e->units[unit];
 
-    return (struct omq_engine_numbers){.m = u->m, .b = u->b, .r = u->r, .rescale = u->rescale,
-                                       .group = u->kind == OMQ_UNIT_CONV ? omq_engine_padded(u) : 1};
+    return (struct omq_engine_numbers){
+        .m = u->m, .b = u->b, .r = u->r, .rescale = u->rescale,
+        .group = u->kind == OMQ_UNIT_CONV ? omq_engine_padded(u) : 1,
+    };
 }
 
 size_t omq_engine_weight_bytes(const struct omq_engine *e)

@@ -3,7 +3,7 @@
  * ustar archives: regular files of nobody, from 1970, so that the same contents
  * are the same bytes.
  */
-#include "export/export.h"
+#include "port/port.h"
 
 #include <string.h>
 

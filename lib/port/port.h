@@ -3,13 +3,13 @@
  * Export: a model at one or more of its choices (precisions and profiles), as
  * files that other programs run or read.
  *
- * Data: a model file -> net and info -> numbers (export/numbers.c: a choice as the
+ * Data: a model file -> net and info -> numbers (port/numbers.c: a choice as the
  * integer engine computes it) -> a format's function -> stdio streams -> files, a
- * tar, or a pipe (export/write.c). A format is one row of formats.c and one file
+ * tar, or a pipe (port/export.c). A format is one row of formats.c and one file
  * or more of its own, which see this header and nothing of the streams' ends.
  */
-#ifndef OMQ_EXPORT_EXPORT_H
-#define OMQ_EXPORT_EXPORT_H
+#ifndef OMQ_PORT_PORT_H
+#define OMQ_PORT_PORT_H
 
 #include <stdbool.h>
 #include <stdint.h>

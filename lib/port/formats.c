@@ -2,7 +2,7 @@
  *
  * The formats: a row each.
  */
-#include "export/export.h"
+#include "port/port.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  *
  * What a model is, for people and scripts: shapes, precisions, sizes, accuracies.
  */
-#include "export/export.h"
+#include "port/port.h"
 
 #include <jansson.h>
 #include <math.h>

@@ -3,7 +3,7 @@
  * A choice's numbers, read off a plan of the integer engine: there is one
  * definition of the quantized network, and this is it.
  */
-#include "export/export.h"
+#include "port/port.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * files or nothing.
  */
 #define _POSIX_C_SOURCE 200809L /* open_memstream, strdup */
-#include "export/export.h"
+#include "port/port.h"
 
 #include <ctype.h>
 #include <jansson.h>
