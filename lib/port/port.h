@@ -5,7 +5,7 @@
  *
  * Data: a model file -> net and info -> numbers (port/numbers.c: a choice as the
  * integer engine computes it) -> a format's function -> stdio streams -> files, a
- * tar, or a pipe (port/export.c). A format is one row of formats.c and one file
+ * tar, or a pipe (port/write.c). A format is one row of formats.c and one file
  * or more of its own, which see this header and nothing of the streams' ends.
  */
 #ifndef OMQ_PORT_PORT_H
