@@ -36,7 +36,7 @@ static const struct tool_option options[] = {
     { .name = "act-type", .arg = "TYPE", .text = &act_type, .def = "u8", .words = act_types,
       .help = "Type of activations in format onnx; s8 is for TensorRT." },
     { .name = "main", .flag = &with_main,
-      .help = "With format c, add a main() that classifies images from standard input." },
+      .help = "With format c, add a main function that classifies images from standard input." },
     { .name = "integer", .flag = &integer,
       .help = "With format c, use no floating point." },
     { .name = "cmsis", .flag = &cmsis,
@@ -49,7 +49,7 @@ static const struct tool_option options[] = {
 
 static const char *const examples[] = {
     "omq-export --bits 8,2 -o model.json runs/quickstart/model.omq",
-    "omq-export --format json runs/quickstart/model.omq | less",
+    "omq-export --format json runs/quickstart/model.omq | head",
     "omq-export --list-formats",
     NULL,
 };
