@@ -7,6 +7,10 @@
 #include <string.h>
 
 const struct omq_export_format omq_export_formats[] = {
+    {.name = "npz", .summary = "arrays for NumPy: weights, and codes and scales of each precision",
+     .suffixes = {".npz"}, .several = true, .write = omq_export_npz},
+    {.name = "safetensors", .summary = "the same arrays for PyTorch and others",
+     .suffixes = {".safetensors"}, .several = true, .write = omq_export_safetensors},
     {.name = "json", .summary = "what the model is: layers, shapes, precisions, sizes, provenance",
      .suffixes = {".json"}, .several = true, .write = omq_export_json},
 };

@@ -83,6 +83,9 @@ extern const struct omq_export_format omq_export_formats[];
 extern const int omq_export_n_formats;
 
 /* Formats: one function each. */
+int omq_export_npz(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
+int omq_export_safetensors(const struct omq_export_job *job, FILE *const out[2],
+                           struct omq_err *err);
 int omq_export_json(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 
 /* ---- tar.c ---- */
