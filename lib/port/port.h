@@ -86,6 +86,7 @@ extern const int omq_export_n_formats;
 int omq_export_npz(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 int omq_export_safetensors(const struct omq_export_job *job, FILE *const out[2],
                            struct omq_err *err);
+int omq_export_ncnn(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 int omq_export_json(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 
 /* ---- tar.c ---- */
