@@ -13,6 +13,7 @@
 
 static const char *bits, *format, *output, *name, *style, *act_type;
 static bool with_main, integer, cmsis, force, list_formats;
+static int vectors;
 
 static const char *const styles[] = { "qcdq", "qonnx", "float", NULL };
 static const char *const act_types[] = { "u8", "s8", NULL };
@@ -41,6 +42,9 @@ static const struct tool_option options[] = {
       .help = "With format c, use no floating point." },
     { .name = "cmsis", .flag = &cmsis,
       .help = "With format c, call CMSIS-NN." },
+    { .name = "vectors", .arg = "N", .number = &vectors, .min = 1, .max = 65536, .unit = "images",
+      .help = "Also write N images, and what the precisions answer, to a file beside the output: "
+              "the same name with _vectors.npz behind it." },
     { .name = "force", .flag = &force, .help = "Write even to a terminal." },
     { .name = "list-formats", .flag = &list_formats,
       .help = "Print the formats, how their files are called, and what they are; MODEL may be "
@@ -113,7 +117,7 @@ static int export(struct omq_export *x, int i)
     const struct omq_export_options opt = {
         .format = omq_export_format_name(i), .style = style, .name = name,
         .with_main = with_main, .integer = integer, .cmsis = cmsis,
-        .act_s8 = strcmp(act_type, "s8") == 0,
+        .act_s8 = strcmp(act_type, "s8") == 0, .vectors = vectors,
     };
     const char *words = bits ? bits : omq_export_format_holds_several(i) ? "all" : first_integer(x);
     struct omq_err err = { 0 };

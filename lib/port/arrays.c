@@ -14,53 +14,78 @@ struct collector {
     struct omq_err *err;
 };
 
-/* An array to fill, or NULL. */
-__attribute__((format(printf, 5, 6)))
-static uint8_t *add(struct collector *c, enum omq_array_type type, int ndim, const int *dims,
-                    const char *fmt, ...)
+__attribute__((format(printf, 5, 0)))
+static uint8_t *add_array(struct omq_arrays *a, enum omq_array_type type, int ndim,
+                          const int *dims, const char *fmt, va_list args)
 {
-    struct omq_arrays *a = c->a;
     struct omq_array x = {.type = type, .ndim = ndim,
                           .n_bytes = type == OMQ_ARRAY_F32 ? sizeof(float) : 1};
-    va_list args;
 
-    if (c->rc < 0)
-        return NULL;
     if (a->n == a->room) {
         int room = a->room ? 2 * a->room : 64;
         struct omq_array *list = realloc(a->list, (size_t)room * sizeof(*list));
 
         if (!list)
-            goto err_memory;
+            return NULL;
         a->list = list;
         a->room = room;
     }
-    va_start(args, fmt);
     vsnprintf(x.name, sizeof(x.name), fmt, args);
-    va_end(args);
     for (int i = 0; i < ndim; i++) {
         x.dims[i] = dims[i];
         x.n_bytes *= (size_t)dims[i];
     }
-    x.bytes = malloc(x.n_bytes);
-    if (!x.bytes)
-        goto err_memory;
-    a->list[a->n++] = x;
+    x.bytes = calloc(x.n_bytes, 1);
+    if (x.bytes)
+        a->list[a->n++] = x;
     return x.bytes;
-err_memory:
-    c->rc = omq_fail(c->err, OMQ_ENOMEM, "cannot allocate the arrays of a model");
-    return NULL;
 }
 
-static void put_reals(uint8_t *to, const omq_real *from, size_t n)
+uint8_t *omq_arrays_add(struct omq_arrays *a, enum omq_array_type type, int ndim, const int *dims,
+                        const char *fmt, ...)
 {
-    for (size_t i = 0; to && i < n; i++) {
+    va_list args;
+    uint8_t *bytes;
+
+    va_start(args, fmt);
+    bytes = add_array(a, type, ndim, dims, fmt, args);
+    va_end(args);
+    return bytes;
+}
+
+/* An array to fill, or NULL. */
+__attribute__((format(printf, 5, 6)))
+static uint8_t *add(struct collector *c, enum omq_array_type type, int ndim, const int *dims,
+                    const char *fmt, ...)
+{
+    uint8_t *bytes;
+    va_list args;
+
+    if (c->rc < 0)
+        return NULL;
+    va_start(args, fmt);
+    bytes = add_array(c->a, type, ndim, dims, fmt, args);
+    va_end(args);
+    if (!bytes)
+        c->rc = omq_fail(c->err, OMQ_ENOMEM, "cannot allocate the arrays of a model");
+    return bytes;
+}
+
+void omq_arrays_put_reals(uint8_t *to, const omq_real *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
         float value = (float)from[i];
         uint32_t bits;
 
         memcpy(&bits, &value, sizeof(bits));
         omq_put_le32(to + sizeof(bits) * i, bits);
     }
+}
+
+static void put_reals(uint8_t *to, const omq_real *from, size_t n)
+{
+    if (to)
+        omq_arrays_put_reals(to, from, n);
 }
 
 static void put_u8(uint8_t *to, int value)

@@ -142,22 +142,27 @@ static void put_zip(FILE *f, const struct omq_arrays *a)
     put_end(f, a->n, start, size);
 }
 
+int omq_npz_put(FILE *f, const struct omq_arrays *a, struct omq_err *err)
+{
+    uint64_t size = END_SIZE;
+
+    for (int i = 0; i < a->n; i++)
+        size += most_bytes(&a->list[i]);
+    if (a->n >= UINT16_MAX || size >= UINT32_MAX)
+        return omq_fail(err, OMQ_EUNSUP, "%d arrays of %llu bytes are too many for an npz, which "
+                        "holds 65534 and 4 GiB: export less, or take safetensors", a->n,
+                        (unsigned long long)size);
+    put_zip(f, a);
+    return OMQ_OK;
+}
+
 int omq_export_npz(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err)
 {
     struct omq_arrays a;
-    uint64_t size = END_SIZE;
     int rc = omq_arrays_init(&a, job, err);
 
-    if (rc < 0)
-        return rc;
-    for (int i = 0; i < a.n; i++)
-        size += most_bytes(&a.list[i]);
-    if (a.n >= UINT16_MAX || size >= UINT32_MAX)
-        rc = omq_fail(err, OMQ_EUNSUP, "%d arrays of %llu bytes are too many for an npz, which "
-                      "holds 65534 and 4 GiB: export fewer precisions, or take safetensors", a.n,
-                      (unsigned long long)size);
-    else
-        put_zip(out[0], &a);
+    if (rc == OMQ_OK)
+        rc = omq_npz_put(out[0], &a, err);
     omq_arrays_release(&a);
     return rc;
 }

@@ -89,6 +89,11 @@ int omq_export_safetensors(const struct omq_export_job *job, FILE *const out[2],
 int omq_export_ncnn(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 int omq_export_json(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 
+/* ---- vectors.c ---- */
+
+/* opt->vectors images and the logits of all choices, as an npz. */
+int omq_export_vectors(const struct omq_export_job *job, FILE *out, struct omq_err *err);
+
 /* ---- tar.c ---- */
 
 /* One regular file of a ustar archive, owner 0, time 0; the end of the archive. */

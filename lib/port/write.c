@@ -13,13 +13,14 @@
 
 #include "base/file.h"
 
-enum { MOST_FILES = 2 };
+enum { MOST_FILES = 2 + 1 }; /* a format's, and that of vectors */
 
 /* ---- one call of a format's function ---- */
 
 /* Some choices in one file or files, in memory. */
 struct files {
     int n;
+    const char *suffix[MOST_FILES];
     char *bytes[MOST_FILES];
     size_t size[MOST_FILES];
 };
@@ -43,16 +44,20 @@ static int n_suffixes(const struct omq_export_format *f)
 static int call_format(const struct omq_export_format *format, const struct omq_export_job *job,
                        struct files *f, struct omq_err *err)
 {
-    FILE *out[MOST_FILES] = {NULL, NULL};
+    FILE *out[MOST_FILES] = {NULL, NULL, NULL};
+    const int n = f->n - (job->opt->vectors > 0); /* the format's own */
     bool failed = false;
     int rc = OMQ_OK;
 
     for (int i = 0; i < f->n; i++) {
+        f->suffix[i] = i < n ? format->suffixes[i] : "_vectors.npz";
         out[i] = open_memstream(&f->bytes[i], &f->size[i]);
         failed |= !out[i];
     }
     if (!failed)
-        rc = format->write(job, out, err);
+        rc = format->write(job, (FILE *const[]){out[0], n > 1 ? out[1] : NULL}, err);
+    if (!failed && rc == OMQ_OK && job->opt->vectors)
+        rc = omq_export_vectors(job, out[n], err);
     for (int i = 0; i < f->n; i++)
         if (out[i]) {
             failed |= ferror(out[i]) != 0;
@@ -63,7 +68,7 @@ static int call_format(const struct omq_export_format *format, const struct omq_
     return rc;
 }
 
-/* The first f->n files of n choices. */
+/* The first f->n files of n choices, vectors last. */
 static int make_files(const struct omq_export_request *r, const char *name, const int *choices,
                       int n, struct files *f, struct omq_err *err)
 {
@@ -119,28 +124,28 @@ static int check_output(const struct omq_export *x, const char *path, struct omq
 
 /* The name of file i of those beside each other; the first has the one that was
  * asked for. NULL when out of memory. */
-static char *name_beside(const struct omq_export_request *r, int i)
+static char *name_beside(const struct omq_export_request *r, const struct files *f, int i)
 {
     const char *first = r->format->suffixes[0];
     const size_t stem = strlen(r->output) - (ends_with(r->output, first) ? strlen(first) : 0);
-    const size_t size = strlen(r->output) + 16;
+    const size_t size = strlen(r->output) + 32;
     char *path = malloc(size);
 
     if (path && i == 0)
         snprintf(path, size, "%s", r->output);
     else if (path)
-        snprintf(path, size, "%.*s%s", (int)stem, r->output, r->format->suffixes[i]);
+        snprintf(path, size, "%.*s%s", (int)stem, r->output, f->suffix[i]);
     return path;
 }
 
 static int put_beside(const struct omq_export_request *r, const struct files *f,
                       struct omq_err *err)
 {
-    char *paths[MOST_FILES] = {NULL, NULL};
+    char *paths[MOST_FILES] = {NULL, NULL, NULL};
     int rc = OMQ_OK;
 
     for (int i = 0; rc == OMQ_OK && i < f->n; i++) {
-        paths[i] = name_beside(r, i);
+        paths[i] = name_beside(r, f, i);
         rc = paths[i] ? check_output(r->x, paths[i], err)
                       : omq_fail(err, OMQ_ENOMEM, "cannot allocate a name");
     }
@@ -197,7 +202,7 @@ static int tar_file(struct tar *t, const char *name, const int *choices, int n, 
 /* The files of one member: NAME_w4a8.SUFFIX, or NAME.SUFFIX for several choices. */
 static int tar_member(struct tar *t, const int *choices, int n, struct omq_err *err)
 {
-    struct files f = {.n = n_suffixes(t->r->format)};
+    struct files f = {.n = n_suffixes(t->r->format) + (t->r->opt->vectors > 0)};
     char name[OMQ_EXPORT_NAME_SIZE + 32], file[sizeof(name) + 32];
     int rc;
 
@@ -211,7 +216,7 @@ static int tar_member(struct tar *t, const int *choices, int n, struct omq_err *
     }
     rc = make_files(t->r, name, choices, n, &f, err);
     for (int i = 0; rc == OMQ_OK && i < f.n; i++) {
-        snprintf(file, sizeof(file), "%s%s", name, t->r->format->suffixes[i]);
+        snprintf(file, sizeof(file), "%s%s", name, f.suffix[i]);
         rc = tar_file(t, file, choices, n, f.bytes[i], f.size[i], err);
     }
     files_release(&f);
@@ -260,16 +265,15 @@ int omq_export_put(const struct omq_export_request *r, const int *choices, int n
                    struct omq_err *err)
 {
     const bool is_stdout = strcmp(r->output, "-") == 0;
-    struct files f = {.n = n_suffixes(r->format)};
+    const int n_files = n_suffixes(r->format), has_vectors = r->opt->vectors > 0;
+    struct files f = {.n = (is_stdout ? 1 : n_files) + has_vectors};
     int rc = check_output(r->x, r->output, err);
 
     if (rc < 0)
         return rc;
     if ((n > 1 && !r->format->several) || ends_with(r->output, ".tar") ||
-        (is_stdout && f.n > 1 && !r->format->one_stream))
+        (is_stdout && (has_vectors || (n_files > 1 && !r->format->one_stream))))
         return put_tar(r, choices, n, err);
-    if (is_stdout)
-        f.n = 1;
     if ((rc = make_files(r, r->name, choices, n, &f, err)) == OMQ_OK)
         rc = is_stdout ? put_file("-", f.bytes[0], f.size[0], err) : put_beside(r, &f, err);
     files_release(&f);

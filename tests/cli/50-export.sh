@@ -64,6 +64,16 @@ END_OF_CHECK
 expect 1 omq-export --format json -o manifest.tar $M
 has err "two files of the tar would be called 'manifest.json'"
 
+# Golden vectors: beside a file, and in a tar.
+expect 0 omq-export --bits 2 --vectors 3 -o golden.json $M
+expect 0 omq-export --bits 2 --vectors 3 -f json --name golden $M
+[ "$(tar -tf out | tr '\n' ' ')" = "golden.json golden_vectors.npz manifest.json " ] ||
+    fail "$(tar -tf out)"
+tar -xOf out golden_vectors.npz | cmp - golden_vectors.npz
+tar -xOf out golden.json | cmp - golden.json
+expect 2 omq-export --vectors 0 -o golden.json $M
+has err "--vectors"
+
 # The model itself, by its own name and by others.
 cp $M before.omq
 ln -s run/model.omq link.json

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# npz and safetensors: the same arrays, and the weights of the codes are omq's.
+# npz and safetensors: the same arrays, and the weights of the codes are omq's; vectors.
 python=/usr/bin/python3 # Debian's, whose NumPy python3-numpy is
 $python -c "import numpy" 2>/dev/null || skip "python3-numpy is not installed"
 
@@ -43,6 +43,27 @@ assert not any(".q8" in name for name in z.files)
 z = np.load("net.npz")
 assert any(name.endswith(".q.mixed") for name in z.files)
 END_OF_CHECK
+
+# Vectors are what the engine answers.
+expect 0 omq-export --bits 4,2 --vectors 12 -o golden.npz run/model.omq
+$python - <<'END_OF_CHECK'
+import numpy as np
+
+z = np.load("golden_vectors.npz")
+assert sorted(z.files) == ["codes", "logits.w2a2", "logits.w4a4", "pixels"]
+assert len({image.tobytes() for image in z["pixels"]}) == 12
+assert z["pixels"].shape == z["codes"].shape == (12, 12, 12, 1)
+z["pixels"].tofile("pixels")
+for bits in "4", "2":
+    logits = z[f"logits.w{bits}a{bits}"]
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    with open("want" + bits, "w") as f:
+        for row in p / p.sum(1, keepdims=True):
+            f.write("%d\t%.4f\n" % (row.argmax(), row.max()))
+END_OF_CHECK
+for bits in 4 2; do
+    omq-run -q -b $bits run/model.omq <pixels | cut -f 2,3 | cmp - want$bits
+done
 
 # The same bytes again, and through a pipe.
 for format in npz safetensors; do

@@ -121,12 +121,20 @@ END_TEST
 typedef int write_function(const struct omq_export_job *job, FILE *const out[2],
                            struct omq_err *err);
 
+static int write_vectors(const struct omq_export_job *job, FILE *const out[2],
+                         struct omq_err *why)
+{
+    return omq_export_vectors(job, out[0], why);
+}
+
 /* Either all of it, or a sentence. */
 START_TEST(memory)
 {
-    static write_function *const writers[] = {omq_export_npz, omq_export_safetensors};
+    static write_function *const writers[] = {omq_export_npz, omq_export_safetensors,
+                                              write_vectors};
+    const struct omq_export_options opt = {.vectors = 2};
     struct omq_export_numbers *n;
-    const struct omq_export_job job = {.name = "x", .n = 1, .choices = &n};
+    const struct omq_export_job job = {.opt = &opt, .name = "x", .n = 1, .choices = &n};
     FILE *f = fopen("/dev/null", "wb");
 
     ck_assert_ptr_nonnull(f);
