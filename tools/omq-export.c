@@ -12,11 +12,11 @@
 #include "tool.h"
 
 static const char *bits, *format, *output, *name, *style, *act_type;
-static bool with_main, integer, cmsis, force, list_formats;
-static int vectors;
+static bool with_main, integer, force, list_formats;
 
 static const char *const styles[] = { "qcdq", "qonnx", "float", NULL };
 static const char *const act_types[] = { "u8", "s8", NULL };
+static int vectors;
 
 static const struct tool_option options[] = {
     { .name = "bits", .letter = 'b', .arg = "LIST", .text = &bits,
@@ -32,6 +32,9 @@ static const struct tool_option options[] = {
     { .name = "name", .arg = "NAME", .text = &name,
       .help = "What the network is called in what is written; without the option, after the "
               "output or the model." },
+    { .name = "vectors", .arg = "N", .number = &vectors, .min = 1, .max = 65536, .unit = "images",
+      .help = "Also write N images, and what the precisions answer, to a file beside the output: "
+              "the same name with _vectors.npz behind it." },
     { .name = "style", .arg = "NAME", .text = &style, .words = styles,
       .help = "Variant of format onnx." },
     { .name = "act-type", .arg = "TYPE", .text = &act_type, .def = "u8", .words = act_types,
@@ -40,11 +43,6 @@ static const struct tool_option options[] = {
       .help = "With format c, add a main function that classifies images from standard input." },
     { .name = "integer", .flag = &integer,
       .help = "With format c, use no floating point." },
-    { .name = "cmsis", .flag = &cmsis,
-      .help = "With format c, call CMSIS-NN." },
-    { .name = "vectors", .arg = "N", .number = &vectors, .min = 1, .max = 65536, .unit = "images",
-      .help = "Also write N images, and what the precisions answer, to a file beside the output: "
-              "the same name with _vectors.npz behind it." },
     { .name = "force", .flag = &force, .help = "Write even to a terminal." },
     { .name = "list-formats", .flag = &list_formats,
       .help = "Print the formats, how their files are called, and what they are; MODEL may be "
@@ -116,8 +114,9 @@ static int export(struct omq_export *x, int i)
     const struct tool_choices all = { x, omq_export_count(x), find, is_integer };
     const struct omq_export_options opt = {
         .format = omq_export_format_name(i), .style = style, .name = name,
-        .with_main = with_main, .integer = integer, .cmsis = cmsis,
-        .act_s8 = strcmp(act_type, "s8") == 0, .vectors = vectors,
+        .with_main = with_main, .integer = integer,
+        .act_s8 = strcmp(act_type, "s8") == 0,
+        .vectors = vectors,
     };
     const char *words = bits ? bits : omq_export_format_holds_several(i) ? "all" : first_integer(x);
     struct omq_err err = { 0 };
