@@ -7,6 +7,8 @@
 #include <string.h>
 
 const struct omq_export_format omq_export_formats[] = {
+    {.name = "omq", .summary = "packed integers for omq's own programs: chosen precisions only",
+     .suffixes = {".omq"}, .several = true, .write = omq_export_omq},
     {.name = "json", .summary = "what the model is: layers, shapes, precisions, sizes, provenance",
      .suffixes = {".json"}, .several = true, .write = omq_export_json},
 };
