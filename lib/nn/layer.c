@@ -55,7 +55,8 @@ struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, i
     return (struct omq_weights){
         .grid = omq_layer_grid(net, precision, layer), .out = l->out,
         .fan_out = l->linear ? l->out : l->out * l->kh * l->kw,
-        .n = omq_layer_size(l) / (size_t)l->out, .w = w, .step = lp->wstep ? lp->wstep->value : NULL,
+        .n = omq_layer_size(l) / (size_t)l->out, .w = w,
+        .step = lp->wstep ? lp->wstep->value : NULL,
         .n_steps = lp->wstep ? (int)lp->wstep->n : 0, .scratch = scratch, .k = k, .unit = unit,
     };
 }

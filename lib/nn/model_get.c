@@ -44,7 +44,8 @@ static int get_param(const struct omq_net *net, struct omq_param *p, const struc
     omq_param_file_name(net, p, name);
     for (size_t i = 0; i < p->n; i++) {
         /* steps are set together: one alone cannot be missing */
-        if (!omq_param_value_ok(p, v[i]) || (p->kind == OMQ_PARAM_WSTEP && (v[i] > 0) != (v[0] > 0)))
+        if (!omq_param_value_ok(p, v[i]) ||
+            (p->kind == OMQ_PARAM_WSTEP && (v[i] > 0) != (v[0] > 0)))
             return omq_fail(err, OMQ_EFORMAT, "tensor '%s' has the impossible value %g at index "
                             "%zu", name, (double)v[i], i);
         p->value[i] = (omq_real)v[i];

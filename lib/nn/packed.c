@@ -77,7 +77,10 @@ static const char *name_of(const struct omq_net *net, int precision, char buf[16
     return precision == SHARED ? "shared" : omq_precision_name(net->precisions[precision], buf);
 }
 
-static const char *kind_of(int precision) { return precision == SHARED ? OMQ_SEC_WEIGHT : OMQ_SEC_QPAR; }
+static const char *kind_of(int precision)
+{
+    return precision == SHARED ? OMQ_SEC_WEIGHT : OMQ_SEC_QPAR;
+}
 
 int omq_packed_put(struct omq_ckpt_writer *w, const struct omq_net *net, struct omq_err *err)
 {

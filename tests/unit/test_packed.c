@@ -233,7 +233,8 @@ START_TEST(test_not_packed)
     size_t n;
 
     ck_assert_ptr_nonnull(text);
-    snprintf(text, strlen(meta) + 64, "{\"packed\": %s,%s", _i ? "1" : "true", strchr(meta, '{') + 1);
+    snprintf(text, strlen(meta) + 64, "{\"packed\": %s,%s", _i ? "1" : "true",
+             strchr(meta, '{') + 1);
     image = model_with_meta(model_good, text, strlen(text), &n);
     model_refuse(image, n, OMQ_EFORMAT, _i ? "packed is not true or false" : "float precision");
     free(image);
