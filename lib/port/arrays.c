@@ -113,8 +113,9 @@ static void add_shared(struct collector *c, const struct omq_net *net)
         const struct omq_layer_params *lp = omq_net_layer(net, 0, i);
         int dims[4], ndim = weight_dims(l, dims);
 
-        put_reals(add(c, OMQ_ARRAY_F32, ndim, dims, "%s", lp->weight->name), lp->weight->value,
-                  lp->weight->n);
+        if (lp->weight) /* a packed model has none */
+            put_reals(add(c, OMQ_ARRAY_F32, ndim, dims, "%s", lp->weight->name),
+                      lp->weight->value, lp->weight->n);
         if (lp->bias)
             put_reals(add(c, OMQ_ARRAY_F32, 1, dims, "%s", lp->bias->name), lp->bias->value,
                       lp->bias->n);

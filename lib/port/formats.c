@@ -7,6 +7,8 @@
 #include <string.h>
 
 const struct omq_export_format omq_export_formats[] = {
+    {.name = "omq", .summary = "packed integers for omq's own programs: chosen precisions only",
+     .suffixes = {".omq"}, .several = true, .write = omq_export_omq},
     {.name = "npz", .summary = "arrays for NumPy: weights, and codes and scales of each precision",
      .suffixes = {".npz"}, .several = true, .write = omq_export_npz},
     {.name = "safetensors", .summary = "the same arrays for PyTorch and others",

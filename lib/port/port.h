@@ -44,6 +44,7 @@ struct omq_export_unit {
 struct omq_export_numbers {
     const struct omq_net *net;           /* plan.units, plan.tensors and layers go with these */
     const struct omq_model_info *info;
+    int number;                          /* of the choice, as omq_choice_at() */
     struct omq_choice choice;
     struct omq_export_tensor *tensors;   /* [plan.n_tensors] */
     struct omq_export_unit *units;       /* [plan.n_units] */
@@ -83,6 +84,8 @@ extern const struct omq_export_format omq_export_formats[];
 extern const int omq_export_n_formats;
 
 /* Formats: one function each. */
+/* A packed model file (omq-format(5)). */
+int omq_export_omq(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 int omq_export_npz(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 int omq_export_safetensors(const struct omq_export_job *job, FILE *const out[2],
                            struct omq_err *err);

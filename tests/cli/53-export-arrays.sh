@@ -65,6 +65,19 @@ for bits in 4 2; do
     omq-run -q -b $bits run/model.omq <pixels | cut -f 2,3 | cmp - want$bits
 done
 
+# A packed model has the same integers, and no weights that were trained.
+expect 0 omq-export -o packed.omq two.omq
+expect 0 omq-export -o packed.npz packed.omq
+expect 0 omq-export -o packed.safetensors packed.omq
+$python - <<'END_OF_CHECK'
+import numpy as np
+
+whole, packed = np.load("net.npz"), np.load("packed.npz")
+missing = set(whole.files) - set(packed.files)
+assert missing and all(name + ".q2" in packed.files for name in missing), missing
+assert all(np.array_equal(whole[name], packed[name]) for name in packed.files)
+END_OF_CHECK
+
 # The same bytes again, and through a pipe.
 for format in npz safetensors; do
     expect 0 omq-export -f $format --name net two.omq
