@@ -42,14 +42,19 @@ def windows(x, p, pads, fill):
     return w[:, :, ::strides[0], ::strides[1]]
 
 
+def to_int8(x, scale):
+    x = x * scale
+    return np.clip(np.sign(x) * np.floor(np.abs(x) + 0.5), -127, 127).astype("i1")
+
+
 def matrix(x, p, linear):
     count, out = (2 if linear else 6), p[0]
     w, bias = weights(p[count]), floats(out)
     if p.get(8):
         scale = floats(out) # of groups, which are as many as outputs or one
-        in_scale = floats(1)
-        x = x * in_scale
-        x = np.clip(np.sign(x) * np.floor(np.abs(x) + 0.5), -127, 127)
+        in_scale, out_scale = floats(1), floats(1) if p[8] > 100 else None
+        if x.dtype != np.int8:
+            x = to_int8(x, in_scale)
         factor = np.divide(1, in_scale * scale, where=scale != 0, out=np.zeros(out, "f4"))
     else:
         factor = np.ones(out, "f4")
@@ -67,7 +72,8 @@ def matrix(x, p, linear):
             y = np.einsum("nchwij,cij->nchw", rows, w.reshape(out, p[11], p[1]))
     shape = (1, -1) + (1,) * (y.ndim - 2)
     y = y.astype("f4") * factor.reshape(shape) + bias.reshape(shape)
-    return np.clip(y, *p[-23310][1:]) if p.get(9) == 3 else y
+    y = np.clip(y, *p[-23310][1:]) if p.get(9) == 3 else y
+    return to_int8(y, out_scale) if p.get(8, 0) > 100 else y
 
 
 def run(kind, x, p):

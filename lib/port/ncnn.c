@@ -4,11 +4,12 @@
  *
  * Its integers are signed bytes without a zero point, made of floats before each
  * convolution: round(x / step), a half away from 0. Codes of up to 7 bits fit,
- * and so do those of the image, which never reach -128. Blobs between layers are
- * floats: clipped to their quantizer's range where integer convolutions read them,
- * and rounded to its levels by layers of their own where others do, so that the
- * residual stream has its 8 bits. A first or last layer that reads such 8 bits is
- * in floating point; any other one is refused.
+ * and so do those of the image, which never reach -128. From one integer
+ * convolution to the next, blobs are codes. All others are floats: clipped to their
+ * quantizer's range where integer convolutions read them, and rounded to its levels
+ * by layers of their own where others do, so that the residual stream has its 8
+ * bits. A first or last layer that reads such 8 bits is in floating point; any other
+ * one is refused.
  *
  * From ncnn's docs/developer-guide and src/modelbin.cpp, version of July 2026.
  */
@@ -26,6 +27,7 @@ struct tensor {
     int readers, taken;
     int blob;     /* the first of as many as there are readers */
     bool on_grid; /* its values are rounded to its levels */
+    bool is_int8; /* it has one reader, a convolution that takes codes */
 };
 
 struct writer {
@@ -78,9 +80,10 @@ static void put_weights(FILE *f, const struct omq_layer *l, const struct omq_exp
 }
 
 /* Biases; for integers, the reciprocals of the real values of one code. Their
- * product with the input's is that of 1 / scale; 0 stands for a scale of 0. */
+ * product with the input's is that of 1 / scale; 0 stands for a scale of 0.
+ * out_step is 0 where the result is not one of codes. */
 static void put_scales(FILE *f, int out, const struct omq_export_unit *u, bool is_int8,
-                       double in_step)
+                       double in_step, double out_step)
 {
     for (int o = 0; o < out; o++)
         put_float(f, (double)u->bias[o]);
@@ -91,6 +94,8 @@ static void put_scales(FILE *f, int out, const struct omq_export_unit *u, bool i
     }
     if (is_int8)
         put_float(f, 1 / in_step);
+    if (is_int8 && out_step > 0)
+        put_float(f, 1 / out_step);
 }
 
 /* ---- .param ---- */
@@ -229,23 +234,27 @@ static void put_conv(struct writer *w, int unit)
     const bool is_clipped = u->res < 0 && !is_logits && !w->tensors[u->out].on_grid;
     const int weights = l->out * l->in * l->kh * l->kw, in = take(w, u->in);
     const int out = is_logits && u->res < 0 ? LOGITS : NONE;
+    const bool gives_int8 = fits && is_clipped && !l->linear && w->tensors[u->out].is_int8;
     const double in_step = w->n->tensors[u->in].step;
-    char act[64], groups[32] = "";
+    char act[64], groups[32] = "", int8[32] = "";
     int blob;
 
     activation_of(&w->n->tensors[u->out], is_clipped, act);
     if (u->groups > 1)
         snprintf(groups, sizeof(groups), " 7=%d", u->groups);
+    if (fits)
+        snprintf(int8, sizeof(int8), " 8=%d", (u->groups > 1 ? 1 : 2) + (gives_int8 ? 100 : 0));
     if (l->linear)
         blob = put_layer(w, "InnerProduct", l->name, "", in, NONE, out, " 0=%d 1=1 2=%d%s%s",
-                         l->out, weights, fits ? " 8=2" : "", act);
+                         l->out, weights, int8, act);
     else
         blob = put_layer(w, u->groups > 1 ? "ConvolutionDepthWise" : "Convolution", l->name, "", in,
                          NONE, out, " 0=%d 1=%d 11=%d 3=%d 13=%d 4=%d 14=%d 5=1 6=%d%s%s%s", l->out,
                          l->kw, l->kh, u->win.sw, u->win.sh, u->win.pw, u->win.ph, weights, groups,
-                         !fits ? "" : u->groups > 1 ? " 8=1" : " 8=2", act);
+                         int8, act);
     put_weights(w->bin, l, &w->n->units[unit], fits, in_step);
-    put_scales(w->bin, l->out, &w->n->units[unit], fits, in_step);
+    put_scales(w->bin, l->out, &w->n->units[unit], fits, in_step,
+               gives_int8 ? w->n->tensors[u->out].step : 0);
     if (u->res >= 0)
         blob = put_layer(w, "BinaryOp", l->name, "/add", blob, take(w, u->res),
                          is_logits ? LOGITS : NONE, " 0=0");
@@ -325,6 +334,8 @@ static void find_readers(struct writer *w)
         }
         in->on_grid |= u->kind == OMQ_UNIT_CONV ? !is_int8(w->n, u)
                      : u->kind == OMQ_UNIT_MAXPOOL ? w->tensors[u->out].on_grid : true;
+        in->is_int8 = in->readers == 1 && u->kind == OMQ_UNIT_CONV && is_int8(w->n, u) &&
+                      !p->layers[u->layer].linear;
     }
 }
 
