@@ -84,6 +84,7 @@ extern const int omq_export_n_formats;
 
 /* Formats: one function each. */
 int omq_export_json(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
+int omq_export_c(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 
 /* ---- tar.c ---- */
 
