@@ -369,7 +369,7 @@ const char *const omq_c_run[] = {
     "int $n_set_bits(int bits)",
     "{",
     "    for (int i = 0; i < $N_PRECISIONS; i++)",
-    "        if (precisions[i].bits == bits) {",
+    "        if (precisions[i].bits == bits && bits > 0) {",
     "            active = i;",
     "            return 0;",
     "        }",

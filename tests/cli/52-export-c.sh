@@ -41,7 +41,7 @@ if command -v clang >/dev/null; then
 fi
 
 # The interface, from a program of one's own.
-expect 0 omq-export -o my-net.c --name own --bits 8,1 run/model.omq
+expect 0 omq-export -o my-net.c --name own --bits 8,1,w4a8 run/model.omq
 cat >main.c <<'END'
 #include <stdio.h>
 #include "my-net.h"
@@ -51,8 +51,8 @@ int main(void)
     uint8_t pixels[OWN_HEIGHT * OWN_WIDTH * OWN_CHANNELS];
     float logits[OWN_CLASSES];
 
-    if (OWN_PRECISIONS != 2 || own_set_bits(4) == 0 || own_set_precision("w2a2") == 0 ||
-        own_set_precision("w8a8") != 0 || own_set_bits(1) != 0)
+    if (OWN_PRECISIONS != 3 || own_set_bits(4) == 0 || own_set_bits(0) == 0 ||
+        own_set_precision("w2a2") == 0 || own_set_precision("w4a8") != 0 || own_set_bits(1) != 0)
         return 1;
     while (fread(pixels, sizeof(pixels), 1, stdin) == 1)
         printf("%d\n", own_run(pixels, logits, arena));

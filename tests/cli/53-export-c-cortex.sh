@@ -10,6 +10,11 @@ make_raw images $((3 * 144))
 expect 0 omq-export --main -o net.c run/model.omq
 cc -O2 -o net net.c
 
+# --integer needs no float, nor what would stand for one.
+expect 0 omq-export --integer -o whole.c run/model.omq
+arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb -Os -c whole.c
+! arm-none-eabi-nm -u whole.o | grep -E '__aeabi_([fd]|[a-z]+2)' || fail "floats among integers"
+
 # The vectors, and the float unit switched on; then newlib's start, which speaks to qemu.
 cat >start.c <<'END'
 extern void _mainCRTStartup(void);
