@@ -186,6 +186,16 @@ static void compile(const char *flags)
     ck_assert_msg(system(command) == 0, "%s", command);
 }
 
+/* Whether arrays of weights stand in the file under a choice's number. */
+static bool defines_weights(int choice)
+{
+    char command[128];
+
+    snprintf(command, sizeof(command), "grep -q 'uint32_t weights_%d_' %s", choice,
+             path_of("net.c"));
+    return system(command) == 0;
+}
+
 static void open_numbers(struct omq_export_numbers *numbers[N_CHOICES], const struct omq_net *net,
                          const struct omq_model_info *info)
 {
@@ -243,6 +253,8 @@ START_TEST(logits_are_the_engines)
     open_numbers(numbers, &net, &info);
     ck_assert_msg(write_c(numbers, false, 0) == OMQ_OK, "%s", err.msg);
     compile("-fsanitize=undefined -fno-sanitize-recover=all");
+    ck_assert(defines_weights(0));
+    ck_assert_msg(!defines_weights(N_CHOICES - 1), "the profile has weights of its own");
     f = open_file("pixels", "w");
     ck_assert(fwrite(pixels, sizeof(pixels), 1, f) == 1 && fclose(f) == 0);
     for (int i = 0; i < N_CHOICES; i++) {
