@@ -17,6 +17,9 @@ const struct omq_export_format omq_export_formats[] = {
      .suffixes = {".param", ".bin"}, .write = omq_export_ncnn},
     {.name = "json", .summary = "what the model is: layers, shapes, precisions, sizes, provenance",
      .suffixes = {".json"}, .several = true, .write = omq_export_json},
+    {.name = "c", .summary = "C99 for microcontrollers and anything else: integers, no libraries",
+     .suffixes = {".c", ".h"}, .one_stream = true, .several = true, .takes_main = true,
+     .takes_integer = true, .write = omq_export_c},
 };
 
 enum { N_FORMATS = sizeof(omq_export_formats) / sizeof(omq_export_formats[0]) };

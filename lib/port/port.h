@@ -91,6 +91,7 @@ int omq_export_safetensors(const struct omq_export_job *job, FILE *const out[2],
                            struct omq_err *err);
 int omq_export_ncnn(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 int omq_export_json(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
+int omq_export_c(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 
 /* ---- vectors.c ---- */
 
