@@ -10,7 +10,6 @@
 #include "failalloc.h"
 #include "model_sample.h"
 #include "nn/nn_internal.h"
-#include "omq.h"
 #include "port/arrays.h"
 
 Suite *omq_suite_arrays(void);
@@ -24,7 +23,6 @@ static void setup(void)
 {
     model_setup();
     ck_assert_msg(model_get(model_good, model_size, &net, &info, &err) == 0, "%s", err.msg);
-    ck_assert_int_eq(omq_init(NULL, &err), OMQ_OK);
 }
 
 static void teardown(void)
