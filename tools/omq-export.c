@@ -123,7 +123,7 @@ static int export(struct omq_export *x, int i)
     int *list, n, rc = tool_choose(&all, words, &list, &n);
 
     if (rc == TOOL_OK && omq_export_write(x, &opt, list, n, output, &err) != OMQ_OK)
-        rc = tool_fail(&err);
+        rc = strcmp(output, "-") == 0 && tool_reader_gone() ? TOOL_FAILED : tool_fail(&err);
     free(list);
     return rc;
 }
@@ -148,5 +148,5 @@ int main(int argc, char **argv)
     else
         status = export(x, i);
     omq_export_close(x);
-    return tool_finish(status);
+    return status == TOOL_OK ? tool_finish(status) : status; /* what failed has been said */
 }

@@ -101,10 +101,9 @@ static int put_file(const char *path, const char *bytes, size_t n, struct omq_er
     struct omq_atomic a;
     int rc;
 
-    if (strcmp(path, "-") == 0) {
-        fwrite(bytes, 1, n, stdout); /* whoever owns stdout looks at its end */
-        return OMQ_OK;
-    }
+    if (strcmp(path, "-") == 0)
+        return fwrite(bytes, 1, n, stdout) == n && fflush(stdout) == 0
+                   ? OMQ_OK : omq_fail_errno(err, OMQ_EIO, "cannot write to standard output");
     if ((rc = omq_atomic_open(&a, path, err)) < 0)
         return rc;
     fwrite(bytes, 1, n, a.f);
