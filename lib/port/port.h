@@ -84,6 +84,10 @@ extern const int omq_export_n_formats;
 
 /* Formats: one function each. */
 int omq_export_json(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
+int omq_export_onnx(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
+int omq_export_onnx_switch(const struct omq_export_job *job, FILE *const out[2],
+                           struct omq_err *err);
+extern const char *const omq_onnx_styles[];
 
 /* ---- tar.c ---- */
 
