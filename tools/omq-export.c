@@ -14,7 +14,7 @@
 static const char *bits, *format, *output, *name, *style, *act_type;
 static bool with_main, integer, cmsis, force, list_formats;
 
-static const char *const styles[] = { "qcdq", "qonnx", "float", NULL };
+static const char *const styles[] = { "qcdq", "exact", "qonnx", "float", NULL };
 static const char *const act_types[] = { "u8", "s8", NULL };
 
 static const struct tool_option options[] = {
@@ -32,7 +32,8 @@ static const struct tool_option options[] = {
       .help = "What the network is called in what is written; without the option, after the "
               "output or the model." },
     { .name = "style", .arg = "NAME", .text = &style, .words = styles,
-      .help = "Variant of format onnx." },
+      .help = "Variant of format onnx: qcdq has codes everywhere, exact rounds no more than omq "
+              "does, qonnx is for FINN and hls4ml, float has weights in float." },
     { .name = "act-type", .arg = "TYPE", .text = &act_type, .def = "u8", .words = act_types,
       .help = "Type of activations in format onnx; s8 is for TensorRT." },
     { .name = "main", .flag = &with_main,

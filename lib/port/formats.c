@@ -9,12 +9,12 @@
 const struct omq_export_format omq_export_formats[] = {
     {.name = "json", .summary = "what the model is: layers, shapes, precisions, sizes, provenance",
      .suffixes = {".json"}, .several = true, .write = omq_export_json},
-    {.name = "onnx", .summary = "for ONNX Runtime and what reads ONNX: u8 and s8, styles qcdq, "
+    {.name = "onnx", .summary = "for ONNX Runtime and all that reads ONNX; styles qcdq, exact, "
      "qonnx, float", .suffixes = {".onnx"}, .styles = omq_onnx_styles, .takes_act_s8 = true,
      .write = omq_export_onnx},
     {.name = "onnx-switch", .summary = "onnx, with an input that chooses the precision",
-     .suffixes = {".onnx"}, .several = true, .takes_act_s8 = true,
-     .write = omq_export_onnx_switch},
+     .suffixes = {".onnx"}, .several = true, .styles = omq_onnx_switch_styles,
+     .takes_act_s8 = true, .write = omq_export_onnx_switch},
 };
 
 enum { N_FORMATS = sizeof(omq_export_formats) / sizeof(omq_export_formats[0]) };

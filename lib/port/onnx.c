@@ -243,24 +243,29 @@ static int finish(struct model *m, FILE *f, int rc)
     return rc;
 }
 
-const char *const omq_onnx_styles[] = {"qcdq", "qonnx", "float", NULL};
+const char *const omq_onnx_styles[] = {"qcdq", "exact", "qonnx", "float", NULL};
+const char *const omq_onnx_switch_styles[] = {"qcdq", "exact", NULL};
 
-static struct model model_of(const struct omq_export_job *job, struct omq_err *err)
+static int model_of(const struct omq_export_job *job, struct model *m, struct omq_err *err)
 {
-    struct model m = {.job = job, .err = err};
-
+    *m = (struct model){.job = job, .err = err};
     for (int i = 0; job->opt->style && omq_onnx_styles[i]; i++)
         if (strcmp(job->opt->style, omq_onnx_styles[i]) == 0)
-            m.style = (enum omq_onnx_style)i;
-    return m;
+            m->style = (enum omq_onnx_style)i;
+    if (job->opt->act_s8 && m->style != OMQ_ONNX_QCDQ)
+        return omq_fail(err, OMQ_EARG, "activations of type s8 are for style '%s' only",
+                        omq_onnx_styles[OMQ_ONNX_QCDQ]);
+    return OMQ_OK;
 }
 
 int omq_export_onnx(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err)
 {
-    struct model m = model_of(job, err);
+    struct model m;
     size_t graph;
-    int rc;
+    int rc = model_of(job, &m, err);
 
+    if (rc < 0)
+        return rc;
     put_head(&m, false);
     graph = begin_graph(&m);
     rc = put_choice(&m, 0, "");
@@ -271,11 +276,13 @@ int omq_export_onnx(const struct omq_export_job *job, FILE *const out[2], struct
 int omq_export_onnx_switch(const struct omq_export_job *job, FILE *const out[2],
                            struct omq_err *err)
 {
-    struct model m = model_of(job, err);
+    struct model m;
     struct omq_onnx x = {.out = &m.out, .prefix = ""};
     size_t graph;
-    int rc;
+    int rc = model_of(job, &m, err);
 
+    if (rc < 0)
+        return rc;
     if (job->n < 2)
         return omq_fail(err, OMQ_EARG, "there is nothing to switch to: give two precisions or "
                         "more, or take format onnx");

@@ -92,8 +92,9 @@ struct omq_onnx_act {
     double step;
 };
 struct omq_onnx_act omq_onnx_act_of(const struct omq_export_numbers *n, int tensor, bool s8);
-/* Of a convolution's output before its residual is added, which omq does not round. */
-struct omq_onnx_act omq_onnx_act_before_add(const struct omq_export_numbers *n, int unit, bool s8);
+/* Of a convolution's output before its residual is added, which omq does not round:
+ * u8, for kernels that do. */
+struct omq_onnx_act omq_onnx_act_before_add(const struct omq_export_numbers *n, int unit);
 
 /* A unit's weights: real output = (sum of x's codes * k + bias) * x.step * scale. */
 struct omq_onnx_codes {
@@ -110,6 +111,7 @@ void omq_onnx_codes_release(struct omq_onnx_codes *c);
 
 enum omq_onnx_style {
     OMQ_ONNX_QCDQ,   /* QuantizeLinear, Clip, DequantizeLinear; weights and biases as codes */
+    OMQ_ONNX_EXACT,  /* ConvInteger: sums of codes are floats, and rounded where omq rounds */
     OMQ_ONNX_QONNX,  /* Quant and BipolarQuant */
     OMQ_ONNX_PLAIN,  /* activations as QCDQ, weights and biases in float */
 };
@@ -121,18 +123,28 @@ struct omq_onnx_graph {
     bool s8;
     struct omq_err *err;
 };
-/* The value `from`, quantized, is base_dq. scales: the base that has the scale and
- * zero point; of another's, whose codes they then are, nothing is clipped. */
-void omq_onnx_quantize(struct omq_onnx_graph *g, const char *from, const char *base,
-                       const char *scales, struct omq_onnx_act act, const int *dims, int n_dims);
-
-/* What a unit's node reads beside its input. */
-struct omq_onnx_operands {
-    struct omq_onnx_name weight, bias; /* bias empty: omq_onnx_affine() follows the node */
+/* A quantizer, called `base`, for the value `from`. scales: the base that has the
+ * scale and zero point; of another's, whose codes they then are, nothing is clipped. */
+struct omq_onnx_quantizer {
+    const char *base, *scales;
+    struct omq_onnx_act act;
 };
+void omq_onnx_quantize(struct omq_onnx_graph *g, const char *from,
+                       const struct omq_onnx_quantizer *q, const int *dims, int n_dims);
+/* Its codes as real values again, base_dq; not for QONNX, where they are it already. */
+void omq_onnx_dequantize(struct omq_onnx_graph *g, const struct omq_onnx_quantizer *q);
+struct omq_onnx_name omq_onnx_codes_name(const struct omq_onnx_graph *g,
+                                         const struct omq_onnx_quantizer *q);
+
+/* What a unit's node reads beside its input. Without a bias it gives sums of codes,
+ * or of what they stand for, which omq_onnx_affine() then makes real values. */
+struct omq_onnx_operands {
+    struct omq_onnx_name weight, bias; /* bias may be empty */
+};
+bool omq_onnx_has_bias(enum omq_onnx_style style);
 int omq_onnx_weights(struct omq_onnx_graph *g, int unit, bool is_gemm,
                      struct omq_onnx_operands *out) OMQ_WARN_UNUSED;
-/* to = from * scale + bias, an output each. */
+/* to = from * scale + bias, a scale and a bias each output. */
 void omq_onnx_affine(struct omq_onnx_graph *g, int unit, bool is_gemm, const char *from,
                      const char *to);
 

@@ -70,23 +70,17 @@ static void range_before_add(const struct omq_export_numbers *n, const struct om
         reach((double)norm.beta[c], (double)norm.gamma[c], least, most, low, high);
 }
 
-struct omq_onnx_act omq_onnx_act_before_add(const struct omq_export_numbers *n, int unit, bool s8)
+struct omq_onnx_act omq_onnx_act_before_add(const struct omq_export_numbers *n, int unit)
 {
-    struct omq_onnx_act a = {.is_s8 = s8, .bits = 8, .max = UINT8_MAX};
+    const struct omq_unit *u = &n->net->plan.units[unit];
+    struct omq_onnx_act a = {.bits = 8, .max = UINT8_MAX};
     double low, high;
 
-    range_before_add(n, &n->net->plan.units[unit], &low, &high);
-    if (s8) {
-        a.min = INT8_MIN;
-        a.max = INT8_MAX;
-        a.step = fmax(low / a.min, high / a.max);
-    } else {
-        a.step = (high - low) / a.max;
-    }
+    range_before_add(n, u, &low, &high);
+    a.step = (float)((high - low) / a.max);
     if (!(a.step > 0))
-        a.step = n->tensors[n->net->plan.units[unit].out].step; /* it is all zeros */
-    a.step = (float)a.step;
-    a.zero_point = s8 ? 0 : (int)rint(-low / a.step);
+        a.step = n->tensors[u->out].step; /* it is all zeros */
+    a.zero_point = (int)rint(-low / a.step);
     return a;
 }
 

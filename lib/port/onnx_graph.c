@@ -37,32 +37,37 @@ static const char *scales_of(const struct omq_plan *p, int tensor)
 
 /* A linear layer is a Gemm if what reads it is one too, which takes rows of values;
  * else it is a convolution of the whole image. */
-static bool is_gemm(const struct omq_plan *p, const struct omq_unit *u)
+static bool is_gemm(const struct omq_onnx_graph *g, const struct omq_unit *u)
 {
-    if (u->kind != OMQ_UNIT_CONV || !p->layers[u->layer].linear || u->res >= 0)
+    const struct omq_plan *p = plan_of(g);
+
+    if (g->style == OMQ_ONNX_EXACT || u->kind != OMQ_UNIT_CONV || !p->layers[u->layer].linear ||
+        u->res >= 0)
         return false;
     for (int i = 0; i < p->n_units; i++)
         if (p->units[i].res == u->out ||
-            (p->units[i].in == u->out && !is_gemm(p, &p->units[i])))
+            (p->units[i].in == u->out && !is_gemm(g, &p->units[i])))
             return false;
     return true;
 }
 
-static bool is_flat(const struct omq_plan *p, int tensor)
+static bool is_flat(const struct omq_onnx_graph *g, int tensor)
 {
-    return !p->tensors[tensor].is_input && is_gemm(p, &p->units[producer(p, tensor)]);
+    const struct omq_plan *p = plan_of(g);
+
+    return !p->tensors[tensor].is_input && is_gemm(g, &p->units[producer(p, tensor)]);
 }
 
 /* The shape of a tensor; 0 is the batch. */
-static int dims_of(const struct omq_plan *p, int tensor, int dims[4])
+static int dims_of(const struct omq_onnx_graph *g, int tensor, int dims[4])
 {
-    const struct omq_tensor *t = &p->tensors[tensor];
+    const struct omq_tensor *t = &plan_of(g)->tensors[tensor];
 
     dims[0] = 0;
     dims[1] = t->c;
     dims[2] = t->h;
     dims[3] = t->w;
-    return is_flat(p, tensor) ? 2 : 4;
+    return is_flat(g, tensor) ? 2 : 4;
 }
 
 static struct omq_onnx_name quantized(const struct omq_onnx_graph *g, int tensor)
@@ -70,13 +75,34 @@ static struct omq_onnx_name quantized(const struct omq_onnx_graph *g, int tensor
     return omq_onnx_name(&g->x, base_of(plan_of(g), tensor), "_dq");
 }
 
+static struct omq_onnx_quantizer quantizer_of(const struct omq_onnx_graph *g, int tensor)
+{
+    return (struct omq_onnx_quantizer){.base = base_of(plan_of(g), tensor),
+                                       .scales = scales_of(plan_of(g), tensor),
+                                       .act = omq_onnx_act_of(g->n, tensor, g->s8)};
+}
+
+/* Whether anything but a ConvInteger reads it. */
+static bool is_read_as_real(const struct omq_onnx_graph *g, int tensor)
+{
+    const struct omq_plan *p = plan_of(g);
+
+    for (int i = 0; i < p->n_units; i++)
+        if (p->units[i].res == tensor ||
+            (p->units[i].in == tensor &&
+             (g->style != OMQ_ONNX_EXACT || p->units[i].kind != OMQ_UNIT_CONV)))
+            return true;
+    return false;
+}
+
 static void quantize_tensor(struct omq_onnx_graph *g, int tensor, const char *from)
 {
-    const char *base = base_of(plan_of(g), tensor);
-    const char *scales = scales_of(plan_of(g), tensor);
-    int dims[4], n_dims = dims_of(plan_of(g), tensor, dims);
+    const struct omq_onnx_quantizer q = quantizer_of(g, tensor);
+    int dims[4], n_dims = dims_of(g, tensor, dims);
 
-    omq_onnx_quantize(g, from, base, scales, omq_onnx_act_of(g->n, tensor, g->s8), dims, n_dims);
+    omq_onnx_quantize(g, from, &q, dims, n_dims);
+    if (is_read_as_real(g, tensor))
+        omq_onnx_dequantize(g, &q);
 }
 
 /* ---- convolutions and linear layers ---- */
@@ -115,13 +141,11 @@ static void put_window(struct omq_onnx *x, const struct omq_window *w)
     omq_onnx_ints(x, "pads", (const int[]){w->ph, w->pw, w->ph, w->pw}, 4);
 }
 
-static void put_conv(struct layer *l, const struct omq_onnx_operands *operands)
+static void put_conv(struct layer *l, const char *op, const char *const *in)
 {
     struct omq_onnx *x = &l->g->x;
     const struct omq_onnx_name to = next(l, "_conv");
-    const char *bias = operands->bias.s[0] ? operands->bias.s : NULL;
-    const size_t node = omq_onnx_begin(x, "Conv", "", to.s, (const char *const[]){
-                                           l->at.s, operands->weight.s, bias, NULL});
+    const size_t node = omq_onnx_begin(x, op, "", to.s, in);
 
     put_window(x, &l->u->win);
     omq_onnx_ints(x, "dilations", (const int[]){1, 1}, 2);
@@ -130,23 +154,55 @@ static void put_conv(struct layer *l, const struct omq_onnx_operands *operands)
     l->at = to;
 }
 
+static void put_float_conv(struct layer *l, const struct omq_onnx_operands *operands)
+{
+    const char *bias = operands->bias.s[0] ? operands->bias.s : NULL;
+
+    put_conv(l, "Conv", (const char *const[]){l->at.s, operands->weight.s, bias, NULL});
+}
+
+/* Sums of codes in 32 bits, as floats. */
+static void put_integer_conv(struct layer *l, const struct omq_onnx_operands *operands)
+{
+    const struct omq_onnx_quantizer q = quantizer_of(l->g, l->u->in);
+    const struct omq_onnx_name zp = omq_onnx_name(&l->g->x, q.scales, ".zp");
+    const struct omq_onnx_name codes = omq_onnx_codes_name(l->g, &q);
+    struct omq_onnx_name to;
+    size_t node;
+
+    put_conv(l, "ConvInteger", (const char *const[]){codes.s, operands->weight.s, zp.s, NULL});
+    to = next(l, "_float");
+    node = omq_onnx_begin(&l->g->x, "Cast", "", to.s, (const char *const[]){l->at.s, NULL});
+    omq_onnx_int(&l->g->x, "to", OMQ_ONNX_FLOAT);
+    omq_proto_end(l->g->x.out, node);
+    l->at = to;
+}
+
+/* Quantizes l->at as "<unit>SUFFIX". */
+static void requantize(struct layer *l, const char *suffix, struct omq_onnx_quantizer q,
+                       const int *dims, int n_dims)
+{
+    char base[OMQ_NAME_SIZE + 8];
+
+    snprintf(base, sizeof(base), "%s%s", l->u->name, suffix);
+    q.base = base;
+    q.scales = q.scales ? q.scales : base;
+    omq_onnx_quantize(l->g, l->at.s, &q, dims, n_dims);
+    omq_onnx_dequantize(l->g, &q);
+    l->at = omq_onnx_name(&l->g->x, base, "_dq");
+}
+
 /* An image's codes in a row: runtimes want them quantized where they are read. */
 static void flatten_input(struct layer *l)
 {
-    const struct omq_plan *p = plan_of(l->g);
-    const struct omq_tensor *t = &p->tensors[l->u->in];
+    const struct omq_tensor *t = &plan_of(l->g)->tensors[l->u->in];
     const int dims[] = {0, t->h * t->w * t->c};
     const struct omq_onnx_name to = omq_onnx_name(&l->g->x, l->u->name, "_flat");
-    char base[OMQ_NAME_SIZE + 8];
 
     OMQ_ONNX_NODE(&l->g->x, "Flatten", to.s, l->at.s);
     l->at = to;
-    if (l->g->style != OMQ_ONNX_QCDQ)
-        return;
-    snprintf(base, sizeof(base), "%s_flat", l->u->name);
-    omq_onnx_quantize(l->g, to.s, base, scales_of(p, l->u->in),
-                      omq_onnx_act_of(l->g->n, l->u->in, l->g->s8), dims, 2);
-    l->at = omq_onnx_name(&l->g->x, base, "_dq");
+    if (l->g->style == OMQ_ONNX_QCDQ)
+        requantize(l, "_flat", quantizer_of(l->g, l->u->in), dims, 2);
 }
 
 static void put_gemm(struct layer *l, const struct omq_onnx_operands *operands)
@@ -156,7 +212,7 @@ static void put_gemm(struct layer *l, const struct omq_onnx_operands *operands)
     const struct omq_onnx_name to = next(l, "_gemm");
     size_t node;
 
-    if (!is_flat(plan_of(l->g), l->u->in))
+    if (!is_flat(l->g, l->u->in))
         flatten_input(l);
     node = omq_onnx_begin(x, "Gemm", "", to.s, (const char *const[]){
                               l->at.s, operands->weight.s, bias, NULL});
@@ -173,19 +229,15 @@ static void put_affine(struct layer *l, bool gemm)
     l->at = to;
 }
 
-/* Kernels on integers give codes, so the sum has codes on both sides. */
+/* ONNX Runtime's integer convolutions give codes, so the sum has codes on both sides.
+ * TensorRT adds what is quantized on the other side only in the convolution itself. */
 static void add_residual(struct layer *l)
 {
-    const struct omq_plan *p = plan_of(l->g);
-    int dims[4], n_dims = dims_of(p, l->u->out, dims);
-    char base[OMQ_NAME_SIZE + 8];
+    int dims[4], n_dims = dims_of(l->g, l->u->out, dims);
 
-    if (l->g->style == OMQ_ONNX_QCDQ) {
-        snprintf(base, sizeof(base), "%s_conv", l->u->name);
-        omq_onnx_quantize(l->g, l->at.s, base, base,
-                          omq_onnx_act_before_add(l->g->n, l->unit, l->g->s8), dims, n_dims);
-        l->at = omq_onnx_name(&l->g->x, base, "_dq");
-    }
+    if (l->g->style == OMQ_ONNX_QCDQ && !l->g->s8)
+        requantize(l, "_conv", (struct omq_onnx_quantizer){
+                       .act = omq_onnx_act_before_add(l->g->n, l->unit)}, dims, n_dims);
     step(l, "Add", "_sum", quantized(l->g, l->u->res).s);
 }
 
@@ -193,10 +245,12 @@ static int put_layer(struct omq_onnx_graph *g, int unit)
 {
     const struct omq_plan *p = plan_of(g);
     const struct omq_unit *u = &p->units[unit];
-    const bool gemm = is_gemm(p, u), affine = g->style == OMQ_ONNX_QONNX;
+    const bool gemm = is_gemm(g, u), integer = g->style == OMQ_ONNX_EXACT;
+    const bool affine = !omq_onnx_has_bias(g->style);
     const bool flatten = p->tensors[u->out].is_logits && !gemm;
     struct layer l = {.g = g, .u = u, .unit = unit, .at = quantized(g, u->in),
-                      .steps_left = 1 + affine + (u->res >= 0) + u->relu + flatten};
+                      .steps_left = 1 + integer + affine + (u->res >= 0) + u->relu +
+                                    flatten};
     struct omq_onnx_operands operands;
     int rc = omq_onnx_weights(g, unit, gemm, &operands);
 
@@ -204,8 +258,10 @@ static int put_layer(struct omq_onnx_graph *g, int unit)
         return rc;
     if (gemm)
         put_gemm(&l, &operands);
+    else if (integer)
+        put_integer_conv(&l, &operands);
     else
-        put_conv(&l, &operands);
+        put_float_conv(&l, &operands);
     if (affine)
         put_affine(&l, gemm);
     if (u->res >= 0)

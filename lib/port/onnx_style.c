@@ -28,25 +28,33 @@ static void clip(struct omq_onnx_graph *g, const char *base, struct omq_onnx_act
     omq_onnx_value(&g->x, OMQ_ONNX_INNER, clipped.s, type, dims, n_dims);
 }
 
-/* Q, a Clip of codes where the type has more of them than the quantizer, DQ. */
-static void qcdq(struct omq_onnx_graph *g, const char *from, const char *base,
-                 const char *scales, struct omq_onnx_act act, const int *dims, int n_dims)
+/* The type may have more codes than the quantizer. */
+static bool clips(const struct omq_onnx_quantizer *q)
 {
-    const enum omq_onnx_type type = act.is_s8 ? OMQ_ONNX_S8 : OMQ_ONNX_U8;
-    const struct omq_onnx_name scale = name(g, scales, ".scale"), zp = name(g, scales, ".zp");
-    const bool own = base == scales;
-    const bool clips = own && act.max - act.min < UINT8_MAX;
+    return q->base == q->scales && q->act.max - q->act.min < UINT8_MAX;
+}
 
-    if (own) {
-        omq_onnx_scalar_float(&g->x, scale.s, (float)act.step);
-        omq_onnx_scalar_code(&g->x, zp.s, type, act.zero_point);
+struct omq_onnx_name omq_onnx_codes_name(const struct omq_onnx_graph *g,
+                                         const struct omq_onnx_quantizer *q)
+{
+    return name(g, q->base, clips(q) ? "_c" : "_q");
+}
+
+static void put_codes_of(struct omq_onnx_graph *g, const char *from,
+                         const struct omq_onnx_quantizer *q, const int *dims, int n_dims)
+{
+    const enum omq_onnx_type type = q->act.is_s8 ? OMQ_ONNX_S8 : OMQ_ONNX_U8;
+    const struct omq_onnx_name scale = name(g, q->scales, ".scale");
+    const struct omq_onnx_name zp = name(g, q->scales, ".zp"), codes = name(g, q->base, "_q");
+
+    if (q->base == q->scales) {
+        omq_onnx_scalar_float(&g->x, scale.s, (float)q->act.step);
+        omq_onnx_scalar_code(&g->x, zp.s, type, q->act.zero_point);
     }
-    OMQ_ONNX_NODE(&g->x, "QuantizeLinear", name(g, base, "_q").s, from, scale.s, zp.s);
-    omq_onnx_value(&g->x, OMQ_ONNX_INNER, name(g, base, "_q").s, type, dims, n_dims);
-    if (clips)
-        clip(g, base, act, type, dims, n_dims);
-    OMQ_ONNX_NODE(&g->x, "DequantizeLinear", name(g, base, "_dq").s,
-                  name(g, base, clips ? "_c" : "_q").s, scale.s, zp.s);
+    OMQ_ONNX_NODE(&g->x, "QuantizeLinear", codes.s, from, scale.s, zp.s);
+    omq_onnx_value(&g->x, OMQ_ONNX_INNER, codes.s, type, dims, n_dims);
+    if (clips(q))
+        clip(g, q->base, q->act, type, dims, n_dims);
 }
 
 static void put_quant(struct omq_onnx_graph *g, const char *from, const char *base, bool is_signed,
@@ -67,14 +75,22 @@ static void put_quant(struct omq_onnx_graph *g, const char *from, const char *ba
     omq_proto_end(g->x.out, node);
 }
 
-void omq_onnx_quantize(struct omq_onnx_graph *g, const char *from, const char *base,
-                       const char *scales, struct omq_onnx_act act, const int *dims, int n_dims)
+void omq_onnx_quantize(struct omq_onnx_graph *g, const char *from,
+                       const struct omq_onnx_quantizer *q, const int *dims, int n_dims)
 {
     if (g->style == OMQ_ONNX_QONNX)
-        put_quant(g, from, base, act.zero_point > 0 || act.min < 0, false,
-                  act.step, act.bits, name(g, base, "_dq").s);
+        put_quant(g, from, q->base, q->act.zero_point > 0, false, q->act.step, q->act.bits,
+                  name(g, q->base, "_dq").s);
     else
-        qcdq(g, from, base, scales, act, dims, n_dims);
+        put_codes_of(g, from, q, dims, n_dims);
+}
+
+void omq_onnx_dequantize(struct omq_onnx_graph *g, const struct omq_onnx_quantizer *q)
+{
+    if (g->style != OMQ_ONNX_QONNX)
+        OMQ_ONNX_NODE(&g->x, "DequantizeLinear", name(g, q->base, "_dq").s,
+                      omq_onnx_codes_name(g, q).s, name(g, q->scales, ".scale").s,
+                      name(g, q->scales, ".zp").s);
 }
 
 /* ---- weights ---- */
@@ -128,24 +144,50 @@ static int put_qcdq(struct omq_onnx_graph *g, int unit, const int *dims, int n_d
     return rc;
 }
 
-/* Weights [oc][ic][kh][kw] in float: real, or their codes. */
+/* Where code i of a unit's weights [oc][kh][kw][ic] goes in [oc][ic][kh][kw]. */
+static size_t place_of(const struct omq_unit *u, size_t i)
+{
+    const size_t pixels = (size_t)u->win.kh * (size_t)u->win.kw, ic = (size_t)u->win.c_count;
+    const size_t first = i / (pixels * ic) * (pixels * ic);
+
+    return first + i % ic * pixels + (i - first) / ic;
+}
+
+static size_t filter_of(const struct omq_unit *u)
+{
+    return (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c_count;
+}
+
+/* Weights in float: real, or their codes. */
 static float *floats(const struct omq_onnx_graph *g, int unit, bool real)
 {
     const struct omq_unit *u = &g->n->net->plan.units[unit];
     const struct omq_export_unit *from = &g->n->units[unit];
-    const size_t pixels = (size_t)u->win.kh * (size_t)u->win.kw, ic = (size_t)u->win.c_count;
     const double step = g->n->tensors[u->in].step;
-    float *w = calloc((size_t)u->oc, pixels * ic * sizeof(*w));
+    const size_t n = filter_of(u);
+    float *w = calloc((size_t)u->oc, n * sizeof(*w));
 
-    for (size_t o = 0; w && o < (size_t)u->oc; o++) {
-        const double factor = real ? (double)from->scale[o] / step : 1;
-        const size_t filter = o * pixels * ic;
-
-        for (size_t p = 0; p < pixels; p++)
-            for (size_t c = 0; c < ic; c++)
-                w[filter + c * pixels + p] = (float)(from->k[filter + p * ic + c] * factor);
-    }
+    for (size_t i = 0; w && i < (size_t)u->oc * n; i++)
+        w[place_of(u, i)] =
+            (float)(real ? from->k[i] * ((double)from->scale[i / n] / step) : from->k[i]);
     return w;
+}
+
+/* For ConvInteger, which reads them as they are. */
+static int put_integers(struct omq_onnx_graph *g, int unit, const int *dims, int n_dims,
+                        const char *weight)
+{
+    const struct omq_unit *u = &g->n->net->plan.units[unit];
+    const size_t n = (size_t)u->oc * filter_of(u);
+    int8_t *k = malloc(n);
+
+    if (!k)
+        return omq_fail(g->err, OMQ_ENOMEM, "cannot allocate weights");
+    for (size_t i = 0; i < n; i++)
+        k[place_of(u, i)] = g->n->units[unit].k[i];
+    omq_onnx_tensor(&g->x, name(g, weight, "_q").s, OMQ_ONNX_S8, dims, n_dims, k);
+    free(k);
+    return OMQ_OK;
 }
 
 /* Integers, for streamlined hardware: what they are worth is in omq_onnx_affine(). */
@@ -186,22 +228,32 @@ static int put_floats(struct omq_onnx_graph *g, int unit, const int *dims, int n
     return OMQ_OK;
 }
 
+bool omq_onnx_has_bias(enum omq_onnx_style style)
+{
+    return style == OMQ_ONNX_QCDQ || style == OMQ_ONNX_PLAIN;
+}
+
 int omq_onnx_weights(struct omq_onnx_graph *g, int unit, bool is_gemm,
                      struct omq_onnx_operands *out)
 {
+    static const char *const suffixes[] = {
+        [OMQ_ONNX_QCDQ] = "_dq", [OMQ_ONNX_EXACT] = "_q", [OMQ_ONNX_QONNX] = "_dq",
+        [OMQ_ONNX_PLAIN] = ""};
     const struct omq_plan *p = &g->n->net->plan;
-    const char *suffix = g->style == OMQ_ONNX_PLAIN ? "" : "_dq";
     const struct omq_onnx no_prefix = {.prefix = ""};
     const char *layer = p->layers[p->units[unit].layer].name;
     const struct omq_onnx_name weight = omq_onnx_name(&no_prefix, layer, ".weight");
     const struct omq_onnx_name bias = omq_onnx_name(&no_prefix, layer, ".bias");
     int dims[4], n_dims = weight_dims(&p->units[unit], is_gemm, dims);
 
-    *out = (struct omq_onnx_operands){.weight = name(g, weight.s, suffix)};
-    if (g->style != OMQ_ONNX_QONNX)
-        out->bias = name(g, bias.s, suffix);
-    return g->style == OMQ_ONNX_QCDQ ? put_qcdq(g, unit, dims, n_dims, weight.s, bias.s)
-                                     : put_floats(g, unit, dims, n_dims, weight.s, bias.s);
+    *out = (struct omq_onnx_operands){.weight = name(g, weight.s, suffixes[g->style])};
+    if (omq_onnx_has_bias(g->style))
+        out->bias = name(g, bias.s, suffixes[g->style]);
+    if (g->style == OMQ_ONNX_QCDQ)
+        return put_qcdq(g, unit, dims, n_dims, weight.s, bias.s);
+    if (g->style == OMQ_ONNX_EXACT)
+        return put_integers(g, unit, dims, n_dims, weight.s);
+    return put_floats(g, unit, dims, n_dims, weight.s, bias.s);
 }
 
 void omq_onnx_affine(struct omq_onnx_graph *g, int unit, bool is_gemm, const char *from,
@@ -212,10 +264,12 @@ void omq_onnx_affine(struct omq_onnx_graph *g, int unit, bool is_gemm, const cha
     const int dims[] = {1, u->oc, 1, 1}, n_dims = is_gemm ? 2 : 4;
     const struct omq_onnx_name scale = name(g, u->name, ".mul"), bias = name(g, u->name, ".add");
     const struct omq_onnx_name scaled = name(g, u->name, "_mul");
+    /* QONNX multiplies real inputs, ConvInteger their codes. */
+    const double unit_in = g->style == OMQ_ONNX_QONNX ? g->n->tensors[u->in].step : 1;
     float *worth = calloc((size_t)u->oc, sizeof(*worth));
 
     for (int o = 0; worth && o < u->oc; o++)
-        worth[o] = (float)((double)numbers->scale[o] / g->n->tensors[u->in].step);
+        worth[o] = (float)((double)numbers->scale[o] / unit_in);
     if (!worth) {
         g->x.out->failed = true;
         return;

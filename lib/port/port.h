@@ -87,7 +87,7 @@ int omq_export_json(const struct omq_export_job *job, FILE *const out[2], struct
 int omq_export_onnx(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 int omq_export_onnx_switch(const struct omq_export_job *job, FILE *const out[2],
                            struct omq_err *err);
-extern const char *const omq_onnx_styles[];
+extern const char *const omq_onnx_styles[], *const omq_onnx_switch_styles[];
 
 /* ---- tar.c ---- */
 
