@@ -35,7 +35,7 @@ static void put_entry(struct model *m, const char *key, const char *value)
 /* Takes value over. */
 static void put_json(struct model *m, const char *key, json_t *value)
 {
-    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 
     if (text)
         put_entry(m, key, text);
