@@ -86,9 +86,9 @@ struct omq_onnx_act omq_onnx_act_before_add(const struct omq_export_numbers *n, 
 
 /* ---- weights ---- */
 
-/* Codes of few bits are made larger, and their scale smaller, so that the bias, in
- * units of their sums, is finer. Not so far that two products leave 16 bits, which
- * kernels for processors without VNNI cannot hold, unless they do anyway. */
+/* Small codes are made larger, and their scale smaller, so that the bias, in units of
+ * their sums, is finer. Not so far that two products leave 16 bits, which kernels for
+ * processors without VNNI cannot hold, unless they do anyway. */
 static int multiplier(int64_t k_max, int64_t x_max, int64_t terms)
 {
     const int64_t in_sum = BIAS_MAX / (terms * x_max * k_max);
@@ -106,6 +106,15 @@ struct filter {
     size_t pixels, channels;
 };
 
+static int k_max_of(const struct filter *f)
+{
+    int most = 1;
+
+    for (size_t i = 0; i < f->pixels * f->channels; i++)
+        most = abs(f->from[i]) > most ? abs(f->from[i]) : most;
+    return most;
+}
+
 static void place(const struct filter *f, double factor)
 {
     for (size_t c = 0; c < f->channels; c++)
@@ -122,7 +131,7 @@ static void make_filter(struct omq_onnx_codes *codes, int c, const struct omq_ex
     const double least = fabs((double)u->bias[c]) / step_x / BIAS_MAX;
     double scale = exact > least ? exact : least;
 
-    if ((float)scale < 1e-30f) /* no bias either; well above where floats end */
+    if (scale < 1e-30) /* well above where floats end */
         scale = exact > 0 ? 1e-30 : 1;
     codes->scale[c] = (float)scale;
     place(f, (u->scale[c] < 0 ? -times : times) * (exact / scale));
@@ -149,18 +158,19 @@ int omq_onnx_codes_init(struct omq_onnx_codes *c, const struct omq_export_number
                        .channels = (size_t)from->win.c_count};
     const size_t size = f.pixels * f.channels;
     const int x_max = x.max > -x.min ? x.max : -x.min;
-    const int times = multiplier(omq_export_k_max(u), x_max, terms);
     int rc;
 
     *c = (struct omq_onnx_codes){0};
-    if (times < 1)
-        return omq_fail(err, OMQ_EUNSUP, "sums of '%s' could leave the 32 bits that ONNX has for "
-                        "them", from->name);
     if ((rc = allocate(c, (size_t)from->oc, size, err)) < 0)
         return rc;
     for (int o = 0; o < from->oc; o++) {
+        int times;
+
         f.from = u->k + (size_t)o * size;
         f.k = c->k + (size_t)o * size;
+        if ((times = multiplier(k_max_of(&f), x_max, terms)) < 1)
+            return omq_fail(err, OMQ_EUNSUP, "sums of '%s' could leave the 32 bits that ONNX has "
+                            "for them", from->name);
         make_filter(c, o, u, n->tensors[from->in].step, x.step, times, &f);
     }
     return OMQ_OK;
