@@ -8,8 +8,9 @@
 
 # A network without residuals and one with, for pictures of 16 x 16.
 config() {
-    tiny_config | sed -e "s/resnet8, width: 0.25/$1, width: 0.5/" -e "s/output_dir: run/output_dir: $1/" \
-        -e 's/height: 12, width: 12/height: 16, width: 16/' -e 's/bits: .*/bits: [8, 4, 1]/'
+    tiny_config | sed -e "s/resnet8, width: 0.25/$1, width: 0.5/" \
+        -e "s/output_dir: run/output_dir: $1/" -e 's/bits: .*/bits: [8, 4, 1]/' \
+        -e 's/height: 12, width: 12/height: 16, width: 16/'
 }
 for arch in lenet5 resnet8; do
     config $arch >$arch.yaml

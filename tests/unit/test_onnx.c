@@ -230,7 +230,10 @@ static void has_ops(const char *bytes, size_t size, const char *op, int n)
 
 START_TEST(styles_have_their_operators)
 {
-    static const struct { const char *style; int conv, gemm, integer, dq, clip, quant, relu; } of[] = {
+    static const struct {
+        const char *style;
+        int conv, gemm, integer, dq, clip, quant, relu;
+    } of[] = {
         {NULL, 3, 1, 0, 9 + 8, 2, 0, 3}, {"exact", 0, 0, 4, 3, 2, 0, 3},
         {"qonnx", 3, 1, 0, 0, 0, 7 + 4, 3}, {"float", 3, 1, 0, 7, 2, 0, 3},
     };
