@@ -47,7 +47,7 @@ static double value_of(const struct omq_export_tensor *t, int code)
 static void reach(double mean, double deviation, double least, double most, double *low,
                   double *high)
 {
-    const double width = 6 * fabs(deviation); /* Gaussian: beyond it one in a billion */
+    const double width = 5 * fabs(deviation); /* Gaussian: beyond it one in a million */
 
     *low = fmin(*low, fmax(mean - width, least));
     *high = fmax(*high, fmin(mean + width, most));
