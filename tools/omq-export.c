@@ -35,7 +35,8 @@ static const struct tool_option options[] = {
       .help = "Variant of format onnx: qcdq has codes everywhere, exact rounds no more than omq "
               "does, qonnx is for FINN and hls4ml, float has weights in float." },
     { .name = "act-type", .arg = "TYPE", .text = &act_type, .def = "u8", .words = act_types,
-      .help = "Type of activations in format onnx; s8 is for TensorRT." },
+      .help = "Type of activations in format onnx; s8 is for TensorRT, and keeps 7 bits of the 8 "
+              "where none is negative." },
     { .name = "main", .flag = &with_main,
       .help = "With format c, add a main() that classifies images from standard input." },
     { .name = "integer", .flag = &integer,

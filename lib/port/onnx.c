@@ -121,6 +121,7 @@ static void put_metadata(struct model *m, bool switches)
     else
         put_entry(m, "omq.bits", n->choice.name);
     put_entry(m, "omq.weight_grid", grid_of(m->job));
+    put_entry(m, "omq.act_type", m->job->opt->act_s8 ? "s8" : "u8");
     put_json(m, "omq.preprocess", preprocess_of(&n->net->pre));
     put_json(m, "omq.classes", classes_of(n->info));
     snprintf(text, sizeof(text), "%08lx", (unsigned long)n->info->data_fingerprint);
