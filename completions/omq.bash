@@ -53,4 +53,4 @@ _omq()
     fi
 }
 
-complete -o filenames -F _omq omq-train omq-eval omq-run omq-switch
+complete -o filenames -F _omq omq-train omq-eval omq-run omq-switch omq-export

@@ -12,9 +12,10 @@ root=$dir/root prefix=/opt/omq
 # Not the jobs of the make above, if there is one: this is a make of its own.
 unset MAKEFLAGS MAKELEVEL
 make -s BUILD="$build" CC="$cc" DESTDIR="$root" PREFIX=$prefix install
-for f in bin/omq-train bin/omq-eval bin/omq-run bin/omq-switch lib/libomq.a \
-    lib/pkgconfig/omq.pc include/omq.h share/man/man1/omq-train.1 share/man/man3/libomq.3 \
-    share/man/man5/omq-format.5 share/doc/omq/README.md share/doc/omq/classify.c \
+for f in bin/omq-train bin/omq-eval bin/omq-run bin/omq-switch bin/omq-export \
+    lib/libomq.a lib/pkgconfig/omq.pc include/omq.h share/man/man1/omq-train.1 \
+    share/man/man1/omq-export.1 share/man/man3/libomq.3 share/man/man5/omq-format.5 \
+    share/doc/omq/README.md share/doc/omq/classify.c \
     share/bash-completion/completions/omq-eval share/bash-completion/completions/omq-run; do
     [ -f "$root$prefix/$f" ] || { echo "make install does not install $f"; exit 1; }
 done

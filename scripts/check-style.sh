@@ -17,12 +17,12 @@ complain() {
     [ -z "$1" ] || { echo "$1"; status=1; }
 }
 
-# forbid WHAT PATTERN FILE...: no line may match, comment lines apart.
+# forbid WHAT PATTERN FILE...: no line may match, but for comment lines and lines of text.
 forbid() {
     local what=$1 pattern=$2
     shift 2
     complain "$(grep -HnE "$pattern" "$@" /dev/null |
-        grep -vE '^[^:]*:[0-9]+:[[:space:]]*(\*|/\*|//)' | sed "s/\$/   <- $what/")"
+        grep -vE '^[^:]*:[0-9]+:[[:space:]]*(\*|/\*|//|")' | sed "s/\$/   <- $what/")"
 }
 
 call() { echo "(^|[^A-Za-z0-9_>.])($1)[[:space:]]*\\("; }

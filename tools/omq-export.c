@@ -12,10 +12,11 @@
 #include "tool.h"
 
 static const char *bits, *format, *output, *name, *style, *act_type;
-static bool with_main, integer, cmsis, force, list_formats;
+static bool with_main, integer, force, list_formats;
 
 static const char *const styles[] = { "qcdq", "exact", "qonnx", "float", NULL };
 static const char *const act_types[] = { "u8", "s8", NULL };
+static int vectors;
 
 static const struct tool_option options[] = {
     { .name = "bits", .letter = 'b', .arg = "LIST", .text = &bits,
@@ -31,6 +32,9 @@ static const struct tool_option options[] = {
     { .name = "name", .arg = "NAME", .text = &name,
       .help = "What the network is called in what is written; without the option, after the "
               "output or the model." },
+    { .name = "vectors", .arg = "N", .number = &vectors, .min = 1, .max = 65536, .unit = "images",
+      .help = "Also write N images, and what the precisions answer, to a file beside the output: "
+              "the same name with _vectors.npz behind it." },
     { .name = "style", .arg = "NAME", .text = &style, .words = styles,
       .help = "Variant of format onnx: qcdq has codes everywhere, exact rounds no more than omq "
               "does, qonnx is for FINN and hls4ml, float has weights in float." },
@@ -38,11 +42,9 @@ static const struct tool_option options[] = {
       .help = "Type of activations in format onnx; s8 is for TensorRT, and keeps 7 bits of the 8 "
               "where none is negative." },
     { .name = "main", .flag = &with_main,
-      .help = "With format c, add a main() that classifies images from standard input." },
+      .help = "With format c, add a main function that classifies images from standard input." },
     { .name = "integer", .flag = &integer,
       .help = "With format c, use no floating point." },
-    { .name = "cmsis", .flag = &cmsis,
-      .help = "With format c, call CMSIS-NN." },
     { .name = "force", .flag = &force, .help = "Write even to a terminal." },
     { .name = "list-formats", .flag = &list_formats,
       .help = "Print the formats, how their files are called, and what they are; MODEL may be "
@@ -51,7 +53,7 @@ static const struct tool_option options[] = {
 
 static const char *const examples[] = {
     "omq-export --bits 8,2 -o model.json runs/quickstart/model.omq",
-    "omq-export --format json runs/quickstart/model.omq | less",
+    "omq-export --format json runs/quickstart/model.omq | head",
     "omq-export --list-formats",
     NULL,
 };
@@ -114,15 +116,16 @@ static int export(struct omq_export *x, int i)
     const struct tool_choices all = { x, omq_export_count(x), find, is_integer };
     const struct omq_export_options opt = {
         .format = omq_export_format_name(i), .style = style, .name = name,
-        .with_main = with_main, .integer = integer, .cmsis = cmsis,
+        .with_main = with_main, .integer = integer,
         .act_s8 = strcmp(act_type, "s8") == 0,
+        .vectors = vectors,
     };
     const char *words = bits ? bits : omq_export_format_holds_several(i) ? "all" : first_integer(x);
     struct omq_err err = { 0 };
     int *list, n, rc = tool_choose(&all, words, &list, &n);
 
     if (rc == TOOL_OK && omq_export_write(x, &opt, list, n, output, &err) != OMQ_OK)
-        rc = tool_fail(&err);
+        rc = strcmp(output, "-") == 0 && tool_reader_gone() ? TOOL_FAILED : tool_fail(&err);
     free(list);
     return rc;
 }
@@ -147,5 +150,5 @@ int main(int argc, char **argv)
     else
         status = export(x, i);
     omq_export_close(x);
-    return tool_finish(status);
+    return status == TOOL_OK ? tool_finish(status) : status; /* what failed has been said */
 }

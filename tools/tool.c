@@ -119,11 +119,16 @@ bool tool_stdout_broken(void)
     return true;
 }
 
-bool tool_reader_left(void)
+bool tool_reader_gone(void)
 {
     struct pollfd p = { .fd = STDOUT_FILENO };
 
-    return tool_stdout_broken() || (poll(&p, 1, 0) > 0 && (p.revents & POLLERR));
+    return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
+}
+
+bool tool_reader_left(void)
+{
+    return tool_stdout_broken() || tool_reader_gone();
 }
 
 int tool_finish(int status)

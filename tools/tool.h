@@ -88,8 +88,9 @@ int tool_finish(int status);
 /* Whether writing to stdout has failed already: stop working for it. */
 bool tool_stdout_broken(void);
 
-/* Whether the reader of a pipe went away, seen without writing to it; what comes
- * seldom is waited for in vain then. Also true where tool_stdout_broken() is. */
+/* Whether the reader of a pipe went away, seen without writing to it; and that or
+ * tool_stdout_broken(): what comes seldom is waited for in vain then. */
+bool tool_reader_gone(void);
 bool tool_reader_left(void);
 
 /* "NAME: message\n" on stderr. Control characters, which a hostile file may

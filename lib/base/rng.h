@@ -19,6 +19,7 @@ enum omq_stream {
     OMQ_STREAM_DATA = 5,    /* a: split, b: sample (synthetic data) */
     OMQ_STREAM_SPLIT = 6,   /* held-out share */
     OMQ_STREAM_TEST = 7,
+    OMQ_STREAM_VECTORS = 8, /* a: image */
 };
 
 struct omq_rng {

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 
@@ -101,6 +102,9 @@ int omq_ckpt_add(struct omq_ckpt_writer *w, const char *kind, const char *name,
  * additions, and may write again. */
 int omq_ckpt_write(struct omq_ckpt_writer *w, const char *path,
                    struct omq_err *err) OMQ_WARN_UNUSED;
+/* The same to a stream; name stands for it in messages. */
+int omq_ckpt_write_stream(struct omq_ckpt_writer *w, FILE *f, const char *name,
+                          struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* The switch word of a file in place: one pread, one pwrite. Both check magic
  * and version, reading the complement too: where it does not match, a write

@@ -325,6 +325,11 @@ static bool put(FILE *f, const struct layout *y)
     return fflush(f) == 0;
 }
 
+static int put_stream(const struct layout *y, FILE *f, const char *name, struct omq_err *err)
+{
+    return put(f, y) ? OMQ_OK : omq_fail_errno(err, OMQ_EIO, "cannot write %s", name);
+}
+
 static int put_file(const struct layout *y, const char *path, struct omq_err *err)
 {
     struct omq_atomic a;
@@ -340,9 +345,9 @@ static int put_file(const struct layout *y, const char *path, struct omq_err *er
     return omq_atomic_commit(&a, err);
 }
 
-int omq_ckpt_write(struct omq_ckpt_writer *w, const char *path, struct omq_err *err)
+/* To the stream, or without one to the file. */
+static int write_all(struct omq_ckpt_writer *w, FILE *f, const char *name, struct omq_err *err)
 {
-    bool to_stdout = strcmp(path, "-") == 0;
     struct layout y = {0};
     int rc = omq_ckpt_host_check(err);
 
@@ -350,10 +355,20 @@ int omq_ckpt_write(struct omq_ckpt_writer *w, const char *path, struct omq_err *
         rc = check_writer(w, err);
     if (rc == OMQ_OK)
         rc = prepare(&y, w, err);
-    if (rc == OMQ_OK && !to_stdout)
-        rc = put_file(&y, path, err);
-    else if (rc == OMQ_OK && !put(stdout, &y))
-        rc = omq_fail_errno(err, OMQ_EIO, "cannot write standard output");
+    if (rc == OMQ_OK)
+        rc = f ? put_stream(&y, f, name, err) : put_file(&y, name, err);
     release(&y);
     return rc;
+}
+
+int omq_ckpt_write_stream(struct omq_ckpt_writer *w, FILE *f, const char *name,
+                          struct omq_err *err)
+{
+    return write_all(w, f, name, err);
+}
+
+int omq_ckpt_write(struct omq_ckpt_writer *w, const char *path, struct omq_err *err)
+{
+    return strcmp(path, "-") == 0 ? write_all(w, stdout, "standard output", err)
+                                  : write_all(w, NULL, path, err);
 }

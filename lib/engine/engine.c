@@ -167,7 +167,7 @@ static int workspace_init(struct planner *p, struct workspace *ws)
     for (int l = 0; l < plan->n_layers; l++) {
         int out = plan->layers[l].out;
         int some = plan->layers[l].groups > 1 ? out : omq_layer_codes_outputs(p->net, l);
-        size_t n = omq_net_layer(p->net, 0, l)->weight->n / (size_t)out;
+        size_t n = omq_layer_size(&plan->layers[l]) / (size_t)out;
 
         scratch = most(scratch, omq_layer_codes_scratch(p->net, l));
         oc = most(oc, (size_t)out);

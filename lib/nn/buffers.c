@@ -165,9 +165,13 @@ static int open_tables(struct omq_exec *x, struct omq_err *err)
 int omq_exec_open(struct omq_exec **out, struct omq_net *net, struct omq_pool *pool, int n,
                   bool backward, struct omq_err *err)
 {
-    struct omq_exec *x = calloc(1, sizeof(*x));
+    struct omq_exec *x;
     int rc;
 
+    if (net->packed)
+        return omq_fail(err, OMQ_EUNSUP, "the model has packed integer weights only: it runs in "
+                        "the integer engine");
+    x = calloc(1, sizeof(*x));
     if (!x)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate buffers for a batch");
     *x = (struct omq_exec){.net = net, .pool = pool, .kern = omq_kern(), .n_max = n,

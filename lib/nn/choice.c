@@ -18,14 +18,8 @@ static uint64_t profile_bytes(const struct omq_net *net, const int *layers)
 {
     uint64_t n = 0;
 
-    for (int i = 0; i < net->plan.n_layers; i++) {
-        const struct omq_layer *l = &net->plan.layers[i];
-        size_t row = (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
-        int bits = omq_layer_bits(l, net->precisions[layers[i]], net->quant.first_last_bits);
-
-        n += (uint64_t)l->out *
-             (bits == OMQ_FLOAT_BITS ? 4 * row : omq_pack_row_bytes(bits, row));
-    }
+    for (int i = 0; i < net->plan.n_layers; i++)
+        n += (uint64_t)net->plan.layers[i].out * omq_layer_row_bytes(net, layers[i], i);
     return n;
 }
 

@@ -33,7 +33,7 @@ const struct omq_method *omq_layer_method(const struct omq_net *net, int layer)
                          net->plan.layers[layer].edge && net->quant.first_last_bits);
 }
 
-static int bits_of(const struct omq_net *net, int precision, int layer)
+int omq_layer_bits_at(const struct omq_net *net, int precision, int layer)
 {
     return omq_layer_bits(&net->plan.layers[layer], net->precisions[precision],
                           net->quant.first_last_bits);
@@ -41,7 +41,8 @@ static int bits_of(const struct omq_net *net, int precision, int layer)
 
 struct omq_grid omq_layer_grid(const struct omq_net *net, int precision, int layer)
 {
-    return omq_layer_method(net, layer)->grid(net->quant.grid, bits_of(net, precision, layer));
+    return omq_layer_method(net, layer)->grid(net->quant.grid,
+                                              omq_layer_bits_at(net, precision, layer));
 }
 
 struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, int layer,
@@ -54,7 +55,8 @@ struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, i
     return (struct omq_weights){
         .grid = omq_layer_grid(net, precision, layer), .out = l->out,
         .fan_out = l->linear ? l->out : l->out * l->kh * l->kw,
-        .n = lp->weight->n / (size_t)l->out, .w = w, .step = lp->wstep ? lp->wstep->value : NULL,
+        .n = omq_layer_size(l) / (size_t)l->out, .w = w,
+        .step = lp->wstep ? lp->wstep->value : NULL,
         .n_steps = lp->wstep ? (int)lp->wstep->n : 0, .scratch = scratch, .k = k, .unit = unit,
     };
 }
@@ -77,7 +79,7 @@ size_t omq_layer_codes_scratch(const struct omq_net *net, int layer)
 {
     const struct omq_layer *l = &net->plan.layers[layer];
 
-    return 3 * (size_t)l->in * (size_t)l->kh * (size_t)l->kw * /* view, codes, the method's */
+    return 3 * omq_layer_size(l) / (size_t)l->out * /* view, codes, the method's */
            (size_t)omq_layer_codes_outputs(net, layer);
 }
 
@@ -113,8 +115,8 @@ static const omq_real *view_of(const struct omq_net *net, int precision, int lay
     return dst;
 }
 
-void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, int first,
-                          int count, struct omq_layer_codes *out, omq_real *scratch)
+static void quantize_codes(const struct omq_net *net, int precision, int layer, int first,
+                           int count, struct omq_layer_codes *out, omq_real *scratch)
 {
     const struct omq_layer *l = &net->plan.layers[layer];
     const struct omq_param *step = omq_net_layer(net, precision, layer)->wstep;
@@ -131,6 +133,30 @@ void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, i
         omq_kern()->transpose_u8(l->in, l->kh * l->kw,
                                  (const uint8_t *)q.k + (size_t)o * filter,
                                  (uint8_t *)out->k + (size_t)o * filter);
+}
+
+static void unpack_codes(const struct omq_net *net, int precision, int layer, int first,
+                         int count, struct omq_layer_codes *out)
+{
+    const struct omq_layer *l = &net->plan.layers[layer];
+    const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);
+    const struct omq_grid g = omq_layer_grid(net, precision, layer);
+    const bool one = lp->unit->n == 1;
+
+    omq_unpack(&g, (size_t)count, omq_layer_size(l) / (size_t)l->out,
+               lp->codes + (size_t)first * omq_layer_row_bytes(net, precision, layer), out->k);
+    out->n_units = one ? 1 : l->out;
+    for (int o = 0; o < (one ? 1 : count); o++)
+        out->unit[first * !one + o] = lp->unit->value[first * !one + o];
+}
+
+void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, int first,
+                          int count, struct omq_layer_codes *out, omq_real *scratch)
+{
+    if (net->packed)
+        unpack_codes(net, precision, layer, first, count, out);
+    else
+        quantize_codes(net, precision, layer, first, count, out, scratch);
 }
 
 struct omq_norm omq_layer_norm(const struct omq_layer_params *lp)
@@ -209,7 +235,7 @@ static void forward(void *arg, int thread, int begin, int end)
         const struct omq_layer *l = &x->net->plan.layers[layer];
         const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
 
-        b->is_float = bits_of(x->net, x->precision, layer) == OMQ_FLOAT_BITS;
+        b->is_float = omq_layer_bits_at(x->net, x->precision, layer) == OMQ_FLOAT_BITS;
         omq_layer_view(x->net, x->precision, layer, b->view);
         if (b->is_float) {
             b->n_units = 1;

@@ -6,11 +6,12 @@
  */
 #include "nn/nn_internal.h"
 
-/* What the numerics need of a value. */
-static bool value_ok(const struct omq_param *p, float v)
+bool omq_param_value_ok(const struct omq_param *p, float v)
 {
     if (!isfinite(v))
         return false;
+    if (p->kind == OMQ_PARAM_UNIT)
+        return v > 0;
     if (p->kind == OMQ_PARAM_WSTEP || p->kind == OMQ_PARAM_ASTEP || p->kind == OMQ_PARAM_ACLIP)
         return v >= 0; /* 0: not initialized yet */
     return p->kind != OMQ_PARAM_VAR || v >= 0;
@@ -43,7 +44,8 @@ static int get_param(const struct omq_net *net, struct omq_param *p, const struc
     omq_param_file_name(net, p, name);
     for (size_t i = 0; i < p->n; i++) {
         /* steps are set together: one alone cannot be missing */
-        if (!value_ok(p, v[i]) || (p->kind == OMQ_PARAM_WSTEP && (v[i] > 0) != (v[0] > 0)))
+        if (!omq_param_value_ok(p, v[i]) ||
+            (p->kind == OMQ_PARAM_WSTEP && (v[i] > 0) != (v[0] > 0)))
             return omq_fail(err, OMQ_EFORMAT, "tensor '%s' has the impossible value %g at index "
                             "%zu", name, (double)v[i], i);
         p->value[i] = (omq_real)v[i];
@@ -70,6 +72,15 @@ static int get_params(struct omq_net *net, const struct omq_ckpt *c, bool with_g
     return OMQ_OK;
 }
 
+static int get_packed(struct omq_net *net, const struct omq_ckpt *c, struct omq_err *err)
+{
+    int rc = omq_packed_find(net, c, err);
+
+    if (rc < 0 || (rc = omq_net_allocate(net, false, err)) < 0)
+        return rc;
+    return omq_packed_get(net, c, err);
+}
+
 int omq_model_get(struct omq_net *net, struct omq_model_info *info, const struct omq_ckpt *c,
                   bool with_grads, struct omq_err *err)
 {
@@ -77,7 +88,7 @@ int omq_model_get(struct omq_net *net, struct omq_model_info *info, const struct
 
     *info = (struct omq_model_info){0};
     if ((rc = omq_meta_get(net, info, c, err)) == OMQ_OK &&
-        (rc = get_params(net, c, with_grads, err)) < 0)
+        (rc = net->packed ? get_packed(net, c, err) : get_params(net, c, with_grads, err)) < 0)
         omq_net_release(net);
     if (rc < 0)
         omq_model_info_release(info);

@@ -316,8 +316,11 @@ static int get_net(struct omq_net *net, const struct omq_model_info *info, json_
     struct omq_precision prec[OMQ_MAX_PRECISIONS];
     struct omq_preprocess pre;
     struct omq_graph graph;
+    json_t *packed = json_object_get(meta, "packed");
     int n = 0, rc;
 
+    if (packed && !json_is_boolean(packed))
+        return wrong(err, "packed is not true or false");
     if ((rc = get_precisions(prec, &n, meta, err)) < 0 ||
         (rc = get_graph(&graph, meta, err)) < 0)
         return rc;
@@ -327,7 +330,13 @@ static int get_net(struct omq_net *net, const struct omq_model_info *info, json_
         omq_graph_release(&graph);
         return rc;
     }
-    return omq_net_declare(net, &graph, prec, n, &info->config.quant, &pre, max_params, err);
+    for (int i = 0; json_is_true(packed) && i < n; i++)
+        if (prec[i].w == OMQ_FLOAT_BITS || prec[i].a == OMQ_FLOAT_BITS) {
+            omq_graph_release(&graph);
+            return wrong(err, "packed weights have a float precision");
+        }
+    return omq_net_declare(net, &graph, prec, n, &info->config.quant, &pre, json_is_true(packed),
+                           max_params, err);
 }
 
 static int get_all(struct omq_net *net, struct omq_model_info *info, json_t *meta, int max_params,
@@ -369,6 +378,18 @@ int omq_meta_check_size(const char *text, size_t n, struct omq_err *err)
     return OMQ_OK;
 }
 
+/* How many parameters a file can hold: its tensors, or, of packed ones, values. */
+static int most_params(const struct omq_ckpt *c, json_t *meta)
+{
+    size_t n = 0;
+
+    if (!json_is_true(json_object_get(meta, "packed")))
+        return omq_ckpt_count(c);
+    for (int i = 0; i < omq_ckpt_count(c); i++)
+        n += omq_ckpt_at(c, i)->n_bytes / sizeof(float);
+    return n < INT_MAX ? (int)n : INT_MAX;
+}
+
 int omq_meta_get(struct omq_net *net, struct omq_model_info *info, const struct omq_ckpt *c,
                  struct omq_err *err)
 {
@@ -387,7 +408,7 @@ int omq_meta_get(struct omq_net *net, struct omq_model_info *info, const struct 
     if (!meta)
         return omq_fail(err, OMQ_EFORMAT, "the model's META is not JSON: %s at line %d", at.text,
                         at.line);
-    rc = get_all(net, info, meta, omq_ckpt_count(c), err);
+    rc = get_all(net, info, meta, most_params(c, meta), err);
     json_decref(meta);
     return rc;
 }

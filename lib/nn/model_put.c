@@ -147,6 +147,8 @@ static char *meta_text(const struct omq_net *net, const struct omq_model_info *i
                   preprocess_json(&net->pre), "config", config ? config : "", "results",
                   results_json(net, info), "provenance", "omq", OMQ_VERSION, "data_crc32",
                   (json_int_t)info->data_fingerprint);
+    if (o && net->packed)
+        o = set(o, "packed", json_true());
     if (config && o)
         text = json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     json_decref(o);
@@ -176,9 +178,11 @@ int omq_model_put(struct omq_ckpt_writer *w, const struct omq_net *net,
     _Static_assert(sizeof(omq_real) == 4 || sizeof(omq_real) == 8, "omq_real is a float type");
     if (sizeof(omq_real) != 4)
         return omq_fail(err, OMQ_EUNSUP, "models are written in single precision only");
-    for (int i = 0; i < net->n_params; i++)
+    for (int i = 0; !net->packed && i < net->n_params; i++)
         if ((rc = put_param(w, net, &net->params[i], err)) < 0)
             return rc;
+    if (net->packed && (rc = omq_packed_put(w, net, err)) < 0)
+        return rc;
     text = meta_text(net, info);
     if (!text)
         return omq_fail(err, OMQ_ENOMEM, "cannot describe the network as JSON");

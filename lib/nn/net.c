@@ -47,10 +47,12 @@ static void declare_shared(struct omq_net *net, int layer)
     int dims[4] = {l->out, l->in, l->kh, l->kw}, one = 1;
     struct omq_param *step = NULL;
 
-    first->weight = declare(net, OMQ_PARAM_WEIGHT, -1, l->name, "weight", 4, dims);
+    if (!net->packed)
+        first->weight = declare(net, OMQ_PARAM_WEIGHT, -1, l->name, "weight", 4, dims);
     if (l->bias)
         first->bias = declare(net, OMQ_PARAM_BIAS, -1, l->name, "bias", 1, dims);
-    if (omq_layer_method(net, layer)->wstep == OMQ_WSTEP_SHARED && is_ever_quantized(net, l))
+    if (!net->packed && omq_layer_method(net, layer)->wstep == OMQ_WSTEP_SHARED &&
+        is_ever_quantized(net, l))
         step = declare(net, OMQ_PARAM_WSTEP, -1, l->name, "step", 1, &one);
     for (int p = 0; p < net->n_precisions; p++) {
         struct omq_layer_params *lp = &net->layer_params[p * net->plan.n_layers + layer];
@@ -75,6 +77,10 @@ static void declare_layer(struct omq_net *net, int p, int layer)
         lp->beta = declare(net, OMQ_PARAM_BETA, p, l->norm, "bias", 1, dims);
         lp->mean = declare(net, OMQ_PARAM_MEAN, p, l->norm, "running_mean", 1, dims);
         lp->var = declare(net, OMQ_PARAM_VAR, p, l->norm, "running_var", 1, dims);
+    }
+    if (net->packed) {
+        lp->unit = declare(net, OMQ_PARAM_UNIT, p, l->name, "unit", 1, &n_steps);
+        return;
     }
     if (quantized && omq_layer_method(net, layer)->wstep == OMQ_WSTEP_PRECISION)
         lp->wstep = declare(net, OMQ_PARAM_WSTEP, p, l->name, "step", 1, &n_steps);
@@ -121,11 +127,13 @@ int omq_net_allocate(struct omq_net *net, bool with_grads, struct omq_err *err)
     int rc;
 
     for (int pass = 0; pass < 2; pass++) {
-        for (int i = 0; i < net->n_params; i++) {
+        for (int i = 0; !net->packed && i < net->n_params; i++) {
             struct omq_param *p = &net->params[i];
 
             p->value = omq_arena_take(&net->arena, p->n, sizeof(omq_real));
         }
+        if (net->packed)
+            omq_packed_take(net);
         for (int i = 0; with_grads && i < net->n_params; i++) {
             struct omq_param *p = &net->params[i];
 
@@ -171,14 +179,15 @@ static void init_values(struct omq_net *net, uint64_t seed)
 }
 
 /* Parameters that there are at least: weights, and steps of what is quantized
- * where the method learns one a precision. */
+ * where the method learns one a precision; of packed nets units. */
 static uint64_t least_params(const struct omq_net *net)
 {
     const struct omq_method *m = omq_method_of(net->quant.method, false);
-    uint64_t n = (uint64_t)net->plan.n_layers;
+    uint64_t n = net->packed ? 0 : (uint64_t)net->plan.n_layers;
 
     for (int p = 0; p < net->n_precisions; p++) {
-        if (net->precisions[p].w != OMQ_FLOAT_BITS && m->wstep == OMQ_WSTEP_PRECISION)
+        if (net->packed ||
+            (net->precisions[p].w != OMQ_FLOAT_BITS && m->wstep == OMQ_WSTEP_PRECISION))
             n += (uint64_t)net->plan.n_layers;
         if (net->precisions[p].a != OMQ_FLOAT_BITS && m->act->learned)
             n += (uint64_t)net->plan.n_sites;
@@ -225,12 +234,14 @@ static int check_sums(const struct omq_net *net, struct omq_err *err)
 
 int omq_net_declare(struct omq_net *net, struct omq_graph *graph, const struct omq_precision *prec,
                     int n_prec, const struct omq_quant_config *quant,
-                    const struct omq_preprocess *pre, int max_params, struct omq_err *err)
+                    const struct omq_preprocess *pre, bool packed, int max_params,
+                    struct omq_err *err)
 {
     size_t per_precision;
     int rc;
 
-    *net = (struct omq_net){.graph = *graph, .n_precisions = n_prec, .quant = *quant, .pre = *pre};
+    *net = (struct omq_net){.graph = *graph, .n_precisions = n_prec, .quant = *quant, .pre = *pre,
+                            .packed = packed};
     *graph = (struct omq_graph){0};
     memcpy(net->precisions, prec, sizeof(*prec) * (size_t)n_prec);
     if ((rc = omq_plan_init(&net->plan, &net->graph, err)) < 0 ||
@@ -265,7 +276,7 @@ int omq_net_init(struct omq_net *net, struct omq_graph *graph, const struct omq_
                  const struct omq_preprocess *pre, uint64_t seed, bool with_grads,
                  struct omq_err *err)
 {
-    int rc = omq_net_declare(net, graph, prec, n_prec, quant, pre, INT_MAX, err);
+    int rc = omq_net_declare(net, graph, prec, n_prec, quant, pre, false, INT_MAX, err);
 
     if (rc < 0)
         return rc;
@@ -332,6 +343,20 @@ int omq_net_find(const struct omq_net *net, struct omq_precision p)
 
 /* ---- counting ---- */
 
+size_t omq_layer_size(const struct omq_layer *l)
+{
+    return (size_t)l->out * (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
+}
+
+size_t omq_layer_row_bytes(const struct omq_net *net, int precision, int layer)
+{
+    const struct omq_layer *l = &net->plan.layers[layer];
+    const size_t row = omq_layer_size(l) / (size_t)l->out;
+    const int bits = omq_layer_bits_at(net, precision, layer);
+
+    return bits == OMQ_FLOAT_BITS ? 4 * row : omq_pack_row_bytes(bits, row);
+}
+
 uint64_t omq_net_macs(const struct omq_net *net)
 {
     uint64_t n = 0;
@@ -341,7 +366,7 @@ uint64_t omq_net_macs(const struct omq_net *net)
 
         if (u->kind == OMQ_UNIT_CONV)
             n += (uint64_t)u->win.oh * (uint64_t)u->win.ow *
-                 net->layer_params[u->layer].weight->n;
+                 omq_layer_size(&net->plan.layers[u->layer]);
     }
     return n;
 }
@@ -352,11 +377,8 @@ uint64_t omq_net_weight_bytes(const struct omq_net *net, int precision)
 
     for (int i = 0; i < net->plan.n_layers; i++) {
         const struct omq_layer *l = &net->plan.layers[i];
-        size_t row = net->layer_params[i].weight->n / (size_t)l->out;
-        int bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits);
 
-        n += (uint64_t)l->out *
-             (bits == OMQ_FLOAT_BITS ? 4 * row : omq_pack_row_bytes(bits, row));
+        n += (uint64_t)l->out * omq_layer_row_bytes(net, precision, i);
     }
     return n;
 }
@@ -365,8 +387,8 @@ uint64_t omq_net_weights(const struct omq_net *net)
 {
     uint64_t n = 0;
 
-    for (int i = 0; i < net->n_params; i++)
-        if (net->params[i].kind == OMQ_PARAM_WEIGHT || net->params[i].kind == OMQ_PARAM_BIAS)
-            n += net->params[i].n;
+    for (int i = 0; i < net->plan.n_layers; i++)
+        n += omq_layer_size(&net->plan.layers[i]) +
+             (net->plan.layers[i].bias ? (uint64_t)net->plan.layers[i].out : 0);
     return n;
 }

@@ -155,6 +155,7 @@ enum omq_param_kind {
     OMQ_PARAM_ASTEP,  /* [1], of a site */
     OMQ_PARAM_ACLIP,  /* [1], of a site: its clipping level, where the method has that */
     OMQ_PARAM_OFFSET, /* omq_view_offset_dims() */
+    OMQ_PARAM_UNIT,   /* [1] or [out], of packed weights: real value of one code */
 };
 
 struct omq_param {
@@ -170,7 +171,8 @@ struct omq_param {
 
 /* The parameters of one layer or site at one precision; NULL where there is none. */
 struct omq_layer_params {
-    struct omq_param *weight, *bias, *gamma, *beta, *mean, *var, *wstep, *offset;
+    struct omq_param *weight, *bias, *gamma, *beta, *mean, *var, *wstep, *offset, *unit;
+    uint8_t *codes; /* packed nets: omq_pack() of [out][kh][kw][in] */
 };
 
 struct omq_net {
@@ -185,7 +187,8 @@ struct omq_net {
     struct omq_param *params;
     struct omq_layer_params *layer_params; /* [n_precisions][n_layers] */
     struct omq_param **site_steps;         /* [n_precisions][n_sites], or clips; NULL: none */
-    struct omq_arena arena;                /* values and gradients */
+    bool packed;             /* has codes and units, but no weights: for the engine only */
+    struct omq_arena arena;  /* values, gradients and codes */
 };
 
 #define OMQ_BN_EPS 1e-5
@@ -240,6 +243,8 @@ struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, i
 /* Only its view: what is quantized, [out][in][kh][kw] to dst. */
 void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst);
 
+/* How many weights a layer has. */
+size_t omq_layer_size(const struct omq_layer *l);
 /* Multiply-accumulates of one image, and bytes of the packed weights at one
  * precision (float: 4 a weight). */
 uint64_t omq_net_macs(const struct omq_net *net);
@@ -291,11 +296,16 @@ int omq_choice_find(const struct omq_choice *choices, int n, const char *word,
 /* Of what a switch word names; -1 if it names nothing here, or is unset. */
 int omq_choice_switch(const struct omq_choice *choices, int n, struct omq_switch_word word);
 
-/* Adds META, WFPT and QPAR to a writer. Values are borrowed from net, and *meta
+/* Adds META, WFPT, QPAR and pACK to a writer. Values are borrowed from net, and *meta
  * (allocated here) too: free it after omq_ckpt_write(). */
 int omq_model_put(struct omq_ckpt_writer *w, const struct omq_net *net,
                   const struct omq_model_info *info, char **meta,
                   struct omq_err *err) OMQ_WARN_UNUSED;
+/* A packed copy of a net and its info: of its choices those n, and what profiles
+ * among them refer to. OMQ_EUNSUP for float precisions. */
+int omq_model_pack(struct omq_net *out, struct omq_model_info *out_info, const struct omq_net *net,
+                   const struct omq_model_info *info, const int *choices, int n,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
 /* The name under which a parameter stands in a file: "NAME" or "NAME@w4a8". */
 void omq_param_file_name(const struct omq_net *net, const struct omq_param *p,
                          char buf[OMQ_NAME_SIZE + 24]);
@@ -312,7 +322,8 @@ enum omq_mode {
     OMQ_MODE_FROZEN, /* running statistics: the same integers as the engine */
 };
 
-/* Buffers for batches of up to n images. Not thread-safe; uses pool inside. */
+/* Buffers for batches of up to n images. Not thread-safe; uses pool inside. A packed
+ * net is OMQ_EUNSUP. */
 struct omq_exec;
 int omq_exec_open(struct omq_exec **out, struct omq_net *net, struct omq_pool *pool, int n,
                   bool backward, struct omq_err *err) OMQ_WARN_UNUSED;

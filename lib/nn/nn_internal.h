@@ -31,9 +31,26 @@ extern const struct omq_op_row omq_op_conv, omq_op_linear, omq_op_batchnorm, omq
  * refuses a net of surely more than max_params; the second gives zeros. */
 int omq_net_declare(struct omq_net *net, struct omq_graph *graph, const struct omq_precision *prec,
                     int n_prec, const struct omq_quant_config *quant,
-                    const struct omq_preprocess *pre, int max_params,
+                    const struct omq_preprocess *pre, bool packed, int max_params,
                     struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_net_allocate(struct omq_net *net, bool with_grads, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Bits of a layer's weights at a precision; what the codes of an output take. */
+int omq_layer_bits_at(const struct omq_net *net, int precision, int layer);
+size_t omq_layer_row_bytes(const struct omq_net *net, int precision, int layer);
+
+/* Packed nets: values and codes of a precision each in one piece, as in a file.
+ * Takes them from the net's arena, in both passes. */
+void omq_packed_take(struct omq_net *net);
+int omq_packed_put(struct omq_ckpt_writer *w, const struct omq_net *net,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
+/* Whether they are all there; then, allocated, out of the container. */
+int omq_packed_find(const struct omq_net *net, const struct omq_ckpt *c,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_packed_get(struct omq_net *net, const struct omq_ckpt *c,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
+/* What the numerics need of a value. */
+bool omq_param_value_ok(const struct omq_param *p, float v);
 
 /* ---- file ---- */
 

@@ -7,8 +7,19 @@
 #include <string.h>
 
 const struct omq_export_format omq_export_formats[] = {
+    {.name = "omq", .summary = "packed integers for omq's own programs: chosen precisions only",
+     .suffixes = {".omq"}, .several = true, .write = omq_export_omq},
+    {.name = "npz", .summary = "arrays for NumPy: weights, and codes and scales of each precision",
+     .suffixes = {".npz"}, .several = true, .write = omq_export_npz},
+    {.name = "safetensors", .summary = "the same arrays for PyTorch and others",
+     .suffixes = {".safetensors"}, .several = true, .write = omq_export_safetensors},
+    {.name = "ncnn", .summary = "a graph and weights for ncnn; activations of at most 7 bits",
+     .suffixes = {".param", ".bin"}, .write = omq_export_ncnn},
     {.name = "json", .summary = "what the model is: layers, shapes, precisions, sizes, provenance",
      .suffixes = {".json"}, .several = true, .write = omq_export_json},
+    {.name = "c", .summary = "C99 for microcontrollers and anything else: integers, no libraries",
+     .suffixes = {".c", ".h"}, .one_stream = true, .several = true, .takes_main = true,
+     .takes_integer = true, .write = omq_export_c},
     {.name = "onnx", .summary = "for ONNX Runtime and all that reads ONNX; styles qcdq, exact, "
      "qonnx, float", .suffixes = {".onnx"}, .styles = omq_onnx_styles, .takes_act_s8 = true,
      .write = omq_export_onnx},

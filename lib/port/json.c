@@ -41,7 +41,7 @@ static json_t *precision_of(const struct omq_export_numbers *n)
         json_object_set_new(o, "top1", json_real(n->choice.top1));
     for (int i = 0; i < p->n_units; i++)
         if (p->units[i].kind == OMQ_UNIT_CONV)
-            json_object_set_new(bits, p->units[i].name,
+            json_object_set_new(bits, p->layers[p->units[i].layer].name,
                                 json_pack("[i,i]", omq_export_bits(n, i),
                                           n->tensors[p->units[i].in].act.bits));
     json_object_set_new(o, "layer_bits", bits); /* of weights and of the input */
@@ -53,7 +53,7 @@ static json_t *layer_of(const struct omq_plan *p, const struct omq_unit *u)
     const struct omq_layer *l = &p->layers[u->layer];
     const uint64_t weights = (uint64_t)l->out * (uint64_t)l->in * (uint64_t)l->kh * (uint64_t)l->kw;
 
-    return json_pack("{s:s, s:s, s:[i,i,i,i], s:i, s:i, s:i, s:[i,i,i], s:I, s:I}", "name", u->name,
+    return json_pack("{s:s, s:s, s:[i,i,i,i], s:i, s:i, s:i, s:[i,i,i], s:I, s:I}", "name", l->name,
                      "type", l->linear ? "linear" : "conv", "weights", l->out, l->in, l->kh, l->kw,
                      "groups", u->groups, "stride", u->win.sh, "pad", u->win.ph, "output",
                      u->win.oh, u->win.ow, u->oc, "n_weights", (json_int_t)weights, "macs",

@@ -144,8 +144,10 @@ int omq_export_numbers_open(struct omq_export_numbers **out, const struct omq_ne
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate what exporting needs");
     n->net = net;
     n->info = info;
+    n->number = choice;
     n->choice = omq_choice_at(net, info, choice);
     if ((rc = read_numbers(n, err)) < 0) {
+        rc = omq_wrap(err, "cannot export '%s'", n->choice.name);
         omq_export_numbers_close(n);
         return rc;
     }

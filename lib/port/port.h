@@ -5,7 +5,7 @@
  *
  * Data: a model file -> net and info -> numbers (port/numbers.c: a choice as the
  * integer engine computes it) -> a format's function -> stdio streams -> files, a
- * tar, or a pipe (port/export.c). A format is one row of formats.c and one file
+ * tar, or a pipe (port/write.c). A format is one row of formats.c and one file
  * or more of its own, which see this header and nothing of the streams' ends.
  */
 #ifndef OMQ_PORT_PORT_H
@@ -44,6 +44,7 @@ struct omq_export_unit {
 struct omq_export_numbers {
     const struct omq_net *net;           /* plan.units, plan.tensors and layers go with these */
     const struct omq_model_info *info;
+    int number;                          /* of the choice, as omq_choice_at() */
     struct omq_choice choice;
     struct omq_export_tensor *tensors;   /* [plan.n_tensors] */
     struct omq_export_unit *units;       /* [plan.n_units] */
@@ -74,7 +75,7 @@ struct omq_export_format {
     bool one_stream;           /* of several files, the first alone can hold all */
     bool several;              /* one file holds several choices */
     const char *const *styles; /* words of --style, the default first, or NULL */
-    bool takes_main, takes_integer, takes_cmsis, takes_act_s8;
+    bool takes_main, takes_integer, takes_act_s8;
     /* Writes to out[], one a suffix; out[1] is NULL where out[0] is to hold all. What
      * streams say is checked afterwards. OMQ_EUNSUP for what the format cannot hold. */
     int (*write)(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
@@ -83,11 +84,23 @@ extern const struct omq_export_format omq_export_formats[];
 extern const int omq_export_n_formats;
 
 /* Formats: one function each. */
+/* A packed model file (omq-format(5)). */
+int omq_export_omq(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
+int omq_export_npz(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
+int omq_export_safetensors(const struct omq_export_job *job, FILE *const out[2],
+                           struct omq_err *err);
+int omq_export_ncnn(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 int omq_export_json(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
+int omq_export_c(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 int omq_export_onnx(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 int omq_export_onnx_switch(const struct omq_export_job *job, FILE *const out[2],
                            struct omq_err *err);
 extern const char *const omq_onnx_styles[], *const omq_onnx_switch_styles[];
+
+/* ---- vectors.c ---- */
+
+/* opt->vectors images and the logits of all choices, as an npz. */
+int omq_export_vectors(const struct omq_export_job *job, FILE *out, struct omq_err *err);
 
 /* ---- tar.c ---- */
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-for tool in omq-train omq-eval omq-run omq-switch; do
+for tool in omq-train omq-eval omq-run omq-switch omq-export; do
     $tool --version
 done
 # "--version" tells which kernels are used, and takes the same words.

@@ -12,7 +12,7 @@ complete_words() { # the words typed; the last one is being completed
 
 touch a.yaml b.omq c.txt
 mkdir sub
-for tool in omq-train omq-eval omq-run omq-switch; do
+for tool in omq-train omq-eval omq-run omq-switch omq-export; do
     expect 0 $tool --help
     mapfile -t all < <(grep -oE '^  (-.,|   ) --[a-z-]+' out | grep -oE -e '--.*')
     for option in "${all[@]}"; do
@@ -27,6 +27,8 @@ done
 [ "$(complete_words omq-train '')" = "sub/ a.yaml" ] || fail "omq-train"
 [ "$(complete_words omq-eval '')" = "sub/ b.omq" ] || fail "omq-eval"
 [ "$(complete_words omq-switch --wait '')" = "sub/ b.omq" ] || fail "omq-switch"
+[ "$(complete_words omq-export --style q)" = "qcdq qonnx" ] || fail "--style q"
+[ "$(complete_words omq-export --output c)" = c.txt ] || fail "--output c"
 # The first operand is a model, the others are images.
 [ "$(complete_words omq-run '')" = "sub/ b.omq" ] || fail "omq-run"
 [ "$(complete_words omq-run -q -b 2 --top = 3 '')" = "sub/ b.omq" ] || fail "omq-run -b 2"

@@ -13,7 +13,7 @@ tiny_model
 mkdir -p runs/quickstart
 cp run/model.omq runs/quickstart
 make_png image.png 12 12 1
-for tool in omq-eval omq-run omq-switch; do
+for tool in omq-eval omq-run omq-switch omq-export; do
     expect 0 $tool --help
     grep "^  $tool" out >examples
     while read -r command; do

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # Every line of the man pages' examples that begins with a prompt is run.
 [ -e "$OMQ_SRC/configs/quickstart.yaml" ] || skip "no configs/quickstart.yaml"
-for page in omq.7 omq-train.1 omq-eval.1 omq-run.1 omq-switch.1; do
+for page in omq.7 omq-train.1 omq-eval.1 omq-run.1 omq-switch.1 omq-export.1; do
     mkdir $page
     awk '
         /^\.Sh/ { examples = /EXAMPLES/ }

@@ -161,6 +161,7 @@ static void fill_param(struct omq_param *p, struct omq_rng *r)
         case OMQ_PARAM_OFFSET: p->value[i] = (omq_real)(0.05 * z); break;
         case OMQ_PARAM_ACLIP: p->value[i] = (omq_real)(0.5 + omq_rng_uniform(r)); break;
         case OMQ_PARAM_WSTEP:
+        case OMQ_PARAM_UNIT:
         case OMQ_PARAM_ASTEP: p->value[i] = (omq_real)(0.02 + 0.1 * omq_rng_uniform(r)); break;
         }
     }

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Format c: the order of the file, and the interface, which stands in both files, so
+ * that neither needs the other's name.
+ */
+#include "port/c_source.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+bool omq_c_by_bits(const struct omq_export_numbers *n, int unit)
+{
+    const struct omq_act act = n->tensors[n->net->plan.units[unit].in].act;
+
+    return n->units[unit].grid.bits == 1 && act.q_max == 1 && act.zero_point == 0;
+}
+
+size_t omq_c_filter(const struct omq_unit *u)
+{
+    return (size_t)u->win.kh * (size_t)u->win.kw * (size_t)(u->win.c / u->groups);
+}
+
+void omq_c_put_comment(FILE *f, const char *text)
+{
+    for (; *text; text++)
+        putc(isalnum((unsigned char)*text) || strchr("._-+ ", *text) ? *text : '_', f);
+}
+
+/* Octal is for what is not of C's own character set, and for trigraphs. */
+void omq_c_put_string(FILE *f, const char *text)
+{
+    putc('"', f);
+    for (; *text; text++)
+        if ((unsigned char)*text < 128 && isprint((unsigned char)*text) &&
+            !strchr("\"\\?", *text))
+            putc(*text, f);
+        else
+            fprintf(f, "\\%03o", (unsigned)(unsigned char)*text);
+    putc('"', f);
+}
+
+/* ---- text with places for names ---- */
+
+static void put_line(const struct omq_c_source *s, const char *line)
+{
+    const bool integer = s->job->opt->integer;
+
+    for (; *line; line++) {
+        if (*line != '$') {
+            putc(*line, s->f);
+            continue;
+        }
+        line++;
+        if (*line == 'l')
+            fputs(integer ? "int32_t" : "float", s->f);
+        else if (*line == 'u')
+            fprintf(s->f, "%d", integer ? 1 << OMQ_C_LOGIT_SHIFT : 1);
+        else
+            fputs(*line == 'N' ? s->upper : s->job->name, s->f);
+    }
+    putc('\n', s->f);
+}
+
+static void put_lines(const struct omq_c_source *s, const char *const *lines)
+{
+    for (; *lines; lines++)
+        put_line(s, *lines);
+}
+
+/* A part of the file: after a blank line. */
+static void put_text(const struct omq_c_source *s, const char *const *lines)
+{
+    putc('\n', s->f);
+    put_lines(s, lines);
+}
+
+/* ---- the interface ---- */
+
+static const char *const intro[] = {
+    " *",
+    " *     static uint32_t arena[($N_ARENA_BYTES + 3) / 4];",
+    " *     $l logits[$N_CLASSES];",
+    " *     int best = $n_run(pixels, logits, arena);",
+    " */",
+    "#ifndef $N_H",
+    "#define $N_H",
+    "",
+    "#include <stdint.h>",
+    "",
+    "#ifdef __cplusplus",
+    "extern \"C\" {",
+    "#endif",
+    NULL,
+};
+
+static const char *const run_prototype[] = {
+    "/* Runs one image, pixels [$N_HEIGHT][$N_WIDTH][$N_CHANNELS] of 0 to 255, writes a",
+    " * logit for each class, and returns the class of the largest. The arena is",
+    " * $N_ARENA_BYTES of memory, aligned to 4, and need not be kept between calls. */",
+    "int $n_run(const uint8_t *pixels, $l *logits, void *arena);",
+    "",
+    "/* The precision of what runs from now on: by name, or by its width where weights and",
+    " * activations have the same. Returns 0, or -1 if the file has no such precision, and",
+    " * all stays as it was. At first it is the first of these:",
+    NULL,
+};
+
+static const char *const set_prototypes[] = {
+    " */",
+    "int $n_set_precision(const char *name);",
+    "int $n_set_bits(int bits);",
+    "",
+    "#ifdef __cplusplus",
+    "}",
+    "#endif",
+    "",
+    "#endif",
+    NULL,
+};
+
+static void put_precisions(const struct omq_c_source *s)
+{
+    for (int i = 0; i < s->job->n; i++) {
+        const struct omq_choice *c = &s->job->choices[i]->choice;
+
+        fputs(" *   ", s->f);
+        omq_c_put_comment(s->f, c->name);
+        fprintf(s->f, ": %" PRIu64 " bytes of weights", c->weight_bytes);
+        if (isfinite(c->top1))
+            fprintf(s->f, ", top-1 %.2f %%", c->top1);
+        putc('\n', s->f);
+    }
+}
+
+static void put_interface(const struct omq_c_source *s)
+{
+    const struct omq_net *net = s->job->choices[0]->net;
+    const struct { const char *name; uint32_t value; } macros[] = {
+        {"HEIGHT", (uint32_t)net->pre.height}, {"WIDTH", (uint32_t)net->pre.width},
+        {"CHANNELS", (uint32_t)net->pre.channels}, {"CLASSES", (uint32_t)net->n_classes},
+        {"PRECISIONS", (uint32_t)s->job->n}, {"ARENA_BYTES", s->places->n_bytes},
+    };
+
+    fprintf(s->f, "/* %s: a neural network in integers, written by omq-export " OMQ_VERSION "\n",
+            s->job->name);
+    put_lines(s, intro);
+    putc('\n', s->f);
+    for (size_t i = 0; i < sizeof(macros) / sizeof(macros[0]); i++)
+        fprintf(s->f, "#define %s_%s %" PRIu32 "\n", s->upper, macros[i].name, macros[i].value);
+    if (s->job->opt->integer)
+        fprintf(s->f, "#define %s_LOGIT_ONE %d /* the logit that is 1.0 */\n", s->upper,
+                1 << OMQ_C_LOGIT_SHIFT);
+    put_text(s, run_prototype);
+    put_precisions(s);
+    put_lines(s, set_prototypes);
+}
+
+/* ---- the code ---- */
+
+static bool has_kind(const struct omq_c_source *s, enum omq_unit_kind kind)
+{
+    for (int i = 0; i < s->plan->n_units; i++)
+        if (s->plan->units[i].kind == kind)
+            return true;
+    return false;
+}
+
+/* Whether a convolution runs by bits, or one does not. */
+static bool has_conv(const struct omq_c_source *s, bool by_bits)
+{
+    for (int c = 0; c < s->job->n; c++)
+        for (int i = 0; i < s->plan->n_units; i++)
+            if (s->plan->units[i].kind == OMQ_UNIT_CONV &&
+                omq_c_by_bits(s->job->choices[c], i) == by_bits)
+                return true;
+    return false;
+}
+
+static void put_functions(const struct omq_c_source *s)
+{
+    const bool integer = s->job->opt->integer, requant = has_kind(s, OMQ_UNIT_REQUANT);
+    const bool average = has_kind(s, OMQ_UNIT_AVGPOOL);
+    const struct { bool needed; const char *const *text; } parts[] = {
+        {true, omq_c_layer}, {!integer, omq_c_float_numbers}, {integer, omq_c_fixed_numbers},
+        {!integer, omq_c_float_code}, {integer, omq_c_fixed_code},
+        {has_conv(s, false), omq_c_conv}, {has_conv(s, true), omq_c_conv_bits},
+        {!integer && (requant || average), omq_c_float_rescaled},
+        {integer && (requant || average), omq_c_fixed_rescaled},
+        {requant, omq_c_requant}, {average, omq_c_average},
+        {has_kind(s, OMQ_UNIT_MAXPOOL), omq_c_max_pool},
+    };
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (parts[i].needed)
+            put_text(s, parts[i].text);
+}
+
+static void put_input_codes(const struct omq_c_source *s)
+{
+    const struct omq_preprocess *pre = &s->job->choices[0]->net->pre;
+
+    fprintf(s->f, "\n/* From pixels to codes of the input, a table a channel. */\n"
+            "static const uint8_t input_codes[%d][256] OMQ_ROM = {", pre->channels);
+    for (int c = 0; c < pre->channels; c++) {
+        fputs(c ? ",\n   {" : "\n   {", s->f);
+        for (int i = 0; i < 256; i++)
+            fprintf(s->f, "%s%d", i == 0 ? "" : i % 16 ? ", " : ",\n    ", pre->table[c][i]);
+        fputs("}", s->f);
+    }
+    fputs("\n};\n", s->f);
+}
+
+static void put_precision_table(const struct omq_c_source *s)
+{
+    fputs("\nstatic const struct {\n    const char *name;\n    int bits; /* of weights and "
+          "activations; 0 if they differ */\n    const struct numbers *layers;\n"
+          "} precisions[] = {\n", s->f);
+    for (int i = 0; i < s->job->n; i++) {
+        const struct omq_choice *c = &s->job->choices[i]->choice;
+
+        fputs("    {", s->f);
+        omq_c_put_string(s->f, c->name);
+        fprintf(s->f, ", %d, layers_%d},\n", c->w == c->a ? c->w : 0, i);
+    }
+    fputs("};\n", s->f);
+}
+
+static void put_class_names(const struct omq_c_source *s)
+{
+    const struct omq_model_info *info = s->job->choices[0]->info;
+
+    fprintf(s->f, "\nstatic const char *const class_names[%s_CLASSES] = {\n", s->upper);
+    for (int i = 0; i < s->job->choices[0]->net->n_classes; i++) {
+        fputs("    ", s->f);
+        omq_c_put_string(s->f, i < info->n_class_names ? info->class_names[i] : "");
+        fputs(",\n", s->f);
+    }
+    fputs("};\n", s->f);
+}
+
+static int put_source(const struct omq_c_source *s, struct omq_err *err)
+{
+    int rc;
+
+    fputs("\n#include <string.h>\n\n/* Where constants go: __attribute__((section(\".name\"))) */\n"
+          "#ifndef OMQ_ROM\n#define OMQ_ROM\n#endif\n", s->f);
+    put_functions(s);
+    put_input_codes(s);
+    if ((rc = omq_c_put_tables(s, err)) < 0)
+        return rc;
+    put_precision_table(s);
+    put_text(s, omq_c_run);
+    if (s->job->opt->with_main) {
+        put_class_names(s);
+        put_text(s, omq_c_main);
+    }
+    return OMQ_OK;
+}
+
+/* ---- what does not fit ---- */
+
+static int check_unit(const struct omq_export_job *job, int unit, struct omq_err *err)
+{
+    const struct omq_unit *u = &job->choices[0]->net->plan.units[unit];
+    const int sizes[] = {u->win.h, u->win.w, u->win.c, u->win.oh, u->win.ow, u->oc, u->win.kh,
+                         u->win.kw, u->win.sh, u->win.ph, u->groups};
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        if (sizes[i] > UINT16_MAX)
+            return omq_fail(err, OMQ_EUNSUP, "'%s' has a size of %d: format 'c' holds up to %d",
+                            u->name, sizes[i], UINT16_MAX);
+    if (u->kind == OMQ_UNIT_CONV && omq_c_filter(u) * (size_t)u->oc > INT32_MAX / 8)
+        return omq_fail(err, OMQ_EUNSUP, "'%s' has more weights than format 'c' can hold",
+                        u->name);
+    return OMQ_OK;
+}
+
+int omq_export_c(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err)
+{
+    struct omq_c_source s = {.job = job, .plan = &job->choices[0]->net->plan, .f = out[0]};
+    struct omq_c_places places;
+    int rc = OMQ_OK;
+
+    for (int i = 0; rc == OMQ_OK && i < s.plan->n_units; i++)
+        rc = check_unit(job, i, err);
+    if (rc < 0 || (rc = omq_c_places_init(&places, job, err)) < 0)
+        return rc;
+    s.places = &places;
+    for (size_t i = 0; job->name[i] && i < sizeof(s.upper) - 1; i++)
+        s.upper[i] = (char)toupper((unsigned char)job->name[i]);
+    put_interface(&s);
+    rc = put_source(&s, err);
+    if (rc == OMQ_OK && out[1]) {
+        s.f = out[1];
+        put_interface(&s);
+    }
+    omq_c_places_release(&places);
+    return rc;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Format c, inside: one C99 file that is tables of layers and the few functions
+ * that run them.
+ *
+ *   c_source.c   the whole, and what it says to its user (also in NAME.h)
+ *   c_tables.c   shapes, weights and factors, as C arrays
+ *   c_places.c   where tensors lie in the arena
+ *   c_fixed.c    factors as integers, for --integer
+ *   c_runtime.c  the text of the functions
+ */
+#ifndef OMQ_PORT_C_SOURCE_H
+#define OMQ_PORT_C_SOURCE_H
+
+#include "port/port.h"
+
+/* ---- c_source.c ---- */
+
+struct omq_c_places;
+
+struct omq_c_source {
+    const struct omq_export_job *job;
+    const struct omq_plan *plan;
+    const struct omq_c_places *places;
+    FILE *f;
+    char upper[64]; /* job->name in capitals */
+};
+
+/* Whether a unit's weights and codes are of one bit: its sums are counts then, and
+ * the weights of each output begin a word of their own. */
+bool omq_c_by_bits(const struct omq_export_numbers *n, int unit);
+/* Weights of one output. */
+size_t omq_c_filter(const struct omq_unit *u);
+/* Text as part of a comment, and as a string with its quotes. */
+void omq_c_put_comment(FILE *f, const char *text);
+void omq_c_put_string(FILE *f, const char *text);
+
+/* ---- c_tables.c ---- */
+
+/* layers[], and for each precision layers_N[] with the arrays that it points to. */
+int omq_c_put_tables(const struct omq_c_source *s, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- c_places.c ---- */
+
+struct omq_c_places {
+    uint32_t *tensors; /* [plan.n_tensors]; not of the logits */
+    uint32_t *scratch; /* [plan.n_units], multiples of 4 */
+    uint32_t n_bytes;  /* of all, a multiple of 4 */
+};
+int omq_c_places_init(struct omq_c_places *p, const struct omq_export_job *job,
+                      struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_c_places_release(struct omq_c_places *p);
+
+/* ---- factors: what follows the sums ---- */
+
+/* v = fmaf(sum, m[o], fmaf(res, r, b[o])) */
+struct omq_c_factors {
+    int n;              /* one an output, or one; 0: none */
+    const omq_real *m, *b;
+    omq_real r;
+};
+struct omq_c_factors omq_c_factors_of(const struct omq_export_numbers *n, int unit,
+                                      omq_real room[2]);
+
+/* c_fixed.c: v = (sum * m[o] + b[o] * 2^b_shift + res * r) / 2^shift, which no sum
+ * takes beyond 63 bits; of logits, v in units of 2^-OMQ_C_LOGIT_SHIFT. */
+enum { OMQ_C_LOGIT_SHIFT = 16 };
+struct omq_c_fixed {
+    int32_t *m, *b; /* caller's room, [n] */
+    int64_t r;
+    int shift, b_shift;
+};
+/* OMQ_EUNSUP if a factor is beyond what that holds. */
+int omq_c_fix(const struct omq_export_numbers *n, int unit, const struct omq_c_factors *from,
+              struct omq_c_fixed *to, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- c_runtime.c ---- */
+
+/* Lines of C, NULL at their end. In them stand $n for the network's name, $N for it in
+ * capitals, $l for the type of logits and $u for how many units of it are 1. */
+extern const char *const omq_c_layer[], *const omq_c_float_numbers[],
+    *const omq_c_fixed_numbers[], *const omq_c_float_code[], *const omq_c_fixed_code[],
+    *const omq_c_conv[], *const omq_c_conv_bits[], *const omq_c_float_rescaled[],
+    *const omq_c_fixed_rescaled[], *const omq_c_requant[], *const omq_c_average[],
+    *const omq_c_max_pool[], *const omq_c_run[], *const omq_c_main[];
+
+#endif

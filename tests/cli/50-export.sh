@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# What all formats share, on the one that needs no other program: choices, tars,
+# pipes, names, and that a file is whole or as it was.
+need python3 tar
+tiny_model
+M=run/model.omq
+
+# The description, against what the other programs say.
+expect 0 omq-export --bits 8,w4a8 -o model.json $M
+empty out
+empty err
+expect 0 omq-switch --json $M
+python3 - model.json out <<'END_OF_CHECK'
+import json, sys
+
+o = json.load(open(sys.argv[1]))
+rows = {r["precision"]: r for r in map(json.loads, open(sys.argv[2]))}
+assert o["name"] == "model" and o["input"] == [12, 12, 1] and o["n_classes"] == 4
+assert [p["name"] for p in o["precisions"]] == ["w8a8", "w4a8"]
+for p in o["precisions"]:
+    assert p["weight_bytes"] == rows[p["name"]]["weight_bytes"]
+    assert abs(p["top1"] - rows[p["name"]]["top1"]) < 1e-3
+    assert set(p["layer_bits"]) == {l["name"] for l in o["layers"]}
+edges = {o["layers"][0]["name"], o["layers"][-1]["name"]}
+for name, bits in o["precisions"][1]["layer_bits"].items():
+    assert bits[0] == (8 if name in edges else 4), name
+assert o["macs"] == sum(l["macs"] for l in o["layers"]) > 0
+eight, four = o["precisions"]
+assert eight["bit_operations"] == 64 * o["macs"] > four["bit_operations"] > 32 * o["macs"]
+END_OF_CHECK
+
+# By default all precisions where a file holds several; the name says the format.
+expect 0 omq-export -o all.json $M
+[ "$(grep -c '"bit_operations"' all.json)" -eq 3 ] || fail "not all precisions"
+expect 0 omq-export --name other -o all.json $M
+has all.json '"name": "other"'
+expect 0 omq-export --format json $M
+cp out piped
+expect 0 omq-export --format json -o - - <$M
+cmp out piped
+[ "$(omq-export --format json $M | wc -c)" -eq "$(wc -c <piped)" ] || fail "a pipe"
+expect 0 omq-export --list-formats
+grep -q '^json  *\.json  *what the model is' out || fail "$(<out)"
+awk 'NF < 3 { exit 1 }' out || fail "$(<out)"
+
+# The same bytes at another time, from another place, with other kernels.
+expect 0 omq-export --bits 8,2 --format json -o one.tar --name n $M
+mkdir elsewhere
+cp $M elsewhere/n.omq
+sleep 1.1
+(cd elsewhere && OMQ_CPU=ref TZ=Asia/Tokyo omq-export --bits 8,2 --format json -o n.tar n.omq)
+cmp one.tar elsewhere/n.tar
+[ "$(tar -tf one.tar | tr '\n' ' ')" = "n.json manifest.json " ] || fail "$(tar -tf one.tar)"
+tar -xf one.tar
+python3 - <<'END_OF_CHECK'
+import json
+
+m = json.load(open("manifest.json"))
+assert m["format"] == "json" and m["omq"]
+assert m["files"] == [{"file": "n.json", "precisions": ["w8a8", "w2a2"]}]
+assert [p["name"] for p in json.load(open("n.json"))["precisions"]] == ["w8a8", "w2a2"]
+END_OF_CHECK
+expect 1 omq-export --format json -o manifest.tar $M
+has err "two files of the tar would be called 'manifest.json'"
+
+# Golden vectors: beside a file, and in a tar.
+expect 0 omq-export --bits 2 --vectors 3 -o golden.json $M
+expect 0 omq-export --bits 2 --vectors 3 -f json --name golden $M
+[ "$(tar -tf out | tr '\n' ' ')" = "golden.json golden_vectors.npz manifest.json " ] ||
+    fail "$(tar -tf out)"
+tar -xOf out golden_vectors.npz | cmp - golden_vectors.npz
+tar -xOf out golden.json | cmp - golden.json
+expect 2 omq-export --vectors 0 -o golden.json $M
+has err "--vectors"
+
+# The model itself, by its own name and by others.
+cp $M before.omq
+ln -s run/model.omq link.json
+ln $M hard.json
+for f in $M ./$M link.json hard.json; do
+    expect 2 omq-export --format json -o "$f" $M
+    has err "'$f' is the model itself"
+done
+expect 0 omq-export -o fresh.json -f json link.json
+cmp $M before.omq
+
+# Whole or as it was.
+echo good >old.json
+expect 2 omq-export --bits 3 -o old.json $M
+has err "no precision '3'" "w4a8"
+expect 1 omq-export -o old.json missing.omq
+has err missing.omq
+head -c 1000 $M >cut.omq
+expect 1 omq-export -o old.json cut.omq
+has err cut.omq
+set +e
+(trap '' XFSZ; ulimit -f 0; omq-export -o old.json $M 2>&1) | cat >out
+status=${PIPESTATUS[0]}
+set -e
+[ "$status" -eq 1 ] || fail "exit status $status"
+has out old.json "File too large"
+if [ "$(id -u)" -ne 0 ]; then
+    mkdir locked
+    cp old.json locked
+    chmod 555 locked
+    expect 1 omq-export -o locked/old.json $M
+    has err "locked/old.json" "Permission denied"
+    [ "$(ls locked)" = old.json ] || fail "$(ls locked)"
+    cmp old.json locked/old.json
+fi
+[ "$(<old.json)" = good ] || fail "an old file is gone"
+expect 1 omq-export -o missing/a.json $M
+has err "missing/a.json"
+expect 1 bash -c "omq-export --format json $M >/dev/full"
+has err "cannot write to standard output: No space left on device"
+omq-export --format c $M 2>err | head -n 1 >out
+empty err
+[ -z "$(find . -name '*.json.*' -o -name '*.tmp*' -o -name '.*json*')" ] || fail "$(find .)"
+
+# What is refused.
+cp "$OMQ_SRC/tests/fuzz/model/corpus/base.omq" two.omq
+expect 1 omq-export --bits 32 -f json two.omq
+empty out
+has err "cannot export 'w32a32': the integer engine cannot run float"
+expect 0 omq-export --bits mixed -f json two.omq
+has out '"name": "mixed"'
+expect 0 omq-export -f json two.omq
+has_not out w32a32
+expect 2 omq-export -f jsn $M
+has err "unknown format 'jsn'; there are " json
+expect 2 omq-export -o model.jsn $M
+has err "the name 'model.jsn' does not say in what format: give --format"
+expect 2 omq-export $M
+has err "give --format"
+expect 2 omq-export -o a.json
+has err MODEL
+for option in "--style qonnx" --main --integer "--act-type s8"; do
+    # shellcheck disable=SC2086 # several words
+    expect 2 omq-export $option -o a.json $M
+    has err "format 'json' has no"
+done
+[ ! -e a.json ] || fail "a.json"
+
+# A terminal.
+need script
+script -qec true /dev/null >/dev/null 2>&1 </dev/null || skip "no pseudo-terminals here"
+export SHELL=/bin/sh
+script -qec "omq-export -f json $M" /dev/null >typed </dev/null && fail "to a terminal"
+has typed "standard output is a terminal: give -o FILE, a pipe, or --force"
+has_not typed bit_operations
+script -qec "omq-export -f json --force $M" /dev/null >typed </dev/null || fail "--force"
+has typed bit_operations
+script -qec "omq-export -f json -o a.json -" /dev/null >typed </dev/null && fail "from a terminal"
+has typed "standard input is a terminal, not a model"

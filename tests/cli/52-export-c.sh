@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Format c: compiles without a warning, alone or beside a program of one's own, and
+# answers as the model does.
+need cc
+tiny_model --set 'bits=[8,2,1,{w: 4, a: 8}]'
+make_raw images $((40 * 144))
+
+# answers PROGRAM [PRECISION]: those of the program are omq-run's at the precision.
+answers() {
+    omq-run --bits "${2:-w8a8}" run/model.omq <images | cut -f 2,3 >want
+    expect 0 "$@" <images
+    empty err
+    [ "$(wc -l <want)" -eq 40 ] || fail "not 40 answers"
+    cut -f 2,3 out | diff want - || fail "$*"
+}
+
+# What the man page promises, with no library at all.
+omq-export --format c --main --bits 2 run/model.omq | cc -x c -O2 -o net -
+answers ./net w2a2
+
+# All precisions in two files, of which the first is enough.
+expect 0 omq-export --main -o all.c run/model.omq
+empty out
+warnings=(-std=c99 -pedantic -Wall -Wextra -Wconversion -Wshadow -Werror)
+cc "${warnings[@]}" -O2 -o all all.c
+for precision in w8a8 w2a2 w1a1 w4a8; do
+    answers ./all $precision
+done
+answers ./all
+expect 1 ./all w3a3 <images
+has err 'no such precision'
+head -c 200 images | expect 1 ./all
+has err 'not complete'
+[ "$(wc -l <out)" -eq 1 ] || fail "not one answer"
+if command -v clang >/dev/null; then
+    # Tables of structs have padding; macros of the interface are for others; the rest
+    # is younger than C99, or of compilers that know them.
+    clang -std=c99 -Weverything -Werror -Wno-padded -Wno-unused-macros -Wno-unknown-warning-option \
+        -Wno-declaration-after-statement -Wno-unsafe-buffer-usage -O2 -c all.c
+fi
+
+# The interface, from a program of one's own.
+expect 0 omq-export -o my-net.c --name own --bits 8,1,w4a8 run/model.omq
+cat >main.c <<'END'
+#include <stdio.h>
+#include "my-net.h"
+static uint32_t arena[(OWN_ARENA_BYTES + 3) / 4];
+int main(void)
+{
+    uint8_t pixels[OWN_HEIGHT * OWN_WIDTH * OWN_CHANNELS];
+    float logits[OWN_CLASSES];
+
+    if (OWN_PRECISIONS != 3 || own_set_bits(4) == 0 || own_set_bits(0) == 0 ||
+        own_set_precision("w2a2") == 0 || own_set_precision("w4a8") != 0 || own_set_bits(1) != 0)
+        return 1;
+    while (fread(pixels, sizeof(pixels), 1, stdin) == 1)
+        printf("%d\n", own_run(pixels, logits, arena));
+    return 0;
+}
+END
+cc "${warnings[@]}" -O2 -o own main.c my-net.c
+./own <images >got
+omq-run --bits 1 run/model.omq <images | cut -f 2 | diff - got || fail "a program of one's own"
+
+# Without a float unit: nothing but a last code may differ, which noise may show.
+expect 0 omq-export --integer --main -o whole.c run/model.omq
+! grep -qE 'float|double' <(sed '/a program: images/,$d' whole.c) || fail "floats among integers"
+cc "${warnings[@]}" -O2 -o whole whole.c
+omq-run run/model.omq <images | cut -f 2 >want
+./whole <images | cut -f 2 >got
+differ=$(diff want got | grep -c '^>' || true)
+[ "$differ" -le 1 ] || fail "$differ of 40 answers differ with --integer"
+
+# The same bytes again.
+expect 0 omq-export --main -o - --name all --format c run/model.omq
+cmp out all.c || fail "not the same bytes"
