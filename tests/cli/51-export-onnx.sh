@@ -23,6 +23,9 @@ make_idx images 16 16 200
 expect 0 omq-export --bits 4 -o first.onnx resnet8/model.omq
 expect 0 omq-export --bits 4 -f onnx --style qcdq --name first -o - resnet8/model.omq
 cmp first.onnx out || fail "not the same bytes again"
+expect 0 omq-export --bits 4,1 -o packed.omq resnet8/model.omq
+expect 0 omq-export --bits 4 -f onnx --name first -o - packed.omq
+cmp first.onnx out || fail "not the same bytes of a packed model"
 for text in omq.version omq.arch w4a4 omq.preprocess omq.classes QuantizeLinear; do
     grep -qaF $text first.onnx || fail "no '$text' in first.onnx"
 done
