@@ -14,7 +14,7 @@
 static const char *bits, *format, *output, *name, *style, *act_type;
 static bool with_main, integer, force, list_formats;
 
-static const char *const styles[] = { "qcdq", "qonnx", "float", NULL };
+static const char *const styles[] = { "qcdq", "exact", "qonnx", "float", NULL };
 static const char *const act_types[] = { "u8", "s8", NULL };
 static int vectors;
 
@@ -36,9 +36,11 @@ static const struct tool_option options[] = {
       .help = "Also write N images, and what the precisions answer, to a file beside the output: "
               "the same name with _vectors.npz behind it." },
     { .name = "style", .arg = "NAME", .text = &style, .words = styles,
-      .help = "Variant of format onnx." },
+      .help = "Variant of format onnx: qcdq has codes everywhere, exact rounds no more than omq "
+              "does, qonnx is for FINN and hls4ml, float has weights in float." },
     { .name = "act-type", .arg = "TYPE", .text = &act_type, .def = "u8", .words = act_types,
-      .help = "Type of activations in format onnx; s8 is for TensorRT." },
+      .help = "Type of activations in format onnx; s8 is for TensorRT, and keeps 7 bits of the 8 "
+              "where none is negative." },
     { .name = "main", .flag = &with_main,
       .help = "With format c, add a main function that classifies images from standard input." },
     { .name = "integer", .flag = &integer,

@@ -92,6 +92,10 @@ int omq_export_safetensors(const struct omq_export_job *job, FILE *const out[2],
 int omq_export_ncnn(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 int omq_export_json(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 int omq_export_c(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
+int omq_export_onnx(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
+int omq_export_onnx_switch(const struct omq_export_job *job, FILE *const out[2],
+                           struct omq_err *err);
+extern const char *const omq_onnx_styles[], *const omq_onnx_switch_styles[];
 
 /* ---- vectors.c ---- */
 

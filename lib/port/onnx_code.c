@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A choice's numbers as ONNX can hold them: activations of 8 bits, weights of 8
+ * bits with a positive scale, a bias in units of the sum.
+ */
+#include "port/onnx.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+enum { BIAS_MAX = 1 << 30 }; /* leaves the sum as much again */
+
+/* ---- activations ---- */
+
+struct omq_onnx_act omq_onnx_act_of(const struct omq_export_numbers *n, int tensor, bool s8)
+{
+    const struct omq_export_tensor *t = &n->tensors[tensor];
+    struct omq_onnx_act a = {.is_s8 = s8, .bits = t->act.bits, .step = t->step,
+                             .zero_point = t->act.zero_point, .max = t->act.q_max};
+
+    if (s8) {
+        a.min = -a.zero_point;
+        a.max -= a.zero_point;
+        a.zero_point = 0;
+    }
+    if (s8 && a.max > INT8_MAX) { /* half of s8 is below 0: every other level must do */
+        a.bits--;
+        a.max /= 2;
+        a.step *= 2;
+    }
+    return a;
+}
+
+static double value_of(const struct omq_export_tensor *t, int code)
+{
+    return t->step * (code - t->act.zero_point);
+}
+
+/* All values that matter: with those beyond, the sum is the least code or the
+ * greatest, whatever the residual. (What batch norm saw is less, and a finer step for
+ * it changes one class in ten fewer; but what it never saw would be cut off.) */
+struct omq_onnx_act omq_onnx_act_before_add(const struct omq_export_numbers *n, int unit)
+{
+    const struct omq_unit *u = &n->net->plan.units[unit];
+    const struct omq_export_tensor *out = &n->tensors[u->out], *res = &n->tensors[u->res];
+    const double low = value_of(out, 0) - value_of(res, res->act.q_max);
+    const double high = value_of(out, out->act.q_max) - value_of(res, 0);
+    struct omq_onnx_act a = {.bits = 8, .max = UINT8_MAX};
+
+    a.step = (float)((high - low) / a.max);
+    a.zero_point = (int)rint(-low / a.step);
+    return a;
+}
+
+/* ---- weights ---- */
+
+/* Small codes are made larger, and their scale smaller, so that the bias, in units of
+ * their sums, is finer. Not so far that two products leave 16 bits, which kernels for
+ * processors without VNNI cannot hold, unless they do anyway. */
+static int multiplier(int64_t k_max, int64_t x_max, int64_t terms)
+{
+    const int64_t in_sum = BIAS_MAX / (terms * x_max * k_max);
+    const int64_t in_pair = INT16_MAX / (2 * x_max * k_max);
+    int64_t most = INT8_MAX / k_max;
+
+    if (in_pair >= 1 && in_pair < most)
+        most = in_pair;
+    return (int)(in_sum < most ? in_sum : most);
+}
+
+struct filter {
+    const int8_t *from; /* [kh][kw][ic] */
+    int8_t *k;          /* [ic][kh][kw] */
+    size_t pixels, channels;
+};
+
+static int k_max_of(const struct filter *f)
+{
+    int most = 1;
+
+    for (size_t i = 0; i < f->pixels * f->channels; i++)
+        most = abs(f->from[i]) > most ? abs(f->from[i]) : most;
+    return most;
+}
+
+static void place(const struct filter *f, double factor)
+{
+    for (size_t c = 0; c < f->channels; c++)
+        for (size_t p = 0; p < f->pixels; p++)
+            f->k[c * f->pixels + p] = (int8_t)rint(f->from[p * f->channels + c] * factor);
+}
+
+/* Output c. Where weights are next to nothing beside the bias, or nothing, which is
+ * a gamma of 0, the scale is what the bias needs, and they are rounded to it. */
+static void make_filter(struct omq_onnx_codes *codes, int c, const struct omq_export_unit *u,
+                        double step_in, double step_x, int times, const struct filter *f)
+{
+    const double exact = fabs((double)u->scale[c]) / step_in / times;
+    const double least = fabs((double)u->bias[c]) / step_x / BIAS_MAX;
+    double scale = exact > least ? exact : least;
+
+    if (scale < 1e-30) /* well above where floats end */
+        scale = exact > 0 ? 1e-30 : 1;
+    codes->scale[c] = (float)scale;
+    place(f, (u->scale[c] < 0 ? -times : times) * (exact / scale));
+    codes->bias[c] = (int32_t)rint((double)u->bias[c] / (step_x * (double)codes->scale[c]));
+}
+
+static int allocate(struct omq_onnx_codes *c, size_t oc, size_t filter, struct omq_err *err)
+{
+    c->k = calloc(oc, filter);
+    c->scale = calloc(oc, sizeof(*c->scale));
+    c->bias = calloc(oc, sizeof(*c->bias));
+    if (!c->k || !c->scale || !c->bias)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate weights");
+    return OMQ_OK;
+}
+
+int omq_onnx_codes_init(struct omq_onnx_codes *c, const struct omq_export_numbers *n, int unit,
+                        struct omq_onnx_act x, struct omq_err *err)
+{
+    const struct omq_unit *from = &n->net->plan.units[unit];
+    const struct omq_export_unit *u = &n->units[unit];
+    const int64_t terms = (int64_t)from->win.kh * from->win.kw * from->win.c_count;
+    struct filter f = {.pixels = (size_t)from->win.kh * (size_t)from->win.kw,
+                       .channels = (size_t)from->win.c_count};
+    const size_t size = f.pixels * f.channels;
+    const int x_max = x.max > -x.min ? x.max : -x.min;
+    int rc;
+
+    *c = (struct omq_onnx_codes){0};
+    if ((rc = allocate(c, (size_t)from->oc, size, err)) < 0)
+        return rc;
+    for (int o = 0; o < from->oc; o++) {
+        int times;
+
+        f.from = u->k + (size_t)o * size;
+        f.k = c->k + (size_t)o * size;
+        if ((times = multiplier(k_max_of(&f), x_max, terms)) < 1)
+            return omq_fail(err, OMQ_EUNSUP, "sums of '%s' could leave the 32 bits that ONNX has "
+                            "for them", from->name);
+        make_filter(c, o, u, n->tensors[from->in].step, x.step, times, &f);
+    }
+    return OMQ_OK;
+}
+
+void omq_onnx_codes_release(struct omq_onnx_codes *c)
+{
+    free(c->k);
+    free(c->scale);
+    free(c->bias);
+    *c = (struct omq_onnx_codes){0};
+}

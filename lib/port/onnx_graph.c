@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The units of a choice as ONNX nodes. A unit's real output is called after it,
+ * "relu1"; quantized it is "relu1_dq", which its readers share.
+ */
+#include "port/onnx.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char input[] = "input", logits[] = "logits";
+
+static const struct omq_plan *plan_of(const struct omq_onnx_graph *g) { return &g->n->net->plan; }
+
+static int producer(const struct omq_plan *p, int tensor)
+{
+    int u = 0;
+
+    while (p->units[u].out != tensor)
+        u++;
+    return u;
+}
+
+/* The name that a tensor's values start with. */
+static const char *base_of(const struct omq_plan *p, int tensor)
+{
+    return p->tensors[tensor].is_input ? input : p->units[producer(p, tensor)].name;
+}
+
+/* Whose scale and zero point it has: a maximum is one of the codes it is taken of. */
+static const char *scales_of(const struct omq_plan *p, int tensor)
+{
+    while (!p->tensors[tensor].is_input && p->units[producer(p, tensor)].kind == OMQ_UNIT_MAXPOOL)
+        tensor = p->units[producer(p, tensor)].in;
+    return base_of(p, tensor);
+}
+
+/* A linear layer is a Gemm if what reads it is one too, which takes rows of values;
+ * else it is a convolution of the whole image. */
+static bool is_gemm(const struct omq_onnx_graph *g, const struct omq_unit *u)
+{
+    const struct omq_plan *p = plan_of(g);
+
+    if (g->style == OMQ_ONNX_EXACT || u->kind != OMQ_UNIT_CONV || !p->layers[u->layer].linear ||
+        u->res >= 0)
+        return false;
+    for (int i = 0; i < p->n_units; i++)
+        if (p->units[i].res == u->out ||
+            (p->units[i].in == u->out && !is_gemm(g, &p->units[i])))
+            return false;
+    return true;
+}
+
+static bool is_flat(const struct omq_onnx_graph *g, int tensor)
+{
+    const struct omq_plan *p = plan_of(g);
+
+    return !p->tensors[tensor].is_input && is_gemm(g, &p->units[producer(p, tensor)]);
+}
+
+/* The shape of a tensor; 0 is the batch. */
+static int dims_of(const struct omq_onnx_graph *g, int tensor, int dims[4])
+{
+    const struct omq_tensor *t = &plan_of(g)->tensors[tensor];
+
+    dims[0] = 0;
+    dims[1] = t->c;
+    dims[2] = t->h;
+    dims[3] = t->w;
+    return is_flat(g, tensor) ? 2 : 4;
+}
+
+static struct omq_onnx_name quantized(const struct omq_onnx_graph *g, int tensor)
+{
+    return omq_onnx_name(&g->x, base_of(plan_of(g), tensor), "_dq");
+}
+
+static struct omq_onnx_quantizer quantizer_of(const struct omq_onnx_graph *g, int tensor)
+{
+    return (struct omq_onnx_quantizer){.base = base_of(plan_of(g), tensor),
+                                       .scales = scales_of(plan_of(g), tensor),
+                                       .act = omq_onnx_act_of(g->n, tensor, g->s8)};
+}
+
+/* Whether anything but a ConvInteger reads it. */
+static bool is_read_as_real(const struct omq_onnx_graph *g, int tensor)
+{
+    const struct omq_plan *p = plan_of(g);
+
+    for (int i = 0; i < p->n_units; i++)
+        if (p->units[i].res == tensor ||
+            (p->units[i].in == tensor &&
+             (g->style != OMQ_ONNX_EXACT || p->units[i].kind != OMQ_UNIT_CONV)))
+            return true;
+    return false;
+}
+
+static void quantize_tensor(struct omq_onnx_graph *g, int tensor, const char *from)
+{
+    const struct omq_onnx_quantizer q = quantizer_of(g, tensor);
+    int dims[4], n_dims = dims_of(g, tensor, dims);
+
+    omq_onnx_quantize(g, from, &q, dims, n_dims);
+    if (is_read_as_real(g, tensor))
+        omq_onnx_dequantize(g, &q);
+}
+
+/* ---- convolutions and linear layers ---- */
+
+/* A layer's steps, each with a value of its own; the last one's is the unit's. */
+struct layer {
+    struct omq_onnx_graph *g;
+    const struct omq_unit *u;
+    int unit, steps_left;
+    struct omq_onnx_name at; /* the value so far */
+};
+
+/* The value that the next step makes. */
+static struct omq_onnx_name next(struct layer *l, const char *suffix)
+{
+    l->steps_left--;
+    if (l->steps_left > 0)
+        return omq_onnx_name(&l->g->x, l->u->name, suffix);
+    if (plan_of(l->g)->tensors[l->u->out].is_logits)
+        return omq_onnx_name(&l->g->x, logits, "");
+    return omq_onnx_name(&l->g->x, l->u->name, "");
+}
+
+static void step(struct layer *l, const char *op, const char *suffix, const char *other)
+{
+    const struct omq_onnx_name to = next(l, suffix);
+
+    OMQ_ONNX_NODE(&l->g->x, op, to.s, l->at.s, other);
+    l->at = to;
+}
+
+static void put_window(struct omq_onnx *x, const struct omq_window *w)
+{
+    omq_onnx_ints(x, "kernel_shape", (const int[]){w->kh, w->kw}, 2);
+    omq_onnx_ints(x, "strides", (const int[]){w->sh, w->sw}, 2);
+    omq_onnx_ints(x, "pads", (const int[]){w->ph, w->pw, w->ph, w->pw}, 4);
+}
+
+static void put_conv(struct layer *l, const char *op, const char *const *in)
+{
+    struct omq_onnx *x = &l->g->x;
+    const struct omq_onnx_name to = next(l, "_conv");
+    const size_t node = omq_onnx_begin(x, op, "", to.s, in);
+
+    put_window(x, &l->u->win);
+    omq_onnx_ints(x, "dilations", (const int[]){1, 1}, 2);
+    omq_onnx_int(x, "group", l->u->groups);
+    omq_proto_end(x->out, node);
+    l->at = to;
+}
+
+static void put_float_conv(struct layer *l, const struct omq_onnx_operands *operands)
+{
+    const char *bias = operands->bias.s[0] ? operands->bias.s : NULL;
+
+    put_conv(l, "Conv", (const char *const[]){l->at.s, operands->weight.s, bias, NULL});
+}
+
+/* Sums of codes in 32 bits, as floats. */
+static void put_integer_conv(struct layer *l, const struct omq_onnx_operands *operands)
+{
+    const struct omq_onnx_quantizer q = quantizer_of(l->g, l->u->in);
+    const struct omq_onnx_name zp = omq_onnx_name(&l->g->x, q.scales, ".zp");
+    const struct omq_onnx_name codes = omq_onnx_codes_name(l->g, &q);
+    struct omq_onnx_name to;
+    size_t node;
+
+    put_conv(l, "ConvInteger", (const char *const[]){codes.s, operands->weight.s, zp.s, NULL});
+    to = next(l, "_float");
+    node = omq_onnx_begin(&l->g->x, "Cast", "", to.s, (const char *const[]){l->at.s, NULL});
+    omq_onnx_int(&l->g->x, "to", OMQ_ONNX_FLOAT);
+    omq_proto_end(l->g->x.out, node);
+    l->at = to;
+}
+
+/* Quantizes l->at as "<unit>SUFFIX". */
+static void requantize(struct layer *l, const char *suffix, struct omq_onnx_quantizer q,
+                       const int *dims, int n_dims)
+{
+    char base[OMQ_NAME_SIZE + 8];
+
+    snprintf(base, sizeof(base), "%s%s", l->u->name, suffix);
+    q.base = base;
+    q.scales = q.scales ? q.scales : base;
+    omq_onnx_quantize(l->g, l->at.s, &q, dims, n_dims);
+    omq_onnx_dequantize(l->g, &q);
+    l->at = omq_onnx_name(&l->g->x, base, "_dq");
+}
+
+/* An image's codes in a row: runtimes want them quantized where they are read. */
+static void flatten_input(struct layer *l)
+{
+    const struct omq_tensor *t = &plan_of(l->g)->tensors[l->u->in];
+    const int dims[] = {0, t->h * t->w * t->c};
+    const struct omq_onnx_name to = omq_onnx_name(&l->g->x, l->u->name, "_flat");
+
+    OMQ_ONNX_NODE(&l->g->x, "Flatten", to.s, l->at.s);
+    l->at = to;
+    if (l->g->style == OMQ_ONNX_QCDQ)
+        requantize(l, "_flat", quantizer_of(l->g, l->u->in), dims, 2);
+}
+
+static void put_gemm(struct layer *l, const struct omq_onnx_operands *operands)
+{
+    struct omq_onnx *x = &l->g->x;
+    const char *bias = operands->bias.s[0] ? operands->bias.s : NULL;
+    const struct omq_onnx_name to = next(l, "_gemm");
+    size_t node;
+
+    if (!is_flat(l->g, l->u->in))
+        flatten_input(l);
+    node = omq_onnx_begin(x, "Gemm", "", to.s, (const char *const[]){
+                              l->at.s, operands->weight.s, bias, NULL});
+    omq_onnx_int(x, "transB", 1);
+    omq_proto_end(x->out, node);
+    l->at = to;
+}
+
+static void put_affine(struct layer *l, bool gemm)
+{
+    const struct omq_onnx_name to = next(l, "_affine");
+
+    omq_onnx_affine(l->g, l->unit, gemm, l->at.s, to.s);
+    l->at = to;
+}
+
+/* ONNX Runtime's integer convolutions give codes, so the sum has codes on both sides.
+ * TensorRT adds what is quantized on the other side only in the convolution itself. */
+static void add_residual(struct layer *l)
+{
+    int dims[4], n_dims = dims_of(l->g, l->u->out, dims);
+
+    if (l->g->style == OMQ_ONNX_QCDQ && !l->g->s8)
+        requantize(l, "_conv", (struct omq_onnx_quantizer){
+                       .act = omq_onnx_act_before_add(l->g->n, l->unit)}, dims, n_dims);
+    step(l, "Add", "_sum", quantized(l->g, l->u->res).s);
+}
+
+static int put_layer(struct omq_onnx_graph *g, int unit)
+{
+    const struct omq_plan *p = plan_of(g);
+    const struct omq_unit *u = &p->units[unit];
+    const bool gemm = is_gemm(g, u), integer = g->style == OMQ_ONNX_EXACT;
+    const bool affine = !omq_onnx_has_bias(g->style);
+    const bool flatten = p->tensors[u->out].is_logits && !gemm;
+    struct layer l = {.g = g, .u = u, .unit = unit, .at = quantized(g, u->in),
+                      .steps_left = 1 + integer + affine + (u->res >= 0) + u->relu +
+                                    flatten};
+    struct omq_onnx_operands operands;
+    int rc = omq_onnx_weights(g, unit, gemm, &operands);
+
+    if (rc < 0)
+        return rc;
+    if (gemm)
+        put_gemm(&l, &operands);
+    else if (integer)
+        put_integer_conv(&l, &operands);
+    else
+        put_float_conv(&l, &operands);
+    if (affine)
+        put_affine(&l, gemm);
+    if (u->res >= 0)
+        add_residual(&l);
+    if (u->relu)
+        step(&l, "Relu", "", NULL);
+    if (flatten)
+        step(&l, "Flatten", "", NULL);
+    if (!p->tensors[u->out].is_logits)
+        quantize_tensor(g, u->out, l.at.s);
+    return OMQ_OK;
+}
+
+/* ---- the others ---- */
+
+static void put_pool(struct omq_onnx_graph *g, const struct omq_unit *u)
+{
+    const struct omq_window *w = &u->win;
+    const bool is_max = u->kind == OMQ_UNIT_MAXPOOL;
+    const bool global = !is_max && w->kh == w->h && w->kw == w->w && w->ph == 0 && w->pw == 0;
+    const char *op = is_max ? "MaxPool" : global ? "GlobalAveragePool" : "AveragePool";
+    const struct omq_onnx_name to = omq_onnx_name(&g->x, u->name, "");
+    const struct omq_onnx_name from = quantized(g, u->in);
+    const size_t node = omq_onnx_begin(&g->x, op, "", to.s, (const char *const[]){from.s, NULL});
+
+    if (!global)
+        put_window(&g->x, w);
+    if (!global && !is_max)
+        omq_onnx_int(&g->x, "count_include_pad", 1);
+    omq_proto_end(g->x.out, node);
+    quantize_tensor(g, u->out, to.s);
+}
+
+static int put_unit(struct omq_onnx_graph *g, int unit)
+{
+    const struct omq_unit *u = &plan_of(g)->units[unit];
+
+    if (u->kind == OMQ_UNIT_CONV)
+        return put_layer(g, unit);
+    if (u->kind == OMQ_UNIT_REQUANT)
+        quantize_tensor(g, u->out, quantized(g, u->in).s);
+    else
+        put_pool(g, u);
+    return OMQ_OK;
+}
+
+int omq_onnx_units(struct omq_onnx_graph *g)
+{
+    const struct omq_plan *p = plan_of(g);
+    int rc = OMQ_OK;
+
+    for (int i = 0; i < p->n_units - 1; i++)
+        if (strcmp(p->units[i].name, logits) == 0)
+            return omq_fail(g->err, OMQ_EUNSUP, "a layer inside the network is called '%s', as "
+                            "the output of ONNX files is", logits);
+    quantize_tensor(g, 0, input);
+    for (int i = 0; rc == OMQ_OK && i < p->n_units; i++)
+        rc = put_unit(g, i);
+    return rc;
+}

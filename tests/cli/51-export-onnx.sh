@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# ONNX files: ONNX Runtime runs them at its default settings on integer kernels, and
+# takes each image for what omq-run takes it for.
+#
+# OMQ_ORT is a folder with node_modules/onnxruntime-node; without it, one is filled
+# from npm, once.
+
+# A network without residuals and one with, for pictures of 16 x 16.
+config() {
+    tiny_config | sed -e "s/resnet8, width: 0.25/$1, width: 0.5/" \
+        -e "s/output_dir: run/output_dir: $1/" -e 's/bits: .*/bits: [8, 4, 1]/' \
+        -e 's/height: 12, width: 12/height: 16, width: 16/'
+}
+for arch in lenet5 resnet8; do
+    config $arch >$arch.yaml
+    expect 0 omq-train -q $arch.yaml
+done
+make_idx images 16 16 200
+
+# ---- without a runtime ----
+
+expect 0 omq-export --bits 4 -o first.onnx resnet8/model.omq
+expect 0 omq-export --bits 4 -f onnx --style qcdq --name first -o - resnet8/model.omq
+cmp first.onnx out || fail "not the same bytes again"
+expect 0 omq-export --bits 4,1 -o packed.omq resnet8/model.omq
+expect 0 omq-export --bits 4 -f onnx --name first -o - packed.omq
+cmp first.onnx out || fail "not the same bytes of a packed model"
+for text in omq.version omq.arch w4a4 omq.preprocess omq.classes QuantizeLinear; do
+    grep -qaF $text first.onnx || fail "no '$text' in first.onnx"
+done
+expect 0 omq-export --bits 4,1 -f onnx -o several.tar resnet8/model.omq
+tar -tf several.tar | tr '\n' ' ' >out
+has out "several_w4a4.onnx several_w1a1.onnx manifest.json"
+for options in "--style int4" "--format onnx-switch --style qonnx" \
+    "--style exact --act-type s8" "--format onnx-switch --bits 4" "--main"; do
+    # shellcheck disable=SC2086 # several words
+    omq-export --format onnx -o no.onnx $options resnet8/model.omq >out 2>err &&
+        fail "$options: no error"
+    empty out
+    [ ! -e no.onnx ] || fail "$options: there is a file"
+done
+expect 0 omq-export --bits 1 --style qonnx -o fpga.onnx resnet8/model.omq
+grep -qaF BipolarQuant fpga.onnx || fail "no BipolarQuant of 1 bit"
+grep -qaF QuantizeLinear fpga.onnx && fail "QuantizeLinear in style qonnx"
+
+# ---- with ONNX Runtime ----
+
+need node
+ort=${OMQ_ORT:-${XDG_CACHE_HOME:-/tmp}/omq-test-ort}
+if [ ! -d "$ort/node_modules/onnxruntime-node" ]; then
+    [ -z "${OMQ_ORT:-}" ] || fail "no node_modules/onnxruntime-node in $ort"
+    need npm
+    mkdir -p "$ort"
+    timeout 300 npm install --prefix "$ort" --ignore-scripts --no-audit --no-fund \
+        --fetch-retries=0 onnxruntime-node >npm.log 2>&1 ||
+        skip "npm cannot install onnxruntime-node"
+fi
+export NODE_PATH=$ort/node_modules
+runtime() { node "$OMQ_SRC/scripts/check-onnx.js" "$@"; }
+node -e 'require("onnxruntime-node")' 2>err || skip "ONNX Runtime does not run here: $(<err)"
+
+# ops FILE N CONV: it has N convolutions, all of them of that operator.
+ops() {
+    expect 0 runtime --ops "$1"
+    grep -q "^$3	$2\$" out || fail "$1: no $2 $3: $(<out)"
+    [ "$(grep -c Conv out)" -eq 1 ] || fail "$1: other convolutions: $(<out)"
+}
+
+# agree ARCH BITS FILE LEAST: of 200 images, the runtime and omq agree about so many.
+agree() {
+    expect 0 omq-run -t 1 --bits "$2" "$1/model.omq" images
+    cut -f 2 out >omq
+    expect 0 runtime "$3" images
+    cut -f 1 out >ort
+    [ "$(wc -l <ort)" -eq 200 ] || fail "$3: not 200 answers"
+    local same
+    same=$(paste omq ort | awk '$1 == $2' | wc -l)
+    [ "$same" -ge "$4" ] || fail "$1, $2 bits, $3: $same of 200 alike"
+}
+
+for bits in 8 4 1; do
+    expect 0 omq-export --bits $bits -o lenet5-$bits.onnx lenet5/model.omq
+    ops lenet5-$bits.onnx 2 QLinearConv
+    agree lenet5 $bits lenet5-$bits.onnx 200
+    # Where a residual is added, QLinearConv rounds once more than omq does: of noise, the
+    # classes of a net that hardly learned differ now and then.
+    expect 0 omq-export --bits $bits -o resnet8-$bits.onnx resnet8/model.omq
+    ops resnet8-$bits.onnx 9 QLinearConv
+    agree resnet8 $bits resnet8-$bits.onnx 140
+done
+for bits in 8 1; do
+    expect 0 omq-export --bits $bits --style exact -o exact.onnx resnet8/model.omq
+    ops exact.onnx 10 ConvInteger
+    agree resnet8 $bits exact.onnx 200
+done
+
+# One file for several precisions gives what one for each does, bit for bit.
+expect 0 omq-export --format onnx-switch -o switch.onnx resnet8/model.omq
+ops switch.onnx 27 QLinearConv
+for bits in 8 4 1; do
+    runtime resnet8-$bits.onnx images >one
+    runtime --bits $bits switch.onnx images >switched
+    cmp one switched || fail "onnx-switch at $bits bits is not the file of $bits bits"
+done

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ONNX files, as far as bytes and numbers go; what a runtime makes of them is
+ * tests/cli/51-export-onnx.sh.
+ */
+#define _GNU_SOURCE /* open_memstream */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "each.h"
+#include "failalloc.h"
+#include "graphhelp.h"
+#include "model_sample.h"
+#include "port/onnx.h"
+
+Suite *omq_suite_onnx(void);
+
+enum { W8 = 0, W4A8 = 1, W2 = 2, FAST = 4, SLOW = 5 }; /* choices of the sample */
+
+static struct omq_net net;
+static struct omq_model_info info;
+static struct omq_export_options opt;
+
+static void setup(void)
+{
+    model_make(&net, &info, "offsets");
+    opt = (struct omq_export_options){.format = "onnx"};
+}
+
+static void teardown(void) { model_release(&net, &info); }
+
+static struct omq_export_numbers *numbers_of(int choice)
+{
+    struct omq_export_numbers *n;
+
+    ck_assert_msg(omq_export_numbers_open(&n, &net, &info, choice, &err) == OMQ_OK, "%s", err.msg);
+    return n;
+}
+
+/* ---- protobuf ---- */
+
+START_TEST(messages_have_protobufs_bytes)
+{
+    static const uint8_t want[] = {0x08, 0xac, 0x02, /* 1: 300 */
+                                   0x10, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
+                                   0x1d, 0x00, 0x00, 0x80, 0x3f, /* 3: 1.0f */
+                                   0xa2, 0x01, 0x02, 'h', 'i',   /* 20: "hi" */
+                                   0x2a, 0x04, 0x2a, 0x02, 0x08, 0x00}; /* 5: {5: {1: 0}} */
+    struct omq_proto p = {0};
+    char text[201] = "";
+    size_t outer, inner;
+
+    omq_proto_int(&p, 1, 300);
+    omq_proto_int(&p, 2, -1);
+    omq_proto_float(&p, 3, 1);
+    omq_proto_text(&p, 20, "hi");
+    outer = omq_proto_begin(&p, 5);
+    inner = omq_proto_begin(&p, 5);
+    omq_proto_int(&p, 1, 0);
+    omq_proto_end(&p, inner);
+    omq_proto_end(&p, outer);
+    ck_assert(!p.failed && p.n == sizeof(want) && memcmp(p.bytes, want, p.n) == 0);
+    omq_proto_release(&p);
+    memset(text, 'a', 200); /* a length of two bytes moves what it is of */
+    outer = omq_proto_begin(&p, 1);
+    omq_proto_text(&p, 2, text);
+    omq_proto_end(&p, outer);
+    ck_assert_uint_eq(p.n, 1 + 2 + 1 + 2 + 200);
+    ck_assert(memcmp(p.bytes, "\x0a\xcb\x01\x12\xc8\x01" "aa", 8) == 0);
+    omq_proto_release(&p);
+}
+END_TEST
+
+/* ---- numbers ---- */
+
+START_TEST(activations_are_u8_or_s8)
+{
+    struct omq_export_numbers *n = numbers_of(W2);
+    struct omq_onnx_act a = omq_onnx_act_of(n, 0, false), b = omq_onnx_act_of(n, 0, true);
+
+    ck_assert(a.zero_point == 128 && a.min == 0 && a.max == 255 && a.bits == 8 && !a.is_s8);
+    ck_assert(b.zero_point == 0 && b.min == -128 && b.max == 127 && b.bits == 8 && b.is_s8);
+    ck_assert(a.step == b.step && a.step == (double)net.pre.step);
+    for (int t = 1; t < net.plan.n_tensors - 1; t++) {
+        const struct omq_act *act = &n->tensors[t].act;
+
+        a = omq_onnx_act_of(n, t, false);
+        b = omq_onnx_act_of(n, t, true);
+        ck_assert(a.max == act->q_max && a.zero_point == act->zero_point);
+        ck_assert(b.zero_point == 0 && b.max <= 127 && b.min == -act->zero_point);
+        /* as far, with every other level where there are too many */
+        ck_assert(b.step == (act->zero_point == 0 && act->bits == 8 ? 2 : 1) * a.step);
+    }
+    omq_export_numbers_close(n);
+}
+END_TEST
+
+/* Sums of random codes, before and after. w[oc][ic][kh][kw], from k[oc][kh][kw][ic]. */
+static void check_sums(const struct omq_export_numbers *n, int unit, struct omq_onnx_act x,
+                       const struct omq_onnx_codes *c)
+{
+    const struct omq_unit *from = &n->net->plan.units[unit];
+    const struct omq_export_unit *u = &n->units[unit];
+    const int pixels = from->win.kh * from->win.kw, ic = from->win.c_count;
+    struct omq_rng r;
+
+    omq_rng_init(&r, 5, OMQ_STREAM_TEST, (uint64_t)unit, 0);
+    for (int o = 0; o < from->oc; o++) {
+        double acc = 0, sum = c->bias[o], want, unit_of_sum = x.step * (double)c->scale[o];
+
+        for (int p = 0; p < pixels; p++)
+            for (int i = 0; i < ic; i++) {
+                int code = (int)omq_rng_below(&r, (uint32_t)x.max + 1) - x.zero_point;
+
+                acc += code * u->k[(o * pixels + p) * ic + i];
+                sum += code * c->k[(o * ic + i) * pixels + p];
+            }
+        want = acc * (double)u->scale[o] + (double)u->bias[o];
+        assert_each(c->scale[o] > 0, "scale %g", (double)c->scale[o]);
+        assert_each(fabs(sum * unit_of_sum - want) <= 0.5 * unit_of_sum + 1e-5 * fabs(want) + 1e-5,
+                    "output %d of '%s': %g, not %g", o, from->name, sum * unit_of_sum, want);
+    }
+}
+
+/* Codes are large, so that the bias is fine, but two products stay in 16 bits. */
+static void check_range(const struct omq_export_numbers *n, int unit, struct omq_onnx_act x,
+                        const struct omq_onnx_codes *c)
+{
+    const struct omq_unit *u = &n->net->plan.units[unit];
+    const int filter = u->win.kh * u->win.kw * u->win.c_count;
+
+    for (int o = 0; o < u->oc; o++) {
+        int before = 0, after = 0;
+
+        for (int i = o * filter; i < (o + 1) * filter; i++) {
+            before = abs(n->units[unit].k[i]) > before ? abs(n->units[unit].k[i]) : before;
+            after = abs(c->k[i]) > after ? abs(c->k[i]) : after;
+        }
+        assert_each(after == 0 || after >= 33, "'%s': codes up to %d", u->name, after);
+        assert_each(after == before || 2 * after * x.max <= 32767, "'%s': %d * %d", u->name,
+                    after, x.max);
+    }
+}
+
+START_TEST(sums_stand_for_the_same_values)
+{
+    static const int choices[] = {W8, W4A8, W2, FAST, SLOW};
+    struct omq_export_numbers *n = numbers_of(choices[_i]);
+
+    for (int i = 0; i < net.plan.n_units; i++) {
+        const struct omq_unit *u = &net.plan.units[i];
+        struct omq_onnx_codes c;
+        struct omq_onnx_act x;
+
+        if (u->kind != OMQ_UNIT_CONV)
+            continue;
+        x = omq_onnx_act_of(n, u->in, false);
+        ck_assert_msg(omq_onnx_codes_init(&c, n, i, x, &err) == OMQ_OK, "%s", err.msg);
+        check_range(n, i, x, &c);
+        check_sums(n, i, x, &c);
+        omq_onnx_codes_release(&c);
+    }
+    omq_export_numbers_close(n);
+}
+END_TEST
+
+/* The scale is what the bias needs: it is kept, whatever the weights are worth. */
+START_TEST(next_to_nothing_is_a_scale_too)
+{
+    static const float gammas[] = {0, 1e-38f, 1e-20f, -1e-9f};
+    struct omq_param *gamma = omq_net_layer(&net, W8, 0)->gamma;
+    struct omq_export_numbers *n;
+    struct omq_onnx_codes c;
+    struct omq_onnx_act x;
+
+    for (int o = 0; o < 4; o++)
+        gamma->value[o] = gammas[o];
+    omq_net_layer(&net, W8, 0)->beta->value[0] = 0;
+    n = numbers_of(W8);
+    x = omq_onnx_act_of(n, 0, false);
+    ck_assert(omq_onnx_codes_init(&c, n, 0, x, &err) == OMQ_OK);
+    check_sums(n, 0, x, &c);
+    omq_onnx_codes_release(&c);
+    omq_export_numbers_close(n);
+}
+END_TEST
+
+/* ---- files ---- */
+
+static int try_write(int (*write)(const struct omq_export_job *, FILE *const *, struct omq_err *),
+                     const int *choices, int n, char **bytes, size_t *size)
+{
+    struct omq_export_numbers *numbers[8];
+    const struct omq_export_job job = {.opt = &opt, .name = "net", .n = n, .choices = numbers};
+    FILE *out[2] = {open_memstream(bytes, size), NULL};
+    int rc;
+
+    ck_assert_ptr_nonnull(out[0]);
+    for (int i = 0; i < n; i++)
+        numbers[i] = numbers_of(choices[i]);
+    rc = write(&job, out, &err);
+    ck_assert_int_eq(fclose(out[0]), 0);
+    for (int i = 0; i < n; i++)
+        omq_export_numbers_close(numbers[i]);
+    return rc;
+}
+
+/* How often the bytes have a text. */
+static int count(const char *bytes, size_t size, const char *text)
+{
+    const size_t n = strlen(text);
+    int found = 0;
+
+    for (size_t i = 0; i + n <= size; i++)
+        found += memcmp(bytes + i, text, n) == 0;
+    return found;
+}
+
+/* op_type is field 4 of a node. */
+static void has_ops(const char *bytes, size_t size, const char *op, int n)
+{
+    char field[32] = {0x22, (char)strlen(op)};
+
+    snprintf(field + 2, sizeof(field) - 2, "%s", op);
+    ck_assert_msg(count(bytes, size, field) == n, "%d %s, not %d", count(bytes, size, field), op,
+                  n);
+}
+
+START_TEST(styles_have_their_operators)
+{
+    static const struct {
+        const char *style;
+        int conv, gemm, integer, dq, clip, quant, relu;
+    } of[] = {
+        {NULL, 3, 1, 0, 9 + 8, 2, 0, 3}, {"exact", 0, 0, 4, 3, 2, 0, 3},
+        {"qonnx", 3, 1, 0, 0, 0, 7 + 4, 3}, {"float", 3, 1, 0, 7, 2, 0, 3},
+    };
+    const int choice = W2;
+    char *bytes;
+    size_t n;
+
+    opt.style = of[_i].style;
+    ck_assert_msg(try_write(omq_export_onnx, &choice, 1, &bytes, &n) == OMQ_OK, "%s", err.msg);
+    has_ops(bytes, n, "Conv", of[_i].conv);
+    has_ops(bytes, n, "Gemm", of[_i].gemm);
+    has_ops(bytes, n, "ConvInteger", of[_i].integer);
+    has_ops(bytes, n, "Clip", of[_i].clip);
+    has_ops(bytes, n, "Quant", of[_i].quant);
+    has_ops(bytes, n, "Relu", of[_i].relu);
+    has_ops(bytes, n, "DequantizeLinear", of[_i].dq);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(a_switch_has_a_branch_a_choice)
+{
+    const int choices[] = {W8, W4A8, W2, FAST, SLOW};
+    char *bytes;
+    size_t n;
+
+    ck_assert_msg(try_write(omq_export_onnx_switch, choices, 5, &bytes, &n) == OMQ_OK, "%s",
+                  err.msg);
+    has_ops(bytes, n, "If", 4);
+    has_ops(bytes, n, "Conv", 5 * 3);
+    ck_assert_int_eq(count(bytes, n, "{\"8\":\"w8a8\",\"408\":\"w4a8\",\"2\":\"w2a2\","
+                                     "\"10000\":\"fast\",\"10001\":\"slow\"}"), 1);
+    free(bytes);
+    ck_assert_int_eq(try_write(omq_export_onnx_switch, choices, 1, &bytes, &n), OMQ_EARG);
+    has_text("nothing to switch to");
+    free(bytes);
+}
+END_TEST
+
+START_TEST(what_does_not_fit_is_refused)
+{
+    const int choice = W8;
+    char *bytes;
+    size_t n;
+
+    opt.style = "exact";
+    opt.act_s8 = true;
+    ck_assert_int_eq(try_write(omq_export_onnx, &choice, 1, &bytes, &n), OMQ_EARG);
+    has_text("for style 'qcdq' only");
+    free(bytes);
+    opt = (struct omq_export_options){.format = "onnx"};
+    snprintf(net.plan.units[0].name, sizeof(net.plan.units[0].name), "logits");
+    ck_assert_int_eq(try_write(omq_export_onnx, &choice, 1, &bytes, &n), OMQ_EUNSUP);
+    has_text("'logits'");
+    free(bytes);
+}
+END_TEST
+
+START_TEST(writing_says_so_when_memory_runs_out)
+{
+    static const char *const styles[] = {"qcdq", "exact", "qonnx", "float"};
+    struct omq_export_numbers *n = numbers_of(W4A8);
+    const struct omq_export_job job = {.opt = &opt, .name = "net", .n = 1, .choices = &n};
+    FILE *out[2] = {fopen("/dev/null", "w"), NULL};
+    long i = 0;
+    int rc;
+
+    ck_assert_ptr_nonnull(out[0]);
+    opt.style = styles[_i];
+    do {
+        err.msg[0] = 0;
+        failalloc_set(++i);
+        rc = omq_export_onnx(&job, out, &err);
+        failalloc_set(0);
+        ck_assert_msg(rc == OMQ_OK || (rc == OMQ_ENOMEM && err.msg[0]), "allocation %ld: %d, %s",
+                      i, rc, err.msg);
+    } while (rc != OMQ_OK);
+    ck_assert_int_gt(i, 4);
+    fclose(out[0]);
+    omq_export_numbers_close(n);
+}
+END_TEST
+
+Suite *omq_suite_onnx(void)
+{
+    Suite *s = suite_create("onnx");
+    TCase *t = tcase_create("onnx");
+
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, messages_have_protobufs_bytes);
+    tcase_add_test(t, activations_are_u8_or_s8);
+    tcase_add_loop_test(t, sums_stand_for_the_same_values, 0, 5);
+    tcase_add_test(t, next_to_nothing_is_a_scale_too);
+    tcase_add_loop_test(t, styles_have_their_operators, 0, 4);
+    tcase_add_test(t, a_switch_has_a_branch_a_choice);
+    tcase_add_test(t, what_does_not_fit_is_refused);
+    tcase_add_loop_test(t, writing_says_so_when_memory_runs_out, 0, 4);
+    suite_add_tcase(s, t);
+    return s;
+}
