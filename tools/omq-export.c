@@ -12,7 +12,7 @@
 #include "tool.h"
 
 static const char *bits, *format, *output, *name, *style, *act_type;
-static bool with_main, integer, force, list_formats;
+static bool with_main, integer, cmsis, force, list_formats;
 
 static const char *const styles[] = { "qcdq", "exact", "qonnx", "float", NULL };
 static const char *const act_types[] = { "u8", "s8", NULL };
@@ -45,6 +45,9 @@ static const struct tool_option options[] = {
       .help = "With format c, add a main function that classifies images from standard input." },
     { .name = "integer", .flag = &integer,
       .help = "With format c, use no floating point." },
+    { .name = "cmsis", .flag = &cmsis,
+      .help = "With format c, call CMSIS-NN, in integers, for convolutions, linear layers and "
+              "pools." },
     { .name = "force", .flag = &force, .help = "Write even to a terminal." },
     { .name = "list-formats", .flag = &list_formats,
       .help = "Print the formats, how their files are called, and what they are; MODEL may be "
@@ -116,7 +119,7 @@ static int export(struct omq_export *x, int i)
     const struct tool_choices all = { x, omq_export_count(x), find, is_integer };
     const struct omq_export_options opt = {
         .format = omq_export_format_name(i), .style = style, .name = name,
-        .with_main = with_main, .integer = integer,
+        .with_main = with_main, .integer = integer, .cmsis = cmsis,
         .act_s8 = strcmp(act_type, "s8") == 0,
         .vectors = vectors,
     };

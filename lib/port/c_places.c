@@ -41,24 +41,28 @@ static int last_use(const struct omq_plan *p, int tensor)
 }
 
 /* The tensor whose place the output of unit i can take, or -1: each of its codes is
- * read before that place is written. */
-static int replaced(const struct omq_plan *p, int i)
+ * read before that place is written. (CMSIS-NN adds after a convolution is done.) */
+static int replaced(const struct omq_plan *p, int i, bool cmsis)
 {
     const struct omq_unit *u = &p->units[i];
     const int t = u->kind == OMQ_UNIT_REQUANT ? u->in : u->res;
 
-    if (t < 0 || (u->kind != OMQ_UNIT_REQUANT && t == u->in) || last_use(p, t) != i ||
+    if (t < 0 || (u->kind != OMQ_UNIT_REQUANT && (cmsis || t == u->in)) || last_use(p, t) != i ||
         size_of(&p->tensors[t]) != size_of(&p->tensors[u->out]))
         return -1;
     return t;
 }
 
-/* Bytes that a convolution's kernel wants: its weights, or its window's bits. */
+/* Bytes that a convolution's kernel wants: its weights, or its window's bits. For
+ * CMSIS-NN, logits and what they are made of in 16 bits; its own buffer is apart. */
 static uint64_t scratch_of(const struct omq_export_job *job, int i)
 {
-    const struct omq_unit *u = &job->choices[0]->net->plan.units[i];
+    const struct omq_plan *p = &job->choices[0]->net->plan;
+    const struct omq_unit *u = &p->units[i];
     uint64_t most = 0;
 
+    if (job->opt->cmsis)
+        return p->tensors[u->out].is_logits ? 2 * (omq_c_filter(u) + (uint64_t)u->oc) : 0;
     for (int c = 0; u->kind == OMQ_UNIT_CONV && c < job->n; c++) {
         const uint64_t filter = omq_c_filter(u);
         const uint64_t size = omq_c_by_bits(job->choices[c], i) ? (filter + 31) / 32 * 4 : filter;
@@ -74,7 +78,7 @@ static void make_blocks(struct arranger *a, const struct omq_export_job *job)
 
     a->blocks[0] = (struct block){.size = size_of(&p->tensors[0]), .last = last_use(p, 0)};
     for (int i = 0; i < p->n_units; i++) {
-        const int out = p->units[i].out, old = replaced(p, i);
+        const int out = p->units[i].out, old = replaced(p, i, job->opt->cmsis);
 
         a->block_of[out] = old >= 0 ? a->block_of[old] : out;
         if (old >= 0)

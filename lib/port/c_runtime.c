@@ -353,7 +353,7 @@ const char *const omq_c_average[] = {
     NULL,
 };
 
-const char *const omq_c_run[] = {
+const char *const omq_c_set[] = {
     "static int active; /* of precisions[] */",
     "",
     "int $n_set_precision(const char *name)",
@@ -375,7 +375,10 @@ const char *const omq_c_run[] = {
     "        }",
     "    return -1;",
     "}",
-    "",
+    NULL,
+};
+
+const char *const omq_c_run[] = {
     "int $n_run(const uint8_t *pixels, $l *logits, void *arena)",
     "{",
     "    const struct numbers *n = precisions[active].layers;",
@@ -448,6 +451,10 @@ const char *const omq_c_main[] = {
     "    while ((n = fread(image, 1, sizeof(image), stdin)) == sizeof(image)) {",
     "        const int best = $n_run(image, answer, arena);",
     "",
+    NULL,
+};
+
+const char *const omq_c_main_end[] = {
     "        if (with_logits)",
     "            print_logits();",
     "        else",

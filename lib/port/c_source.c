@@ -43,10 +43,13 @@ void omq_c_put_string(FILE *f, const char *text)
 
 /* ---- text with places for names ---- */
 
+static bool integer_logits(const struct omq_c_source *s)
+{
+    return s->job->opt->integer || s->job->opt->cmsis;
+}
+
 static void put_line(const struct omq_c_source *s, const char *line)
 {
-    const bool integer = s->job->opt->integer;
-
     for (; *line; line++) {
         if (*line != '$') {
             putc(*line, s->f);
@@ -54,9 +57,9 @@ static void put_line(const struct omq_c_source *s, const char *line)
         }
         line++;
         if (*line == 'l')
-            fputs(integer ? "int32_t" : "float", s->f);
+            fputs(integer_logits(s) ? "int32_t" : "float", s->f);
         else if (*line == 'u')
-            fprintf(s->f, "%d", integer ? 1 << OMQ_C_LOGIT_SHIFT : 1);
+            fprintf(s->f, "%d", s->logit_one);
         else
             fputs(*line == 'N' ? s->upper : s->job->name, s->f);
     }
@@ -100,7 +103,19 @@ static const char *const run_prototype[] = {
     " * logit for each class, and returns the class of the largest. The arena is",
     " * $N_ARENA_BYTES of memory, aligned to 4, and need not be kept between calls. */",
     "int $n_run(const uint8_t *pixels, $l *logits, void *arena);",
-    "",
+    NULL,
+};
+
+static const char *const buffer_prototype[] = {
+    "/* What the calls of CMSIS-NN need at most on this core, at any precision. If it is more",
+    " * than $N_BUFFER_BYTES, which only another version of CMSIS-NN could want,",
+    " * $n_run() returns -1, as where CMSIS-NN refuses a layer; if it is less, that may be",
+    " * defined as so much, in all files. */",
+    "int32_t $n_buffer_bytes(void);",
+    NULL,
+};
+
+static const char *const set_precision_comment[] = {
     "/* The precision of what runs from now on: by name, or by its width where weights and",
     " * activations have the same. Returns 0, or -1 if the file has no such precision, and",
     " * all stays as it was. At first it is the first of these:",
@@ -134,13 +149,26 @@ static void put_precisions(const struct omq_c_source *s)
     }
 }
 
+static void put_arena(const struct omq_c_source *s)
+{
+    const uint32_t size = s->places->n_bytes;
+
+    if (s->job->opt->cmsis)
+        fprintf(s->f, "#ifndef %s_BUFFER_BYTES /* of CMSIS-NN, on any core */\n"
+                "#define %s_BUFFER_BYTES %" PRIu32 "\n#endif\n"
+                "#define %s_ARENA_BYTES (%" PRIu32 " + %s_BUFFER_BYTES)\n", s->upper, s->upper,
+                omq_c_cmsis_buffer(s), s->upper, size, s->upper);
+    else
+        fprintf(s->f, "#define %s_ARENA_BYTES %" PRIu32 "\n", s->upper, size);
+}
+
 static void put_interface(const struct omq_c_source *s)
 {
     const struct omq_net *net = s->job->choices[0]->net;
     const struct { const char *name; uint32_t value; } macros[] = {
         {"HEIGHT", (uint32_t)net->pre.height}, {"WIDTH", (uint32_t)net->pre.width},
         {"CHANNELS", (uint32_t)net->pre.channels}, {"CLASSES", (uint32_t)net->n_classes},
-        {"PRECISIONS", (uint32_t)s->job->n}, {"ARENA_BYTES", s->places->n_bytes},
+        {"PRECISIONS", (uint32_t)s->job->n},
     };
 
     fprintf(s->f, "/* %s: a neural network in integers, written by omq-export " OMQ_VERSION "\n",
@@ -149,10 +177,15 @@ static void put_interface(const struct omq_c_source *s)
     putc('\n', s->f);
     for (size_t i = 0; i < sizeof(macros) / sizeof(macros[0]); i++)
         fprintf(s->f, "#define %s_%s %" PRIu32 "\n", s->upper, macros[i].name, macros[i].value);
-    if (s->job->opt->integer)
+    put_arena(s);
+    if (integer_logits(s))
         fprintf(s->f, "#define %s_LOGIT_ONE %d /* the logit that is 1.0 */\n", s->upper,
-                1 << OMQ_C_LOGIT_SHIFT);
+                s->logit_one);
     put_text(s, run_prototype);
+    if (s->job->opt->cmsis)
+        put_text(s, buffer_prototype);
+    putc('\n', s->f);
+    put_lines(s, set_precision_comment);
     put_precisions(s);
     put_lines(s, set_prototypes);
 }
@@ -176,6 +209,49 @@ static bool has_conv(const struct omq_c_source *s, bool by_bits)
                 omq_c_by_bits(s->job->choices[c], i) == by_bits)
                 return true;
     return false;
+}
+
+/* Whether a precision has a convolution that CMSIS-NN computes in int4, or one in int8
+ * that is not of the logits. */
+static bool has_cmsis_conv(const struct omq_c_source *s, bool int4)
+{
+    for (int c = 0; c < s->job->n; c++)
+        for (int i = 0; i < s->plan->n_units - 1; i++) {
+            const struct omq_unit *u = &s->plan->units[i];
+
+            if (u->kind == OMQ_UNIT_CONV && !omq_c_cmsis_depthwise(u) &&
+                omq_c_cmsis_int4(s->job->choices[c], i) == int4)
+                return true;
+        }
+    return false;
+}
+
+static bool has_depthwise(const struct omq_c_source *s)
+{
+    for (int i = 0; i < s->plan->n_units; i++)
+        if (s->plan->units[i].kind == OMQ_UNIT_CONV && omq_c_cmsis_depthwise(&s->plan->units[i]))
+            return true;
+    return false;
+}
+
+static void put_cmsis_functions(const struct omq_c_source *s)
+{
+    const struct { bool needed; const char *const *text; } parts[] = {
+        {true, omq_c_cmsis_layer}, {true, omq_c_cmsis_params},
+        {has_cmsis_conv(s, false) || has_cmsis_conv(s, true) || has_depthwise(s),
+         omq_c_cmsis_add},
+        {has_cmsis_conv(s, false), omq_c_cmsis_conv_s8},
+        {has_cmsis_conv(s, true), omq_c_cmsis_conv_s4},
+        {has_depthwise(s), omq_c_cmsis_depthwise_s8}, {true, omq_c_cmsis_logits},
+        {has_kind(s, OMQ_UNIT_MAXPOOL), omq_c_cmsis_max_pool},
+        {has_kind(s, OMQ_UNIT_REQUANT), omq_c_cmsis_requant},
+        {has_kind(s, OMQ_UNIT_AVGPOOL), omq_c_cmsis_average},
+    };
+
+    fprintf(s->f, "\nenum { TENSOR_BYTES = %" PRIu32 " };\n", s->places->n_bytes);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (parts[i].needed)
+            put_text(s, parts[i].text);
 }
 
 static void put_functions(const struct omq_c_source *s)
@@ -240,21 +316,32 @@ static void put_class_names(const struct omq_c_source *s)
     fputs("};\n", s->f);
 }
 
+static const char *const no_lines[] = {NULL};
+
 static int put_source(const struct omq_c_source *s, struct omq_err *err)
 {
+    const bool cmsis = s->job->opt->cmsis;
     int rc;
 
-    fputs("\n#include <string.h>\n\n/* Where constants go: __attribute__((section(\".name\"))) */\n"
-          "#ifndef OMQ_ROM\n#define OMQ_ROM\n#endif\n", s->f);
-    put_functions(s);
+    fprintf(s->f, "\n#include <string.h>\n%s\n"
+            "/* Where constants go: __attribute__((section(\".name\"))) */\n"
+            "#ifndef OMQ_ROM\n#define OMQ_ROM\n#endif\n",
+            cmsis ? "\n#include <arm_nnfunctions.h>\n" : "");
+    if (cmsis)
+        put_cmsis_functions(s);
+    else
+        put_functions(s);
     put_input_codes(s);
-    if ((rc = omq_c_put_tables(s, err)) < 0)
+    if ((rc = cmsis ? omq_c_cmsis_put_tables(s, err) : omq_c_put_tables(s, err)) < 0)
         return rc;
     put_precision_table(s);
-    put_text(s, omq_c_run);
+    put_text(s, omq_c_set);
+    put_text(s, cmsis ? omq_c_cmsis_run : omq_c_run);
     if (s->job->opt->with_main) {
         put_class_names(s);
         put_text(s, omq_c_main);
+        put_lines(s, cmsis ? omq_c_cmsis_main_check : no_lines);
+        put_lines(s, omq_c_main_end);
     }
     return OMQ_OK;
 }
@@ -279,12 +366,15 @@ static int check_unit(const struct omq_export_job *job, int unit, struct omq_err
 
 int omq_export_c(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err)
 {
-    struct omq_c_source s = {.job = job, .plan = &job->choices[0]->net->plan, .f = out[0]};
+    struct omq_c_source s = {.job = job, .plan = &job->choices[0]->net->plan, .f = out[0],
+                             .logit_one = job->opt->integer ? 1 << OMQ_C_LOGIT_SHIFT : 1};
     struct omq_c_places places;
     int rc = OMQ_OK;
 
     for (int i = 0; rc == OMQ_OK && i < s.plan->n_units; i++)
         rc = check_unit(job, i, err);
+    if (rc == OMQ_OK && job->opt->cmsis)
+        rc = omq_c_cmsis_logit_one(job, &s.logit_one, err);
     if (rc < 0 || (rc = omq_c_places_init(&places, job, err)) < 0)
         return rc;
     s.places = &places;

@@ -8,6 +8,12 @@
  *   c_places.c   where tensors lie in the arena
  *   c_fixed.c    factors as integers, for --integer
  *   c_runtime.c  the text of the functions
+ *
+ * and with --cmsis, in place of the last three:
+ *
+ *   c_cmsis.c          weights, biases and multipliers as CMSIS-NN wants them
+ *   c_cmsis_tables.c   the same as C arrays
+ *   c_cmsis_runtime.c  the text of the calls
  */
 #ifndef OMQ_PORT_C_SOURCE_H
 #define OMQ_PORT_C_SOURCE_H
@@ -24,6 +30,7 @@ struct omq_c_source {
     const struct omq_c_places *places;
     FILE *f;
     char upper[64]; /* job->name in capitals */
+    int logit_one;  /* of integer logits, the one that is 1.0; else 1 */
 };
 
 /* Whether a unit's weights and codes are of one bit: its sums are counts then, and
@@ -77,11 +84,64 @@ int omq_c_fix(const struct omq_export_numbers *n, int unit, const struct omq_c_f
 /* ---- c_runtime.c ---- */
 
 /* Lines of C, NULL at their end. In them stand $n for the network's name, $N for it in
- * capitals, $l for the type of logits and $u for how many units of it are 1. */
+ * capitals, $l for the type of logits and $u for how many units of it are 1. After
+ * omq_c_main come what follows an answer, and omq_c_main_end. */
 extern const char *const omq_c_layer[], *const omq_c_float_numbers[],
     *const omq_c_fixed_numbers[], *const omq_c_float_code[], *const omq_c_fixed_code[],
     *const omq_c_conv[], *const omq_c_conv_bits[], *const omq_c_float_rescaled[],
     *const omq_c_fixed_rescaled[], *const omq_c_requant[], *const omq_c_average[],
-    *const omq_c_max_pool[], *const omq_c_run[], *const omq_c_main[];
+    *const omq_c_max_pool[], *const omq_c_set[], *const omq_c_run[], *const omq_c_main[],
+    *const omq_c_main_end[];
+
+/* ---- c_cmsis.c: a convolution for CMSIS-NN ----
+ *
+ * Codes are signed there: those of more than 7 bits are stored less 128. Weights are
+ * multiplied by what their container leaves room for, in each output its own factor,
+ * so that the integer bias is finer; negative factors m go into their signs. */
+
+/* t, what the convolution gave, and the residual, as arm_elementwise_add_s8() adds. */
+struct omq_c_cmsis_sum {
+    int32_t in_offset, in_multiplier, in_shift;
+    int32_t res_offset, res_multiplier, res_shift;
+    int32_t out_offset, out_multiplier, out_shift, min, max;
+};
+enum { OMQ_C_CMSIS_ADD_SHIFT = 20 }; /* to the left, of both; stands in the text too */
+
+struct omq_c_cmsis_conv {
+    bool int4, depthwise;
+    size_t n;       /* weights */
+    int8_t *k;      /* [oc][kh][kw][channels of a group], depthwise [kh][kw][oc] */
+    int32_t *bias, *multiplier, *shift; /* [oc] */
+    int32_t in_offset, out_offset, min, max;
+    struct omq_c_cmsis_sum add;         /* with a residual */
+};
+/* OMQ_EUNSUP for what the calls cannot express. Logits are in units of 1 / logit_one. */
+int omq_c_cmsis_conv_init(struct omq_c_cmsis_conv *to, const struct omq_export_numbers *n,
+                          int unit, int logit_one, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_c_cmsis_conv_release(struct omq_c_cmsis_conv *c);
+/* Less than a code, as it is stored. */
+int omq_c_cmsis_less(struct omq_act act);
+/* Whether a convolution sees one channel a group; whether its window is the image. */
+bool omq_c_cmsis_depthwise(const struct omq_unit *u);
+bool omq_c_cmsis_linear(const struct omq_unit *u);
+/* Whether its weights are stored in int4. */
+bool omq_c_cmsis_int4(const struct omq_export_numbers *n, int unit);
+/* The largest logit_one for which no logit can leave 16 bits. */
+int omq_c_cmsis_logit_one(const struct omq_export_job *job, int *one,
+                          struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- c_cmsis_tables.c ---- */
+
+int omq_c_cmsis_put_tables(const struct omq_c_source *s, struct omq_err *err) OMQ_WARN_UNUSED;
+/* Bytes that no call's buffer goes beyond, on any core. */
+uint32_t omq_c_cmsis_buffer(const struct omq_c_source *s);
+
+/* ---- c_cmsis_runtime.c ---- */
+
+extern const char *const omq_c_cmsis_layer[], *const omq_c_cmsis_params[],
+    *const omq_c_cmsis_add[], *const omq_c_cmsis_conv_s8[], *const omq_c_cmsis_conv_s4[],
+    *const omq_c_cmsis_depthwise_s8[], *const omq_c_cmsis_logits[], *const omq_c_cmsis_max_pool[],
+    *const omq_c_cmsis_requant[], *const omq_c_cmsis_average[], *const omq_c_cmsis_run[],
+    *const omq_c_cmsis_main_check[];
 
 #endif

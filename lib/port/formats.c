@@ -19,7 +19,7 @@ const struct omq_export_format omq_export_formats[] = {
      .suffixes = {".json"}, .several = true, .write = omq_export_json},
     {.name = "c", .summary = "C99 for microcontrollers and anything else: integers, no libraries",
      .suffixes = {".c", ".h"}, .one_stream = true, .several = true, .takes_main = true,
-     .takes_integer = true, .write = omq_export_c},
+     .takes_integer = true, .takes_cmsis = true, .write = omq_export_c},
     {.name = "onnx", .summary = "for ONNX Runtime and all that reads ONNX; styles qcdq, exact, "
      "qonnx, float", .suffixes = {".onnx"}, .styles = omq_onnx_styles, .takes_act_s8 = true,
      .write = omq_export_onnx},

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Generated C against the engine: compiled with every warning and UBSan, it gives the
- * bits of every logit, at all widths, with groups and pools, and for a profile.
+ * bits of every logit, at all widths, with groups and pools, and for a profile. With
+ * --cmsis it compiles against declarations of our own, and, where OMQ_CMSIS_NN names a
+ * checkout of CMSIS-NN, gives each layer's codes but for that one's rounding.
  */
 #define _GNU_SOURCE
 #include <check.h>
@@ -154,17 +156,20 @@ static void setup(void)
 
 static void teardown(void)
 {
-    static const char *const names[] = {"net.c", "net.h", "net", "pixels"};
+    static const char *const names[] = {"net.c", "net.h", "net", "pixels", "codes"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unlink(path_of(names[i]));
     ck_assert_msg(rmdir(dir) == 0, "something was left in %s", dir);
 }
 
+enum kind { FLOAT, INTEGER, CMSIS };
+
 /* With the fail_at-th allocation failing, unless that is 0. */
-static int write_c(struct omq_export_numbers *const *numbers, bool integer, long fail_at)
+static int write_c(struct omq_export_numbers *const *numbers, enum kind kind, long fail_at)
 {
-    const struct omq_export_options opt = {.format = "c", .with_main = true, .integer = integer};
+    const struct omq_export_options opt = {.format = "c", .with_main = kind != CMSIS,
+                                           .integer = kind == INTEGER, .cmsis = kind == CMSIS};
     const struct omq_export_job job = {.opt = &opt, .name = "net", .n = N_CHOICES,
                                        .choices = numbers};
     FILE *const out[2] = {open_file("net.c", "w"), open_file("net.h", "w")};
@@ -179,7 +184,7 @@ static int write_c(struct omq_export_numbers *const *numbers, bool integer, long
 
 static void compile(const char *flags)
 {
-    char command[512];
+    char command[1024];
 
     snprintf(command, sizeof(command), "cd %s && cc -std=c99 -pedantic -Wall -Wextra -Wconversion "
              "-Werror %s -o net net.c", dir, flags);
@@ -251,7 +256,7 @@ START_TEST(logits_are_the_engines)
 
     make_net(&net, &info, _i / 2, _i % 2 ? 8 : 0);
     open_numbers(numbers, &net, &info);
-    ck_assert_msg(write_c(numbers, false, 0) == OMQ_OK, "%s", err.msg);
+    ck_assert_msg(write_c(numbers, FLOAT, 0) == OMQ_OK, "%s", err.msg);
     compile("-fsanitize=undefined -fno-sanitize-recover=all");
     ck_assert(defines_weights(0));
     ck_assert_msg(!defines_weights(N_CHOICES - 1), "the profile has weights of its own");
@@ -321,8 +326,149 @@ START_TEST(integers_are_at_most_a_level_away)
     for (int c = 0; c < N_CHOICES; c++)
         for (int i = 0; i < net.plan.n_units - 1; i++) /* but for the logits, scaled up */
             check_unit(numbers[c], i, &r);
-    ck_assert_msg(write_c(numbers, true, 0) == OMQ_OK, "%s", err.msg);
+    ck_assert_msg(write_c(numbers, INTEGER, 0) == OMQ_OK, "%s", err.msg);
     compile("-fsyntax-only");
+    close_numbers(numbers);
+    release(&net, &info);
+}
+END_TEST
+
+/* ---- CMSIS-NN ---- */
+
+static const char *source_tree(void)
+{
+    static char root[256];
+
+    if (getenv("OMQ_SRC"))
+        snprintf(root, sizeof(root), "%s", getenv("OMQ_SRC"));
+    else
+        ck_assert_ptr_nonnull(getcwd(root, sizeof(root)));
+    return root;
+}
+
+/* Codes of all tensors of one image, as the engine has them, [tensor][65536]. */
+struct tensors {
+    const struct omq_plan *plan;
+    uint8_t (*codes)[1 << 16];
+};
+
+static void keep(void *ctx, int unit, const uint8_t *codes, ptrdiff_t image, ptrdiff_t row)
+{
+    const struct tensors *t = ctx;
+    const int out = t->plan->units[unit].out;
+    const struct omq_tensor *x = &t->plan->tensors[out];
+    const size_t n = (size_t)x->w * (size_t)x->c;
+
+    (void)image;
+    for (int y = 0; y < x->h; y++)
+        memcpy(t->codes[out] + (size_t)y * n, codes + y * row, n);
+}
+
+static void write_tensor(FILE *f, const struct omq_export_numbers *n, const struct tensors *t,
+                         int tensor)
+{
+    const struct omq_tensor *x = &t->plan->tensors[tensor];
+
+    for (int i = 0; i < x->h * x->w * x->c; i++)
+        putc((t->codes[tensor][i] - omq_c_cmsis_less(n->tensors[tensor].act)) & 255, f);
+}
+
+/* What tests/data/cmsis/layers_alone.c reads. */
+static void write_codes(const struct omq_export_numbers *n, int logit_one)
+{
+    const struct omq_plan *p = &n->net->plan;
+    struct tensors t = {.plan = p, .codes = calloc((size_t)p->n_tensors, sizeof(*t.codes))};
+    const struct omq_engine_watch watch = {.ctx = &t, .codes = keep};
+    FILE *f = open_file("codes", "w");
+    struct omq_engine *e;
+    void *scratch;
+
+    ck_assert_ptr_nonnull(t.codes);
+    ck_assert_msg(omq_engine_open(&e, n->net, n->choice.layers, n->choice.precision, &err) == 0,
+                  "%s", err.msg);
+    scratch = omq_calloc(1, omq_engine_scratch_size(e, 1, 1));
+    for (int i = 0; i < IMAGES; i++) {
+        float logits[CLASSES];
+
+        omq_preprocess_apply(&n->net->pre, pixels + i * IMAGE, t.codes[0]);
+        omq_engine_run_watched(e, t.codes[0], 1, logits, scratch, &watch);
+        for (int u = 0; u < p->n_units; u++) {
+            write_tensor(f, n, &t, p->units[u].in);
+            if (p->units[u].res >= 0)
+                write_tensor(f, n, &t, p->units[u].res);
+            if (u < p->n_units - 1)
+                write_tensor(f, n, &t, p->units[u].out);
+        }
+        for (int c = 0; c < CLASSES; c++) {
+            const int32_t logit = (int32_t)lrint((double)logits[c] * logit_one);
+
+            ck_assert(fwrite(&logit, sizeof(logit), 1, f) == 1);
+        }
+    }
+    ck_assert(fclose(f) == 0);
+    omq_engine_close(e);
+    free(scratch);
+    free(t.codes);
+}
+
+/* What CMSIS-NN's rounding and its integer bias may do to a code: nothing to those that
+ * are not computed, half a level twice to the others, and with a residual half a step
+ * of what is added. */
+static int allowed(const struct omq_export_numbers *n, int unit)
+{
+    const struct omq_unit *u = &n->net->plan.units[unit];
+
+    if (u->kind == OMQ_UNIT_MAXPOOL || u->kind == OMQ_UNIT_REQUANT)
+        return 0;
+    return u->res >= 0 ? 2 : 1;
+}
+
+static void check_units(const struct omq_export_numbers *n)
+{
+    char command[256];
+    FILE *f;
+
+    snprintf(command, sizeof(command), "cd %s && ./net '%s' codes", dir, n->choice.name);
+    f = popen(command, "r");
+    ck_assert_ptr_nonnull(f);
+    for (int u = 0; u < n->net->plan.n_units; u++) {
+        int d;
+
+        ck_assert_msg(fscanf(f, "%d", &d) == 1, "%s: nothing of unit %d", command, u);
+        assert_each(d <= allowed(n, u), "%s, '%s': off by %d", n->choice.name,
+                    n->net->plan.units[u].name, d);
+    }
+    ck_assert_int_eq(pclose(f), 0);
+}
+
+START_TEST(cmsis_units_are_the_engines)
+{
+    struct omq_export_numbers *numbers[N_CHOICES];
+    const char *cmsis = getenv("OMQ_CMSIS_NN"), *root = source_tree();
+    const struct omq_export_job job = {.n = N_CHOICES, .choices = numbers};
+    struct omq_model_info info;
+    struct omq_net net;
+    char flags[700];
+    int one;
+
+    make_net(&net, &info, _i / 2, _i % 2 ? 8 : 0);
+    open_numbers(numbers, &net, &info);
+    ck_assert_msg(write_c(numbers, CMSIS, 0) == OMQ_OK, "%s", err.msg);
+    snprintf(flags, sizeof(flags), "-fsyntax-only -Wshadow -I%s/tests/data/cmsis", root);
+    compile(flags);
+    if (!cmsis) {
+        fprintf(stderr, "skipped: OMQ_CMSIS_NN names no checkout of CMSIS-NN to run\n");
+    } else {
+        snprintf(flags, sizeof(flags), "cd %s && cc -O1 -w -I. -I%s/Include -o net "
+                 "%s/tests/data/cmsis/layers_alone.c "
+                 "$(find %s/Source -name '*.c' | grep -v _f[13])", dir, cmsis, root, cmsis);
+        ck_assert_msg(system(flags) == 0, "%s", flags);
+        ck_assert(omq_c_cmsis_logit_one(&job, &one, &err) == OMQ_OK);
+        for (int i = 0; i < N_CHOICES; i++) {
+            write_codes(numbers[i], one);
+            check_units(numbers[i]);
+        }
+    }
     close_numbers(numbers);
     release(&net, &info);
 }
@@ -341,7 +487,7 @@ START_TEST(memory_that_runs_out)
     make_net(&net, &info, 1, 8);
     open_numbers(numbers, &net, &info);
     for (n = 1; rc != OMQ_OK && n < 1000; n++) {
-        rc = write_c(numbers, true, n);
+        rc = write_c(numbers, _i ? CMSIS : INTEGER, n);
         ck_assert_msg(rc == OMQ_OK || rc == OMQ_ENOMEM, "%s", err.msg);
     }
     ck_assert_msg(rc == OMQ_OK && n > 10, "%ld allocations", n);
@@ -359,12 +505,17 @@ START_TEST(scales_that_are_no_numbers)
     make_net(&net, &info, 1, 8);
     open_numbers(numbers, &net, &info);
     numbers[3]->units[0].b[2] = (omq_real)1e30;
-    ck_assert_int_eq(write_c(numbers, true, 0), OMQ_EUNSUP);
+    ck_assert_int_eq(write_c(numbers, INTEGER, 0), OMQ_EUNSUP);
     has_text("leave out --integer");
-    ck_assert_int_eq(write_c(numbers, false, 0), OMQ_OK);
+    ck_assert_int_eq(write_c(numbers, FLOAT, 0), OMQ_OK);
     numbers[3]->units[0].b[2] = (omq_real)INFINITY;
-    ck_assert_int_eq(write_c(numbers, false, 0), OMQ_EUNSUP);
+    ck_assert_int_eq(write_c(numbers, FLOAT, 0), OMQ_EUNSUP);
     has_text("not finite");
+    ck_assert_int_eq(write_c(numbers, CMSIS, 0), OMQ_EUNSUP);
+    has_text("not finite");
+    numbers[3]->units[0].b[2] = (omq_real)1e30;
+    ck_assert_int_eq(write_c(numbers, CMSIS, 0), OMQ_EUNSUP);
+    has_text("leave out --cmsis");
     close_numbers(numbers);
     release(&net, &info);
 }
@@ -379,7 +530,8 @@ Suite *omq_suite_export_c(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, logits_are_the_engines, 0, 4);
     tcase_add_loop_test(t, integers_are_at_most_a_level_away, 0, 2);
-    tcase_add_test(t, memory_that_runs_out);
+    tcase_add_loop_test(t, cmsis_units_are_the_engines, 0, 4);
+    tcase_add_loop_test(t, memory_that_runs_out, 0, 2);
     tcase_add_test(t, scales_that_are_no_numbers);
     suite_add_tcase(s, t);
     return s;

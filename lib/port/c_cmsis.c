@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Convolutions for CMSIS-NN: 32-bit multipliers and shifts an output, as TensorFlow
+ * Lite has them, and integer biases. A sum is rounded twice there, half up and half
+ * away from zero, so that a code next to the middle of two levels can be the other.
+ *
+ * A residual, which omq adds before it rounds, takes two calls: the convolution gives
+ * t, signed 8 bits whose step T is just large enough for every sum that does not leave
+ * the output's codes anyway, and arm_elementwise_add_s8() adds. The output is off by
+ * half of T, which is 2 to 3 of its 256 levels, and half a level. (A smaller T, from
+ * what batch norm says is likely, is closer on average, but what is unlikely saturates.)
+ */
+#include "port/c_source.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INT4_MAX = 7 };
+
+/* A multiplier as real numbers: v = sum * m + b, in units of the output's codes. */
+struct line {
+    double m, b;
+    double lo, hi; /* of the sum */
+};
+
+int omq_c_cmsis_less(struct omq_act act) { return act.q_max > INT8_MAX ? 128 : 0; }
+
+bool omq_c_cmsis_depthwise(const struct omq_unit *u)
+{
+    return u->groups > 1 && u->groups == u->win.c;
+}
+
+bool omq_c_cmsis_linear(const struct omq_unit *u)
+{
+    const struct omq_window *w = &u->win;
+
+    return u->groups == 1 && w->kh == w->h && w->kw == w->w && w->oh == 1 && w->ow == 1 &&
+           w->ph == 0 && w->pw == 0;
+}
+
+static bool gives_logits(const struct omq_export_numbers *n, int unit)
+{
+    return n->net->plan.tensors[n->net->plan.units[unit].out].is_logits;
+}
+
+/* Output o in units of `step`, its zero point left out of b, and its residual's too. */
+static struct line line_of(const struct omq_export_numbers *n, int unit, int o, double step)
+{
+    const struct omq_unit *u = &n->net->plan.units[unit];
+    const struct omq_export_unit *x = &n->units[unit];
+    const struct omq_act in = n->tensors[u->in].act;
+    const size_t filter = omq_c_filter(u);
+    struct line l = {.m = (double)x->m[o], .b = (double)x->b[o]};
+
+    if (!gives_logits(n, unit))
+        l.b -= n->tensors[u->out].act.zero_point;
+    if (u->res >= 0)
+        l.b += (double)x->r[o] * n->tensors[u->res].act.zero_point;
+    for (size_t i = 0; i < filter; i++) {
+        const int k = x->k[(size_t)o * filter + i];
+        const int most = k * (in.q_max - in.zero_point), least = k * -in.zero_point;
+
+        l.lo += most < least ? most : least;
+        l.hi += most < least ? least : most;
+    }
+    l.m /= step;
+    l.b /= step;
+    return l;
+}
+
+static double lowest(const struct line *l) { return l->b + fmin(l->lo * l->m, l->hi * l->m); }
+static double highest(const struct line *l) { return l->b + fmax(l->lo * l->m, l->hi * l->m); }
+
+static int check_finite(const struct omq_export_numbers *n, int unit, const struct line *l,
+                        struct omq_err *err)
+{
+    if (!isfinite(l->m) || !isfinite(l->b))
+        return omq_fail(err, OMQ_EUNSUP, "the scales of '%s' are not finite",
+                        n->net->plan.units[unit].name);
+    return OMQ_OK;
+}
+
+/* x = multiplier * 2^(shift - 31), 0 <= x. */
+static void quantize(double x, int32_t *multiplier, int32_t *shift)
+{
+    int e;
+    int64_t q = llrint(ldexp(frexp(x, &e), 31));
+
+    if (e < -31) { /* CMSIS-NN shifts right by up to 31 */
+        q = llrint(ldexp(x, 62));
+        e = -31;
+    }
+    if (q == INT64_C(1) << 31) {
+        q /= 2;
+        e++;
+    }
+    *multiplier = (int32_t)q;
+    *shift = e;
+}
+
+/* ---- one output ---- */
+
+/* A channel whose sum moves its output by less than DEAD of a code, as one with
+ * gamma = 0: the bias alone, and not in units of the tiny m. */
+static const double DEAD = 1.0 / 64;
+enum { DEAD_SHIFT = 15, FEW_CODES = 15 };
+
+static bool is_dead(const struct line *l)
+{
+    return !(fmax(fabs(l->lo), fabs(l->hi)) * fabs(l->m) >= DEAD);
+}
+
+
+static int largest_code(const int8_t *k, size_t n)
+{
+    int most = 0;
+
+    for (size_t i = 0; i < n; i++)
+        most = abs(k[i]) > most ? abs(k[i]) : most;
+    return most;
+}
+
+/* What codes are multiplied by: as much as container and 32 bits leave room for; 0 if
+ * nothing fits. */
+static int factor_for(const struct line *l, int most, int container)
+{
+    const double sum = fmax(fabs(l->lo), fabs(l->hi)) + fabs(l->b / l->m);
+    int f = most > 0 ? container / most : 1;
+
+    while (f > 0 && !(f * sum * fmax(1, 2 * fabs(l->m) / f) < INT32_MAX))
+        f--;
+    return f;
+}
+
+/* Thresholds of codes that a bias puts at another sum than omq has them. Sums are whole
+ * numbers, so that most shifts of a threshold do nothing. */
+static int wrong_thresholds(const struct line *l, int f, int q_max, double bias)
+{
+    const double m = fabs(l->m);
+    int wrong = 0;
+
+    for (int j = 1; j <= q_max; j++) {
+        const double first = ceil((j - 0.5 - l->b) / m); /* sum with code j */
+
+        wrong += !(m / f * (f * first + bias) >= j - 0.5) ||
+                 m / f * (f * (first - 1) + bias) >= j - 0.5;
+    }
+    return wrong;
+}
+
+/* Of the biases around the exact one, that which moves fewest thresholds: with codes of
+ * 1 bit there is one threshold, and a bias that keeps it. */
+static double best_bias(const struct line *l, int f, int q_max)
+{
+    const double nearest = rint(l->b * f / fabs(l->m));
+    double best = nearest;
+
+    for (int i = -1; i <= 1 && q_max <= FEW_CODES; i++)
+        if (wrong_thresholds(l, f, q_max, nearest + i) < wrong_thresholds(l, f, q_max, best))
+            best = nearest + i;
+    return best;
+}
+
+/* k: of this output, its first at `to`, others `apart`. */
+static int put_output(struct omq_c_cmsis_conv *c, int o, const struct line *l, const int8_t *k,
+                      size_t filter, int q_max)
+{
+    const int container = c->int4 ? INT4_MAX : INT8_MAX;
+    const bool dead = is_dead(l);
+    const int f = dead ? 0 : factor_for(l, largest_code(k, filter), container);
+    const size_t apart = c->depthwise ? c->n / filter : 1;
+    int8_t *to = c->k + (c->depthwise ? (size_t)o : (size_t)o * filter);
+    const double m = dead ? ldexp(1, -DEAD_SHIFT) : fabs(l->m) / f;
+
+    if (!dead && f == 0)
+        return OMQ_EUNSUP;
+    for (size_t i = 0; i < filter; i++)
+        to[i * apart] = (int8_t)(l->m < 0 ? -f * k[i] : f * k[i]);
+    c->bias[o] = (int32_t)lrint(dead ? ldexp(fmax(-INT16_MAX, fmin(INT16_MAX, l->b)), DEAD_SHIFT)
+                                     : best_bias(l, f, q_max));
+    quantize(m, &c->multiplier[o], &c->shift[o]);
+    return OMQ_OK;
+}
+
+/* ---- residuals ---- */
+
+/* The step T of t, in codes of the output, and the zero point of t as it is stored.
+ * Sums beyond lo .. hi are beyond the output's codes, whatever is added. */
+static int step_for_sums(const struct omq_export_numbers *n, int unit, double *step, int *zero,
+                         struct omq_err *err)
+{
+    const struct omq_unit *u = &n->net->plan.units[unit];
+    const struct omq_act out = n->tensors[u->out].act, res = n->tensors[u->res].act;
+    const double r = (double)n->units[unit].r[0];
+    double lo = 0, hi = 0;
+
+    for (int o = 0; o < u->oc; o++) {
+        const struct line l = line_of(n, unit, o, 1);
+        const int rc = check_finite(n, unit, &l, err);
+
+        if (rc < 0)
+            return rc;
+        lo = fmin(lo, lowest(&l));
+        hi = fmax(hi, highest(&l));
+    }
+    lo = fmax(lo, -out.zero_point - 1 - r * (res.q_max - res.zero_point));
+    hi = fmin(hi, out.q_max - out.zero_point + 1 + r * res.zero_point);
+    *step = hi > lo ? (hi - lo) / 255 : 1;
+    *zero = (int)fmax(-128, fmin(127, rint(-128 - lo / *step)));
+    return OMQ_OK;
+}
+
+/* There is int4 for one group only; depthwise weights are few, and faster in int8. And
+ * int4 leaves little room for factors: where the bias would be off by more than a
+ * quarter of a level, as in a shortcut of few bits to a stream of 8, int8 is better. */
+bool omq_c_cmsis_int4(const struct omq_export_numbers *n, int unit)
+{
+    const struct omq_unit *u = &n->net->plan.units[unit];
+    const struct omq_export_unit *x = &n->units[unit];
+    const size_t filter = omq_c_filter(u);
+    struct omq_err none; /* who makes the numbers says it */
+    double step = 1;
+    int zero;
+
+    if (u->groups > 1 || gives_logits(n, unit) || omq_export_k_max(x) > INT4_MAX ||
+        (u->res >= 0 && step_for_sums(n, unit, &step, &zero, &none) < 0))
+        return false;
+    for (int o = 0; o < u->oc; o++) {
+        const struct line l = line_of(n, unit, o, step);
+        const int most = largest_code(x->k + (size_t)o * filter, filter);
+
+        if (!is_dead(&l) && !(fabs(l.m) / 2 <= factor_for(&l, most, INT4_MAX) / 4.0))
+            return false;
+    }
+    return true;
+}
+
+static struct omq_c_cmsis_sum addition(const struct omq_export_numbers *n, int unit, double step,
+                                       int zero)
+{
+    const struct omq_unit *u = &n->net->plan.units[unit];
+    const struct omq_act out = n->tensors[u->out].act, res = n->tensors[u->res].act;
+    const double r = (double)n->units[unit].r[0], twice = 2 * fmax(step, r);
+    struct omq_c_cmsis_sum a = {
+        .in_offset = -zero, .res_offset = omq_c_cmsis_less(res) - res.zero_point,
+        .out_offset = out.zero_point - omq_c_cmsis_less(out),
+        .min = -omq_c_cmsis_less(out), .max = out.q_max - omq_c_cmsis_less(out),
+    };
+
+    quantize(step / twice, &a.in_multiplier, &a.in_shift);
+    quantize(r / twice, &a.res_multiplier, &a.res_shift);
+    quantize(ldexp(twice, -OMQ_C_CMSIS_ADD_SHIFT), &a.out_multiplier, &a.out_shift);
+    return a;
+}
+
+/* ---- a convolution ---- */
+
+static int check_shape(const struct omq_export_numbers *n, int unit, struct omq_err *err)
+{
+    const struct omq_unit *u = &n->net->plan.units[unit];
+    const bool logits = gives_logits(n, unit);
+
+    if (logits && !omq_c_cmsis_linear(u))
+        return omq_fail(err, OMQ_EUNSUP, "'%s' gives the logits, but is not a linear layer: "
+                        "leave out --cmsis", u->name);
+    if (omq_c_filter(u) > UINT16_MAX)
+        return omq_fail(err, OMQ_EUNSUP, "'%s' sums up %zu products, but CMSIS-NN counts to %d: "
+                        "leave out --cmsis", u->name, omq_c_filter(u), UINT16_MAX);
+    return OMQ_OK;
+}
+
+static int allocate(struct omq_c_cmsis_conv *c, int oc, struct omq_err *err)
+{
+    c->k = calloc(c->n, 1);
+    c->bias = calloc(3 * (size_t)oc, sizeof(*c->bias));
+    if (!c->k || !c->bias) {
+        omq_c_cmsis_conv_release(c);
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate an export");
+    }
+    c->multiplier = c->bias + oc;
+    c->shift = c->multiplier + oc;
+    return OMQ_OK;
+}
+
+/* What the convolution's own output is: codes, t, or logits. Returns its step, in the
+ * units of v. */
+static int output_of(struct omq_c_cmsis_conv *c, const struct omq_export_numbers *n, int unit,
+                     int logit_one, double *step, struct omq_err *err)
+{
+    const struct omq_unit *u = &n->net->plan.units[unit];
+    const struct omq_act out = n->tensors[u->out].act;
+    int zero, rc;
+
+    *step = 1;
+    if (gives_logits(n, unit)) {
+        *step = 1.0 / logit_one;
+        c->min = INT16_MIN;
+        c->max = INT16_MAX;
+    } else if (u->res < 0) {
+        c->out_offset = out.zero_point - omq_c_cmsis_less(out);
+        c->min = -omq_c_cmsis_less(out);
+        c->max = out.q_max - omq_c_cmsis_less(out);
+    } else {
+        if ((rc = step_for_sums(n, unit, step, &zero, err)) < 0)
+            return rc;
+        c->out_offset = zero;
+        c->min = INT8_MIN;
+        c->max = INT8_MAX;
+        c->add = addition(n, unit, *step, zero);
+    }
+    return OMQ_OK;
+}
+
+static int put_outputs(struct omq_c_cmsis_conv *c, const struct omq_export_numbers *n, int unit,
+                       double step, struct omq_err *err)
+{
+    const struct omq_unit *u = &n->net->plan.units[unit];
+    const size_t filter = omq_c_filter(u);
+    int rc = OMQ_OK;
+
+    for (int o = 0; rc == OMQ_OK && o < u->oc; o++) {
+        const struct line l = line_of(n, unit, o, step);
+
+        if ((rc = check_finite(n, unit, &l, err)) < 0)
+            return rc;
+        if (put_output(c, o, &l, n->units[unit].k + (size_t)o * filter, filter,
+                       c->max - c->min) < 0)
+            rc = omq_fail(err, OMQ_EUNSUP, "the bias of output %d of '%s' is beyond 32 bits in "
+                          "units of its sums: leave out --cmsis", o, u->name);
+    }
+    return rc;
+}
+
+int omq_c_cmsis_conv_init(struct omq_c_cmsis_conv *c, const struct omq_export_numbers *n,
+                          int unit, int logit_one, struct omq_err *err)
+{
+    const struct omq_unit *u = &n->net->plan.units[unit];
+    const struct omq_act in = n->tensors[u->in].act;
+    double step;
+    int rc = check_shape(n, unit, err);
+
+    *c = (struct omq_c_cmsis_conv){
+        .int4 = omq_c_cmsis_int4(n, unit), .depthwise = omq_c_cmsis_depthwise(u),
+        .n = (size_t)u->oc * omq_c_filter(u),
+        .in_offset = omq_c_cmsis_less(in) - in.zero_point,
+    };
+    if (rc < 0 || (rc = output_of(c, n, unit, logit_one, &step, err)) < 0 ||
+        (rc = allocate(c, u->oc, err)) < 0)
+        return rc;
+    if ((rc = put_outputs(c, n, unit, step, err)) < 0)
+        omq_c_cmsis_conv_release(c);
+    return rc;
+}
+
+void omq_c_cmsis_conv_release(struct omq_c_cmsis_conv *c)
+{
+    free(c->k);
+    free(c->bias);
+    c->k = NULL;
+    c->bias = c->multiplier = c->shift = NULL;
+}
+
+int omq_c_cmsis_logit_one(const struct omq_export_job *job, int *one, struct omq_err *err)
+{
+    const struct omq_plan *p = &job->choices[0]->net->plan;
+    const int unit = p->n_units - 1;
+    double most = 1;
+
+    for (int c = 0; c < job->n; c++)
+        for (int o = 0; o < p->units[unit].oc; o++) {
+            const struct line l = line_of(job->choices[c], unit, o, 1);
+            const int rc = check_finite(job->choices[c], unit, &l, err);
+
+            if (rc < 0)
+                return rc;
+            most = fmax(most, fmax(-lowest(&l), highest(&l)));
+        }
+    *one = (int)fmin(INT16_MAX - 1, (INT16_MAX - 1) / most);
+    if (*one == 0)
+        return omq_fail(err, OMQ_EUNSUP, "the logits of '%s' can be beyond 16 bits: leave out "
+                        "--cmsis", p->units[unit].name);
+    return OMQ_OK;
+}
