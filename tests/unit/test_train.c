@@ -60,7 +60,7 @@ static struct omq_train *open_run(const char *out, const char *const *more, int 
                "std: [0.25], synthetic: {height: 8, width: 8, channels: 1, classes: 4, train: 96, "
                "test: 32}}\n"
                "model: {arch: resnet8, width: 0.25}\n"
-               "quant: {view: offsets}\n"
+               "quant: {view: offsets, view_max_bits: 2}\n"
                "train: {epochs: 2, batch_size: 16, lr: 0.05, widths_per_step: 3}\n");
     fclose(f);
     snprintf(output, sizeof(output), "output_dir=%s/%s", dir, out);
