@@ -165,7 +165,7 @@ static bool codes_ok(const struct omq_net *net, int precision, int layer)
 
     for (int o = 0; !g.midrise && o < l->out; o++, row += omq_pack_row_bytes(g.bits, n))
         for (size_t i = 0; i < n; i++)
-            if (omq_packed_code(&g, row, i) < g.k_min)
+            if (omq_packed_code(&g, row, i) < g.k_min || omq_packed_code(&g, row, i) > g.k_max)
                 return false;
     return true;
 }

@@ -186,32 +186,6 @@ static int put_numbers(const struct omq_c_source *s, int choice, int unit, FILE 
     OMQ_BUG("a unit without a kind");
 }
 
-static int put_choice(const struct omq_c_source *s, int choice, struct omq_err *err)
-{
-    char *rows = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&rows, &size);
-    int rc = OMQ_OK;
-
-    if (!f)
-        return omq_fail(err, OMQ_ENOMEM, "cannot allocate an export");
-    fputs("\n/* ---- ", s->f);
-    omq_c_put_comment(s->f, s->job->choices[choice]->choice.name);
-    fputs(" ---- */\n\n", s->f);
-    for (int i = 0; rc == OMQ_OK && i < s->plan->n_units; i++) {
-        fputs("/* ", s->f);
-        omq_c_put_comment(s->f, s->plan->units[i].name);
-        fputs(" */\n", s->f);
-        rc = put_numbers(s, choice, i, f, err);
-    }
-    if (fclose(f) != 0 && rc == OMQ_OK)
-        rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate an export");
-    if (rc == OMQ_OK)
-        fprintf(s->f, "\nstatic const struct numbers layers_%d[] = {\n%s};\n", choice, rows);
-    free(rows);
-    return rc;
-}
-
 /* ---- shapes ---- */
 
 static void put_dims(FILE *f, const char *name, int n, int h, int w, int c)
@@ -283,13 +257,5 @@ uint32_t omq_c_cmsis_buffer(const struct omq_c_source *s)
 
 int omq_c_cmsis_put_tables(const struct omq_c_source *s, struct omq_err *err)
 {
-    int rc = OMQ_OK;
-
-    fputs("\n/* ---- shapes ---- */\n\nstatic const struct layer layers[] = {\n", s->f);
-    for (int i = 0; i < s->plan->n_units; i++)
-        put_layer(s, i);
-    fputs("};\n", s->f);
-    for (int c = 0; rc == OMQ_OK && c < s->job->n; c++)
-        rc = put_choice(s, c, err);
-    return rc;
+    return omq_c_put_rows(s, put_layer, put_numbers, err);
 }

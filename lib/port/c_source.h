@@ -46,6 +46,13 @@ void omq_c_put_string(FILE *f, const char *text);
 
 /* layers[], and for each precision layers_N[] with the arrays that it points to. */
 int omq_c_put_tables(const struct omq_c_source *s, struct omq_err *err) OMQ_WARN_UNUSED;
+/* The same of rows that are written otherwise: a unit's shape, and of a choice its
+ * arrays, to the file, with its row of layers_N[], to `rows`. */
+typedef void omq_c_put_layer(const struct omq_c_source *s, int unit);
+typedef int omq_c_put_numbers(const struct omq_c_source *s, int choice, int unit, FILE *rows,
+                              struct omq_err *err);
+int omq_c_put_rows(const struct omq_c_source *s, omq_c_put_layer *put_shape,
+                   omq_c_put_numbers *put_factors, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* ---- c_places.c ---- */
 

@@ -218,7 +218,8 @@ static int put_numbers(const struct omq_c_source *s, int choice, int unit, FILE 
     return OMQ_OK;
 }
 
-static int put_choice(const struct omq_c_source *s, int choice, struct omq_err *err)
+static int put_choice(const struct omq_c_source *s, int choice, omq_c_put_numbers *put_factors,
+                      struct omq_err *err)
 {
     char *rows = NULL;
     size_t size = 0;
@@ -234,7 +235,7 @@ static int put_choice(const struct omq_c_source *s, int choice, struct omq_err *
         fputs("/* ", s->f);
         omq_c_put_comment(s->f, s->plan->units[i].name);
         fputs(" */\n", s->f);
-        rc = put_numbers(s, choice, i, f, err);
+        rc = put_factors(s, choice, i, f, err);
     }
     if (fclose(f) != 0 && rc == OMQ_OK)
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate an export");
@@ -270,15 +271,21 @@ static void put_layer(const struct omq_c_source *s, int unit)
             w->ph);
 }
 
-int omq_c_put_tables(const struct omq_c_source *s, struct omq_err *err)
+int omq_c_put_rows(const struct omq_c_source *s, omq_c_put_layer *put_shape,
+                   omq_c_put_numbers *put_factors, struct omq_err *err)
 {
     int rc = OMQ_OK;
 
     fputs("\n/* ---- shapes ---- */\n\nstatic const struct layer layers[] = {\n", s->f);
     for (int i = 0; i < s->plan->n_units; i++)
-        put_layer(s, i);
+        put_shape(s, i);
     fputs("};\n", s->f);
     for (int c = 0; rc == OMQ_OK && c < s->job->n; c++)
-        rc = put_choice(s, c, err);
+        rc = put_choice(s, c, put_factors, err);
     return rc;
+}
+
+int omq_c_put_tables(const struct omq_c_source *s, struct omq_err *err)
+{
+    return omq_c_put_rows(s, put_layer, put_numbers, err);
 }

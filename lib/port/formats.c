@@ -29,7 +29,6 @@ const struct omq_export_format omq_export_formats[] = {
 };
 
 enum { N_FORMATS = sizeof(omq_export_formats) / sizeof(omq_export_formats[0]) };
-const int omq_export_n_formats = N_FORMATS;
 
 int omq_export_format_count(void) { return N_FORMATS; }
 const char *omq_export_format_name(int i) { return omq_export_formats[i].name; }

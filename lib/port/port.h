@@ -81,7 +81,6 @@ struct omq_export_format {
     int (*write)(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);
 };
 extern const struct omq_export_format omq_export_formats[];
-extern const int omq_export_n_formats;
 
 /* Formats: one function each. */
 /* A packed model file (omq-format(5)). */
