@@ -219,7 +219,8 @@ int omq_eval_layers_of(const struct omq_net *net, const struct omq_eval_how *how
         int precision = how->layer_precision ? how->layer_precision[i] : how->precision;
         struct noise weights = {0};
 
-        if (layers[i].w_bits != OMQ_FLOAT_BITS)
+        /* of a packed net, what its weights were rounded from is not known */
+        if (layers[i].w_bits != OMQ_FLOAT_BITS && !net->packed)
             rc = weight_noise(net, precision, i, &weights, err);
         layers[i].w_sqnr_db = sqnr_db(&weights);
         layers[i].w_clipped = clipped_percent(&weights);
