@@ -187,6 +187,119 @@ START_TEST(next_to_nothing_is_a_scale_too)
 }
 END_TEST
 
+/* ---- what QLinearConv makes of codes ---- */
+
+enum { IMAGES = 6 };
+
+/* As ONNX Runtime's kernel: the sum of codes and bias, to codes of `to` with one rounding. */
+static double requantized(int64_t sum, double unit_of_sum, const struct omq_onnx_act *to)
+{
+    const double v = rint((double)sum * unit_of_sum / to->step) + to->zero_point;
+
+    return to->step * ((v < 0 ? 0 : v > 255 ? 255 : v) - to->zero_point);
+}
+
+static int64_t sum_at(const struct omq_unit *u, const struct omq_onnx_codes *c, int zero_point,
+                      const uint8_t *x, int y0, int x0, int o)
+{
+    const struct omq_window *w = &u->win;
+    const int first = o / (u->oc / u->groups) * w->c_count;
+    int64_t sum = c->bias[o];
+
+    for (int i = 0; i < w->c_count; i++)
+        for (int ky = 0; ky < w->kh; ky++)
+            for (int kx = 0; kx < w->kw; kx++) {
+                const int iy = y0 * w->sh - w->ph + ky, ix = x0 * w->sw - w->pw + kx;
+
+                if (iy >= 0 && iy < w->h && ix >= 0 && ix < w->w)
+                    sum += c->k[((o * w->c_count + i) * w->kh + ky) * w->kw + kx] *
+                           (x[(iy * w->w + ix) * w->c + first + i] - zero_point);
+            }
+    return sum;
+}
+
+/* All outputs of one unit for one image, from the codes that omq has for its inputs. Before
+ * a residual is added, half a level of what is rounded there is lost, and half a level of the
+ * output's anyway. */
+static void compare_unit(const struct omq_export_numbers *n, const struct omq_exec *x, int unit,
+                         const struct omq_onnx_codes *c, int image)
+{
+    const struct omq_unit *u = &net.plan.units[unit];
+    const struct omq_tensor *to = &net.plan.tensors[u->out], *from = &net.plan.tensors[u->in];
+    const struct omq_onnx_act in = omq_onnx_act_of(n, u->in, false);
+    const size_t n_to = (size_t)to->h * (size_t)to->w * (size_t)to->c;
+    const size_t n_from = (size_t)from->h * (size_t)from->w * (size_t)from->c;
+    const uint8_t *codes = omq_exec_codes(x, u->in) + (size_t)image * n_from;
+
+    for (size_t i = 0; i < n_to; i++) {
+        const int o = (int)(i % (size_t)u->oc), at = (int)(i / (size_t)u->oc);
+        const int64_t sum = sum_at(u, c, in.zero_point, codes, at / u->win.ow, at % u->win.ow, o);
+        const double unit_of_sum = in.step * (double)c->scale[o];
+        struct omq_onnx_act out = omq_onnx_act_of(n, u->out, false), before = out;
+        double v;
+        int code;
+
+        if (to->is_logits) {
+            const double want = (double)omq_exec_reals(x, u->out)[(size_t)image * n_to + i];
+
+            assert_each(fabs((double)sum * unit_of_sum - want) <= 0.5 * unit_of_sum + 1e-5,
+                        "a logit of %g is %g", want, (double)sum * unit_of_sum);
+            continue;
+        }
+        if (u->res >= 0)
+            before = omq_onnx_act_before_add(n, unit);
+        v = requantized(sum, unit_of_sum, &before);
+        if (u->res >= 0) {
+            const struct omq_onnx_act res = omq_onnx_act_of(n, u->res, false);
+
+            v += res.step * (omq_exec_codes(x, u->res)[(size_t)image * n_to + i] -
+                             res.zero_point);
+        }
+        v = rint((u->relu && v < 0 ? 0 : v) / out.step) + out.zero_point;
+        code = (int)(v < out.min ? out.min : v > out.max ? out.max : v);
+        code = abs(code - omq_exec_codes(x, u->out)[(size_t)image * n_to + i]);
+        assert_each(code <= (u->res < 0 ? 1 : 1 + (int)(before.step / out.step / 2)),
+                    "'%s': %d levels", u->name, code);
+    }
+}
+
+/* Given the same codes, every unit gives the same or, where ONNX Runtime rounds otherwise,
+ * neighbours of them, and the logits differ by what the bias was rounded. So nothing but such
+ * a step in between makes an image's logits differ. */
+START_TEST(units_are_at_most_a_level_away)
+{
+    static const int choices[] = {W8, W4A8, W2};
+    struct omq_export_numbers *n = numbers_of(choices[_i]);
+    const size_t image = (size_t)SIDE * SIDE * CHANNELS;
+    struct omq_pool *pool;
+    struct omq_exec *x;
+    struct omq_rng r;
+    uint8_t codes[IMAGES * SIDE * SIDE * CHANNELS];
+
+    omq_rng_init(&r, 8, OMQ_STREAM_TEST, 0, 0);
+    for (size_t i = 0; i < IMAGES * image; i++)
+        codes[i] = (uint8_t)omq_rng_below(&r, 256);
+    ck_assert(omq_pool_open(&pool, 1, &err) == OMQ_OK);
+    ck_assert(omq_exec_open(&x, &net, pool, IMAGES, false, &err) == OMQ_OK);
+    omq_exec_forward(x, n->choice.precision, OMQ_MODE_FROZEN, codes, IMAGES, 0);
+    for (int i = 0; i < net.plan.n_units; i++) {
+        struct omq_onnx_codes c;
+
+        if (net.plan.units[i].kind != OMQ_UNIT_CONV)
+            continue;
+        ck_assert_msg(omq_onnx_codes_init(&c, n, i,
+                                          omq_onnx_act_of(n, net.plan.units[i].in, false),
+                                          &err) == OMQ_OK, "%s", err.msg);
+        for (int k = 0; k < IMAGES; k++)
+            compare_unit(n, x, i, &c, k);
+        omq_onnx_codes_release(&c);
+    }
+    omq_exec_close(x);
+    omq_pool_close(pool);
+    omq_export_numbers_close(n);
+}
+END_TEST
+
 /* ---- files ---- */
 
 static int try_write(int (*write)(const struct omq_export_job *, FILE *const *, struct omq_err *),
@@ -327,6 +440,7 @@ Suite *omq_suite_onnx(void)
     tcase_add_test(t, activations_are_u8_or_s8);
     tcase_add_loop_test(t, sums_stand_for_the_same_values, 0, 5);
     tcase_add_test(t, next_to_nothing_is_a_scale_too);
+    tcase_add_loop_test(t, units_are_at_most_a_level_away, 0, 3);
     tcase_add_loop_test(t, styles_have_their_operators, 0, 4);
     tcase_add_test(t, a_switch_has_a_branch_a_choice);
     tcase_add_test(t, what_does_not_fit_is_refused);
