@@ -22,6 +22,8 @@ enum {
     OMQ_MAX_MILESTONES = 16,
     OMQ_MAX_LEVELS = 4,      /* of a view's wavelet */
     OMQ_PATH_SIZE = 1024,
+    OMQ_MAX_PROFILE_TEXTS = 16, /* in a configuration */
+    OMQ_PROFILE_TEXT_SIZE = 256,
     OMQ_FLOAT_BITS = 32,     /* the "width" that means f32 */
 };
 
@@ -109,6 +111,8 @@ struct omq_config {
     int threads;              /* 0 = one a processor */
     int n_precisions;
     struct omq_precision precisions[OMQ_MAX_PRECISIONS]; /* as listed; no two equal */
+    int n_profiles;
+    char profiles[OMQ_MAX_PROFILE_TEXTS][OMQ_PROFILE_TEXT_SIZE]; /* for omq_profile_add() */
     struct omq_data_config data;
     struct omq_model_config model;
     struct omq_quant_config quant;

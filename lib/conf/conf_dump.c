@@ -58,6 +58,8 @@ static void print_list(FILE *f, const struct omq_conf_key *k, const char *field,
             fprintf(f, "%d", *(const int *)p);
         else if (k->type == OMQ_CONF_NUMBERS)
             print_number(f, *(const double *)p);
+        else if (k->type == OMQ_CONF_TEXTS)
+            print_string(f, p);
         else
             print_precision(f, *(const struct omq_precision *)p);
     }
@@ -79,6 +81,7 @@ void omq_conf_print_value(FILE *f, const struct omq_config *c, const struct omq_
     case OMQ_CONF_INTS:
     case OMQ_CONF_NUMBERS:
     case OMQ_CONF_BITS:
+    case OMQ_CONF_TEXTS:
         print_list(f, k, field, *(const int *)((const char *)c + k->count_offset));
         break;
     }

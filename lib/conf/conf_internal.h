@@ -33,6 +33,7 @@ enum omq_conf_type {
     OMQ_CONF_INTS,
     OMQ_CONF_NUMBERS,
     OMQ_CONF_BITS,
+    OMQ_CONF_TEXTS,   /* each of OMQ_PROFILE_TEXT_SIZE bytes with its zero */
 };
 
 /* One row of the schema. Sections are rows too, before their keys. */

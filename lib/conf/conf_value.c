@@ -162,6 +162,8 @@ static bool has_control(const char *text, size_t n)
 static bool to_string(const struct omq_conf_key *k, const struct omq_conf_scalar *v, void *dst,
                       char *why, size_t size)
 {
+    const size_t room = k->type == OMQ_CONF_TEXTS ? omq_conf_element_size(k->type) : k->size;
+
     if (v->plain && (strcmp(v->text, "null") == 0 || strcmp(v->text, "~") == 0)) {
         snprintf(why, size,
                  "wrong type for '%s': expected text, found null (quote it to mean '%s')",
@@ -172,12 +174,11 @@ static bool to_string(const struct omq_conf_key *k, const struct omq_conf_scalar
         snprintf(why, size, "a control character or line break in '%s'", k->path);
         return false;
     }
-    if (v->n >= k->size) {
-        snprintf(why, size, "'%s' is too long: %zu bytes, at most %zu", k->path, v->n,
-                 k->size - 1);
+    if (v->n >= room) {
+        snprintf(why, size, "'%s' is too long: %zu bytes, at most %zu", k->path, v->n, room - 1);
         return false;
     }
-    memset(dst, 0, k->size);
+    memset(dst, 0, room);
     memcpy(dst, v->text, v->n);
     return true;
 }
@@ -211,6 +212,7 @@ bool omq_conf_convert(const struct omq_conf_key *k, const struct omq_conf_scalar
     case OMQ_CONF_NUMBERS:
     case OMQ_CONF_NUMBER: return to_number(k, v, dst, why, size);
     case OMQ_CONF_WORD: return to_word(k, v, dst, why, size);
+    case OMQ_CONF_TEXTS:
     case OMQ_CONF_STRING: return to_string(k, v, dst, why, size);
     case OMQ_CONF_BITS: return to_precision(k, v, dst, why, size);
     case OMQ_CONF_SECTION: break;

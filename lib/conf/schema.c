@@ -52,6 +52,13 @@ const struct omq_conf_key omq_conf_keys[] = {
     LIST("bits", OMQ_CONF_BITS, precisions, n_precisions, 0, 0,
          "The precisions that the model learns, no two equal.\n"
          "One entry trains a dedicated model."),
+    LIST("profiles", OMQ_CONF_TEXTS, profiles, n_profiles, 0, 0,
+         "Mixtures of these precisions that the model offers besides them, each as\n"
+         ".Dq NAME PRECISION LAYER=PRECISION ... :\n"
+         "the precision of the residual stream and of all layers that no LAYER names,\n"
+         "then those of layers; the last that names a layer counts.\n"
+         "In LAYER, * stands for any characters and ? for one.\n"
+         "Nothing is trained for them: each layer has the parameters of its precision."),
 
     SECTION("data", "The images."),
     WORD("data.format", data.format, omq_format, format_words,
@@ -245,6 +252,7 @@ size_t omq_conf_element_size(enum omq_conf_type type)
     case OMQ_CONF_INTS: return sizeof(int);
     case OMQ_CONF_NUMBERS: return sizeof(double);
     case OMQ_CONF_BITS: return sizeof(struct omq_precision);
+    case OMQ_CONF_TEXTS: return OMQ_PROFILE_TEXT_SIZE;
     default: return 0;
     }
 }
@@ -288,6 +296,10 @@ char *omq_conf_expectation(const struct omq_conf_key *k, char *buf, size_t size)
     case OMQ_CONF_BITS:
         snprintf(buf, size, "a list of 1 to %zu precisions, as in [8, w4a8, {w: 2, a: 4}]",
                  k->size);
+        break;
+    case OMQ_CONF_TEXTS:
+        snprintf(buf, size, "a list of at most %zu texts of at most %d bytes", k->size,
+                 OMQ_PROFILE_TEXT_SIZE - 1);
         break;
     }
     return buf;

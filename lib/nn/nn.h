@@ -272,6 +272,11 @@ struct omq_model_info {
         int *layers;            /* [n_layers], indices into net.precisions */
     } *profiles;
 };
+/* Adds a profile, as "NAME PRECISION LAYER=PRECISION ..." with spaces between (conf's
+ * `profiles`). OMQ_ECONFIG with the reason: a word that is none, a precision that the
+ * net has not or that is float, a LAYER that names no layer, a name that is taken. */
+int omq_profile_add(struct omq_model_info *info, const struct omq_net *net, const char *text,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
 /* Names are UTF-8 without control characters, and cut where they do not fit. */
 int omq_model_info_set_classes(struct omq_model_info *info, const char *const *names, int n,
                                struct omq_err *err) OMQ_WARN_UNUSED;

@@ -93,8 +93,11 @@ static int open_net(struct omq_train *t, struct omq_err *err)
         (rc = omq_arch_build(&graph, &t->config.model, d->height, d->width, d->channels,
                              d->n_classes, err)) < 0)
         return rc;
-    return omq_net_init(&t->net, &graph, t->config.precisions, t->config.n_precisions,
-                        &t->config.quant, &pre, t->config.seed, true, err);
+    rc = omq_net_init(&t->net, &graph, t->config.precisions, t->config.n_precisions,
+                      &t->config.quant, &pre, t->config.seed, true, err);
+    for (int i = 0; rc == OMQ_OK && i < t->config.n_profiles; i++)
+        rc = omq_profile_add(&t->info, &t->net, t->config.profiles[i], err);
+    return rc;
 }
 
 /* The others' orders and augmentation are not those of the highest. */

@@ -10,6 +10,7 @@
 config() {
     tiny_config | sed -e "s/resnet8, width: 0.25/$1, width: 0.5/" \
         -e "s/output_dir: run/output_dir: $1/" -e 's/bits: .*/bits: [8, 4, 1]/' \
+        -e '4a profiles: ["mixed 4 *1=1 *conv2=8"]' \
         -e 's/height: 12, width: 12/height: 16, width: 16/'
 }
 for arch in lenet5 resnet8; do
@@ -79,7 +80,7 @@ agree() {
     [ "$same" -ge "$4" ] || fail "$1, $2 bits, $3: $same of 200 alike"
 }
 
-for bits in 8 4 1; do
+for bits in 8 4 1 mixed; do
     expect 0 omq-export --bits $bits -o lenet5-$bits.onnx lenet5/model.omq
     ops lenet5-$bits.onnx 2 QLinearConv
     agree lenet5 $bits lenet5-$bits.onnx 200
@@ -89,7 +90,7 @@ for bits in 8 4 1; do
     ops resnet8-$bits.onnx 9 QLinearConv
     agree resnet8 $bits resnet8-$bits.onnx 140
 done
-for bits in 8 1; do
+for bits in 8 1 mixed; do
     expect 0 omq-export --bits $bits --style exact -o exact.onnx resnet8/model.omq
     ops exact.onnx 10 ConvInteger
     agree resnet8 $bits exact.onnx 200
@@ -97,9 +98,11 @@ done
 
 # One file for several precisions gives what one for each does, bit for bit.
 expect 0 omq-export --format onnx-switch -o switch.onnx resnet8/model.omq
-ops switch.onnx 27 QLinearConv
-for bits in 8 4 1; do
+ops switch.onnx 36 QLinearConv
+for bits in 8 4 1 mixed; do
+    number=$bits
+    [ $bits != mixed ] || number=10000
     runtime resnet8-$bits.onnx images >one
-    runtime --bits $bits switch.onnx images >switched
+    runtime --bits $number switch.onnx images >switched
     cmp one switched || fail "onnx-switch at $bits bits is not the file of $bits bits"
 done

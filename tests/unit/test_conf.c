@@ -149,13 +149,16 @@ START_TEST(test_dump)
 
     accept("output_dir: \"a \\\"b\\\\c: [d] # \xC3\xA9\"\n"
            "bits: [w8a8, w4a8, 32, {w: 32, a: 1}]\n"
+           "profiles: ['fast 8 *=\"4\"', b 32]\n"
            "data: {root: ' x ', mean: [0.1, 0.2, 0.30000000000000004], std: [0.2]}\n"
            "model: {arch: ~x, width: 0.3333333333333333}\n"
            "train: {lr: 1e-300, min_lr: -0, weight_decay: 2.5e-05, schedule: step,\n"
            "        milestones: [1, 5], loss_weights: [1, 0.5, 0.125, 1e-9]}\n");
     text = round_trip();
     ck_assert_ptr_nonnull(strstr(text, "output_dir: \"a \\\"b\\\\c: [d] # \xC3\xA9\"\nseed: 1\n"));
-    ck_assert_ptr_nonnull(strstr(text, "\nbits: [8, w4a8, 32, w32a1]\ndata:\n  format: idx\n"));
+    ck_assert_ptr_nonnull(strstr(text, "\nbits: [8, w4a8, 32, w32a1]\n"
+                                       "profiles: [\"fast 8 *=\\\"4\\\"\", \"b 32\"]\n"
+                                       "data:\n  format: idx\n"));
     ck_assert_ptr_nonnull(strstr(text, "\n  mean: [0.1, 0.2, 0.30000000000000004]\n"));
     ck_assert_ptr_nonnull(strstr(text, "\n  augment:\n    crop_padding: 0\n    hflip: 0\n"));
     ck_assert_ptr_nonnull(strstr(text, "\n  lr: 1e-300\n"));

@@ -77,6 +77,10 @@ static const struct {
      "x.yaml:4:20: error: unknown word 'rms' for 'train.optimizer': expected one of sgd, adam"},
     {"train: 3", "x.yaml:4:8: error: wrong type for 'train': expected a mapping of keys, found "
                  "'3'"},
+    {"profiles: fast 8",
+     "x.yaml:4:11: error: wrong type for 'profiles': expected a list of at most 16 texts of at "
+     "most 255 bytes, found 'fast 8'"},
+    {"profiles: [{fast: 8}]", "x.yaml:4:12: error: a mapping inside the list of 'profiles'"},
     {"train: {milestones: [1, [2]]}",
      "x.yaml:4:25: error: a list inside the list of 'train.milestones'"},
     {"train: {milestones: [1, x]}", "x.yaml:4:25: error: wrong type for 'train.milestones': "

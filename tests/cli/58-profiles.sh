@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Profiles from the configuration: a model offers them beside its precisions.
+tiny_config | sed '4a profiles: ["fast 2 conv1=8 layer3*=w4a8", "all-eight 8"]' >tiny.yaml
+expect 0 omq-train -q tiny.yaml
+expect 0 omq-train --dump-config tiny.yaml
+has out 'profiles: ["fast 2 conv1=8 layer3*=w4a8", "all-eight 8"]'
+
+# Each answers, and one that is a precision's throughout answers as that does.
+make_idx images 12 12 20
+for bits in 8 2 fast all-eight; do
+    expect 0 omq-run --bits $bits run/model.omq images
+    cut -f 2,3 out >$bits
+done
+cmp 8 all-eight || fail "the profile of 8 bits throughout is not w8a8"
+cmp -s 2 fast && fail "layers of other bits change nothing"
+expect 0 omq-switch --bits fast run/model.omq
+expect 0 omq-switch run/model.omq
+has out "* fast"
+expect 0 omq-eval --bits fast --json run/model.omq
+has out '"precision":"fast"'
+expect 0 omq-export --bits fast -o fast.json run/model.omq
+has fast.json '"name": "fast"'
+
+# A mistake stops the run before it has written anything.
+expect 2 omq-train -q --set output_dir=other --set 'profiles=["fast 3"]' tiny.yaml
+has err "profile 'fast 3': the model has no precision '3'; it has 8 2 w4a8"
+[ ! -e other ] || fail "there is an output folder"
