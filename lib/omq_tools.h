@@ -171,6 +171,9 @@ void omq_export_close(struct omq_export *x); /* NULL is fine */
 int omq_export_count(const struct omq_export *x);
 const char *omq_export_name(const struct omq_export *x, int i);
 bool omq_export_is_float(const struct omq_export *x, int i);
+/* The precision that a format's file has if nothing is said: the first of integers that it
+ * can hold, or that it cannot; -1 if there is none of integers. */
+int omq_export_default(const struct omq_export *x, int format);
 int omq_export_find(const struct omq_export *x, const char *word,
                     struct omq_err *err) OMQ_WARN_UNUSED;
 

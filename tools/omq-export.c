@@ -22,7 +22,7 @@ static const struct tool_option options[] = {
     { .name = "bits", .letter = 'b', .arg = "LIST", .text = &bits,
       .help = "Precisions to export, with commas between: a width such as 4, a precision such as "
               "w4a8, the name of a profile, or all; without the option, all if the format's file "
-              "holds several, else the best." },
+              "holds several, else the best that it can hold." },
     { .name = "format", .letter = 'f', .arg = "NAME", .text = &format,
       .help = "Format, see --list-formats; without the option, the one that the output's name "
               "ends like." },
@@ -106,12 +106,12 @@ static bool is_integer(void *x, int i)
     return !omq_export_is_float(x, i);
 }
 
-static const char *first_integer(struct omq_export *x)
+/* What is exported when nothing is said; of a model without integers all, which says so. */
+static const char *default_bits(struct omq_export *x, int format)
 {
-    for (int i = 0; i < omq_export_count(x); i++)
-        if (!omq_export_is_float(x, i))
-            return omq_export_name(x, i);
-    return "all";
+    int i = omq_export_format_holds_several(format) ? -1 : omq_export_default(x, format);
+
+    return i < 0 ? "all" : omq_export_name(x, i);
 }
 
 static int export(struct omq_export *x, int i)
@@ -123,7 +123,7 @@ static int export(struct omq_export *x, int i)
         .act_s8 = strcmp(act_type, "s8") == 0,
         .vectors = vectors,
     };
-    const char *words = bits ? bits : omq_export_format_holds_several(i) ? "all" : first_integer(x);
+    const char *words = bits ? bits : default_bits(x, i);
     struct omq_err err = { 0 };
     int *list, n, rc = tool_choose(&all, words, &list, &n);
 

@@ -83,6 +83,22 @@ bool omq_export_is_float(const struct omq_export *x, int i)
     return x->choices[i].w == OMQ_FLOAT_BITS || x->choices[i].a == OMQ_FLOAT_BITS;
 }
 
+int omq_export_default(const struct omq_export *x, int format)
+{
+    const int most = omq_export_formats[format].act_bits;
+    int first = -1;
+
+    for (int i = 0; i < x->n; i++) {
+        if (omq_export_is_float(x, i) || x->choices[i].layers)
+            continue;
+        if (most == 0 || x->choices[i].a <= most)
+            return i;
+        if (first < 0)
+            first = i; /* the format says what is wrong with it */
+    }
+    return first;
+}
+
 int omq_export_find(const struct omq_export *x, const char *word, struct omq_err *err)
 {
     return omq_choice_find(x->choices, x->n, word, err);

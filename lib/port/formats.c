@@ -14,7 +14,7 @@ const struct omq_export_format omq_export_formats[] = {
     {.name = "safetensors", .summary = "the same arrays for PyTorch and others",
      .suffixes = {".safetensors"}, .several = true, .write = omq_export_safetensors},
     {.name = "ncnn", .summary = "a graph and weights for ncnn; activations of at most 7 bits",
-     .suffixes = {".param", ".bin"}, .write = omq_export_ncnn},
+     .suffixes = {".param", ".bin"}, .act_bits = 7, .write = omq_export_ncnn},
     {.name = "json", .summary = "what the model is: layers, shapes, precisions, sizes, provenance",
      .suffixes = {".json"}, .several = true, .write = omq_export_json},
     {.name = "c", .summary = "C99 for microcontrollers and anything else: integers, no libraries",

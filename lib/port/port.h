@@ -74,6 +74,7 @@ struct omq_export_format {
     const char *suffixes[3];   /* of its files, ".c" first; NULL-terminated */
     bool one_stream;           /* of several files, the first alone can hold all */
     bool several;              /* one file holds several choices */
+    int act_bits;              /* most that its layers may read; 0: any */
     const char *const *styles; /* words of --style, the default first, or NULL */
     bool takes_main, takes_integer, takes_cmsis, takes_act_s8;
     /* Writes to out[], one a suffix; out[1] is NULL where out[0] is to hold all. What

@@ -25,6 +25,9 @@ done
 
 # The names of the two files; a pair is a tar in a pipe, and so are several.
 expect 0 omq-export -f ncnn -b 4 -o plain run/model.omq
+expect 0 omq-export -f ncnn -b 7 -o seven run/model.omq
+expect 0 omq-export -o default.param run/model.omq
+cmp default.bin seven.bin
 expect 0 omq-export -f ncnn -b 4 -o net.param run/model.omq
 cmp plain net.param
 cmp plain.bin net.bin
