@@ -14,13 +14,13 @@ enum {
 /* But for the number of channels of the input. */
 static bool serves(const struct omq_window *g, int oc)
 {
-    return g->c_begin == 0 && g->c_count == g->c && oc % 16 == 0 && g->ph < g->kh &&
+    return g->c_begin == 0 && g->c_count == g->c && oc >= 16 && g->ph < g->kh &&
            g->pw < g->kw && g->ow >= MIN_ROW;
 }
 
 bool omq_conv_direct(const struct omq_window *g, int oc)
 {
-    return g->c % 16 == 0 && serves(g, oc) && omq_conv_dy_max(g, oc) >= MIN_DY;
+    return g->c >= 16 && oc % 2 == 0 && serves(g, oc) && omq_conv_dy_max(g, oc) >= MIN_DY;
 }
 
 bool omq_conv_few(const struct omq_window *g, int oc)
@@ -75,16 +75,19 @@ size_t omq_conv_scratch(const struct omq_window *g, int oc, int n)
     return (few > bytes ? few : bytes) + 64;
 }
 
-/* acc[oc][4] += four channels of a pixel times w[oc][4], four outputs at a time:
- * a loop that compilers vectorize. */
+/* acc[oc][4] += four channels of a pixel times w[oc][4], four outputs at a time and then
+ * each: loops that compilers vectorize. */
 static void add_four(int oc, const int *x, const int8_t *restrict w, int32_t *restrict acc)
 {
     int16_t x4[16];
 
     for (int e = 0; e < 16; e++)
         x4[e] = (int16_t)x[e % 4];
-    for (int o = 0; o < oc; o += 4, w += 16, acc += 16)
+    for (; oc >= 4; oc -= 4, w += 16, acc += 16)
         for (int e = 0; e < 16; e++)
+            acc[e] += x4[e] * (int16_t)w[e];
+    for (; oc > 0; oc--, w += 4, acc += 4)
+        for (int e = 0; e < 4; e++)
             acc[e] += x4[e] * (int16_t)w[e];
 }
 

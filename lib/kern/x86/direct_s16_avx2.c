@@ -15,7 +15,7 @@
 #define LANES 8
 #define OMQ_MR 6
 #define NR 2
-#define NR_LAST 2 /* channels come in sixteens */
+#define NR_LAST 2 /* of 16 channels at least */
 #define MO 4
 #define NRW 2     /* products need registers, too */
 
@@ -35,11 +35,16 @@ OMQ_INLINE VEC dot(VEC sums, VEC a, VEC b)
     return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b));
 }
 
-OMQ_INLINE void store_scaled(float *x, VEC sums, float scale, bool add)
+OMQ_INLINE void store_scaled(float *x, VEC sums, float scale, bool add, int skip)
 {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     const __m256 s = _mm256_cvtepi32_ps(sums), by = _mm256_set1_ps(scale);
+    const __m256 v = add ? _mm256_fmadd_ps(s, by, _mm256_loadu_ps(x)) : _mm256_mul_ps(s, by);
 
-    _mm256_storeu_ps(x, add ? _mm256_fmadd_ps(s, by, _mm256_loadu_ps(x)) : _mm256_mul_ps(s, by));
+    if (skip > 0)
+        _mm256_maskstore_ps(x, _mm256_cmpgt_epi32(lane, _mm256_set1_epi32(skip - 1)), v);
+    else
+        _mm256_storeu_ps(x, v);
 }
 
 #include "kern/x86/direct_s16_template.h"

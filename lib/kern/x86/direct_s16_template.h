@@ -8,12 +8,16 @@
  * dx, a pair is two channels o. For dw it is one pixel of two images: their
  * windows are then one run of pairs, whatever the tap and the stride.
  *
+ * Where vectors do not fill a run, or blocks the outputs, the last one begins
+ * earlier, and what it has in common with the one before is not stored again.
+ *
  * The includer defines VEC (of LANES 32-bit sums), OMQ_MR, NR and NR_LAST as
  * for direct_u8_template.h, MO and NRW (channels of the output, vectors of the
  * input in a block of dw), and
  *   VEC zero(void), load(const void *), broadcast(const void *)   a pair, 4 bytes
  *   VEC dot(VEC sums, VEC a, VEC b)
- *   void store_scaled(float *, VEC sums, float scale, bool add)
+ *   void store_scaled(float *, VEC sums, float scale, bool add, int skip)
+ * where the first `skip` lanes, if that is positive, are not stored.
  */
 
 /* ---- dw: as if by the window's rows, a run of kw * c pairs each */
@@ -65,8 +69,10 @@ static void join(ptrdiff_t n, const int16_t *restrict a, const int16_t *restrict
             pairs[i] = (uint16_t)a[i];
 }
 
+/* Without the first outputs and the first values of each that `rows` and `lanes`
+ * say. */
 OMQ_INLINE void dweight_block(const int nr, const struct dweight *t, const uint32_t *x,
-                              const uint32_t *dy, float *dw)
+                              const uint32_t *dy, float *dw, int skip_rows, int skip_lanes)
 {
     int oy = 0;
 
@@ -95,8 +101,21 @@ OMQ_INLINE void dweight_block(const int nr, const struct dweight *t, const uint3
                 oy = 0, x += t->image;
         }
         OMQ_UNROLL for (int r = 0; r < MO; r++)
-            OMQ_UNROLL for (int j = 0; j < nr; j++)
-                store_scaled(dw + r * t->k + LANES * j, sums[r][j], t->scale, true);
+            if (r >= skip_rows)
+                OMQ_UNROLL for (int j = 0; j < nr; j++)
+                    store_scaled(dw + r * t->k + LANES * j, sums[r][j], t->scale, true,
+                                 skip_lanes - LANES * j);
+    }
+}
+
+/* All outputs, of nr vectors of a run. */
+OMQ_INLINE void dweight_outputs(const int nr, const struct dweight *t, const uint32_t *x,
+                                const uint32_t *dy, float *dw, int skip)
+{
+    for (int o = 0; o < t->oc; o += MO) {
+        const int first = o + MO <= t->oc ? o : t->oc - MO;
+
+        dweight_block(nr, t, x, dy + first, dw + first * t->k, o - first, skip);
     }
 }
 
@@ -120,22 +139,22 @@ void OMQ_DIRECT(conv_dweight_s16)(const struct omq_window *g, int oc, int n, con
         join(y_image, dy, two ? dy + y_image : NULL, pairs + i / 2 * y_image);
     }
     for (int ky = 0; ky < g->kh; ky++) {
-        int left = g->kw * g->c / LANES;
+        const ptrdiff_t run = (ptrdiff_t)g->kw * g->c;
+        int left = (int)((run + LANES - 1) / LANES), nr;
 
-        for (ptrdiff_t j = 0; left > 0;) {
-            const int nr = NRW == 3 && left % 3 == 0 ? 3 : left == 1 ? 1 : 2;
-            const uint32_t *from = tiles + ky * row + j;
-            float *to = dw + (ptrdiff_t)ky * g->kw * g->c + j;
+        for (ptrdiff_t j = 0; left > 0; left -= nr, j += nr * LANES) {
+            nr = NRW == 3 && left % 3 == 0 && run >= 3 * LANES ? 3
+                 : left == 1 || run < 2 * LANES ? 1 : 2;
+            const ptrdiff_t first = j + nr * LANES <= run ? j : run - nr * LANES;
+            const uint32_t *from = tiles + ky * row + first;
+            float *to = dw + ky * run + first;
 
-            for (int o = 0; o < oc; o += MO)
-                if (nr == NRW)
-                    dweight_block(NRW, &t, from, pairs + o, to + o * t.k);
-                else if (nr == 2)
-                    dweight_block(2, &t, from, pairs + o, to + o * t.k);
-                else
-                    dweight_block(1, &t, from, pairs + o, to + o * t.k);
-            left -= nr;
-            j += nr * LANES;
+            if (nr == NRW)
+                dweight_outputs(NRW, &t, from, pairs, to, (int)(j - first));
+            else if (nr == 2)
+                dweight_outputs(2, &t, from, pairs, to, (int)(j - first));
+            else
+                dweight_outputs(1, &t, from, pairs, to, (int)(j - first));
         }
     }
 }
@@ -155,7 +174,7 @@ struct dinput {
 
 /* d is dy at the last tap of the first row; rows of taps below see rows above. */
 OMQ_INLINE void dinput_block(const int mr, const int nr, const struct dinput *t, const int16_t *d,
-                             const int16_t *w, float *dx)
+                             const int16_t *w, float *dx, int skip)
 {
     const ptrdiff_t tap = (ptrdiff_t)t->oc * t->c;
     VEC sums[OMQ_MR][NR];
@@ -184,11 +203,11 @@ OMQ_INLINE void dinput_block(const int mr, const int nr, const struct dinput *t,
     OMQ_UNROLL for (int r = 0; r < mr; r++)
         OMQ_UNROLL for (int j = 0; j < nr; j++)
             store_scaled(dx + (ptrdiff_t)r * t->sw * t->c + LANES * j, sums[r][j], t->scale,
-                         t->add);
+                         t->add, skip - LANES * j);
 }
 
 OMQ_INLINE void dinput_row(const int nr, const struct dinput *t, int pixels, const int16_t *d,
-                           const int16_t *w, float *dx)
+                           const int16_t *w, float *dx, int skip)
 {
     const int n = (pixels + OMQ_MR - 1) / OMQ_MR;
 
@@ -196,7 +215,7 @@ OMQ_INLINE void dinput_row(const int nr, const struct dinput *t, int pixels, con
         const ptrdiff_t p = omq_block_begin(pixels, n, i);
         const int mr = omq_block_begin(pixels, n, i + 1) - (int)p;
 
-        OMQ_BLOCK_OF(mr, dinput_block, nr, t, d + p * t->oc, w, dx + p * t->sw * t->c)
+        OMQ_BLOCK_OF(mr, dinput_block, nr, t, d + p * t->oc, w, dx + p * t->sw * t->c, skip)
     }
 }
 
@@ -242,20 +261,20 @@ static void dinput_residue(const struct omq_window *g, const struct dinput *t,
     const int pixels = (g->w - x0 + g->sw - 1) / g->sw;
     const int col = (x0 + g->pw - t->kx) / g->sw + dt->left - (t->taps - 1);
 
-    for (int j = 0; j < g->c;) {
-        const int nr = g->c - j >= NR * LANES ? NR : NR_LAST;
+    for (int j = 0, nr; j < g->c; j += nr * LANES) {
+        nr = omq_block_vectors(g->c, j, NR, NR_LAST, LANES);
+        const int first = j + nr * LANES <= g->c ? j : g->c - nr * LANES;
 
         for (int y = y0; y < g->h; y += g->sh) {
             const int16_t *d = tile + ((y + g->ph - t->ky) / g->sh + dt->top) * t->row +
                                (ptrdiff_t)col * t->oc;
-            float *out = dx + ((ptrdiff_t)y * g->w + x0) * g->c + j;
+            float *out = dx + ((ptrdiff_t)y * g->w + x0) * g->c + first;
 
             if (nr == NR)
-                dinput_row(NR, t, pixels, d, w + 2 * j, out);
+                dinput_row(NR, t, pixels, d, w + 2 * first, out, j - first);
             else
-                dinput_row(NR_LAST, t, pixels, d, w + 2 * j, out);
+                dinput_row(NR_LAST, t, pixels, d, w + 2 * first, out, j - first);
         }
-        j += nr * LANES;
     }
 }
 

@@ -27,9 +27,10 @@ OMQ_INLINE VEC broadcast(const void *pair)
     return _mm512_set1_epi32(both);
 }
 
-OMQ_INLINE void store_scaled(float *x, VEC sums, float scale, bool add)
+OMQ_INLINE void store_scaled(float *x, VEC sums, float scale, bool add, int skip)
 {
     const __m512 s = _mm512_cvtepi32_ps(sums), by = _mm512_set1_ps(scale);
 
-    _mm512_storeu_ps(x, add ? _mm512_fmadd_ps(s, by, _mm512_loadu_ps(x)) : _mm512_mul_ps(s, by));
+    _mm512_mask_storeu_ps(x, (__mmask16)(0xffffu << (skip > 0 ? skip : 0)),
+                          add ? _mm512_fmadd_ps(s, by, _mm512_loadu_ps(x)) : _mm512_mul_ps(s, by));
 }

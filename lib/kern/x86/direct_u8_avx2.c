@@ -18,7 +18,7 @@
 #define VEC __m256i
 #define OMQ_MR 6
 #define NR 2
-#define NR_LAST 2 /* channels come in sixteens */
+#define NR_LAST 2 /* eight channels */
 #define LANES 4
 
 /* A vector of sums: two a channel, of the channels in order. */

@@ -57,11 +57,12 @@ static void zero_point_sums(const struct conv_u8 *t, int zero_point, const int8_
     const VEC ones = _mm512_set1_epi8(1), factor = _mm512_set1_epi32(-zero_point);
 
     for (int o = 0; o < t->oc; o += LANES) {
+        const int first = o + LANES <= t->oc ? o : t->oc - LANES;
         VEC s = _mm512_setzero_si512();
 
         for (ptrdiff_t i = 0; i < t->kh * t->run; i += 4)
-            s = dot(s, ones, load_weights(w + i * t->oc + 4 * o));
-        _mm512_storeu_si512(start + o, _mm512_mullo_epi32(s, factor));
+            s = dot(s, ones, load_weights(w + i * t->oc + 4 * first));
+        _mm512_storeu_si512(start + first, _mm512_mullo_epi32(s, factor));
     }
 }
 

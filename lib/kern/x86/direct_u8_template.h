@@ -14,7 +14,8 @@
  *   VEC dot(VEC sums, VEC x, VEC w)
  *   void store_sums(int nr, const VEC *sums, const int32_t *start, float *y)
  * where start, unless NULL, is added to the sums: that is how a tile of codes
- * makes up for its zero point.
+ * makes up for its zero point. Where vectors do not fill the channels, the last
+ * block begins earlier and stores some of the same again.
  */
 #include "kern/x86/direct_fill_template.h"
 
@@ -68,20 +69,19 @@ static void conv_u8_image(const struct omq_window *g, const struct conv_u8 *t, c
 {
     const ptrdiff_t row = t->row * g->sh;
 
-    for (int o = 0; o < t->oc;) {
-        const int nr = t->oc - o >= NR * LANES ? NR : NR_LAST;
+    for (int o = 0, nr; o < t->oc; o += nr * LANES) {
+        nr = omq_block_vectors(t->oc, o, NR, NR_LAST, LANES);
+        const int first = o + nr * LANES <= t->oc ? o : t->oc - nr * LANES;
+        const int32_t *start_first = start ? start + first : NULL;
 
         for (int oy = 0; oy < g->oh; oy++) {
-            float *out = y + (ptrdiff_t)oy * g->ow * t->oc + o;
+            float *out = y + (ptrdiff_t)oy * g->ow * t->oc + first;
 
             if (nr == NR)
-                conv_u8_row(NR, t, g->ow, tile + oy * row, w + 4 * o, start ? start + o : NULL,
-                            out);
+                conv_u8_row(NR, t, g->ow, tile + oy * row, w + 4 * first, start_first, out);
             else
-                conv_u8_row(NR_LAST, t, g->ow, tile + oy * row, w + 4 * o, start ? start + o : NULL,
-                            out);
+                conv_u8_row(NR_LAST, t, g->ow, tile + oy * row, w + 4 * first, start_first, out);
         }
-        o += nr * LANES;
     }
 }
 

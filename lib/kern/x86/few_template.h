@@ -27,7 +27,7 @@ struct few {
 };
 
 OMQ_INLINE void few_block(const int mr, const struct few *t, const float *x, ptrdiff_t tap,
-                          const float *dy, float *dw)
+                          const float *dy, float *dw, int skip)
 {
     float out[OMQ_MR][VEC];
     const float *first[OMQ_MR];
@@ -50,7 +50,7 @@ OMQ_INLINE void few_block(const int mr, const struct few *t, const float *x, ptr
         }
     OMQ_UNROLL for (int r = 0; r < mr; r++)
         vec_store(VEC, out[r], sums[r]);
-    for (int o = 0; o < VEC; o++)
+    for (int o = skip; o < VEC; o++)
         for (int r = 0; r < mr; r++)
             dw[o * t->k + tap + r] += out[r][o];
 }
@@ -67,11 +67,14 @@ void OMQ_FN(conv_dweight_few)(const struct omq_window *g, int oc, int n, const u
     for (int i = 0; i < n; i++)
         fill_tile(g, x + (ptrdiff_t)i * g->h * g->w * g->c, zero_point, 0,
                   (float *)scratch + i * t.image);
-    for (int o = 0; o < oc; o += VEC)
+    for (int o = 0; o < oc; o += VEC) {
+        const int first = o + VEC <= oc ? o : oc - VEC; /* what was there before is skipped */
+
         for (int i = 0; i < blocks; i++) {
             const int tap = omq_block_begin((int)t.k, blocks, i);
             const int mr = omq_block_begin((int)t.k, blocks, i + 1) - tap;
 
-            OMQ_BLOCK_OF(mr, few_block, &t, scratch, tap, dy + o, dw + o * t.k)
+            OMQ_BLOCK_OF(mr, few_block, &t, scratch, tap, dy + first, dw + first * t.k, o - first)
         }
+    }
 }
