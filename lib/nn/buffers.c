@@ -19,6 +19,44 @@ struct omq_tile omq_conv_tile(const struct omq_unit *u)
     return (struct omq_tile){pixels / image > 64 ? 64 : pixels / image, u->win.oh};
 }
 
+enum { WHOLE_IMAGES = 64 }; /* enough to be worth the reading of a linear layer's weights */
+
+static bool is_whole(const struct omq_unit *u)
+{
+    const struct omq_window *w = &u->win;
+
+    return u->groups == 1 && w->kh == w->h && w->kw == w->w && w->oh == 1 && w->ow == 1 &&
+           w->ph == 0 && w->pw == 0;
+}
+
+struct omq_direct omq_direct_of(const struct omq_unit *u, int n)
+{
+    const int images = n % 2 ? 1 : 2, pixels = n / images;
+    const int c = u->win.kh * u->win.kw * u->win.c;
+
+    if (!is_whole(u))
+        return (struct omq_direct){u->win, n};
+    return (struct omq_direct){{.h = 1, .w = pixels, .c = c, .c_count = c, .kh = 1, .kw = 1,
+                                .sh = 1, .sw = 1, .oh = 1, .ow = pixels}, images};
+}
+
+int omq_direct_images(const struct omq_unit *u)
+{
+    return is_whole(u) ? WHOLE_IMAGES : omq_conv_images(&u->win, u->oc);
+}
+
+bool omq_direct_backward(const struct omq_unit *u)
+{
+    const struct omq_window win = omq_direct_of(u, WHOLE_IMAGES).win;
+
+    return omq_conv_direct(&win, u->oc);
+}
+
+bool omq_direct_forward(const struct omq_unit *u)
+{
+    return omq_direct_backward(u) || omq_conv_few(&u->win, u->oc);
+}
+
 static bool any_float(const struct omq_net *net)
 {
     for (int p = 0; p < net->n_precisions; p++)
@@ -63,9 +101,20 @@ static void take_layer(struct omq_exec *x, int i)
     b->dview = omq_arena_take(&x->arena, n, sizeof(omq_real));
 }
 
-static bool by_conv_u8(const struct omq_unit *u)
+/* The weights as the conv_ kernels take them. */
+static void take_direct(struct omq_exec *x, const struct omq_unit *u)
 {
-    return omq_conv_direct(&u->win, u->oc) || omq_conv_few(&u->win, u->oc);
+    const struct omq_window win = omq_direct_of(u, WHOLE_IMAGES).win;
+    struct omq_layer_buf *b = &x->layers[u->layer];
+
+    b->rows = win.kh;
+    b->taps = win.kw;
+    b->c = win.c;
+    if (omq_direct_forward(u))
+        b->k8 = omq_arena_take(&x->arena, omq_conv_weights(&win, u->oc), 1);
+    if (x->backward && omq_direct_backward(u))
+        b->k_pairs = omq_arena_take(&x->arena, omq_net_layer(x->net, 0, u->layer)->weight->n,
+                                    sizeof(int16_t));
 }
 
 static void take_unit(struct omq_exec *x, int i)
@@ -79,12 +128,8 @@ static void take_unit(struct omq_exec *x, int i)
         b->ds_i = omq_arena_take(&x->arena, nc, sizeof(omq_real));
     if (u->kind != OMQ_UNIT_CONV && u->kind != OMQ_UNIT_AVGPOOL)
         return;
-    if (u->kind == OMQ_UNIT_CONV && by_conv_u8(u))
-        x->layers[u->layer].k8 = omq_arena_take(&x->arena, omq_conv_weights(&u->win, u->oc), 1);
-    if (u->kind == OMQ_UNIT_CONV && x->backward && omq_conv_direct(&u->win, u->oc))
-        x->layers[u->layer].k_pairs =
-            omq_arena_take(&x->arena, omq_net_layer(x->net, 0, u->layer)->weight->n,
-                           sizeof(int16_t));
+    if (u->kind == OMQ_UNIT_CONV)
+        take_direct(x, u);
     b->acc = omq_arena_take(&x->arena, nc * (size_t)u->win.oh * (size_t)u->win.ow,
                             sizeof(omq_real));
     for (size_t j = 0; j < sizeof(per_channel) / sizeof(per_channel[0]); j++)
@@ -113,9 +158,11 @@ static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
             continue;
         rows = pixels * k > rows ? pixels * k : rows;
         acc = pixels * (size_t)u->oc > acc ? pixels * (size_t)u->oc : acc;
-        if (by_conv_u8(u)) {
-            int images = omq_conv_images(&u->win, u->oc);
-            size_t n = omq_conv_scratch(&u->win, u->oc, images);
+        if (omq_direct_forward(u)) {
+            /* of an odd number of whole images there is one row, nearly as long as two */
+            int images = omq_direct_images(u);
+            struct omq_direct d = omq_direct_of(u, is_whole(u) ? 2 * images : images);
+            size_t n = omq_conv_scratch(&d.win, u->oc, d.images);
             size_t n_dy = (size_t)images * (size_t)u->win.oh * (size_t)u->win.ow * (size_t)u->oc;
 
             scratch = n > scratch ? n : scratch;

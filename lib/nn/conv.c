@@ -6,11 +6,12 @@
  *   acc[pixels][out] = rows operand^T       in integers where both are codes
  *   dw[out][K]      += dy^T rows
  *   drows[pixels][K] = dy dequant;          dinput += row2im(drows)
- * or, where omq_conv_direct() and both are codes, without the rows for
- * omq_conv_images(): the gradients also multiply integers, for which dy is
+ * or, where omq_direct_backward() and both are codes, without the rows for
+ * omq_direct_images(): the gradients also multiply integers, for which dy is
  * rounded to 16 bits with one scale for those images. A build with OMQ_DOUBLE,
  * which compares gradients with difference quotients, takes the rows for them.
- * Where omq_conv_few(), acc and dw of the network's input go without rows.
+ * Images that a window sees whole are pixels there. Where omq_conv_few(), acc and
+ * dw of the network's input go without rows.
  */
 #include "nn/nn_internal.h"
 
@@ -70,7 +71,7 @@ struct job {
 static struct job job_of(struct omq_exec *x, int ui, enum way way)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
-    int images = way == BY_ROWS ? omq_conv_tile(u).images : omq_conv_images(&u->win, u->oc);
+    int images = way == BY_ROWS ? omq_conv_tile(u).images : omq_direct_images(u);
 
     return (struct job){x, ui, way, images, (x->n + images - 1) / images};
 }
@@ -153,9 +154,10 @@ static void multiply_direct(struct omq_exec *x, int ui, int i0, int n, int threa
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in];
+    const struct omq_direct d = omq_direct_of(u, n);
     size_t n_acc = (size_t)u->win.oh * (size_t)u->win.ow * (size_t)u->oc;
 
-    x->kern->conv_u8(&u->win, u->oc, n, in->q + (size_t)i0 * in->n_image, in->act.zero_point,
+    x->kern->conv_u8(&d.win, u->oc, d.images, in->q + (size_t)i0 * in->n_image, in->act.zero_point,
                      x->layers[u->layer].k8, x->units[ui].acc + (size_t)i0 * n_acc,
                      x->threads[thread].scratch);
 }
@@ -273,11 +275,12 @@ static void gradients_direct(struct omq_exec *x, int ui, int i0, int n, int thre
     struct omq_thread_buf *t = &x->threads[thread];
     size_t n_weights = (size_t)u->oc * (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c;
     size_t count = (size_t)n * out->n_image;
-    int max = omq_conv_dy_max(&u->win, u->oc);
+    const struct omq_direct d = omq_direct_of(u, n);
+    int max = omq_conv_dy_max(&d.win, u->oc);
     omq_real *dy = out->g + (size_t)i0 * out->n_image, scale, unit = 1;
 
     x->kern->quantize_s16(count, dy, max, t->dy16, &scale);
-    x->kern->conv_dweight_s16(&u->win, u->oc, n, in->q + (size_t)i0 * in->n_image,
+    x->kern->conv_dweight_s16(&d.win, u->oc, d.images, in->q + (size_t)i0 * in->n_image,
                               in->act.zero_point, t->dy16, scale,
                               l->dw + (size_t)thread * n_weights, t->scratch);
     if (x->net->plan.tensors[u->in].is_input)
@@ -288,7 +291,7 @@ static void gradients_direct(struct omq_exec *x, int ui, int i0, int n, int thre
         x->kern->scale((int)(count / (size_t)u->oc), u->oc, dy, l->unit);
         x->kern->quantize_s16(count, dy, max, t->dy16, &scale);
     }
-    x->kern->conv_dinput_s16(&u->win, u->oc, n, t->dy16, l->k_pairs, scale * unit,
+    x->kern->conv_dinput_s16(&d.win, u->oc, d.images, t->dy16, l->k_pairs, scale * unit,
                              !x->units[ui].first_in, in->g + (size_t)i0 * in->n_image, t->scratch);
 }
 

@@ -169,27 +169,29 @@ struct omq_norm omq_layer_norm(const struct omq_layer_params *lp)
 
 /* ---- codes for training ---- */
 
-/* [out][kh][kw*in] -> [kh][kw*in/4][out][4], the last four of a row filled up with 0 */
-static void interleave(const struct omq_layer *l, const int16_t *src, int8_t *dst)
+/* [out][rows][taps*c] -> [rows][taps*c/4][out][4], the last four of a row filled up with 0 */
+static void interleave(const struct omq_layer_buf *b, int out, int8_t *dst)
 {
-    int run = l->kw * l->in;
+    const int run = b->taps * b->c;
 
-    for (int ky = 0; ky < l->kh; ky++)
+    for (int ky = 0; ky < b->rows; ky++)
         for (int j = 0; j < run; j += 4)
-            for (int o = 0; o < l->out; o++, dst += 4)
+            for (int o = 0; o < out; o++, dst += 4)
                 for (int i = 0; i < 4; i++)
-                    dst[i] = j + i < run ? (int8_t)src[((size_t)o * l->kh + ky) * run + j + i] : 0;
+                    dst[i] = j + i < run
+                             ? (int8_t)b->k16[((size_t)o * (size_t)b->rows + (size_t)ky) *
+                                              (size_t)run + (size_t)(j + i)] : 0;
 }
 
-/* [out][kh][kw][in] -> [kh][kw][out/2][in][2], columns from the last on */
-static void pair(const struct omq_layer *l, const int16_t *src, int16_t *dst)
+/* [out][rows][taps][c] -> [rows][taps][out/2][c][2], taps from the last on */
+static void pair(const struct omq_layer_buf *b, int out, int16_t *dst)
 {
-    const size_t in = (size_t)l->in, n = (size_t)l->kh * (size_t)l->kw * in;
+    const size_t in = (size_t)b->c, n = (size_t)b->rows * (size_t)b->taps * in;
 
-    for (int ky = 0; ky < l->kh; ky++)
-        for (int kx = l->kw; kx-- > 0;)
-            for (size_t o = 0; o < (size_t)l->out; o += 2) {
-                const int16_t *even = src + o * n + (size_t)(ky * l->kw + kx) * in;
+    for (int ky = 0; ky < b->rows; ky++)
+        for (int kx = b->taps; kx-- > 0;)
+            for (size_t o = 0; o < (size_t)out; o += 2) {
+                const int16_t *even = b->k16 + o * n + (size_t)(ky * b->taps + kx) * in;
 
                 for (size_t i = 0; i < in; i++) {
                     *dst++ = even[i];
@@ -215,9 +217,9 @@ static void quantize(struct omq_exec *x, int layer)
     b->n_units = b->weights.n_units;
     TO_KERNEL_ORDER(l, b->k, b->k16);
     if (b->k8)
-        interleave(l, b->k16, b->k8);
+        interleave(b, l->out, b->k8);
     if (b->k_pairs)
-        pair(l, b->k16, b->k_pairs);
+        pair(b, l->out, b->k_pairs);
     for (int o = 0; o < l->out; o++)
         for (size_t i = (size_t)o * n; i < (size_t)(o + 1) * n; i++) {
             b->operand[i] = (omq_real)b->k16[i];

@@ -84,6 +84,7 @@ struct omq_layer_buf {
     int16_t *k16;        /* the same codes as integers */
     int8_t *k8;          /* the same for conv_u8; NULL where that does not serve */
     int16_t *k_pairs;    /* the same for conv_dinput_s16; NULL likewise */
+    int rows, taps, c;   /* of the window that those two are for */
     omq_real *dequant;   /* [out][kh][kw][in] */
     omq_real *unit;      /* [n_units]: real value of one unit of operand */
     int n_units;
@@ -151,6 +152,19 @@ struct omq_tile {
     int images, rows;
 };
 struct omq_tile omq_conv_tile(const struct omq_unit *u);
+
+/* A convolution of n images as the conv_ kernels take it. Where a window is the whole
+ * image, as a linear layer's is, images are pixels in a row, of two images if n is even:
+ * the kernels that pair images then have some. */
+struct omq_direct {
+    struct omq_window win;
+    int images; /* of that window */
+};
+struct omq_direct omq_direct_of(const struct omq_unit *u, int n);
+/* How many images one call best takes; whether conv_u8 serves, and its gradients. */
+int omq_direct_images(const struct omq_unit *u);
+bool omq_direct_forward(const struct omq_unit *u);
+bool omq_direct_backward(const struct omq_unit *u);
 
 /* layer.c: every layer's weights for the current precision, and their gradients
  * back to the shared ones. */

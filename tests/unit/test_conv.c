@@ -18,8 +18,9 @@ enum { H = 16, W = 18, CHANNELS = 3, IMAGES = 5, CLASSES = 5 };
 static const struct omq_precision widths[] = {{8, 8}, {2, 2}, {8, 32}, {32, 8}};
 enum { N = sizeof(widths) / sizeof(widths[0]) };
 
-/* A max pool leaves the gradient that comes to it as it is, to be looked at. */
-static void open_net(struct omq_net *net, enum omq_steps steps)
+/* A max pool leaves the gradient that comes to it as it is, to be looked at. Layer b is a
+ * convolution, or a linear layer over the whole image. */
+static void open_net(struct omq_net *net, bool linear, enum omq_steps steps)
 {
     struct omq_quant_config quant = {.view = OMQ_VIEW_OFF, .weight_steps = steps};
     struct omq_preprocess pre = {.height = H, .width = W, .channels = CHANNELS, .step = 0.02f};
@@ -29,16 +30,21 @@ static void open_net(struct omq_net *net, enum omq_steps steps)
     start(&g, H, W, CHANNELS);
     x = relu(&g, "a_relu", op(&g, "a_bn", OMQ_OP_BATCHNORM, conv(&g, "a", 0, 16, 3, 1)));
     x = pool(&g, "a_max", OMQ_OP_MAXPOOL, x);
-    x = add(&g, "b", x, (struct omq_node){.op = OMQ_OP_CONV, .channels = 32, .kernel = 3,
-                                          .stride = 2, .pad = 1, .groups = 1});
+    if (linear)
+        x = add(&g, "b", op(&g, "flat", OMQ_OP_FLATTEN, x),
+                (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 32});
+    else
+        x = add(&g, "b", x, (struct omq_node){.op = OMQ_OP_CONV, .channels = 32, .kernel = 3,
+                                              .stride = 2, .pad = 1, .groups = 1});
     x = relu(&g, "b_relu", op(&g, "b_bn", OMQ_OP_BATCHNORM, x));
-    head(&g, op(&g, "gap", OMQ_OP_GLOBALPOOL, x));
+    head(&g, linear ? x : op(&g, "gap", OMQ_OP_GLOBALPOOL, x));
     ck_assert_msg(omq_net_init(net, &g, widths, N, &quant, &pre, CLASSES, true, &err) == OMQ_OK,
                   "%s", err.msg);
 }
 
-/* Trains a step at one precision; nan: with a gradient that is not finite. */
-static struct omq_exec *step(struct omq_net *net, struct omq_pool *p, int precision, bool nan)
+/* Trains a step of n images at one precision; nan: with a gradient that is not finite. */
+static struct omq_exec *step(struct omq_net *net, struct omq_pool *p, int precision, int n,
+                             bool nan)
 {
     static uint8_t codes[IMAGES * H * W * CHANNELS];
     omq_real dlogits[IMAGES * CLASSES];
@@ -53,7 +59,7 @@ static struct omq_exec *step(struct omq_net *net, struct omq_pool *p, int precis
     if (nan)
         dlogits[0] = NAN;
     ck_assert_msg(omq_exec_open(&x, net, p, IMAGES, true, &err) == OMQ_OK, "%s", err.msg);
-    omq_exec_forward(x, precision, OMQ_MODE_TRAIN, codes, IMAGES, 0.3);
+    omq_exec_forward(x, precision, OMQ_MODE_TRAIN, codes, n, 0.3);
     omq_exec_backward(x, dlogits);
     return x;
 }
@@ -108,10 +114,14 @@ static double distance(size_t n, const double *want, const omq_real *got)
     return sqrt(error / norm);
 }
 
-/* Each precision, with one unit a layer and one a channel. */
+/* Each precision, with one unit a layer and one a channel; of a convolution, and of a linear
+ * layer with an odd number of images and an even one. */
 START_TEST(gradients_are_nearly_exact)
 {
-    static double dw[32 * 9 * 16], dx[IMAGES * H / 2 * W / 2 * 16];
+    enum { AREA = H / 2 * W / 2 };
+    static double dw[32 * AREA * 16], dx[IMAGES * AREA * 16];
+    const bool linear = _i >= 2 * N;
+    const int n = _i < 4 * N ? IMAGES : IMAGES - 1;
     struct omq_net net;
     struct omq_pool *p;
     struct omq_exec *x;
@@ -121,15 +131,15 @@ START_TEST(gradients_are_nearly_exact)
 
     memset(dw, 0, sizeof(dw));
     memset(dx, 0, sizeof(dx));
-    open_net(&net, _i < N ? OMQ_STEPS_LAYER : OMQ_STEPS_CHANNEL);
+    open_net(&net, linear, _i / N % 2 ? OMQ_STEPS_CHANNEL : OMQ_STEPS_LAYER);
     ck_assert_int_eq(omq_pool_open(&p, 1, &err), OMQ_OK);
-    x = step(&net, p, _i % N, false);
+    x = step(&net, p, _i % N, n, false);
     u = &net.plan.units[unit_b(&net)];
     in = &x->tensors[u->in];
     out = &x->tensors[u->out];
     l = &x->layers[u->layer];
-    ck_assert(omq_conv_direct(&u->win, u->oc) && l->k_pairs);
-    for (size_t e = 0; e < IMAGES * out->n_image; e++) {
+    ck_assert(omq_direct_backward(u) && l->k_pairs);
+    for (size_t e = 0; e < (size_t)n * out->n_image; e++) {
         const int o = (int)(e % 32), pixel = (int)(e % out->n_image / 32);
         double dy = (double)out->g[e];
 
@@ -138,8 +148,8 @@ START_TEST(gradients_are_nearly_exact)
         gradient(u, l, in, (int)(e / out->n_image), pixel / u->win.ow, pixel % u->win.ow, o, dy,
                  dw, dx);
     }
-    ck_assert(distance(sizeof(dw) / sizeof(*dw), dw, l->dw) < 1e-3);
-    ck_assert(distance(sizeof(dx) / sizeof(*dx), dx, in->g) < 1e-3);
+    ck_assert(distance(omq_layer_size(&net.plan.layers[u->layer]), dw, l->dw) < 1e-3);
+    ck_assert(distance((size_t)n * in->n_image, dx, in->g) < 1e-3);
     omq_exec_close(x);
     omq_pool_close(p);
     omq_net_release(&net);
@@ -153,9 +163,9 @@ START_TEST(what_is_not_finite_stays_so)
     struct omq_exec *x;
     const struct omq_unit *u;
 
-    open_net(&net, OMQ_STEPS_LAYER);
+    open_net(&net, false, OMQ_STEPS_LAYER);
     ck_assert_int_eq(omq_pool_open(&p, 1, &err), OMQ_OK);
-    x = step(&net, p, _i, true);
+    x = step(&net, p, _i, IMAGES, true);
     u = &net.plan.units[unit_b(&net)];
     for (int i = 0; i < 32 * 9 * 16; i++)
         ck_assert(isnan(x->layers[u->layer].dw[i]));
@@ -172,7 +182,7 @@ Suite *omq_suite_conv(void)
     Suite *s = suite_create("conv");
     TCase *t = tcase_create("conv");
 
-    tcase_add_loop_test(t, gradients_are_nearly_exact, 0, 2 * N);
+    tcase_add_loop_test(t, gradients_are_nearly_exact, 0, 6 * N);
     tcase_add_loop_test(t, what_is_not_finite_stays_so, 0, 2);
     suite_add_tcase(s, t);
     return s;
