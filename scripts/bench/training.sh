@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# training.sh: the speed of a joint training step of widths 8, 4, 2 and 1 against
+# PyTorch's. --help has the options.
+set -u
+export LC_ALL=C
+cd "$(dirname "$0")/../.." || exit 1
+
+me=training.sh
+bin=${OMQ_BIN:-build/bin}
+peer='' rounds=3 threads='2' level='' names='lenet5 resnet20 resnet18'
+
+usage() {
+    cat <<END
+usage: $me -p PEERS [options] [NETWORK]...
+
+Times a step of omq and of PyTorch in turns, ROUNDS times each, and prints a
+Markdown table of the medians over the rounds, of PyTorch's best setting, and how
+many times faster omq is. Networks are those of configs/bench: $names.
+A machine that does anything else meanwhile gives figures that mean nothing.
+
+  -p PEERS    Folder with pytorch_joint_step.py.
+  -t THREADS  Thread counts, such as "1 2" (default "$threads").
+  -n ROUNDS   (default $rounds)
+  -c LEVEL    avx2 or avx512vnni: omq and PyTorch are capped to it.
+
+OMQ_BIN is the folder of omq-train (default build/bin).
+END
+}
+
+case ${1:-} in --help) usage; exit 0 ;; esac
+while getopts p:t:n:c:h opt; do
+    case $opt in
+    p) peer=$OPTARG/pytorch_joint_step.py ;;
+    t) threads=$OPTARG ;;
+    n) rounds=$OPTARG ;;
+    c) level=$OPTARG ;;
+    h) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+    esac
+done
+shift $((OPTIND - 1))
+[ $# -eq 0 ] || names=$*
+[ -f "$peer" ] || { echo "$me: -p must name the peer's folder" >&2; exit 2; }
+case $level in
+'') dnnl='' ;;
+avx2) dnnl=AVX2 ;;
+avx512vnni) dnnl=AVX512_CORE_VNNI ;;
+*) echo "$me: unknown level '$level'; there are avx2 and avx512vnni" >&2; exit 2 ;;
+esac
+for name in $names; do
+    [ -f "configs/bench/$name.yaml" ] || { echo "$me: no network '$name'" >&2; exit 2; }
+done
+
+# field JSON NAME
+field() { sed -n "s/.*\"$2\": *\"\{0,1\}\([^,\"}]*\).*/\1/p" <<<"$1"; }
+
+steps_of() { case $1 in lenet5) echo 20 ;; resnet20) echo 6 ;; *) echo 3 ;; esac; }
+
+# run_omq NAME THREADS: milliseconds.
+run_omq() {
+    local line
+    line=$(env ${level:+"OMQ_CPU=$level"} "$bin/omq-train" --bench --json \
+        --steps "$(steps_of "$1")" --set "threads=$2" --set train.batches=shared \
+        "configs/bench/$1.yaml") || exit 1
+    field "$line" kernel >"$rows/kernel"
+    field "$line" step_ms
+}
+
+# run_torch NAME THREADS CHANNELS_LAST: milliseconds.
+run_torch() {
+    local net=$1
+    [ "$net" != lenet5 ] || net=lenet
+    field "$(env ${dnnl:+"ONEDNN_MAX_CPU_ISA=$dnnl"} /usr/bin/python3 "$peer" --model "$net" \
+        --mode joint --bits 8,4,2,1 --fq builtin --threads "$2" --channels-last "$3" \
+        --steps "$(steps_of "$1")" --warmup 2)" step_ms
+}
+
+median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+# compare NAME THREADS: one row. Of PyTorch, the better of its two layouts.
+compare() {
+    local i layout omq torch
+    for ((i = 0; i < rounds; i++)); do
+        run_omq "$1" "$2" >>"$rows/omq"
+        for layout in 0 1; do
+            run_torch "$1" "$2" $layout >>"$rows/torch$layout"
+        done
+    done
+    omq=$(median <"$rows/omq")
+    torch=$(for layout in 0 1; do median <"$rows/torch$layout"; done | sort -g | head -n 1)
+    awk -v name="$1" -v t="$2" -v a="$omq" -v b="$torch" 'BEGIN {
+        printf "| %s | %d | %.1f | %.1f | %.2fx |\n", name, t, a, b, b / a }'
+    rm -f "$rows"/omq "$rows"/torch*
+}
+
+rows=$(mktemp -d) || exit 1
+trap 'rm -rf "$rows"' EXIT
+echo "| network | threads | omq, ms a step | PyTorch, ms a step | omq is |"
+echo "|---|---|---|---|---|"
+for t in $threads; do
+    for name in $names; do
+        compare "$name" "$t"
+    done
+done
+echo
+echo "omq's kernels: $(cat "$rows/kernel"); $(nproc) processors," \
+    "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
