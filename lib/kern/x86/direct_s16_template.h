@@ -166,13 +166,14 @@ void OMQ_DIRECT(conv_dweight_s16)(const struct omq_window *g, int oc, int n, con
 struct dinput {
     int oc, kh, kw, sh, sw, c;
     int ky, kx;          /* the first taps of this residue */
+    int begin, end;      /* rows of taps that see dy from this row of x */
     int taps, joined;    /* its taps in a row of the window; how many follow in w, too */
     ptrdiff_t row;       /* values of a row of the tile of dy */
     float scale;
     bool add;
 };
 
-/* d is dy at the last tap of the first row; rows of taps below see rows above. */
+/* d is dy at the last tap of row t->begin; rows of taps below see rows above. */
 OMQ_INLINE void dinput_block(const int mr, const int nr, const struct dinput *t, const int16_t *d,
                              const int16_t *w, float *dx, int skip)
 {
@@ -183,7 +184,7 @@ OMQ_INLINE void dinput_block(const int mr, const int nr, const struct dinput *t,
         OMQ_UNROLL for (int j = 0; j < nr; j++)
             sums[r][j] = zero();
     w += (ptrdiff_t)(t->kw - 1 - t->kx - (t->taps - 1) * t->sw) * tap;
-    for (int ky = t->ky; ky < t->kh; ky += t->sh, d -= t->row) {
+    for (int ky = t->begin; ky < t->end; ky += t->sh, d -= t->row) {
         const int16_t *v = w + ky * t->kw * tap, *p = d;
 
         for (int left = t->taps; left > 0; left -= t->joined, v += (t->sw - 1) * tap)
@@ -219,17 +220,16 @@ OMQ_INLINE void dinput_row(const int nr, const struct dinput *t, int pixels, con
     }
 }
 
-/* dy with zeros around: one image, as far as any pixel of x sees. */
+/* Rows of dy with zeros on either side: of one image, as far as any pixel of x sees. */
 struct dy_tile {
-    int top, left, rows, cols;
+    int left, cols;
 };
 
 static struct dy_tile dy_tile_of(const struct omq_window *g)
 {
-    const int top = (g->kh - 1 - g->ph) / g->sh, left = (g->kw - 1 - g->pw) / g->sw;
+    const int left = (g->kw - 1 - g->pw) / g->sw;
 
-    return (struct dy_tile){top, left, top + (g->h - 1 + g->ph) / g->sh + 1,
-                            left + (g->w - 1 + g->pw) / g->sw + 1};
+    return (struct dy_tile){left, left + (g->w - 1 + g->pw) / g->sw + 1};
 }
 
 static void fill_dy(const struct omq_window *g, const struct dy_tile *d, ptrdiff_t oc,
@@ -238,21 +238,26 @@ static void fill_dy(const struct omq_window *g, const struct dy_tile *d, ptrdiff
     const size_t row = (size_t)(d->cols * oc), left = (size_t)(d->left * oc);
     const size_t n = (size_t)(g->ow * oc);
 
-    for (int y = 0; y < d->rows; y++, tile += row) {
-        const int oy = y - d->top;
-
-        if (oy < 0 || oy >= g->oh) {
-            memset(tile, 0, sizeof(*tile) * row);
-            continue;
-        }
+    for (int y = 0; y < g->oh; y++, tile += row, dy += n) {
         memset(tile, 0, sizeof(*tile) * left);
-        memcpy(tile + left, dy + (size_t)oy * n, sizeof(*tile) * n);
+        memcpy(tile + left, dy, sizeof(*tile) * n);
         memset(tile + left + n, 0, sizeof(*tile) * (row - left - n));
     }
 }
 
+/* Rows of taps that see rows of dy from row y of x, whose first tap sees row `first` and
+ * each later one a row above; returns the row of dy that the first of them sees. */
+static int seen_rows(const struct omq_window *g, struct dinput *t, int first)
+{
+    const int below = first - (g->oh - 1) > 0 ? first - (g->oh - 1) : 0;
+
+    t->begin = t->ky + below * t->sh;
+    t->end = t->ky + (first + 1) * t->sh < t->kh ? t->ky + (first + 1) * t->sh : t->kh;
+    return first - below;
+}
+
 /* The pixels of x with (y + ph) % sh = ky and (x + pw) % sw = kx. */
-static void dinput_residue(const struct omq_window *g, const struct dinput *t,
+static void dinput_residue(const struct omq_window *g, struct dinput *t,
                            const struct dy_tile *dt, const int16_t *tile, const int16_t *w,
                            float *dx)
 {
@@ -266,8 +271,8 @@ static void dinput_residue(const struct omq_window *g, const struct dinput *t,
         const int first = j + nr * LANES <= g->c ? j : g->c - nr * LANES;
 
         for (int y = y0; y < g->h; y += g->sh) {
-            const int16_t *d = tile + ((y + g->ph - t->ky) / g->sh + dt->top) * t->row +
-                               (ptrdiff_t)col * t->oc;
+            const int oy = seen_rows(g, t, (y + g->ph - t->ky) / g->sh);
+            const int16_t *d = tile + oy * t->row + (ptrdiff_t)col * t->oc;
             float *out = dx + ((ptrdiff_t)y * g->w + x0) * g->c + first;
 
             if (nr == NR)
