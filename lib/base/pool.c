@@ -26,13 +26,21 @@ struct omq_pool {
     int n;
 };
 
+/* Where thread t's items begin; those of thread t + 1 are after its. */
+static int begin_of(const struct omq_pool *p, int t, int n)
+{
+    return (int)((long)n * t / p->n_threads);
+}
+
+bool omq_pool_has_share(const struct omq_pool *p, int thread, int n)
+{
+    return begin_of(p, thread, n) < begin_of(p, thread + 1, n);
+}
+
 static void run_share(struct omq_pool *p, int t, omq_pool_fn *fn, void *arg, int n)
 {
-    int begin = (int)((long)n * t / p->n_threads);
-    int end = (int)((long)n * (t + 1) / p->n_threads);
-
-    if (begin < end)
-        fn(arg, t, begin, end);
+    if (omq_pool_has_share(p, t, n))
+        fn(arg, t, begin_of(p, t, n), begin_of(p, t + 1, n));
 }
 
 static void *work(void *arg)

@@ -10,6 +10,8 @@
 #ifndef OMQ_BASE_POOL_H
 #define OMQ_BASE_POOL_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 #define OMQ_MAX_THREADS 256
@@ -23,6 +25,8 @@ typedef void omq_pool_fn(void *arg, int thread, int begin, int end);
 int omq_pool_open(struct omq_pool **out, int n_threads, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_pool_close(struct omq_pool *p); /* NULL is fine */
 int omq_pool_threads(const struct omq_pool *p);
+/* Whether a thread has any of n items. */
+bool omq_pool_has_share(const struct omq_pool *p, int thread, int n);
 void omq_pool_run(struct omq_pool *p, omq_pool_fn *fn, void *arg, int n);
 
 #endif

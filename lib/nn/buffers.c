@@ -65,6 +65,15 @@ static bool any_float(const struct omq_net *net)
     return false;
 }
 
+/* Whether a precision multiplies reals. */
+static bool any_real(const struct omq_net *net)
+{
+    for (int p = 0; p < net->n_precisions; p++)
+        if (net->precisions[p].w == OMQ_FLOAT_BITS)
+            return true;
+    return any_float(net);
+}
+
 static void take_tensor(struct omq_exec *x, int i)
 {
     const struct omq_tensor *t = &x->net->plan.tensors[i];
@@ -89,9 +98,9 @@ static void take_layer(struct omq_exec *x, int i)
 
     b->view = omq_arena_take(&x->arena, n, sizeof(omq_real));
     b->k = omq_arena_take(&x->arena, n, 1);
-    b->operand = omq_arena_take(&x->arena, n, sizeof(omq_real));
-    b->k16 = omq_arena_take(&x->arena, n, sizeof(int16_t));
-    b->dequant = omq_arena_take(&x->arena, n, sizeof(omq_real));
+    b->codes = omq_arena_take(&x->arena, n, 1);
+    if (any_real(x->net))
+        b->operand = omq_arena_take(&x->arena, n, sizeof(omq_real));
     b->unit = omq_arena_take(&x->arena, (size_t)l->out, sizeof(omq_real));
     b->scratch = omq_arena_take(&x->arena, n, sizeof(omq_real));
     if (!x->backward)
@@ -99,12 +108,15 @@ static void take_layer(struct omq_exec *x, int i)
     b->dw = omq_arena_take(&x->arena, n * (size_t)omq_pool_threads(x->pool), sizeof(omq_real));
     b->dcodes = omq_arena_take(&x->arena, n, sizeof(omq_real));
     b->dview = omq_arena_take(&x->arena, n, sizeof(omq_real));
+    b->dsteps = omq_arena_take(&x->arena, (size_t)l->out, sizeof(omq_real));
 }
 
-/* The weights as the conv_ kernels take them. */
-static void take_direct(struct omq_exec *x, const struct omq_unit *u)
+/* The codes as the kernels of this layer take them. */
+static void take_codes(struct omq_exec *x, const struct omq_unit *u)
 {
     const struct omq_window win = omq_direct_of(u, WHOLE_IMAGES).win;
+    const size_t n = omq_net_layer(x->net, 0, u->layer)->weight->n;
+    const bool direct = omq_direct_backward(u) && sizeof(omq_real) == sizeof(float);
     struct omq_layer_buf *b = &x->layers[u->layer];
 
     b->rows = win.kh;
@@ -112,9 +124,12 @@ static void take_direct(struct omq_exec *x, const struct omq_unit *u)
     b->c = win.c;
     if (omq_direct_forward(u))
         b->k8 = omq_arena_take(&x->arena, omq_conv_weights(&win, u->oc), 1);
-    if (x->backward && omq_direct_backward(u))
-        b->k_pairs = omq_arena_take(&x->arena, omq_net_layer(x->net, 0, u->layer)->weight->n,
-                                    sizeof(int16_t));
+    else
+        b->k16 = omq_arena_take(&x->arena, n, sizeof(int16_t));
+    if (x->backward && direct)
+        b->k_pairs = omq_arena_take(&x->arena, n, sizeof(int16_t));
+    if (x->backward && (!direct || any_real(x->net)))
+        b->dequant = omq_arena_take(&x->arena, n, sizeof(omq_real));
 }
 
 static void take_unit(struct omq_exec *x, int i)
@@ -129,7 +144,7 @@ static void take_unit(struct omq_exec *x, int i)
     if (u->kind != OMQ_UNIT_CONV && u->kind != OMQ_UNIT_AVGPOOL)
         return;
     if (u->kind == OMQ_UNIT_CONV)
-        take_direct(x, u);
+        take_codes(x, u);
     b->acc = omq_arena_take(&x->arena, nc * (size_t)u->win.oh * (size_t)u->win.ow,
                             sizeof(omq_real));
     for (size_t j = 0; j < sizeof(per_channel) / sizeof(per_channel[0]); j++)
@@ -185,6 +200,7 @@ static void take_all(struct omq_exec *x)
 {
     const struct omq_plan *p = &x->net->plan;
 
+    x->shares = omq_arena_take(&x->arena, (size_t)x->n_shares, sizeof(*x->shares));
     for (int i = 0; i < p->n_tensors; i++)
         take_tensor(x, i);
     for (int i = 0; i < p->n_layers; i++)
@@ -222,13 +238,14 @@ int omq_exec_open(struct omq_exec **out, struct omq_net *net, struct omq_pool *p
     if (!x)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate buffers for a batch");
     *x = (struct omq_exec){.net = net, .pool = pool, .kern = omq_kern(), .n_max = n,
-                           .backward = backward};
+                           .backward = backward, .n_shares = omq_shares_count(net)};
     if ((rc = open_tables(x, err)) < 0)
         goto err_close;
     take_all(x);
     if ((rc = omq_arena_commit(&x->arena, "the activations of a batch", err)) < 0)
         goto err_close;
     take_all(x);
+    omq_shares_fill(x);
     *out = x;
     return OMQ_OK;
 

@@ -144,7 +144,7 @@ static enum way forward_way(const struct omq_exec *x, const struct omq_unit *u)
 
 static enum way backward_way(const struct omq_exec *x, const struct omq_unit *u)
 {
-    if (by_integers(x, u) && x->layers[u->layer].k_pairs && sizeof(omq_real) == sizeof(float))
+    if (by_integers(x, u) && x->layers[u->layer].k_pairs)
         return DIRECT;
     return omq_conv_few(&u->win, u->oc) && x->net->plan.tensors[u->in].is_input ? FEW : BY_ROWS;
 }
@@ -313,7 +313,10 @@ static void propagate(void *arg, int thread, int begin, int end)
     const struct job *j = arg;
     struct omq_exec *x = j->x;
     struct omq_thread_buf *t = &x->threads[thread];
+    const int layer = x->net->plan.units[j->ui].layer;
+    const size_t n_weights = omq_layer_size(&x->net->plan.layers[layer]);
 
+    memset(x->layers[layer].dw + (size_t)thread * n_weights, 0, sizeof(omq_real) * n_weights);
     for (int c = begin; c < end; c++) {
         int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
         double start;
@@ -337,12 +340,11 @@ static void backward(struct omq_exec *x, int ui)
     struct omq_layer_buf *l = &x->layers[u->layer];
     struct omq_unit_buf *b = &x->units[ui];
     struct job j = job_of(x, ui, backward_way(x, u));
-    size_t n_weights = omq_net_layer(x->net, x->precision, u->layer)->weight->n;
 
     b->first_res = u->res >= 0 && omq_claim_grad(x, u->res);
     omq_pool_run(x->pool, unfinish, &j, x->n);
     omq_epilogue_reduce(x, ui);
-    memset(l->dw, 0, sizeof(omq_real) * n_weights * (size_t)omq_pool_threads(x->pool));
+    l->n_chunks = j.n_chunks;
     l->in_step = omq_tensor_step(&x->tensors[u->in]);
     b->first_in = !x->net->plan.tensors[u->in].is_input && omq_claim_grad(x, u->in);
     omq_pool_run(x->pool, propagate, &j, j.n_chunks);

@@ -78,22 +78,33 @@ struct omq_tensor_buf {
 
 /* A layer's weights at the current precision. */
 struct omq_layer_buf {
-    omq_real *view;      /* [out][in][kh][kw] after the view */
-    int8_t *k;           /* codes of view, same order; unused if float */
-    omq_real *operand;   /* [out][kh][kw][in]: codes as reals, or the weights */
-    int16_t *k16;        /* the same codes as integers */
-    int8_t *k8;          /* the same for conv_u8; NULL where that does not serve */
-    int16_t *k_pairs;    /* the same for conv_dinput_s16; NULL likewise */
+    omq_real *view;      /* [out][in][kh][kw] after the view, where there is one */
+    int8_t *k;           /* codes, same order; unused if float */
+    int8_t *codes;       /* the same, [out][kh][kw][in] */
+    /* Codes as the kernels of this layer take them, NULL where none does: */
+    int8_t *k8;          /* conv_u8 */
+    int16_t *k_pairs;    /* conv_dinput_s16 */
     int rows, taps, c;   /* of the window that those two are for */
-    omq_real *dequant;   /* [out][kh][kw][in] */
+    int16_t *k16;        /* gemm_s16; [out][kh][kw][in], as are: */
+    omq_real *operand;   /* gemm, forward: codes as reals, or the weights */
+    omq_real *dequant;   /* gemm, backward: their real values */
     omq_real *unit;      /* [n_units]: real value of one unit of operand */
     int n_units;
     bool is_float;
+    int first_share, n_shares;
     omq_real in_step;    /* real value of one unit of the input, for dw */
+    int n_chunks;        /* items that threads had of the images, for dw */
     omq_real *dw;        /* [threads][out][kh][kw][in] */
     omq_real *scratch;   /* the method's, as long as view */
     omq_real *dcodes, *dview; /* gradients of dequant and view, as long and in its order */
+    omq_real *dsteps;    /* [out]: each output's part of that of the step */
+};
+
+/* Some outputs of a layer, at the current precision. */
+struct omq_share {
+    int layer, first, count;
     struct omq_weights weights; /* as the method left them, for its backward */
+    omq_real unit;              /* another's, where all outputs have one */
 };
 
 /* A unit's epilogue. */
@@ -134,6 +145,8 @@ struct omq_exec {
     struct omq_arena arena;
     struct omq_tensor_buf *tensors;
     struct omq_layer_buf *layers;
+    int n_shares;
+    struct omq_share *shares;  /* of all layers, in order */
     struct omq_unit_buf *units;
     struct omq_thread_buf *threads;
 };
@@ -166,8 +179,18 @@ int omq_direct_images(const struct omq_unit *u);
 bool omq_direct_forward(const struct omq_unit *u);
 bool omq_direct_backward(const struct omq_unit *u);
 
-/* layer.c: every layer's weights for the current precision, and their gradients
- * back to the shared ones. */
+/* layer.c: of the outputs first .. first + count - 1 alone, what omq_layer_weights()
+ * gives, but for w; and what of them is quantized: the shared weights, or what their
+ * view makes of them, in dst. */
+struct omq_weights omq_layer_some(const struct omq_net *net, int precision, int layer, int first,
+                                  int count, int8_t *k, omq_real *unit, omq_real *scratch);
+const omq_real *omq_layer_view_some(const struct omq_net *net, int precision, int layer, int first,
+                                    int count, omq_real *dst);
+
+/* operands.c: shares, once; every layer's weights for the current precision, and their
+ * gradients back to the shared ones. */
+int omq_shares_count(const struct omq_net *net);
+void omq_shares_fill(struct omq_exec *x);
 void omq_layers_forward(struct omq_exec *x);
 void omq_layers_backward(struct omq_exec *x);
 

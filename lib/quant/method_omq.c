@@ -23,7 +23,13 @@ static void forward(struct omq_weights *q)
 static void backward(const struct omq_weights *q, const omq_real *dq, omq_real *dw,
                      omq_real *dstep)
 {
-    omq_weights_backward(&q->grid, q->out, q->n, q->w, q->k, q->step, q->n_steps, dq, dw, dstep);
+    for (int o = 0; o < q->out; o++) {
+        const size_t at = (size_t)o * q->n;
+        const int s = q->n_steps == 1 ? 0 : o;
+
+        omq_weights_backward(&q->grid, q->n, q->n_shared, q->w + at, q->k + at, q->step[s],
+                             dq + at, dw + at, dstep + s);
+    }
 }
 
 const struct omq_method omq_method_omq = {

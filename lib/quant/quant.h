@@ -43,13 +43,13 @@ void omq_weights_quantize(const struct omq_grid *g, int out, size_t n, const omq
                           const omq_real *step, int n_steps, int8_t *k);
 
 /* LSQ backward (Esser et al., ICLR 2020, eq. 3), straight-through up to the
- * outer cell edge. dq: gradient of the dequantized weights. Writes
- * dw = dq inside, 0 outside; adds to dstep
+ * outer cell edge, of the n weights of one output. dq: gradient of the dequantized
+ * weights. Writes dw = dq inside, 0 outside; adds to dstep
  *   gscale * sum dq * (value/s - (inside ? w/s : 0)), gscale = 1/sqrt(N Qmax),
- * N the weights that share the step, Qmax the largest value/s (at least 1). */
-void omq_weights_backward(const struct omq_grid *g, int out, size_t n, const omq_real *w,
-                          const int8_t *k, const omq_real *step, int n_steps, const omq_real *dq,
-                          omq_real *dw, omq_real *dstep);
+ * N (n_shared) the weights that share the step, Qmax the largest value/s (at least 1). */
+void omq_weights_backward(const struct omq_grid *g, size_t n, size_t n_shared, const omq_real *w,
+                          const int8_t *k, omq_real step, const omq_real *dq, omq_real *dw,
+                          omq_real *dstep);
 
 /* Steps of least squared error: at 1 bit 2 * mean|w|, else by search. Positive
  * for all weights; of zeros, on the mid-rise grid, next to nothing. */
@@ -145,6 +145,7 @@ struct omq_weights {
     struct omq_grid grid;
     int out, fan_out;       /* fan_out: out * kh * kw; of a linear layer out */
     size_t n;               /* weights of an output */
+    size_t n_shared;        /* weights of a step, perhaps not all of them here */
     const omq_real *w;      /* [out][n], after the view */
     const omq_real *step;   /* [n_steps]; NULL where there are none */
     int n_steps;
@@ -169,7 +170,7 @@ struct omq_method {
     void (*backward)(const struct omq_weights *q, const omq_real *dq, omq_real *dw,
                      omq_real *dstep);
     const struct omq_act_method *act; /* where a layer reads */
-    bool is_separable; /* codes of an output depend on its own weights and step only */
+    bool is_separable; /* codes and gradients of an output depend on it and its step only */
     bool edges_of_omq; /* first and last layer with bits of their own: omq's method */
 };
 /* The row of a method. plain_edge: of a first or last layer with bits of its

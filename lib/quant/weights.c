@@ -24,28 +24,21 @@ void omq_weights_quantize(const struct omq_grid *g, int out, size_t n, const omq
     }
 }
 
-void omq_weights_backward(const struct omq_grid *g, int out, size_t n, const omq_real *w,
-                          const int8_t *k, const omq_real *step, int n_steps, const omq_real *dq,
-                          omq_real *dw, omq_real *dstep)
+void omq_weights_backward(const struct omq_grid *g, size_t n, size_t n_shared, const omq_real *w,
+                          const int8_t *k, omq_real step, const omq_real *dq, omq_real *dw,
+                          omq_real *dstep)
 {
-    double q_max = fmax(1.0, (double)in_steps(g, g->k_max));
-    double shared = n_steps == 1 ? (double)out * (double)n : (double)n;
-    double gscale = 1.0 / sqrt(shared * q_max);
+    const double q_max = fmax(1.0, (double)in_steps(g, g->k_max));
+    double sum = 0;
 
-    for (int o = 0; o < out; o++) {
-        int c = n_steps == 1 ? 0 : o;
-        omq_real s = step[c];
-        double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        omq_real t = w[i] / step;
+        bool inside = fabs(t) <= g->edge;
 
-        for (size_t i = (size_t)o * n; i < (size_t)(o + 1) * n; i++) {
-            omq_real t = w[i] / s;
-            bool inside = fabs(t) <= g->edge;
-
-            dw[i] = inside ? dq[i] : 0;
-            sum += (double)dq[i] * (double)(in_steps(g, k[i]) - (inside ? t : 0));
-        }
-        dstep[c] += (omq_real)(gscale * sum);
+        dw[i] = inside ? dq[i] : 0;
+        sum += (double)dq[i] * (double)(in_steps(g, k[i]) - (inside ? t : 0));
     }
+    *dstep += (omq_real)(1.0 / sqrt((double)n_shared * q_max) * sum);
 }
 
 /* Weights up to NOTHING are zero to every sum that they enter, and steps below

@@ -310,7 +310,12 @@ START_TEST(test_weight_quantizer)
         }
         omq_weights_init_step(&g, OUT, LEN, w, step, n_steps);
         omq_weights_quantize(&g, OUT, LEN, w, step, n_steps, k);
-        omq_weights_backward(&g, OUT, LEN, w, k, step, n_steps, dq, dw, ds);
+        for (int o = 0; o < OUT; o++) {
+            const int at = o * LEN, c = n_steps == 1 ? 0 : o;
+
+            omq_weights_backward(&g, LEN, n_steps == 1 ? OUT * LEN : LEN, w + at, k + at, step[c],
+                                 dq + at, dw + at, ds + c);
+        }
         for (int i = 0; i < OUT * LEN; i++) {
             int c = n_steps == 1 ? 0 : i / LEN;
             double s = step[c], level = k[i] * (g.midrise ? 0.5 : 1), edge = g.edge;

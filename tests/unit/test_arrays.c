@@ -54,7 +54,8 @@ static float real_at(const struct omq_array *a, size_t i)
 }
 
 /* k is [out][in][kh][kw], what training has [out][kh][kw][in]. */
-static void same_weights(const struct omq_layer *l, const char *tag, const omq_real *dequant)
+static void same_weights(const struct omq_layer *l, const char *tag,
+                         const struct omq_layer_buf *b)
 {
     const struct omq_array *k = find(l->name, tag, ""), *scale = find(l->name, tag, ".scale");
     const int window = l->kh * l->kw;
@@ -66,7 +67,8 @@ static void same_weights(const struct omq_layer *l, const char *tag, const omq_r
                 float code = (float)(int8_t)k->bytes[(o * l->in + i) * window + j];
 
                 ck_assert(code * real_at(scale, (size_t)o) ==
-                          dequant[(o * window + j) * l->in + i]);
+                          b->codes[(o * window + j) * l->in + i] *
+                              b->unit[b->n_units == 1 ? 0 : o]);
             }
 }
 
@@ -91,7 +93,7 @@ START_TEST(weights)
         omq_exec_forward(x, p, OMQ_MODE_FROZEN, images, 2, 0);
         omq_arrays_tag(&n->choice, tag);
         for (int l = 0; l < net.plan.n_layers; l++)
-            same_weights(&net.plan.layers[l], tag, x->layers[l].dequant);
+            same_weights(&net.plan.layers[l], tag, &x->layers[l]);
         omq_arrays_release(&arrays);
         omq_export_numbers_close(n);
         n_seen++;

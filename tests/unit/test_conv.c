@@ -99,7 +99,7 @@ static void gradient(const struct omq_unit *u, const struct omq_layer_buf *l,
                 if (iy < 0 || iy >= g->h || ix < 0 || ix >= g->w)
                     continue;
                 dw[w] += dy * input_of(in, at);
-                dx[at] += dy * (double)l->dequant[w];
+                dx[at] += dy * (l->is_float ? (double)l->operand[w] : l->codes[w] * unit_of(l, o));
             }
 }
 

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What training makes of a layer's weights, and their gradients back:
+ *   shared weights -> view -> codes -> in the order of the kernels that take them,
+ *   sums of the threads -> gradient of codes -> of the view -> of shared weights.
+ * Both are done in shares, some outputs of a layer each, or all of them where an
+ * output's codes depend on the others: layers differ in size, shares hardly do.
+ */
+#include "nn/nn_internal.h"
+
+#include <string.h>
+
+/* ---- shares ---- */
+
+static int count_of(const struct omq_net *net, int layer)
+{
+    const int out = net->plan.layers[layer].out, some = omq_layer_codes_outputs(net, layer);
+
+    return (out + some - 1) / some;
+}
+
+int omq_shares_count(const struct omq_net *net)
+{
+    int n = 0;
+
+    for (int l = 0; l < net->plan.n_layers; l++)
+        n += count_of(net, l);
+    return n;
+}
+
+void omq_shares_fill(struct omq_exec *x)
+{
+    struct omq_share *s = x->shares;
+
+    for (int l = 0; l < x->net->plan.n_layers; l++) {
+        const int out = x->net->plan.layers[l].out, some = omq_layer_codes_outputs(x->net, l);
+
+        x->layers[l].first_share = (int)(s - x->shares);
+        x->layers[l].n_shares = count_of(x->net, l);
+        for (int first = 0; first < out; first += some, s++)
+            *s = (struct omq_share){.layer = l, .first = first,
+                                    .count = out - first < some ? out - first : some};
+    }
+}
+
+/* Weights of one output; where those of a share begin. */
+static size_t filter_of(const struct omq_layer *l)
+{
+    return (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
+}
+
+static size_t begin_of(const struct omq_layer *l, const struct omq_share *s)
+{
+    return (size_t)s->first * filter_of(l);
+}
+
+/* ---- orders ---- */
+
+/* [count][in][kk] -> [count][kk][in] */
+static void to_kernel_order(const struct omq_layer *l, int count, const omq_real *src,
+                            omq_real *dst)
+{
+    const size_t kk = (size_t)l->kh * (size_t)l->kw, in = (size_t)l->in;
+
+    for (size_t o = 0; o < (size_t)count; o++, src += in * kk)
+        for (size_t j = 0; j < kk; j++)
+            for (size_t i = 0; i < in; i++)
+                *dst++ = src[i * kk + j];
+}
+
+/* And back, times a factor. */
+static void from_kernel_order(const struct omq_layer *l, int count, const omq_real *src,
+                              omq_real factor, omq_real *dst)
+{
+    const size_t kk = (size_t)l->kh * (size_t)l->kw, in = (size_t)l->in;
+
+    for (size_t o = 0; o < (size_t)count; o++, src += in * kk)
+        for (size_t i = 0; i < in; i++)
+            for (size_t j = 0; j < kk; j++)
+                *dst++ = factor * src[j * in + i];
+}
+
+/* [out][rows][taps*c] -> [rows][taps*c/4][out][4], the last four of a row filled up with 0 */
+static void interleave(const struct omq_layer_buf *b, int out, const struct omq_share *s)
+{
+    const size_t run = (size_t)b->taps * (size_t)b->c, fours = (run + 3) / 4;
+
+    for (size_t o = (size_t)s->first; o < (size_t)(s->first + s->count); o++)
+        for (size_t y = 0; y < (size_t)b->rows; y++) {
+            const int8_t *src = b->codes + (o * (size_t)b->rows + y) * run;
+            int8_t *dst = b->k8 + (y * fours * (size_t)out + o) * 4;
+
+            for (size_t j = 0; j < run / 4; j++, src += 4, dst += 4 * (size_t)out)
+                memcpy(dst, src, 4);
+            for (size_t i = 0; run % 4 > 0 && i < 4; i++)
+                dst[i] = i < run % 4 ? src[i] : 0;
+        }
+}
+
+/* [out][rows][taps][c] -> [rows][taps][out/2][c][2], taps from the last on */
+static void pair(const struct omq_layer_buf *b, int out, const struct omq_share *s)
+{
+    const size_t c = (size_t)b->c, taps = (size_t)b->taps, filter = (size_t)b->rows * taps * c;
+
+    for (size_t o = (size_t)s->first; o < (size_t)(s->first + s->count); o += 2)
+        for (size_t t = 0; t < (size_t)b->rows * taps; t++) {
+            const size_t mirrored = t / taps * taps + (taps - 1 - t % taps);
+            const int8_t *even = b->codes + o * filter + t * c, *odd = even + filter;
+            int16_t *dst = b->k_pairs + (mirrored * (size_t)out / 2 + o / 2) * 2 * c;
+
+            for (size_t i = 0; i < c; i++) {
+                dst[2 * i] = even[i];
+                dst[2 * i + 1] = odd[i];
+            }
+        }
+}
+
+/* ---- forward ---- */
+
+static omq_real unit_of(const struct omq_share *s, int o)
+{
+    return s->weights.unit[s->weights.n_units == 1 ? 0 : o];
+}
+
+/* The codes, as far as this layer's kernels take them as other numbers. */
+static void spread_codes(struct omq_layer_buf *b, const struct omq_layer *l,
+                         const struct omq_share *s)
+{
+    const size_t filter = filter_of(l), begin = begin_of(l, s);
+
+    if (b->k8)
+        interleave(b, l->out, s);
+    if (b->k_pairs)
+        pair(b, l->out, s);
+    for (size_t i = begin; i < begin + (size_t)s->count * filter; i++) {
+        if (b->k16)
+            b->k16[i] = b->codes[i];
+        if (b->operand)
+            b->operand[i] = (omq_real)b->codes[i];
+        if (b->dequant)
+            b->dequant[i] = (omq_real)b->codes[i] * unit_of(s, (int)((i - begin) / filter));
+    }
+}
+
+static void quantize(struct omq_exec *x, struct omq_share *s, const omq_real *view)
+{
+    struct omq_layer_buf *b = &x->layers[s->layer];
+    const struct omq_layer *l = &x->net->plan.layers[s->layer];
+    const struct omq_param *step = omq_net_layer(x->net, x->precision, s->layer)->wstep;
+    const bool own_units = step && step->n > 1;
+    const size_t filter = filter_of(l), begin = begin_of(l, s);
+
+    /* a unit that all shares have is written by the first */
+    s->weights = omq_layer_some(x->net, x->precision, s->layer, s->first, s->count, b->k + begin,
+                                own_units || s->first == 0 ? b->unit : &s->unit,
+                                b->scratch + begin);
+    s->weights.w = view;
+    omq_layer_method(x->net, s->layer)->forward(&s->weights);
+    if (s->first == 0)
+        b->n_units = own_units ? l->out : s->weights.n_units;
+    for (size_t o = 0; o < (size_t)s->count; o++)
+        x->kern->transpose_u8(l->in, l->kh * l->kw,
+                              (const uint8_t *)b->k + begin + o * filter,
+                              (uint8_t *)b->codes + begin + o * filter);
+    spread_codes(b, l, s);
+}
+
+static void forward_share(struct omq_exec *x, struct omq_share *s)
+{
+    struct omq_layer_buf *b = &x->layers[s->layer];
+    const struct omq_layer *l = &x->net->plan.layers[s->layer];
+    const size_t begin = begin_of(l, s);
+    const omq_real *view = omq_layer_view_some(x->net, x->precision, s->layer, s->first, s->count,
+                                               b->view + begin);
+
+    if (omq_layer_bits_at(x->net, x->precision, s->layer) != OMQ_FLOAT_BITS) {
+        quantize(x, s, view);
+        return;
+    }
+    if (s->first == 0) {
+        b->n_units = 1;
+        b->unit[0] = 1;
+    }
+    to_kernel_order(l, s->count, view, b->operand + begin);
+    if (b->dequant)
+        memcpy(b->dequant + begin, b->operand + begin,
+               sizeof(*b->operand) * (size_t)s->count * filter_of(l));
+}
+
+static void forward(void *arg, int thread, int begin, int end)
+{
+    struct omq_exec *x = arg;
+    double start = omq_now();
+
+    for (int i = begin; i < end; i++)
+        forward_share(x, &x->shares[i]);
+    x->threads[thread].t.quant += omq_now() - start;
+}
+
+/* Steps that are 0 are not initialized yet: from all of a layer's weights. */
+static void init_steps(void *arg, int thread, int begin, int end)
+{
+    struct omq_exec *x = arg;
+
+    (void)thread;
+    for (int layer = begin; layer < end; layer++) {
+        struct omq_layer_buf *b = &x->layers[layer];
+        const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
+        struct omq_weights q;
+
+        if (b->is_float || !lp->wstep || lp->wstep->value[0] > 0)
+            continue;
+        omq_layer_view(x->net, x->precision, layer, b->view);
+        q = omq_layer_weights(x->net, x->precision, layer, b->view, b->k, b->unit, b->scratch);
+        omq_layer_method(x->net, layer)->init_step(&q, lp->wstep->value);
+    }
+}
+
+void omq_layers_forward(struct omq_exec *x)
+{
+    for (int l = 0; l < x->net->plan.n_layers; l++)
+        x->layers[l].is_float = omq_layer_bits_at(x->net, x->precision, l) == OMQ_FLOAT_BITS;
+    if (x->mode == OMQ_MODE_TRAIN)
+        omq_pool_run(x->pool, init_steps, x, x->net->plan.n_layers);
+    omq_pool_run(x->pool, forward, x, x->n_shares);
+}
+
+/* ---- backward ---- */
+
+/* The threads' sums, in the first one's; of threads that had none of the images there
+ * is nothing. */
+static const omq_real *add_up(const struct omq_exec *x, const struct omq_layer_buf *b, size_t all,
+                              size_t begin, size_t n)
+{
+    omq_real *sum = NULL;
+
+    for (int t = 0; t < omq_pool_threads(x->pool); t++) {
+        omq_real *dw = b->dw + (size_t)t * all + begin;
+
+        if (!omq_pool_has_share(x->pool, t, b->n_chunks))
+            continue;
+        if (sum)
+            x->kern->add(n, dw, sum);
+        else
+            sum = dw;
+    }
+    return sum;
+}
+
+/* Through the quantizer. Of steps that outputs share, each leaves its part in dsteps:
+ * their sum must not depend on the threads. */
+static void unquantize(const struct omq_exec *x, const struct omq_share *s, const omq_real *dcodes,
+                       omq_real *dview)
+{
+    const struct omq_layer_buf *b = &x->layers[s->layer];
+    const struct omq_method *m = omq_layer_method(x->net, s->layer);
+    struct omq_weights q = s->weights;
+
+    memset(b->dsteps + s->first, 0, sizeof(*b->dsteps) * (size_t)s->count);
+    if (!m->is_separable) {
+        m->backward(&q, dcodes, dview, b->dsteps);
+        return;
+    }
+    q.out = 1;
+    for (int o = 0; o < s->count; o++) {
+        m->backward(&q, dcodes, dview, b->dsteps + s->first + o);
+        q.w += q.n;
+        q.k += q.n;
+        q.step += q.n_steps > 1;
+        dcodes += q.n;
+        dview += q.n;
+    }
+}
+
+static void backward_share(struct omq_exec *x, const struct omq_share *s)
+{
+    struct omq_layer_buf *b = &x->layers[s->layer];
+    const struct omq_layer *l = &x->net->plan.layers[s->layer];
+    const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, s->layer);
+    const size_t begin = begin_of(l, s);
+    struct omq_view_spec v = omq_layer_spec(x->net, x->precision, s->layer);
+    omq_real *dview = b->dview + begin;
+    const omq_real *sum = add_up(x, b, omq_layer_size(l), begin, (size_t)s->count * filter_of(l));
+    omq_real *doffset = NULL;
+
+    from_kernel_order(l, s->count, sum, b->in_step, b->is_float ? dview : b->dcodes + begin);
+    if (!b->is_float)
+        unquantize(x, s, b->dcodes + begin, dview);
+    if (lp->offset)
+        doffset = lp->offset->grad + lp->offset->n / (size_t)l->out * (size_t)s->first;
+    v.dims[0] = s->count;
+    omq_view_backward(&v, dview, lp->weight->grad + begin, doffset);
+}
+
+static void backward(void *arg, int thread, int begin, int end)
+{
+    struct omq_exec *x = arg;
+    double start = omq_now();
+
+    for (int i = begin; i < end; i++)
+        backward_share(x, &x->shares[i]);
+    x->threads[thread].t.quant += omq_now() - start;
+}
+
+void omq_layers_backward(struct omq_exec *x)
+{
+    omq_pool_run(x->pool, backward, x, x->n_shares);
+    for (int l = 0; l < x->net->plan.n_layers; l++) {
+        const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, l);
+        const int out = omq_layer_method(x->net, l)->is_separable ? x->net->plan.layers[l].out : 1;
+
+        for (int o = 0; !x->layers[l].is_float && lp->wstep && o < out; o++)
+            lp->wstep->grad[lp->wstep->n > 1 ? o : 0] += x->layers[l].dsteps[o];
+    }
+}
