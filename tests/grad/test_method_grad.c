@@ -38,7 +38,8 @@ static const struct omq_method *open_layer(struct layer *l, enum omq_quant_metho
     }
     l->step = l->dstep = 0;
     l->q = (struct omq_weights){
-        .grid = m->grid(OMQ_GRID_AUTO, bits), .out = OUT, .fan_out = OUT, .n = LEN, .n_shared = ALL, .w = l->w,
+        .grid = m->grid(OMQ_GRID_AUTO, bits), .out = OUT, .fan_out = OUT, .n = LEN,
+        .n_shared = ALL, .w = l->w,
         .step = &l->step, .n_steps = 1, .scratch = l->scratch, .k = l->k, .unit = l->unit,
     };
     if (m->init_step)
