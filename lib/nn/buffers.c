@@ -323,9 +323,11 @@ void omq_site_init_step(struct omq_exec *x, int site, size_t n, const omq_real *
 
     for (int i = 0; i < x->net->plan.n_tensors; i++)
         if (x->net->plan.tensors[i].site == site) {
-            if (!(p->value[0] > 0))
+            if (!(p->value[0] > 0)) {
                 p->value[0] = m->init(&x->tensors[i].act, n, values);
-            x->tensors[i].step = m->step(&x->tensors[i].act, p->value[0]);
+                omq_net_bound_step(x->net, x->precision, site);
+            }
+            x->tensors[i].step = omq_net_site_step(x->net, x->precision, site);
         }
 }
 

@@ -23,8 +23,16 @@ static int shape_add(const struct omq_graph *g, struct omq_node *node, struct om
     return omq_shape_same(g, node, err);
 }
 
+static int shape_relu(const struct omq_graph *g, struct omq_node *node, struct omq_err *err)
+{
+    if (!(node->max >= 0 && node->max <= 1e6))
+        return omq_fail(err, OMQ_ECONFIG, "relu '%s' ends at %g; the range is 0 (no end) to 1e6",
+                        node->name, node->max);
+    return omq_shape_same(g, node, err);
+}
+
 const struct omq_op_row omq_op_batchnorm = {"batchnorm", 1, omq_shape_same};
-const struct omq_op_row omq_op_relu = {"relu", 1, omq_shape_same};
+const struct omq_op_row omq_op_relu = {"relu", 1, shape_relu};
 const struct omq_op_row omq_op_add = {"add", 2, shape_add};
 
 static const struct omq_layer_params *params_of(const struct omq_exec *x, const struct omq_unit *u)
@@ -144,6 +152,24 @@ static bool fused(const struct omq_exec *x, int ui, struct omq_epilogue *e, cons
     return true;
 }
 
+/* A ReLU's end, where values are real: v = min(v, max). */
+static void end_relu(const struct omq_unit *u, size_t n, omq_real *v)
+{
+    const omq_real max = (omq_real)u->max;
+
+    for (size_t i = 0; u->max > 0 && i < n; i++)
+        v[i] = v[i] > max ? max : v[i];
+}
+
+/* Nothing passes from where the end is reached. */
+static void end_relu_backward(const struct omq_unit *u, size_t n, const omq_real *v, omq_real *g)
+{
+    const omq_real max = (omq_real)u->max;
+
+    for (size_t i = 0; u->max > 0 && i < n; i++)
+        g[i] = v[i] >= max ? 0 : g[i];
+}
+
 static int block_pixels(const struct omq_unit *u)
 {
     return OMQ_BLOCK > u->oc ? OMQ_BLOCK / u->oc : 1;
@@ -164,6 +190,7 @@ static void init_step(struct omq_exec *x, int ui)
         for (int p = 0; p < pixels; p += pb)
             values(x, ui, i, p, pixels - p < pb ? pixels - p : pb, t->res,
                    out->g + ((size_t)i * pixels + p) * u->oc);
+    end_relu(u, out->n_image * (size_t)images, out->g);
     omq_site_init_step(x, x->net->plan.tensors[u->out].site, out->n_image * images, out->g);
 }
 
@@ -211,6 +238,7 @@ void omq_epilogue_forward(struct omq_exec *x, int ui, int image, struct omq_thre
         values(x, ui, image, p, n, t->res, out->x + at);
         if (u->relu)
             x->kern->relu(count, out->x + at, out->x + at);
+        end_relu(u, count, out->x + at);
     }
     t->t.quant += omq_now() - start;
 }
@@ -236,6 +264,8 @@ static void backward_passes(struct omq_exec *x, int ui, int image, struct omq_th
                                        sum->ds);
         else if (u->relu)
             x->kern->relu_backward((size_t)n * oc, t->v, g);
+        if (out->is_real)
+            end_relu_backward(u, (size_t)n * (size_t)oc, t->v, g);
     }
     if (has_norm(x, u))
         x->kern->norm_sums(pixels, oc, out->g + first, b->acc + first, b->mu, sum->g, sum->gx);

@@ -71,11 +71,12 @@ static int get_node(struct omq_graph *g, json_t *o, struct omq_err *err)
     json_error_t unpack_error;
     const char *op, *name;
     json_t *in;
+    double max = 0;
     int bias = 0, rc;
 
-    rc = UNPACK(err, "a node of the graph", o, "{s:s, s:s, s:o, s?I, s?I, s?I, s?I, s?I, s?b}",
+    rc = UNPACK(err, "a node of the graph", o, "{s:s, s:s, s:o, s?I, s?I, s?I, s?I, s?I, s?b, s?F}",
                 "op", &op, "name", &name, "in", &in, "channels", &channels, "kernel", &kernel,
-                "stride", &stride, "pad", &pad, "groups", &groups, "bias", &bias);
+                "stride", &stride, "pad", &pad, "groups", &groups, "bias", &bias, "max", &max);
     if (rc < 0)
         return rc;
     if (!omq_op_parse(op, &n.op) || n.op == OMQ_OP_INPUT)
@@ -90,6 +91,7 @@ static int get_node(struct omq_graph *g, json_t *o, struct omq_err *err)
     n.pad = to_int(pad);
     n.groups = to_int(groups);
     n.bias = bias;
+    n.max = max;
     if ((rc = get_inputs(&n, g, in, err)) < 0 || (rc = omq_graph_add(g, &n, err)) < 0)
         return rc;
     if (g->nodes[rc].in[0] != n.in[0] || g->nodes[rc].in[1] != n.in[1])

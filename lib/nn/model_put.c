@@ -47,6 +47,8 @@ static json_t *node_json(const struct omq_node *n)
     }
     if (n->op == OMQ_OP_CONV)
         o = set(o, "groups", json_integer(n->groups));
+    if (n->op == OMQ_OP_RELU && n->max > 0)
+        o = set(o, "max", json_real(n->max));
     return o;
 }
 

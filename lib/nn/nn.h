@@ -56,6 +56,7 @@ struct omq_node {
     int kernel, stride, pad;    /* conv, pools: square */
     int groups;                 /* conv */
     bool bias;                  /* conv, linear */
+    double max;                 /* relu: greater values are this one; 0 = no end */
     int h, w, c;                /* output, by shape inference */
 };
 
@@ -99,6 +100,7 @@ struct omq_unit {
     int oc;                   /* output channels */
     int layer;                /* CONV: index of its weights, else -1 */
     bool relu;
+    double max;               /* of the ReLU; 0 = no end */
 };
 
 struct omq_tensor {
@@ -106,6 +108,7 @@ struct omq_tensor {
     int site;      /* its quantizer; -1: the network's input, or the logits */
     bool is_input, is_logits;
     bool is_signed; /* may hold values below 0 */
+    double max;     /* holds no greater ones: a ReLU's end; 0 = no end */
 };
 
 /* A place where activations are quantized, each precision in its own way. */
@@ -113,6 +116,7 @@ struct omq_site {
     char name[OMQ_NAME_SIZE]; /* "layer1.0.conv1.in", "layer1.0.out" */
     int layer;                /* the layer that reads it; -1: the residual stream */
     bool is_signed;
+    double max;               /* its codes stand for no greater value; 0 = no end */
 };
 
 /* A layer with weights. */
@@ -205,8 +209,12 @@ void omq_net_release(struct omq_net *net);
 
 const struct omq_layer_params *omq_net_layer(const struct omq_net *net, int precision, int layer);
 struct omq_param *omq_net_site(const struct omq_net *net, int precision, int site);
-/* Step of a site's codes; 0: not initialized yet. Its bits there must not be float. */
+/* Step of a site's codes; 0: not initialized yet. Its bits there must not be float.
+ * A ReLU with an end has it in the quantizer: (2^bits - 1) * step <= max, whatever
+ * the parameter. */
 omq_real omq_net_site_step(const struct omq_net *net, int precision, int site);
+/* Brings the parameter within that bound: for all who set or change it. */
+void omq_net_bound_step(struct omq_net *net, int precision, int site);
 /* What the net's method does for a layer's weights and a site's activations. */
 const struct omq_method *omq_layer_method(const struct omq_net *net, int layer);
 const struct omq_act_method *omq_site_method(const struct omq_net *net, int site);

@@ -92,6 +92,7 @@ static int fuse(struct lowering *w, int i, struct omq_unit *u, struct omq_layer 
     }
     if (reads(g, next, OMQ_OP_RELU)) {
         u->relu = true;
+        u->max = g->nodes[next].max;
         w->tensor_of[i = next] = u->out;
     }
     return i;
@@ -116,6 +117,7 @@ static void lower_layer(struct lowering *w, int i)
     snprintf(l->name, sizeof(l->name), "%s", n->name);
     snprintf(u->name, sizeof(u->name), "%s", w->g->nodes[fuse(w, i, u, l)].name);
     p->tensors[u->out].is_signed = !u->relu;
+    p->tensors[u->out].max = u->max;
 }
 
 static void lower_pool(struct lowering *w, int i, enum omq_unit_kind kind)
@@ -128,6 +130,7 @@ static void lower_pool(struct lowering *w, int i, enum omq_unit_kind kind)
     snprintf(u->name, sizeof(u->name), "%s", n->name);
     u->out = w->tensor_of[i] = add_tensor(w->p, n);
     w->p->tensors[u->out].is_signed = w->p->tensors[u->in].is_signed;
+    w->p->tensors[u->out].max = w->p->tensors[u->in].max;
 }
 
 /* Codes stay in the order of pixels where PyTorch's flatten is in that of
@@ -198,7 +201,8 @@ static int add_site(struct omq_plan *p, const char *name, const char *suffix, in
 {
     struct omq_site *s = &p->sites[p->n_sites];
 
-    *s = (struct omq_site){.layer = layer, .is_signed = p->tensors[tensor].is_signed};
+    *s = (struct omq_site){.layer = layer, .is_signed = p->tensors[tensor].is_signed,
+                           .max = p->tensors[tensor].max};
     snprintf(s->name, sizeof(s->name), "%.*s.%s", OMQ_NAME_SIZE - 8, name, suffix);
     return p->n_sites++;
 }

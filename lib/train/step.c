@@ -159,5 +159,8 @@ int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct om
         return diverged(t, "a gradient", find_gradient(&t->net), err);
     omq_optim_step(&t->optim, &t->net, t->pool, cfg, t->config.quant.offset_decay, lr,
                    cfg->clip_norm > 0 && norm > cfg->clip_norm ? cfg->clip_norm / norm : 1, active);
+    for (int i = 0; i < n; i++)
+        for (int site = 0; site < t->net.plan.n_sites; site++)
+            omq_net_bound_step(&t->net, chosen[i], site);
     return OMQ_OK;
 }
