@@ -267,6 +267,8 @@ static void fill_unit(struct planner *p, int i, const struct workspace *ws)
         };
         return;
     case OMQ_UNIT_MAXPOOL:
+    case OMQ_UNIT_CONCAT:
+    case OMQ_UNIT_SHORTCUT:
         return;
     case OMQ_UNIT_AVGPOOL:
         omq_fold_pool(in->step, from->win.kh * from->win.kw, out->step, out->act.zero_point, u->m,

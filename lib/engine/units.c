@@ -301,6 +301,34 @@ static void average_row(const struct omq_engine_io *io, int unit, const uint8_t 
     }
 }
 
+/* Row oy of each image of both inputs, pixel by pixel. */
+static void concat_row(const struct omq_engine_io *io, int unit, int image, int oy, uint8_t *out)
+{
+    const struct omq_engine_unit *u = &io->e->units[unit];
+    const size_t a = (size_t)u->win.c, b = (size_t)(u->oc - u->win.c);
+    const uint8_t *x = omq_engine_codes(io, u->in, image) + oy * io->e->tensors[u->in].row;
+    const uint8_t *y = omq_engine_codes(io, u->res, image) + oy * io->e->tensors[u->res].row;
+
+    for (int ox = 0; ox < u->win.ow; ox++, out += u->oc, x += a, y += b) {
+        memcpy(out, x, a);
+        memcpy(out + a, y, b);
+    }
+}
+
+static void shortcut_row(const struct omq_engine_io *io, int unit, const uint8_t *image, int oy,
+                         uint8_t *out)
+{
+    const struct omq_engine_unit *u = &io->e->units[unit];
+    const struct omq_window *w = &u->win;
+    const uint8_t *x = image + oy * w->sh * io->e->tensors[u->in].row;
+    const int first = (u->oc - w->c) / 2;
+
+    memset(out, io->e->tensors[u->out].act.zero_point, (size_t)w->ow * (size_t)u->oc);
+    for (int ox = 0; ox < w->ow; ox++)
+        memcpy(out + ox * (ptrdiff_t)u->oc + first, x + ox * w->sw * (ptrdiff_t)w->c,
+               (size_t)w->c);
+}
+
 static void run_rows(const struct omq_engine_io *io, int unit)
 {
     const struct omq_engine_unit *u = &io->e->units[unit];
@@ -319,6 +347,10 @@ static void run_rows(const struct omq_engine_io *io, int unit)
         for (int y = begin; y < end; y++)
             if (u->kind == OMQ_UNIT_MAXPOOL)
                 max_row(io, unit, in, y, out + y * out_row);
+            else if (u->kind == OMQ_UNIT_CONCAT)
+                concat_row(io, unit, i, y, out + y * out_row);
+            else if (u->kind == OMQ_UNIT_SHORTCUT)
+                shortcut_row(io, unit, in, y, out + y * out_row);
             else
                 average_row(io, unit, in, y, out + y * out_row);
     }

@@ -104,17 +104,31 @@ static void input_noise(const struct omq_preprocess *pre, const uint8_t *pixels,
     }
 }
 
-/* The unit whose rounding made tensor t, looking through max pools; -1 for the
- * network's input. */
-static int maker(const struct omq_plan *p, int t)
+/* Adds the noise of the units whose rounding made tensor t, looking through those
+ * that only choose or move codes; of the network's input, `input`. */
+static void add_noise_of(const struct omq_plan *p, int t, const struct noise *units,
+                         const struct noise *input, struct noise *sum)
 {
-    for (int u = p->n_units - 1; u >= 0; u--)
-        if (p->units[u].out == t) {
-            if (p->units[u].kind != OMQ_UNIT_MAXPOOL)
-                return u;
-            t = p->units[u].in;
+    const struct noise *from = input;
+
+    for (int i = p->n_units - 1; i >= 0; i--) {
+        const struct omq_unit *u = &p->units[i];
+
+        if (u->out != t)
+            continue;
+        from = &units[i];
+        if (u->kind == OMQ_UNIT_CONCAT)
+            add_noise_of(p, u->res, units, input, sum);
+        if (u->kind == OMQ_UNIT_CONCAT || u->kind == OMQ_UNIT_MAXPOOL ||
+            u->kind == OMQ_UNIT_SHORTCUT) {
+            from = input;
+            t = u->in;
         }
-    return -1;
+    }
+    sum->signal += from->signal;
+    sum->noise += from->noise;
+    sum->n += from->n;
+    sum->clipped += from->clipped;
 }
 
 static int run_images(const struct omq_net *net, const struct omq_engine *e,
@@ -159,10 +173,8 @@ static int activation_noise(const struct omq_net *net, const struct omq_eval_how
     if (rc == OMQ_OK)
         rc = run_images(net, e, ds, images, units, &input, err);
     for (int i = 0; rc == OMQ_OK && i < p->n_units; i++) {
-        int from = maker(p, p->units[i].in);
-
         if (p->units[i].layer >= 0)
-            layers[p->units[i].layer] = from < 0 ? input : units[from];
+            add_noise_of(p, p->units[i].in, units, &input, &layers[p->units[i].layer]);
     }
     omq_engine_close(e);
     free(units);

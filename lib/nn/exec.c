@@ -11,6 +11,8 @@ static const struct omq_unit_row *const unit_rows[] = {
     [OMQ_UNIT_REQUANT] = &omq_unit_requant,
     [OMQ_UNIT_MAXPOOL] = &omq_unit_maxpool,
     [OMQ_UNIT_AVGPOOL] = &omq_unit_avgpool,
+    [OMQ_UNIT_CONCAT] = &omq_unit_concat,
+    [OMQ_UNIT_SHORTCUT] = &omq_unit_shortcut,
 };
 
 /* Sets up every tensor for the current precision. */

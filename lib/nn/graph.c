@@ -42,6 +42,8 @@ static const struct omq_op_row *const ops[OMQ_OP_COUNT] = {
     [OMQ_OP_AVGPOOL] = &omq_op_avgpool,
     [OMQ_OP_GLOBALPOOL] = &omq_op_globalpool,
     [OMQ_OP_FLATTEN] = &op_flatten,
+    [OMQ_OP_CONCAT] = &omq_op_concat,
+    [OMQ_OP_SHORTCUT] = &omq_op_shortcut,
 };
 
 const char *omq_op_name(enum omq_op op) { return ops[op]->name; }

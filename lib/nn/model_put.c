@@ -47,6 +47,10 @@ static json_t *node_json(const struct omq_node *n)
     }
     if (n->op == OMQ_OP_CONV)
         o = set(o, "groups", json_integer(n->groups));
+    if (n->op == OMQ_OP_SHORTCUT) {
+        o = set(o, "channels", json_integer(n->channels));
+        o = set(o, "stride", json_integer(n->stride));
+    }
     if (n->op == OMQ_OP_RELU && n->max > 0)
         o = set(o, "max", json_real(n->max));
     return o;

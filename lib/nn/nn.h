@@ -45,6 +45,8 @@ enum omq_op {
     OMQ_OP_AVGPOOL,
     OMQ_OP_GLOBALPOOL, /* average over the whole image */
     OMQ_OP_FLATTEN,
+    OMQ_OP_CONCAT,     /* of channels: in[0]'s, then in[1]'s */
+    OMQ_OP_SHORTCUT,   /* every stride-th pixel, and channels of 0 on both sides */
     OMQ_OP_COUNT
 };
 
@@ -52,8 +54,8 @@ struct omq_node {
     enum omq_op op;
     char name[OMQ_NAME_SIZE];
     int in[2];                  /* earlier nodes; -1 = none */
-    int channels;               /* conv, linear: output channels */
-    int kernel, stride, pad;    /* conv, pools: square */
+    int channels;               /* conv, linear, shortcut: output channels */
+    int kernel, stride, pad;    /* conv, pools: square; shortcut: stride only */
     int groups;                 /* conv */
     bool bias;                  /* conv, linear */
     double max;                 /* relu: greater values are this one; 0 = no end */
@@ -88,13 +90,15 @@ enum omq_unit_kind {
     OMQ_UNIT_REQUANT, /* u8 codes to u8 codes of another step, by a table */
     OMQ_UNIT_MAXPOOL, /* on codes; input and output share a site */
     OMQ_UNIT_AVGPOOL, /* sum of codes, then the output's quantizer */
+    OMQ_UNIT_CONCAT,  /* codes of `in`, then of `res`; all three share a site */
+    OMQ_UNIT_SHORTCUT, /* on codes; input and output share a site */
 };
 
 struct omq_unit {
     enum omq_unit_kind kind;
     char name[OMQ_NAME_SIZE]; /* of the graph node it came from */
     int in, out;              /* tensors */
-    int res;                  /* tensor added in the epilogue, or -1 */
+    int res;                  /* tensor added in the epilogue, or -1; CONCAT: its second input */
     int groups;
     struct omq_window win;    /* of one image; c is the full channel count */
     int oc;                   /* output channels */

@@ -22,7 +22,7 @@ struct omq_op_row {
 int omq_shape_same(const struct omq_graph *g, struct omq_node *node, struct omq_err *err);
 
 extern const struct omq_op_row omq_op_conv, omq_op_linear, omq_op_batchnorm, omq_op_relu,
-    omq_op_add, omq_op_maxpool, omq_op_avgpool, omq_op_globalpool;
+    omq_op_add, omq_op_maxpool, omq_op_avgpool, omq_op_globalpool, omq_op_concat, omq_op_shortcut;
 
 /* ---- net ---- */
 
@@ -157,7 +157,7 @@ struct omq_unit_row {
     void (*backward)(struct omq_exec *x, int u);
 };
 extern const struct omq_unit_row omq_unit_conv, omq_unit_requant, omq_unit_maxpool,
-    omq_unit_avgpool;
+    omq_unit_avgpool, omq_unit_concat, omq_unit_shortcut;
 
 /* What one GEMM of a convolution takes: several whole images, or output rows
  * of one. */

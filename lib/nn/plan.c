@@ -133,6 +133,27 @@ static void lower_pool(struct lowering *w, int i, enum omq_unit_kind kind)
     w->p->tensors[u->out].max = w->p->tensors[u->in].max;
 }
 
+/* What moves values and computes nothing: as a window of one pixel. */
+static void lower_move(struct lowering *w, int i, enum omq_unit_kind kind)
+{
+    const struct omq_node *n = &w->g->nodes[i];
+    struct omq_plan *p = w->p;
+    const struct omq_tensor *a = &p->tensors[w->tensor_of[n->in[0]]], *b = NULL;
+    struct omq_unit *u = &p->units[p->n_units++];
+    const int stride = kind == OMQ_UNIT_SHORTCUT ? n->stride : 1;
+
+    *u = (struct omq_unit){.kind = kind, .in = w->tensor_of[n->in[0]], .res = -1, .groups = 1,
+                           .oc = n->c, .layer = -1,
+                           .win = {.h = a->h, .w = a->w, .c = a->c, .c_count = a->c, .kh = 1,
+                                   .kw = 1, .sh = stride, .sw = stride, .oh = n->h, .ow = n->w}};
+    snprintf(u->name, sizeof(u->name), "%s", n->name);
+    if (kind == OMQ_UNIT_CONCAT)
+        b = &p->tensors[u->res = w->tensor_of[n->in[1]]];
+    u->out = w->tensor_of[i] = add_tensor(p, n);
+    p->tensors[u->out].is_signed = a->is_signed || (b && b->is_signed);
+    p->tensors[u->out].max = !b || a->max == b->max ? a->max : 0;
+}
+
 /* Codes stay in the order of pixels where PyTorch's flatten is in that of
  * channels: only linear layers set that right, by the order of their weights. */
 static int check_flatten(const struct lowering *w, const struct omq_node *n)
@@ -147,11 +168,36 @@ static int check_flatten(const struct lowering *w, const struct omq_node *n)
     return OMQ_OK;
 }
 
+static int lower_node(struct lowering *w, int i);
+
+/* What layer i could add must be there before it. If it is a layer that comes later,
+ * with nothing between it and the sum, that one adds layer i instead. */
+static int lower_added(struct lowering *w, int i)
+{
+    const struct omq_graph *g = w->g;
+    int next = sole_reader(g, i), other;
+    enum omq_op op;
+
+    if (reads(g, next, OMQ_OP_BATCHNORM))
+        next = sole_reader(g, i = next);
+    if (!reads(g, next, OMQ_OP_ADD))
+        return OMQ_OK;
+    other = g->nodes[next].in[g->nodes[next].in[0] == i];
+    op = g->nodes[other].op;
+    return op == OMQ_OP_CONV || op == OMQ_OP_LINEAR || op == OMQ_OP_BATCHNORM
+               ? OMQ_OK
+               : lower_node(w, other);
+}
+
 /* A node that a unit has taken has its tensor already. */
 static int lower_node(struct lowering *w, int i)
 {
     const struct omq_node *n = &w->g->nodes[i];
     int rc;
+
+    for (int k = 0; k < 2 && n->in[k] >= 0; k++)
+        if (w->tensor_of[n->in[k]] < 0 && (rc = lower_node(w, n->in[k])) < 0)
+            return rc;
 
     if (n->op != OMQ_OP_LINEAR && n->op != OMQ_OP_FLATTEN && (rc = check_flatten(w, n)) < 0)
         return rc;
@@ -163,6 +209,8 @@ static int lower_node(struct lowering *w, int i)
     switch (n->op) {
     case OMQ_OP_CONV:
     case OMQ_OP_LINEAR:
+        if ((rc = lower_added(w, i)) < 0)
+            return rc;
         lower_layer(w, i);
         return OMQ_OK;
     case OMQ_OP_MAXPOOL:
@@ -174,6 +222,12 @@ static int lower_node(struct lowering *w, int i)
         return OMQ_OK;
     case OMQ_OP_FLATTEN:
         w->tensor_of[i] = w->tensor_of[n->in[0]];
+        return OMQ_OK;
+    case OMQ_OP_CONCAT:
+        lower_move(w, i, OMQ_UNIT_CONCAT);
+        return OMQ_OK;
+    case OMQ_OP_SHORTCUT:
+        lower_move(w, i, OMQ_UNIT_SHORTCUT);
         return OMQ_OK;
     default:
         return omq_fail(w->err, OMQ_EUNSUP,
@@ -211,28 +265,31 @@ static int add_site(struct omq_plan *p, const char *name, const char *suffix, in
  * of its output. Averages and residuals take those of the stream as they are. */
 static bool needs_requant(const struct omq_unit *u, int t)
 {
+    if (u->kind == OMQ_UNIT_CONCAT)
+        return u->in == t || u->res == t;
     return u->in == t && (u->kind == OMQ_UNIT_CONV || u->kind == OMQ_UNIT_MAXPOOL);
 }
 
-/* Puts a requantization of unit at's input before it. A max pool's output has
- * its site by now, which is its input's too. */
-static void insert_requant(struct omq_plan *p, int at)
+/* Puts a requantization of tensor `from`, which unit `at` reads, before it. The
+ * output of a max pool or concat has its site by now, which is its input's too. */
+static void insert_requant(struct omq_plan *p, int at, int from)
 {
     struct omq_unit *u = &p->units[at], *reader = u + 1;
-    const struct omq_tensor *in = &p->tensors[u->in];
+    const struct omq_tensor *in = &p->tensors[from];
     const char *name;
     int t = p->n_tensors++;
+    bool second = u->in != from;
 
     memmove(reader, u, sizeof(*u) * (size_t)(p->n_units - at));
     p->n_units++;
     name = reader->layer >= 0 ? p->layers[reader->layer].name : reader->name;
-    *u = (struct omq_unit){.kind = OMQ_UNIT_REQUANT, .in = reader->in, .out = t, .res = -1,
+    *u = (struct omq_unit){.kind = OMQ_UNIT_REQUANT, .in = from, .out = t, .res = -1,
                            .groups = 1, .oc = in->c, .layer = -1,
                            .win = {.h = in->h, .w = in->w, .c = in->c, .c_count = in->c,
                                    .kh = 1, .kw = 1, .sh = 1, .sw = 1, .oh = in->h, .ow = in->w}};
-    snprintf(u->name, sizeof(u->name), "%.*s.in", OMQ_NAME_SIZE - 4, name);
+    snprintf(u->name, sizeof(u->name), "%.*s.in%s", OMQ_NAME_SIZE - 8, name, second ? "2" : "");
     p->tensors[t] = *in;
-    reader->in = t;
+    *(second ? &reader->res : &reader->in) = t;
     p->tensors[t].site = reader->layer >= 0 ? add_site(p, name, "in", reader->layer, t)
                                             : p->tensors[reader->out].site;
 }
@@ -246,31 +303,65 @@ static int producer(const struct omq_plan *p, int t)
     return u;
 }
 
-/* Backwards over the tensors, so that a max pool's output is placed before its
- * input, which shares its quantizer. */
+static void requantize_readers(struct omq_plan *p, int t)
+{
+    for (int u = 0; u < p->n_units; u++)
+        while (needs_requant(&p->units[u], t))
+            insert_requant(p, u++, t);
+}
+
+/* Whether tensor t, which unit r alone reads, has the quantizer of r's output.
+ * That of a concat may have another sign or end than one of its inputs. */
+static bool shares_output(const struct omq_plan *p, const struct omq_unit *r, int t)
+{
+    const struct omq_tensor *in = &p->tensors[t], *out = &p->tensors[r->out];
+
+    return r->kind == OMQ_UNIT_MAXPOOL || (r->kind == OMQ_UNIT_CONCAT &&
+                                           in->is_signed == out->is_signed && in->max == out->max);
+}
+
+/* A shortcut's output is another reading of the stream that it comes from. */
+static void share_with_shortcuts(struct omq_plan *p, int t)
+{
+    for (int u = 0; u < p->n_units; u++)
+        if (p->units[u].kind == OMQ_UNIT_SHORTCUT && p->units[u].in == t) {
+            p->tensors[p->units[u].out].site = p->tensors[t].site;
+            share_with_shortcuts(p, p->units[u].out);
+        }
+}
+
+static int place_site(struct omq_plan *p, int t, struct omq_err *err)
+{
+    struct omq_tensor *tensor = &p->tensors[t];
+    const struct omq_unit *from = &p->units[producer(p, t)], *r;
+    int reader = -1, n = readers(p, t, &reader);
+
+    if (n == 0)
+        return omq_fail(err, OMQ_EUNSUP, "nothing reads the output of '%s'", from->name);
+    r = &p->units[reader];
+    if (from->kind == OMQ_UNIT_SHORTCUT) { /* its input gives it its site */
+        requantize_readers(p, t);
+    } else if (n == 1 && shares_output(p, r, t)) {
+        tensor->site = p->tensors[r->out].site;
+    } else if (n == 1 && r->kind == OMQ_UNIT_CONV && r->in == t) {
+        tensor->site = add_site(p, p->layers[r->layer].name, "in", r->layer, t);
+    } else {
+        tensor->site = add_site(p, from->name, "out", -1, t);
+        requantize_readers(p, t);
+        share_with_shortcuts(p, t);
+    }
+    return OMQ_OK;
+}
+
+/* Backwards over the tensors, so that the output of a max pool or concat is
+ * placed before its input, which shares its quantizer. */
 static int place_sites(struct omq_plan *p, struct omq_err *err)
 {
-    for (int t = p->n_tensors - 1; t >= 1; t--) {
-        struct omq_tensor *tensor = &p->tensors[t];
-        int reader = -1, n = readers(p, t, &reader);
-        const struct omq_unit *r = reader >= 0 ? &p->units[reader] : NULL;
+    int rc;
 
-        if (tensor->is_logits)
-            continue;
-        if (n == 0)
-            return omq_fail(err, OMQ_EUNSUP, "nothing reads the output of '%s'",
-                            p->units[producer(p, t)].name);
-        if (n == 1 && r->kind == OMQ_UNIT_MAXPOOL) {
-            tensor->site = p->tensors[r->out].site;
-        } else if (n == 1 && r->kind == OMQ_UNIT_CONV && r->in == t) {
-            tensor->site = add_site(p, p->layers[r->layer].name, "in", r->layer, t);
-        } else {
-            tensor->site = add_site(p, p->units[producer(p, t)].name, "out", -1, t);
-            for (int u = 0; u < p->n_units; u++)
-                if (needs_requant(&p->units[u], t))
-                    insert_requant(p, u++);
-        }
-    }
+    for (int t = p->n_tensors - 1; t >= 1; t--)
+        if (!p->tensors[t].is_logits && (rc = place_site(p, t, err)) < 0)
+            return rc;
     for (int u = 0; u < p->n_units; u++)
         if (p->units[u].res == 0 || (p->units[u].in == 0 && p->units[u].kind != OMQ_UNIT_CONV))
             return omq_fail(err, OMQ_EUNSUP, "'%s' reads the input image: only convolutions and "
@@ -300,7 +391,7 @@ static int mark_edges(struct lowering *w)
 int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, struct omq_err *err)
 {
     struct lowering w = {.g = g, .p = p, .err = err};
-    size_t n = 2 * (size_t)g->n_nodes; /* a requantization for every node at most */
+    size_t n = 3 * (size_t)g->n_nodes; /* at most two requantizations for every node */
     int rc;
 
     *p = (struct omq_plan){

@@ -215,6 +215,44 @@ const char *const omq_c_cmsis_max_pool[] = {
     NULL,
 };
 
+const char *const omq_c_cmsis_concat[] = {
+    "/* Channels of `in`, then of `res`, which are codes of one step. */",
+    "static arm_cmsis_nn_status concat(const struct layer *l, const struct numbers *n,",
+    "                                  const struct memory *m)",
+    "{",
+    "    const int32_t pixels = l->input.h * l->input.w, c = l->input.c, rest = l->output.c - c;",
+    "    int8_t *out = m->arena + l->out;",
+    "",
+    "    (void)n;",
+    "    for (int32_t i = 0; i < pixels; i++, out += l->output.c) {",
+    "        memcpy(out, m->arena + l->in + i * c, (size_t)c);",
+    "        memcpy(out + c, m->arena + l->res + i * rest, (size_t)rest);",
+    "    }",
+    "    return ARM_CMSIS_NN_SUCCESS;",
+    "}",
+    NULL,
+};
+
+const char *const omq_c_cmsis_shortcut[] = {
+    "/* Every stride-th pixel, and channels of zeros before and behind its own. */",
+    "static arm_cmsis_nn_status shortcut(const struct layer *l, const struct numbers *n,",
+    "                                    const struct memory *m)",
+    "{",
+    "    const int32_t c = l->input.c, all = l->output.c;",
+    "    int8_t *out = m->arena + l->out;",
+    "",
+    "    for (int32_t y = 0; y < l->output.h; y++)",
+    "        for (int32_t x = 0; x < l->output.w; x++, out += all) {",
+    "            memset(out, n->out_offset, (size_t)all);",
+    "            memcpy(out + (all - c) / 2,",
+    "                   m->arena + l->in + (y * l->stride.h * l->input.w + x * l->stride.w) * c,",
+    "                   (size_t)c);",
+    "        }",
+    "    return ARM_CMSIS_NN_SUCCESS;",
+    "}",
+    NULL,
+};
+
 const char *const omq_c_cmsis_requant[] = {
     "/* To the codes of another step. Output and input may be one. */",
     "static arm_cmsis_nn_status requant(const struct layer *l, const struct numbers *n,",

@@ -168,6 +168,14 @@ static int put_average(const struct omq_c_source *s, int choice, int unit, FILE 
     return OMQ_OK;
 }
 
+/* The code of 0, as it is stored. */
+static int zero_of(const struct omq_c_source *s, int choice, int unit)
+{
+    const struct omq_act act = s->job->choices[choice]->tensors[s->plan->units[unit].out].act;
+
+    return act.zero_point - omq_c_cmsis_less(act);
+}
+
 static int put_numbers(const struct omq_c_source *s, int choice, int unit, FILE *rows,
                        struct omq_err *err)
 {
@@ -182,6 +190,12 @@ static int put_numbers(const struct omq_c_source *s, int choice, int unit, FILE 
         return OMQ_OK;
     case OMQ_UNIT_AVGPOOL:
         return put_average(s, choice, unit, rows, err);
+    case OMQ_UNIT_CONCAT:
+        fputs("    {.run = concat},\n", rows);
+        return OMQ_OK;
+    case OMQ_UNIT_SHORTCUT:
+        fprintf(rows, "    {.run = shortcut, .out_offset = %d},\n", zero_of(s, choice, unit));
+        return OMQ_OK;
     }
     OMQ_BUG("a unit without a kind");
 }

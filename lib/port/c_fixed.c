@@ -26,6 +26,8 @@ struct omq_c_factors omq_c_factors_of(const struct omq_export_numbers *n, int un
         room[1] = (omq_real)x->rescale.zp_out;
         return (struct omq_c_factors){1, room, room + 1, 0};
     case OMQ_UNIT_MAXPOOL:
+    case OMQ_UNIT_CONCAT:
+    case OMQ_UNIT_SHORTCUT:
         break;
     }
     return (struct omq_c_factors){0};

@@ -332,6 +332,38 @@ const char *const omq_c_max_pool[] = {
     NULL,
 };
 
+const char *const omq_c_concat[] = {
+    "/* Channels of `in`, then of `res`, which are codes of one step. */",
+    "static void concat(const struct layer *l, const struct numbers *n, const struct memory *m)",
+    "{",
+    "    const uint32_t pixels = (uint32_t)l->h * l->w, rest = (uint32_t)l->oc - l->c;",
+    "    uint8_t *out = m->arena + l->out;",
+    "",
+    "    (void)n;",
+    "    for (uint32_t i = 0; i < pixels; i++, out += l->oc) {",
+    "        memcpy(out, m->arena + l->in + i * l->c, l->c);",
+    "        memcpy(out + l->c, m->arena + l->res + i * rest, rest);",
+    "    }",
+    "}",
+    NULL,
+};
+
+const char *const omq_c_shortcut[] = {
+    "/* Every stride-th pixel, and channels of zeros before and behind its own. */",
+    "static void shortcut(const struct layer *l, const struct numbers *n, const struct memory *m)",
+    "{",
+    "    uint8_t *out = m->arena + l->out;",
+    "",
+    "    for (int32_t y = 0; y < l->oh; y++)",
+    "        for (int32_t x = 0; x < l->ow; x++, out += l->oc) {",
+    "            memset(out, n->zero, l->oc);",
+    "            memcpy(out + (l->oc - l->c) / 2,",
+    "                   m->arena + l->in + (y * l->w + x) * l->stride * l->c, l->c);",
+    "        }",
+    "}",
+    NULL,
+};
+
 const char *const omq_c_average[] = {
     "/* Pixels outside the image count as 0. */",
     "static void average(const struct layer *l, const struct numbers *n, const struct memory *m)",

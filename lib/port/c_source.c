@@ -244,6 +244,8 @@ static void put_cmsis_functions(const struct omq_c_source *s)
         {has_cmsis_conv(s, true), omq_c_cmsis_conv_s4},
         {has_depthwise(s), omq_c_cmsis_depthwise_s8}, {true, omq_c_cmsis_logits},
         {has_kind(s, OMQ_UNIT_MAXPOOL), omq_c_cmsis_max_pool},
+        {has_kind(s, OMQ_UNIT_CONCAT), omq_c_cmsis_concat},
+        {has_kind(s, OMQ_UNIT_SHORTCUT), omq_c_cmsis_shortcut},
         {has_kind(s, OMQ_UNIT_REQUANT), omq_c_cmsis_requant},
         {has_kind(s, OMQ_UNIT_AVGPOOL), omq_c_cmsis_average},
     };
@@ -266,6 +268,8 @@ static void put_functions(const struct omq_c_source *s)
         {integer && (requant || average), omq_c_fixed_rescaled},
         {requant, omq_c_requant}, {average, omq_c_average},
         {has_kind(s, OMQ_UNIT_MAXPOOL), omq_c_max_pool},
+        {has_kind(s, OMQ_UNIT_CONCAT), omq_c_concat},
+        {has_kind(s, OMQ_UNIT_SHORTCUT), omq_c_shortcut},
     };
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)

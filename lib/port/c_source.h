@@ -97,8 +97,8 @@ extern const char *const omq_c_layer[], *const omq_c_float_numbers[],
     *const omq_c_fixed_numbers[], *const omq_c_float_code[], *const omq_c_fixed_code[],
     *const omq_c_conv[], *const omq_c_conv_bits[], *const omq_c_float_rescaled[],
     *const omq_c_fixed_rescaled[], *const omq_c_requant[], *const omq_c_average[],
-    *const omq_c_max_pool[], *const omq_c_set[], *const omq_c_run[], *const omq_c_main[],
-    *const omq_c_main_end[];
+    *const omq_c_max_pool[], *const omq_c_concat[], *const omq_c_shortcut[], *const omq_c_set[],
+    *const omq_c_run[], *const omq_c_main[], *const omq_c_main_end[];
 
 /* ---- c_cmsis.c: a convolution for CMSIS-NN ----
  *
@@ -148,7 +148,7 @@ uint32_t omq_c_cmsis_buffer(const struct omq_c_source *s);
 extern const char *const omq_c_cmsis_layer[], *const omq_c_cmsis_params[],
     *const omq_c_cmsis_add[], *const omq_c_cmsis_conv_s8[], *const omq_c_cmsis_conv_s4[],
     *const omq_c_cmsis_depthwise_s8[], *const omq_c_cmsis_logits[], *const omq_c_cmsis_max_pool[],
-    *const omq_c_cmsis_requant[], *const omq_c_cmsis_average[], *const omq_c_cmsis_run[],
-    *const omq_c_cmsis_main_check[];
+    *const omq_c_cmsis_concat[], *const omq_c_cmsis_shortcut[], *const omq_c_cmsis_requant[],
+    *const omq_c_cmsis_average[], *const omq_c_cmsis_run[], *const omq_c_cmsis_main_check[];
 
 #endif

@@ -171,6 +171,10 @@ static const char *function_of(const struct omq_export_numbers *n, int unit)
         return "max_pool";
     case OMQ_UNIT_AVGPOOL:
         return "average";
+    case OMQ_UNIT_CONCAT:
+        return "concat";
+    case OMQ_UNIT_SHORTCUT:
+        return "shortcut";
     }
     OMQ_BUG("a unit without a kind");
 }
@@ -214,6 +218,8 @@ static int put_numbers(const struct omq_c_source *s, int choice, int unit, FILE 
     if (factors.n > 0)
         fprintf(rows, ",\n     .zero = %d, .most = %d", n->tensors[u->in].act.zero_point,
                 s->plan->tensors[u->out].is_logits ? 0 : n->tensors[u->out].act.q_max);
+    if (u->kind == OMQ_UNIT_SHORTCUT)
+        fprintf(rows, ", .zero = %d", n->tensors[u->out].act.zero_point);
     fputs("},\n", rows);
     return OMQ_OK;
 }

@@ -275,6 +275,26 @@ static void put_pool(struct writer *w, const struct omq_unit *u)
         quantize(w, u->out, u->name, blob, false);
 }
 
+/* Codes that move stay on their levels. */
+static void put_concat(struct writer *w, const struct omq_unit *u)
+{
+    const int a = take(w, u->in), b = take(w, u->res);
+
+    give(w, u->out, u->name, put_layer(w, "Concat", u->name, "", a, b, NONE, " 0=0"));
+}
+
+/* Every stride-th pixel is the largest one of a window of one pixel. */
+static void put_shortcut(struct writer *w, const struct omq_unit *u)
+{
+    const int first = (u->oc - u->win.c) / 2;
+    int blob = put_layer(w, "Pooling", u->name, "/pixels", take(w, u->in), NONE, NONE,
+                         " 0=0 1=1 2=%d 12=%d 5=1", u->win.sw, u->win.sh);
+
+    blob = put_layer(w, "Padding", u->name, "", blob, NONE, NONE, " 4=0 5=0.0 7=%d 8=%d", first,
+                     u->oc - u->win.c - first);
+    give(w, u->out, u->name, blob);
+}
+
 static void put_input(struct writer *w)
 {
     const struct omq_preprocess *pre = &w->n->net->pre;
@@ -330,10 +350,11 @@ static void find_readers(struct writer *w)
         in->readers++;
         if (u->res >= 0) {
             w->tensors[u->res].readers++;
-            w->tensors[u->res].on_grid = true;
+            w->tensors[u->res].on_grid |= u->kind == OMQ_UNIT_CONV || w->tensors[u->out].on_grid;
         }
         in->on_grid |= u->kind == OMQ_UNIT_CONV ? !is_int8(w->n, u)
-                     : u->kind == OMQ_UNIT_MAXPOOL ? w->tensors[u->out].on_grid : true;
+                     : u->kind == OMQ_UNIT_REQUANT || u->kind == OMQ_UNIT_AVGPOOL ||
+                       w->tensors[u->out].on_grid;
         in->is_int8 = in->readers == 1 && u->kind == OMQ_UNIT_CONV && is_int8(w->n, u) &&
                       !p->layers[u->layer].linear;
     }
@@ -353,6 +374,10 @@ static void put_net(struct writer *w)
             put_conv(w, i);
         else if (u->kind == OMQ_UNIT_REQUANT)
             quantize(w, u->out, u->name, take(w, u->in), false);
+        else if (u->kind == OMQ_UNIT_CONCAT)
+            put_concat(w, u);
+        else if (u->kind == OMQ_UNIT_SHORTCUT)
+            put_shortcut(w, u);
         else
             put_pool(w, u);
     }

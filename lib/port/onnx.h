@@ -124,9 +124,10 @@ struct omq_onnx_graph {
     struct omq_err *err;
 };
 /* A quantizer, called `base`, for the value `from`. scales: the base that has the
- * scale and zero point; of another's, whose codes they then are, nothing is clipped. */
+ * scale and zero point. What consists of another's codes is not clipped. */
 struct omq_onnx_quantizer {
     const char *base, *scales;
+    bool is_of_codes;
     struct omq_onnx_act act;
 };
 void omq_onnx_quantize(struct omq_onnx_graph *g, const char *from,

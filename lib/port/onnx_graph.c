@@ -27,12 +27,26 @@ static const char *base_of(const struct omq_plan *p, int tensor)
     return p->tensors[tensor].is_input ? input : p->units[producer(p, tensor)].name;
 }
 
-/* Whose scale and zero point it has: a maximum is one of the codes it is taken of. */
+/* Whose scale and zero point it has: of the tensors that share a quantizer, the first
+ * one's. */
 static const char *scales_of(const struct omq_plan *p, int tensor)
 {
-    while (!p->tensors[tensor].is_input && p->units[producer(p, tensor)].kind == OMQ_UNIT_MAXPOOL)
-        tensor = p->units[producer(p, tensor)].in;
+    for (int i = 0; i < p->n_units && !p->tensors[tensor].is_input; i++)
+        if (p->tensors[p->units[i].out].site == p->tensors[tensor].site &&
+            !p->tensors[p->units[i].out].is_logits)
+            return p->units[i].name;
     return base_of(p, tensor);
+}
+
+/* Whether its codes are those of other tensors, and need no limits of their own. */
+static bool is_of_codes(const struct omq_plan *p, int tensor)
+{
+    enum omq_unit_kind kind;
+
+    if (p->tensors[tensor].is_input)
+        return false;
+    kind = p->units[producer(p, tensor)].kind;
+    return kind == OMQ_UNIT_MAXPOOL || kind == OMQ_UNIT_CONCAT || kind == OMQ_UNIT_SHORTCUT;
 }
 
 /* A linear layer is a Gemm if what reads it is one too, which takes rows of values;
@@ -79,6 +93,7 @@ static struct omq_onnx_quantizer quantizer_of(const struct omq_onnx_graph *g, in
 {
     return (struct omq_onnx_quantizer){.base = base_of(plan_of(g), tensor),
                                        .scales = scales_of(plan_of(g), tensor),
+                                       .is_of_codes = is_of_codes(plan_of(g), tensor),
                                        .act = omq_onnx_act_of(g->n, tensor, g->s8)};
 }
 
@@ -186,6 +201,7 @@ static void requantize(struct layer *l, const char *suffix, struct omq_onnx_quan
 
     snprintf(base, sizeof(base), "%s%s", l->u->name, suffix);
     q.base = base;
+    q.is_of_codes = q.scales != NULL;
     q.scales = q.scales ? q.scales : base;
     omq_onnx_quantize(l->g, l->at.s, &q, dims, n_dims);
     omq_onnx_dequantize(l->g, &q);
@@ -295,6 +311,46 @@ static void put_pool(struct omq_onnx_graph *g, const struct omq_unit *u)
     quantize_tensor(g, u->out, to.s);
 }
 
+static void put_concat(struct omq_onnx_graph *g, const struct omq_unit *u)
+{
+    const struct omq_onnx_name to = omq_onnx_name(&g->x, u->name, "");
+    const struct omq_onnx_name a = quantized(g, u->in), b = quantized(g, u->res);
+    const size_t node = omq_onnx_begin(&g->x, "Concat", "", to.s,
+                                       (const char *const[]){a.s, b.s, NULL});
+
+    omq_onnx_int(&g->x, "axis", 1);
+    omq_proto_end(g->x.out, node);
+    quantize_tensor(g, u->out, to.s);
+}
+
+/* A list of numbers as a tensor of its own, "<base><suffix>". */
+static struct omq_onnx_name put_list(struct omq_onnx_graph *g, const char *base,
+                                     const char *suffix, const int64_t *v, int n)
+{
+    const struct omq_onnx_name name = omq_onnx_name(&g->x, base, suffix);
+
+    omq_onnx_tensor(&g->x, name.s, OMQ_ONNX_S64, &n, 1, v);
+    return name;
+}
+
+static void put_shortcut(struct omq_onnx_graph *g, const struct omq_unit *u)
+{
+    const struct omq_window *w = &u->win;
+    const int64_t begin[] = {0, 0}, end[] = {w->h, w->w}, axes[] = {2, 3};
+    const int64_t steps[] = {w->sh, w->sw}, first = (u->oc - w->c) / 2;
+    const int64_t pads[] = {0, first, 0, 0, 0, u->oc - w->c - first, 0, 0};
+    const struct omq_onnx_name to = omq_onnx_name(&g->x, u->name, "");
+    const struct omq_onnx_name sliced = omq_onnx_name(&g->x, u->name, "_slice");
+
+    OMQ_ONNX_NODE(&g->x, "Slice", sliced.s, quantized(g, u->in).s,
+                  put_list(g, u->name, ".begin", begin, 2).s,
+                  put_list(g, u->name, ".end", end, 2).s,
+                  put_list(g, u->name, ".axes", axes, 2).s,
+                  put_list(g, u->name, ".steps", steps, 2).s);
+    OMQ_ONNX_NODE(&g->x, "Pad", to.s, sliced.s, put_list(g, u->name, ".pads", pads, 8).s);
+    quantize_tensor(g, u->out, to.s);
+}
+
 static int put_unit(struct omq_onnx_graph *g, int unit)
 {
     const struct omq_unit *u = &plan_of(g)->units[unit];
@@ -303,6 +359,10 @@ static int put_unit(struct omq_onnx_graph *g, int unit)
         return put_layer(g, unit);
     if (u->kind == OMQ_UNIT_REQUANT)
         quantize_tensor(g, u->out, quantized(g, u->in).s);
+    else if (u->kind == OMQ_UNIT_CONCAT)
+        put_concat(g, u);
+    else if (u->kind == OMQ_UNIT_SHORTCUT)
+        put_shortcut(g, u);
     else
         put_pool(g, u);
     return OMQ_OK;

@@ -31,7 +31,7 @@ static void clip(struct omq_onnx_graph *g, const char *base, struct omq_onnx_act
 /* The type may have more codes than the quantizer. */
 static bool clips(const struct omq_onnx_quantizer *q)
 {
-    return q->base == q->scales && q->act.max - q->act.min < UINT8_MAX;
+    return !q->is_of_codes && q->act.max - q->act.min < UINT8_MAX;
 }
 
 struct omq_onnx_name omq_onnx_codes_name(const struct omq_onnx_graph *g,

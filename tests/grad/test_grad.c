@@ -208,6 +208,41 @@ static void build_residual(struct omq_graph *g, enum omq_op pooling)
     head(g, i);
 }
 
+/* A ReLU with an end, a depthwise convolution, concats and shortcuts. */
+static void build_moves(struct omq_graph *g)
+{
+    int i, s, t;
+
+    start(g);
+    i = conv(g, "a", 0, 6, 3, 1, 1, 1);
+    i = op(g, "a_bn", OMQ_OP_BATCHNORM, i);
+    s = i = node(g, "a_relu", (struct omq_node){.op = OMQ_OP_RELU, .in = {i}, .max = 0.7});
+    i = conv(g, "b", i, 6, 3, 2, 1, 6);
+    i = node(g, "b_relu", (struct omq_node){.op = OMQ_OP_RELU, .in = {i}, .max = 0.4});
+    i = conv(g, "c", i, 9, 1, 1, 0, 1);
+    s = node(g, "short", (struct omq_node){.op = OMQ_OP_SHORTCUT, .in = {s}, .channels = 9,
+                                           .stride = 2});
+    i = node(g, "add", (struct omq_node){.op = OMQ_OP_ADD, .in = {i, s}});
+    t = conv(g, "d", i, 3, 3, 1, 1, 1);
+    i = node(g, "concat", (struct omq_node){.op = OMQ_OP_CONCAT, .in = {t, i}});
+    i = node(g, "twice", (struct omq_node){.op = OMQ_OP_CONCAT, .in = {i, i}});
+    i = node(g, "same_size", (struct omq_node){.op = OMQ_OP_SHORTCUT, .in = {i}, .channels = 25,
+                                               .stride = 1});
+    head(g, op(g, "pool", OMQ_OP_GLOBALPOOL, i));
+}
+
+START_TEST(test_moves)
+{
+    struct fixture f;
+    struct omq_graph g;
+
+    build_moves(&g);
+    open_net(&f, &g, as_float, OMQ_VIEW_OFF);
+    check_params(&f);
+    close_net(&f);
+}
+END_TEST
+
 START_TEST(test_conv_norm_relu)
 {
     struct fixture f;
@@ -433,6 +468,7 @@ Suite *omq_suite_grad(void)
 
     tcase_set_timeout(t, 60);
     tcase_add_test(t, test_conv_norm_relu);
+    tcase_add_test(t, test_moves);
     tcase_add_loop_test(t, test_residual_pools, 0, 3);
     tcase_add_loop_test(t, test_quantized_direction, 0, 3);
     tcase_add_loop_test(t, test_weight_quantizer, 0, 22);

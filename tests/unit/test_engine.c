@@ -134,7 +134,45 @@ static void wide(struct omq_graph *g)
     head(g, x);
 }
 
-static void (*const graphs[])(struct omq_graph *g) = {residual, pools, mlp, long_sum, wide};
+static int relu_to(struct omq_graph *g, const char *name, double max, int in)
+{
+    return add(g, name, in, (struct omq_node){.op = OMQ_OP_RELU, .max = max});
+}
+
+static int concat(struct omq_graph *g, const char *name, int a, int b)
+{
+    return add(g, name, a, (struct omq_node){.op = OMQ_OP_CONCAT, .in = {0, b}});
+}
+
+static int shortcut(struct omq_graph *g, const char *name, int in, int c, int stride)
+{
+    return add(g, name, in, (struct omq_node){.op = OMQ_OP_SHORTCUT, .channels = c,
+                                              .stride = stride});
+}
+
+/* ReLUs with an end, depthwise convolutions, concats of what has and has not the same
+ * quantizer, a shortcut without parameters that is added and one that is read. */
+static void moves(struct omq_graph *g)
+{
+    int x, y, z;
+
+    x = relu_to(g, "relu1", 0.6, conv(g, "conv1", 0, 18, 3, 1, 1, 1, true));
+    y = relu_to(g, "dw_relu", 6, conv(g, "dw", x, 18, 3, 2, 1, 18, true));
+    y = conv(g, "pw", y, 22, 1, 1, 0, 1, true);
+    z = shortcut(g, "short", x, 22, 2);
+    x = relu_to(g, "relu2", 0.9, add(g, "add", y, (struct omq_node){.op = OMQ_OP_ADD,
+                                                                    .in = {0, z}}));
+    y = op(g, "a_relu", OMQ_OP_RELU, conv(g, "a", x, 5, 1, 1, 0, 1, true));
+    z = op(g, "b_relu", OMQ_OP_RELU, conv(g, "b", x, 3, 3, 1, 1, 1, true));
+    y = concat(g, "same", y, z);
+    z = concat(g, "sign", conv(g, "c", x, 4, 1, 1, 0, 1, true), y);
+    y = concat(g, "twice", z, z);
+    y = concat(g, "ends", y, x);
+    y = conv(g, "e", shortcut(g, "read", y, 49, 1), 7, 5, 1, 2, 1, true);
+    head(g, op(g, "gap", OMQ_OP_GLOBALPOOL, y));
+}
+
+static void (*const graphs[])(struct omq_graph *g) = {residual, pools, mlp, long_sum, wide, moves};
 enum { N_GRAPHS = sizeof(graphs) / sizeof(graphs[0]) };
 
 static const struct omq_precision precisions[] = {
@@ -434,7 +472,8 @@ START_TEST(watching_changes_nothing)
     for (int u = 0; u < net.plan.n_units; u++) {
         const struct omq_tensor *t = &net.plan.tensors[net.plan.units[u].out];
 
-        if (net.plan.units[u].kind != OMQ_UNIT_MAXPOOL && !t->is_logits)
+        if (net.plan.units[u].kind <= OMQ_UNIT_AVGPOOL &&
+            net.plan.units[u].kind != OMQ_UNIT_MAXPOOL && !t->is_logits)
             want += (size_t)IMAGES * (size_t)t->h * (size_t)t->w * (size_t)t->c;
     }
     for (int p = 0; p < N_PRECISIONS; p++) {
