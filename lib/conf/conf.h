@@ -33,6 +33,7 @@ struct omq_precision {
     int w, a;
 };
 
+enum omq_shortcut { OMQ_SHORTCUT_B, OMQ_SHORTCUT_A };
 enum omq_format { OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC };
 enum omq_quant_method {
     OMQ_METHOD_OMQ, OMQ_METHOD_ANY_PRECISION, OMQ_METHOD_ADABITS, OMQ_METHOD_DOUBLE_ROUNDING
@@ -67,6 +68,7 @@ struct omq_data_config {
 struct omq_model_config {
     char arch[64]; /* a name of the table in nn/arch.c */
     double width;  /* multiplier of channel counts */
+    enum omq_shortcut shortcut; /* of the CIFAR ResNets, where the shape changes */
 };
 
 struct omq_quant_config {

@@ -11,6 +11,7 @@
 #include "base/pool.h"
 
 static const char *const format_words[] = {"idx", "synthetic", NULL};
+static const char *const shortcut_words[] = {"B", "A", NULL};
 static const char *const method_words[] = {"omq", "any-precision", "adabits", "double-rounding",
                                            NULL};
 static const char *const view_words[] = {"off", "offsets", NULL};
@@ -94,8 +95,14 @@ const struct omq_conf_key omq_conf_keys[] = {
 
     SECTION("model", "The network."),
     STRING("model.arch", model.arch, true,
-           "Name of the architecture, such as lenet5, resnet8 or resnet20."),
-    NUMBER("model.width", model.width, 0.0625, 16, "Multiplier of all channel counts."),
+           "Name of the architecture: lenet5; resnet8, resnet20, resnet32, resnet44, resnet56,\n"
+           "vgg11 and vgg16 for small images; resnet18, resnet34, resnet50 and mobilenet_v2\n"
+           "for large ones. Layers have torchvision's names, or those of the best-known code."),
+    NUMBER("model.width", model.width, 0.0625, 16,
+           "Multiplier of all channel counts. Those of mobilenet_v2 are multiples of 8."),
+    WORD("model.shortcut", model.shortcut, omq_shortcut, shortcut_words,
+         "Of resnet8 to resnet56, what a block adds where the shape changes: B, a\n"
+         "convolution of its input; A, every second pixel of it, with channels of zeros."),
 
     SECTION("quant", "How weights and activations are quantized."),
     WORD("quant.method", quant.method, omq_quant_method, method_words,

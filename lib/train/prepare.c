@@ -210,8 +210,9 @@ static void report_json(const struct omq_train *t, size_t bytes, FILE *f)
 
         if (!l)
             continue;
-        fprintf(f, "%s{\"name\": \"%s\", \"weights\": [%d, %d, %d, %d], \"output\": [%d, %d, %d]}",
-                sep, l->name, l->out, l->in, l->kh, l->kw, u->win.oh, u->win.ow, u->oc);
+        fprintf(f, "%s{\"name\": \"%s\", \"weights\": [%d, %d, %d, %d], \"output\": [%d, %d, %d], "
+                "\"bias\": %s, \"norm\": \"%s\"}", sep, l->name, l->out, l->in, l->kh, l->kw,
+                u->win.oh, u->win.ow, u->oc, l->bias ? "true" : "false", l->norm);
         sep = ", ";
     }
     fprintf(f, "], \"precisions\": [");

@@ -320,6 +320,48 @@ START_TEST(known_sizes)
 }
 END_TEST
 
+/* As torchvision's documentation counts them ("Num. Params" of its weights), which is
+ * with the gammas and betas of one set of batch norms; multiply-accumulates are its
+ * "GFLOPS", rounded. VGG-16: 14,723,136 weights, biases and norms of torchvision's
+ * vgg16_bn.features, less its 4,224 biases, and one linear layer. ResNet-20 with
+ * shortcuts A: 0.27 million and 40.6 million as in the paper's table 6. */
+START_TEST(sizes_are_as_published)
+{
+    static const struct {
+        const char *arch;
+        enum omq_shortcut shortcut;
+        int side, classes;
+        uint64_t params;
+        double gigamacs;
+    } known[] = {
+        {"resnet18", OMQ_SHORTCUT_B, 224, 1000, 11689512, 1.81},
+        {"resnet34", OMQ_SHORTCUT_B, 224, 1000, 21797672, 3.66},
+        {"resnet50", OMQ_SHORTCUT_B, 224, 1000, 25557032, 4.09},
+        {"mobilenet_v2", OMQ_SHORTCUT_B, 224, 1000, 3504872, 0.30},
+        {"vgg16", OMQ_SHORTCUT_B, 32, 10, 14723136 - 4224 + 5130, 0.31},
+        {"resnet20", OMQ_SHORTCUT_A, 32, 10, 269722, 0.04},
+    };
+    struct omq_model_config cfg = {.width = 1, .shortcut = known[_i].shortcut};
+    struct omq_quant_config quant = {.levels = 1, .first_last_bits = 8};
+    struct omq_preprocess pre = {.height = known[_i].side, .width = known[_i].side, .channels = 3};
+    struct omq_net net;
+    struct omq_graph g;
+    uint64_t params;
+
+    snprintf(cfg.arch, sizeof(cfg.arch), "%s", known[_i].arch);
+    ck_assert_msg(omq_arch_build(&g, &cfg, known[_i].side, known[_i].side, 3, known[_i].classes,
+                                 &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_msg(omq_net_init(&net, &g, all_widths, 1, &quant, &pre, 1, false, &err) == OMQ_OK,
+                  "%s", err.msg);
+    params = omq_net_weights(&net);
+    for (int l = 0; l < net.plan.n_layers; l++)
+        params += net.plan.layers[l].norm[0] ? 2 * (uint64_t)net.plan.layers[l].out : 0;
+    ck_assert_uint_eq(params, known[_i].params);
+    ck_assert_double_eq_tol((double)omq_net_macs(&net) / 1e9, known[_i].gigamacs, 0.0075);
+    omq_net_release(&net);
+}
+END_TEST
+
 START_TEST(architectures_that_cannot_be)
 {
     struct omq_model_config cfg = {.arch = "resnet9", .width = 1};
@@ -338,6 +380,10 @@ START_TEST(architectures_that_cannot_be)
     omq_graph_release(&g);
     ck_assert_int_eq(omq_arch_build(&g, &cfg, 16, 16, 1, 0, &err), OMQ_ECONFIG);
     has_text("'fc2' has 0 outputs");
+    cfg.shortcut = OMQ_SHORTCUT_A;
+    ck_assert_int_eq(omq_arch_build(&g, &cfg, 16, 16, 1, 2, &err), OMQ_ECONFIG);
+    has_text("'model.shortcut: A' is for resnet8 to resnet56, which 'model.arch: lenet5' is not");
+    cfg.shortcut = OMQ_SHORTCUT_B;
     ck_assert_int_eq(omq_arch_build(&g, &cfg, 16, 16, 9, 2, &err), OMQ_ECONFIG);
     snprintf(cfg.arch, sizeof(cfg.arch), "resnet56");
     ck_assert_int_eq(omq_arch_build(&g, &cfg, 1, 1, 1, 2, &err), OMQ_OK); /* pads itself */
@@ -516,6 +562,7 @@ Suite *omq_suite_nn(void)
     tcase_add_test(t, names_can_be_stored);
     tcase_add_loop_test(t, resnets_have_their_size, 0, N_RESNETS);
     tcase_add_test(t, known_sizes);
+    tcase_add_loop_test(t, sizes_are_as_published, 0, 6);
     tcase_add_test(t, architectures_that_cannot_be);
     tcase_add_loop_test(t, parameters_of_a_view, 0, 2 * N_VIEWS);
     tcase_add_test(t, weights_start_at_random);
