@@ -126,8 +126,9 @@ static void plan_shape(const struct planner *p, const struct omq_unit *from,
         .q_max = p->e->tensors[u->out].act.q_max,
     };
     omq_engine_runs(p->e, u, &u->shape.n_runs, &u->shape.run);
-    u->group_bytes = omq_conv_packed_size(&u->shape);
-    u->by_bits = omq_conv_by_bits(&u->shape);
+    u->by_bits = !u->is_depthwise && omq_conv_by_bits(&u->shape);
+    u->group_bytes = u->is_depthwise ? omq_dwconv_packed_size(&u->shape)
+                                     : omq_conv_packed_size(&u->shape);
 }
 
 /* The factors of all outputs, [oc] in all, to where each group has its own. */
@@ -202,11 +203,13 @@ static int pack_weights(struct planner *p, const struct omq_unit *from, struct o
 
         s.oc = u->oc - first < at_once ? u->oc - first : at_once;
         before.oc = first;
-        codes.k = ws->k + (u->groups > 1 ? (size_t)first * filter : 0);
+        codes.k = ws->k + (from->groups > 1 ? (size_t)first * filter : 0);
         omq_layer_make_codes(p->net, precision, from->layer, first, s.oc, &codes, ws->scratch);
-        if (u->groups == 1)
+        if (from->groups == 1)
             pack(u, &s, codes.k, u->w + omq_conv_packed_size(&before), u->start + first);
     }
+    if (u->is_depthwise)
+        omq_dwconv_pack(&u->shape, ws->k, (int16_t *)(void *)u->w, u->start);
     for (int g = 0; u->groups > 1 && g < u->groups; g++)
         pack(u, &u->shape, ws->k + (size_t)(g * u->shape.oc) * filter,
              u->w + (size_t)g * u->group_bytes, u->start + g * omq_engine_padded(u));
@@ -306,7 +309,7 @@ static void size_scratch(struct omq_engine *e)
         const struct omq_engine_unit *u = &e->units[i];
         size_t row = (size_t)u->win.ow * (size_t)u->oc * sizeof(omq_real), kernel = 0;
 
-        if (u->kind == OMQ_UNIT_CONV)
+        if (u->kind == OMQ_UNIT_CONV && !u->is_depthwise)
             kernel = omq_conv_codes_scratch(&u->shape);
         e->weight_bytes += u->kind == OMQ_UNIT_CONV ? (size_t)u->groups * u->group_bytes : 0;
         e->row_bytes = row > e->row_bytes ? row : e->row_bytes;
@@ -342,6 +345,10 @@ static int plan(struct planner *p)
         e->units[i] = (struct omq_engine_unit){.kind = u->kind, .in = u->in, .out = u->out,
                                                .res = u->res, .win = u->win, .groups = u->groups,
                                                .oc = u->oc};
+        if (u->kind == OMQ_UNIT_CONV && omq_unit_is_depthwise(u)) {
+            e->units[i].is_depthwise = true;
+            e->units[i].groups = 1;
+        }
     }
     if ((rc = omq_engine_arrange(e, p->err)) < 0)
         return rc;
@@ -411,7 +418,7 @@ struct omq_engine_numbers omq_engine_numbers(const struct omq_engine *e, int uni
 
     return (struct omq_engine_numbers){
         .m = u->m, .b = u->b, .r = u->r, .rescale = u->rescale,
-        .group = u->kind == OMQ_UNIT_CONV ? omq_engine_padded(u) : 1,
+        .group = u->kind == OMQ_UNIT_CONV && !u->is_depthwise ? omq_engine_padded(u) : 1,
     };
 }
 

@@ -26,10 +26,11 @@ struct omq_engine_unit {
     enum omq_unit_kind kind;
     int in, out, res;      /* tensors; res -1 = none */
     struct omq_window win; /* of the first group */
-    int groups, oc;
+    int groups, oc;        /* a depthwise one counts as one group */
+    bool is_depthwise;     /* by dwconv_codes */
     struct omq_rescale rescale; /* REQUANT */
     omq_real *m, *b, *r;   /* CONV: [groups][channels of one, padded]; AVGPOOL: m, b [1] */
-    /* CONV, of a group each: */
+    /* CONV, of a group each, weights of whichever kernel it is: */
     struct omq_conv_shape shape;
     bool by_bits;          /* by pack_bits and conv_bits */
     ptrdiff_t *run_at;     /* [shape.n_runs] */

@@ -147,18 +147,22 @@ static void take_rows(const struct omq_conv_shape *s, struct omq_conv_io *c, int
 }
 
 /* This part's share of the outputs of one group. */
-static void run_share(const struct omq_engine_io *io, bool by_bits, struct omq_conv_shape s,
-                      struct omq_conv_io c)
+static void run_share(const struct omq_engine_io *io, const struct omq_engine_unit *u,
+                      struct omq_conv_shape s, struct omq_conv_io c)
 {
     const int blocks = (s.oc + 15) / 16;
 
-    if (io->parts > 1 && c.n * c.oh * c.ow < PIXELS_FOR_ROWS)
+    if (io->parts > 1 && !u->is_depthwise && c.n * c.oh * c.ow < PIXELS_FOR_ROWS)
         take_outputs(&s, &c, 16 * share(blocks, io->part, io->parts),
                      16 * share(blocks, io->part + 1, io->parts));
     else if (io->parts > 1)
         take_rows(&s, &c, share(c.oh, io->part, io->parts), share(c.oh, io->part + 1, io->parts));
-    if (s.oc > 0 && c.oh > 0)
-        (by_bits ? omq_kern()->conv_bits : omq_kern()->conv_codes)(&s, &c, io->kernel);
+    if (s.oc <= 0 || c.oh <= 0)
+        return;
+    if (u->is_depthwise)
+        omq_kern()->dwconv_codes(&s, &c);
+    else
+        (u->by_bits ? omq_kern()->conv_bits : omq_kern()->conv_codes)(&s, &c, io->kernel);
 }
 
 static void run_groups(const struct omq_engine_io *io, const struct omq_engine_unit *u,
@@ -175,7 +179,7 @@ static void run_groups(const struct omq_engine_io *io, const struct omq_engine_u
         c.b = u->b + at;
         c.r = u->r + at;
         move_y(s, &c, g * (ptrdiff_t)s->oc);
-        run_share(io, u->by_bits, *s, c);
+        run_share(io, u, *s, c);
     }
 }
 

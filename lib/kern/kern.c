@@ -92,7 +92,7 @@ enum {
 };
 
 struct probe_conv {
-    uint8_t packed[RUNS * BITS_RUN * OC_PAD]; /* more than enough */
+    _Alignas(64) uint8_t packed[RUNS * BITS_RUN * OC_PAD]; /* more than enough */
     int32_t start[OC_PAD];
     uint8_t y[PIX * OC];
     omq_real reals[PIX * OC];
@@ -108,7 +108,8 @@ struct probe {
     omq_real conv_u8[PIX * CONV_CH], conv_dinput[CONV_N * PIX * CONV_CH];
     omq_real conv_dweight[9 * CONV_CH * CONV_CH];
     omq_real conv_u8_few[PIX * CONV_CH], conv_dweight_few[9 * 4 * CONV_CH];
-    struct probe_conv codes[W_WIDTHS], bits[3];
+    struct probe_conv codes[W_WIDTHS], bits[3], dwconv[2];
+    omq_real dw[CODES], dw_dk[TAPS], dw_dx[CODES];
     int16_t q_s16[CODES];
     omq_real q_scale;
     double mean[CH], m2[CH];
@@ -174,6 +175,34 @@ static void probe_bits(const struct omq_kern *k, const uint8_t *q, const omq_rea
                                          .x_max = i == 1 ? 3 : 1, .q_max = 255};
 
         probe_conv(k, &s, true, q, m, b, &p->bits[i]);
+    }
+}
+
+/* Windows of five and of nine pixels, to codes and to reals. */
+static void probe_dwconv(const struct omq_kern *k, const uint8_t *q, const omq_real *m,
+                         const omq_real *b, struct probe *p)
+{
+    static const ptrdiff_t run_at[9] = {0, 1, 2, 40, 41, 43, 80, 81, 85};
+    static int8_t w[OC * 9];
+    uint8_t x[9 * 40 + 120 + OC];
+
+    for (int i = 0; i < (int)sizeof(x); i++)
+        x[i] = i % 5 == 0 ? 255 : q[i % CODES];
+    for (int i = 0; i < OC * 9; i++)
+        w[i] = (int8_t)((i * 59) % 256 - 128);
+    for (int i = 0; i < 2; i++) {
+        struct probe_conv *to = &p->dwconv[i];
+        const struct omq_conv_shape s = {.oc = OC, .n_runs = i ? 9 : 5, .run = 1, .w_bits = 8,
+                                         .x_max = 255, .zero_point = 3, .q_max = i ? 255 : 0};
+        const struct omq_conv_io io = {
+            .n = 1, .oh = 3, .ow = 4, .x = x, .x_row = 80, .x_pixel = 40, .run_at = run_at,
+            .w = to->packed, .start = to->start, .m = m, .b = b, .r = b, .res = i ? NULL : q,
+            .res_row = 4 * OC, .res_pixel = OC,
+            .y = i ? (void *)to->y : to->reals, .y_row = 4 * OC, .y_pixel = OC,
+        };
+
+        omq_dwconv_pack(&s, w, (int16_t *)(void *)to->packed, to->start);
+        k->dwconv_codes(&s, &io);
     }
 }
 
@@ -252,6 +281,11 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
         probe_codes(k, q, m, b_pad, p);
     if (row->pack_bits != ref->pack_bits || row->conv_bits != ref->conv_bits)
         probe_bits(k, q, m, b_pad, p);
+    if (row->dwconv_codes != ref->dwconv_codes)
+        probe_dwconv(k, q, m, b_pad, p);
+    PROBE(dwconv, &g, x, rows, p->dw);
+    PROBE(dwconv_dweight, &g, x, y, p->dw_dk);
+    PROBE(dwconv_dinput, &g, y, rows, p->dw_dx);
     PROBE(channel_stats, PIX, CH, x, p->mean, p->m2);
     PROBE(affine, PIX, CH, x, a, b, p->affine);
     PROBE(affine_res, PIX, CH, x, a, y, b, b, p->affine_res);

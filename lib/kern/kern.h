@@ -180,6 +180,22 @@ struct omq_kern {
     void (*conv_bits)(const struct omq_conv_shape *s, const struct omq_conv_io *io,
                       void *scratch);
 
+    /* A depthwise convolution of the engine: output o sees channel o alone, so run is
+     * 1 and a window is n_runs pixels. y is that of conv_codes, w is of
+     * omq_dwconv_pack(), and nothing behind a window is read. */
+    void (*dwconv_codes)(const struct omq_conv_shape *s, const struct omq_conv_io *io);
+    /* Depthwise convolutions of reals, in training, of one image (c_begin is 0, c_count
+     * is not looked at), with k[kh][kw][c]:
+     *   y[oh][ow][c] = sum over the window of x * k, taps in order
+     *   dk += sum over the pixels, in order, of dy * x
+     *   dx += dy * k, pixel by pixel, taps in order
+     * each product rounded before it is added. */
+    void (*dwconv)(const struct omq_window *g, const omq_real *x, const omq_real *k, omq_real *y);
+    void (*dwconv_dweight)(const struct omq_window *g, const omq_real *x, const omq_real *dy,
+                           omq_real *dk);
+    void (*dwconv_dinput)(const struct omq_window *g, const omq_real *dy, const omq_real *k,
+                          omq_real *dx);
+
     /* Mean and sum of squared deviations of each channel of x[n][c], in one
      * pass, in double: with d = x - x[0], s1 = sum of d and s2 = sum of d^2,
      * x[0] + s1 / n and s2 - s1 * s1 / n. x[0] is one of the values, so
@@ -288,6 +304,13 @@ bool omq_conv_by_bits(const struct omq_conv_shape *s);
 /* Of pack_ and conv_codes, and of pack_ and conv_bits. */
 size_t omq_conv_packed_size(const struct omq_conv_shape *s);
 size_t omq_conv_codes_scratch(const struct omq_conv_shape *s);
+
+/* Weights k[oc][n_runs] of a depthwise convolution to what dwconv_codes reads, in
+ * omq_dwconv_packed_size() bytes, and start[oc_pad] as of pack_codes: in 16 bits,
+ * [oc_pad/16][n_runs/2, rounded up][16][2], 0 where there are none. They are few. */
+void omq_dwconv_pack(const struct omq_conv_shape *s, const int8_t *k, int16_t *packed,
+                     int32_t *start);
+size_t omq_dwconv_packed_size(const struct omq_conv_shape *s);
 
 /* Name, version and build of the BLAS; "none" without. */
 const char *omq_blas_name(void);

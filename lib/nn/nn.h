@@ -107,6 +107,12 @@ struct omq_unit {
     double max;               /* of the ReLU; 0 = no end */
 };
 
+/* A convolution each of whose outputs sees the one channel of its number. */
+static inline bool omq_unit_is_depthwise(const struct omq_unit *u)
+{
+    return u->groups > 1 && u->groups == u->win.c && u->groups == u->oc;
+}
+
 struct omq_tensor {
     int h, w, c;
     int site;      /* its quantizer; -1: the network's input, or the logits */

@@ -99,7 +99,8 @@ enum { CASES = 400 };
 static bool check(const struct op *op, const char *name, const struct omq_kern *ref,
                   const struct omq_kern *trial, uint32_t seed)
 {
-    const int cases = op->shape == WINDOW || op->shape == POOL ? WINDOW_CASES
+    const int cases = op->shape == WINDOW || op->shape == POOL || op->shape == DWCONV
+                          ? WINDOW_CASES
                       : IS_CONV(op) || IS_CODES(op)                ? 2 * CASES
                                                                          : CASES;
     int n_run = 0;
@@ -225,6 +226,8 @@ static double bench_work(const struct op *op, const struct job *j)
         return op->traffic ? (double)j->q2.size : codes_macs(j);
     if (IS_CONV(op))
         return (double)conv_outputs(j) * j->g.kh * j->g.kw * j->g.c;
+    if (op->shape == DWCONV)
+        return (double)j->g.oh * j->g.ow * j->g.kh * j->g.kw * j->g.c;
     if (op->traffic == 0)
         return (double)j->m * j->n * j->k;
     return (double)(op->shape == WINDOW ? window_taps(&j->g) : COUNT(j)) * (double)op->traffic;

@@ -15,14 +15,15 @@
 #include "base/rng.h"
 #include "kern/kern_internal.h"
 
-enum shape { FLAT, ROWS, WINDOW, POOL, CONV, CONV_FEW, GEMM, GEMM_S16, CODES, BITS };
-#define IS_CODES(op) ((op)->shape == CODES || (op)->shape == BITS)
+enum shape { FLAT, ROWS, WINDOW, POOL, CONV, CONV_FEW, GEMM, GEMM_S16, CODES, BITS,
+             DWCONV, DWCODES };
+#define IS_CODES(op) ((op)->shape == CODES || (op)->shape == BITS || (op)->shape == DWCODES)
 /* CONV_FEW is of few channels; conv_u8 takes both. */
 #define IS_CONV(op) ((op)->shape == CONV || (op)->shape == CONV_FEW)
 enum out {
     NONE, NC_REAL, NC_U8, C_REAL, C3_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, POOL_REAL,
     POOL_U8, Y_REAL, X_REAL, W_REAL, MN_REAL, MN_S32, N_S16, ONE_REAL, CODES_Y, CODES_PACKED,
-    CODES_START,
+    CODES_START, DK_REAL,
 };
 
 /* An array at an odd place: ends where its allocation ends, but for the guard. */
@@ -35,7 +36,7 @@ struct buf {
 /* One call: what goes in, and room for what comes out. */
 struct job {
     int n, c;                /* FLAT, ROWS */
-    struct omq_window g;     /* WINDOW, POOL, CONV, CONV_FEW */
+    struct omq_window g;     /* WINDOW, POOL, DWCONV, CONV, CONV_FEW */
     int oc, images;          /* CONV */
     int m, k, lda, ldb, ldc; /* GEMM, with n; FLAT: k is the most in 16 bits */
     bool ta, tb, in_place, whole;
@@ -44,7 +45,7 @@ struct job {
     struct omq_rescale r;
     struct buf x, y, ch[4], q, q2; /* inputs */
     struct buf dy, w_s16, scratch; /* CONV */
-    struct omq_conv_shape cs;      /* CODES, BITS, with scratch; q2 is k, q is x, ch are m, b, r */
+    struct omq_conv_shape cs;      /* IS_CODES, with scratch; q2 is k, q is x, ch are m, b, r */
     struct omq_conv_io io;
     ptrdiff_t run_at[64];
     struct buf packed, start, res;
@@ -102,7 +103,7 @@ void job_free(struct job *j);
 /* One call, on outputs that are as they were at first. */
 void job_run(struct job *j, const struct op *op, const struct omq_kern *k);
 
-/* CODES, BITS: what the functions above are for the other shapes, and the jobs to time. */
+/* CODES, BITS, DWCODES: what the functions above are for the other shapes, and the jobs to time. */
 size_t codes_count(const struct job *j, enum out out, size_t *size);
 void codes_shape(const struct job *j, char *s, size_t size);
 double codes_macs(const struct job *j);

@@ -229,17 +229,22 @@ static void codes_fill(struct job *j, const struct op *op, struct omq_rng *r, in
                        size_t align)
 {
     const struct omq_conv_shape *s = &j->cs;
-    const size_t codes = (x_size(j) + BEYOND + align - 1) / align * align;
+    const size_t beyond = op->shape == DWCODES ? (size_t)s->oc - 1 : BEYOND;
+    const size_t codes = (x_size(j) + beyond + align - 1) / align * align;
 
     j->q2 = random_weights(r, s, weights);
-    j->packed = buf_at_edge(omq_conv_packed_size(s));
+    j->packed = buf_at_edge(op->shape == DWCODES ? omq_dwconv_packed_size(s)
+                                                 : omq_conv_packed_size(s));
     j->start = buf_make(r, (size_t)j->c, sizeof(int32_t));
     if (op->shape == BITS)
         omq_pack_bits_ref(s, S8S(j->q2), j->packed.p, S32S(j->start));
+    else if (op->shape == DWCODES)
+        omq_dwconv_pack(s, S8S(j->q2), S16S(j->packed), S32S(j->start));
     else
         omq_pack_codes_ref(s, S8S(j->q2), j->packed.p, S32S(j->start));
     j->q = random_codes(r, codes, s->x_max);
-    memset(j->q.p + j->q.size - BEYOND, 255, BEYOND);
+    if (op->shape != DWCODES)
+        memset(j->q.p + j->q.size - BEYOND, 255, BEYOND);
     j->res = random_codes(r, res_size(j), 255);
     random_affine(j, r, s->q_max > 0);
     j->scratch = buf_guarded(r, omq_conv_codes_scratch(s), 1);
@@ -290,6 +295,8 @@ void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
     s->zero_point = op->shape == BITS ? 0 : between(r, 0, 1) ? (s->x_max + 1) / 2 : 0;
     s->q_max = between(r, 0, 3) == 0 ? 0 : between(r, 0, 1) ? (1 << between(r, 1, 8)) - 1
                                                             : between(r, 1, 255);
+    if (op->shape == DWCODES)
+        l.c = 1, l.apart = true, l.pixel = l.oc + between(r, 0, 7);
     layer_geometry(j, &l);
     y_and_res(j, gap);
     codes_fill(j, op, r, between(r, 0, 7), 1);
@@ -307,8 +314,34 @@ static const struct {
 };
 enum { BENCH_LAYERS = sizeof(bench_layers) / sizeof(bench_layers[0]) };
 
+/* Depthwise ones of MobileNetV2. */
+static const struct {
+    int oh, c, s;
+} bench_depthwise[] = {
+    {112, 32, 1}, {56, 96, 2}, {56, 144, 1}, {28, 192, 1}, {14, 384, 1}, {14, 576, 1}, {7, 960, 1},
+};
+enum { BENCH_DEPTHWISE = sizeof(bench_depthwise) / sizeof(bench_depthwise[0]) };
+
+static bool depthwise_bench(struct job *j, const struct op *op, struct omq_rng *r, int i)
+{
+    const int bits = i < BENCH_DEPTHWISE ? 8 : 4;
+    const int at = i % BENCH_DEPTHWISE, oh = bench_depthwise[at].oh;
+    const int c = bench_depthwise[at].c, s = bench_depthwise[at].s;
+    const struct layer l = {.n = 1, .oh = oh, .ow = oh, .c = 1, .oc = c, .kh = 3, .kw = 3, .sh = s,
+                            .sw = s, .pixel = c, .apart = true};
+    const int gap[6] = {0};
+
+    *j = (struct job){.cs = {.w_bits = bits, .x_max = (1 << bits) - 1, .q_max = (1 << bits) - 1}};
+    layer_geometry(j, &l);
+    y_and_res(j, gap);
+    codes_fill(j, op, r, TRAINED, 64);
+    return true;
+}
+
 int codes_bench_count(const struct op *op)
 {
+    if (op->shape == DWCODES)
+        return 2 * BENCH_DEPTHWISE;
     return (op->out[0] == CODES_PACKED ? 1 : op->shape == BITS ? 3 : 4) * BENCH_LAYERS;
 }
 
@@ -325,6 +358,8 @@ bool codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i)
     };
     const int gap[6] = {0};
 
+    if (op->shape == DWCODES)
+        return depthwise_bench(j, op, r, i);
     *j = (struct job){.cs = {.w_bits = bits, .midrise = bits <= 2, .x_max = (1 << bits) - 1,
                              .q_max = (1 << bits) - 1}};
     if (op->shape == BITS)

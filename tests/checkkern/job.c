@@ -223,6 +223,9 @@ void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
         j->q2 = random_bytes(r, n);
         for (size_t i = 0; i < n; i++) /* many that are equal */
             U8S(j->q)[i] &= 3, U8S(j->q2)[i] &= 3;
+    } else if (op->shape == DWCONV) {
+        n = out_count(j, IMAGE_REAL, &size) + out_count(j, POOL_REAL, &size) +
+            out_count(j, DK_REAL, &size);
     } else if (IS_CONV(op)) {
         j->q = random_bytes(r, (size_t)j->images * image_size(&j->g));
         j->q2 = conv_s8(r, j);
@@ -279,7 +282,7 @@ bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int index)
         j->n = 1000 + odd_size(r);
     if (op->shape == GEMM || op->shape == GEMM_S16)
         pick_gemm(j, r, op->shape == GEMM_S16);
-    if (op->shape == WINDOW || op->shape == POOL) {
+    if (op->shape == WINDOW || op->shape == POOL || op->shape == DWCONV) {
         if (!pick_window(&j->g, r, index))
             return false;
         if (op->shape == POOL && (j->g.ph > j->g.kh / 2 || j->g.pw > j->g.kw / 2))

@@ -36,6 +36,10 @@ RUN(pack_codes, &j->cs, S8S(j->q2), j->out[0].p, S32S(j->out[1]))
 RUN(conv_codes, &j->cs, &j->io, j->scratch.p)
 RUN(pack_bits, &j->cs, S8S(j->q2), j->out[0].p, S32S(j->out[1]))
 RUN(conv_bits, &j->cs, &j->io, j->scratch.p)
+RUN(dwconv_codes, &j->cs, &j->io)
+RUN(dwconv, &j->g, REALS(j->x), REALS(j->y), REALS(j->out[0]))
+RUN(dwconv_dweight, &j->g, REALS(j->x), REALS(j->y), REALS(j->out[0]))
+RUN(dwconv_dinput, &j->g, REALS(j->y), REALS(j->x), REALS(j->out[0]))
 RUN(channel_stats, j->n, j->c, REALS(j->x), DOUBLES(j->out[0]), DOUBLES(j->out[1]))
 RUN(affine, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->ch[1]), REALS(j->out[0]))
 RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), REALS(j->ch[1]),
@@ -98,6 +102,10 @@ static const struct op ops[] = {
     {"conv_codes", run_conv_codes, CODES, {CODES_Y}, false, 0},
     {"pack_bits", run_pack_bits, BITS, {CODES_PACKED, CODES_START}, false, 1},
     {"conv_bits", run_conv_bits, BITS, {CODES_Y}, false, 0},
+    {"dwconv_codes", run_dwconv_codes, DWCODES, {CODES_Y}, false, 0},
+    {"dwconv", run_dwconv, DWCONV, {POOL_REAL}, false, 0},
+    {"dwconv_dweight", run_dwconv_dweight, DWCONV, {DK_REAL}, false, 0},
+    {"dwconv_dinput", run_dwconv_dinput, DWCONV, {IMAGE_REAL}, false, 0},
     {"channel_stats", run_channel_stats, ROWS, {C_DOUBLE, C_DOUBLE}, false, 2 * R},
     {"affine", run_affine, ROWS, {NC_REAL}, false, 2 * R},
     {"affine_res", run_affine_res, ROWS, {NC_REAL}, false, 3 * R},
@@ -182,6 +190,8 @@ size_t out_count(const struct job *j, enum out out, size_t *size)
     case POOL_REAL:
     case POOL_U8:
         return (size_t)g->oh * (size_t)g->ow * (size_t)g->c;
+    case DK_REAL:
+        return (size_t)g->kh * (size_t)g->kw * (size_t)g->c;
     case Y_REAL:
         return conv_outputs(j);
     case X_REAL:
@@ -206,7 +216,7 @@ void job_shape(const struct job *j, const struct op *op, char *s, size_t size)
 {
     const struct omq_window *g = &j->g;
 
-    if (op->shape == WINDOW || op->shape == POOL)
+    if (op->shape == WINDOW || op->shape == POOL || op->shape == DWCONV)
         snprintf(s, size, "h%d,w%d,c%d,g%d+%d,k%dx%d,s%dx%d,p%dx%d", g->h, g->w, g->c, g->c_begin,
                  g->c_count, g->kh, g->kw, g->sh, g->sw, g->ph, g->pw);
     else if (IS_CONV(op))

@@ -27,3 +27,4 @@
 
 #include "kern/ref/codes_template.h"
 #include "kern/ref/rows_template.h"
+#include "kern/ref/dwconv_template.h"
