@@ -119,6 +119,12 @@ static void take_codes(struct omq_exec *x, const struct omq_unit *u)
     const bool direct = omq_direct_backward(u) && sizeof(omq_real) == sizeof(float);
     struct omq_layer_buf *b = &x->layers[u->layer];
 
+    if (omq_conv_by_channels(u)) {
+        b->by_taps = omq_arena_take(&x->arena, n, sizeof(omq_real));
+        if (x->backward)
+            b->dequant_by_taps = omq_arena_take(&x->arena, n, sizeof(omq_real));
+        return;
+    }
     b->rows = win.kh;
     b->taps = win.kw;
     b->c = win.c;
@@ -171,6 +177,10 @@ static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
             block = (size_t)u->oc;
         if (u->kind != OMQ_UNIT_CONV)
             continue;
+        if (omq_conv_by_channels(u)) {
+            rows = omq_depthwise_scratch(u) > rows ? omq_depthwise_scratch(u) : rows;
+            continue;
+        }
         rows = pixels * k > rows ? pixels * k : rows;
         acc = pixels * (size_t)u->oc > acc ? pixels * (size_t)u->oc : acc;
         if (omq_direct_forward(u)) {

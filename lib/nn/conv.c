@@ -11,7 +11,8 @@
  * rounded to 16 bits with one scale for those images. A build with OMQ_DOUBLE,
  * which compares gradients with difference quotients, takes the rows for them.
  * Images that a window sees whole are pixels there. Where omq_conv_few(), acc and
- * dw of the network's input go without rows.
+ * dw of the network's input go without rows; depthwise convolutions, a channel
+ * apart, are in depthwise.c.
  */
 #include "nn/nn_internal.h"
 
@@ -59,7 +60,7 @@ static int shape_linear(const struct omq_graph *g, struct omq_node *node, struct
 const struct omq_op_row omq_op_conv = {"conv", 1, shape_conv};
 const struct omq_op_row omq_op_linear = {"linear", 1, shape_linear};
 
-enum way { BY_ROWS, DIRECT, FEW };
+enum way { BY_ROWS, DIRECT, FEW, BY_CHANNELS };
 
 struct job {
     struct omq_exec *x;
@@ -71,7 +72,8 @@ struct job {
 static struct job job_of(struct omq_exec *x, int ui, enum way way)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
-    int images = way == BY_ROWS ? omq_conv_tile(u).images : omq_direct_images(u);
+    int images = way == BY_ROWS ? omq_conv_tile(u).images
+               : way == BY_CHANNELS ? 1 : omq_direct_images(u);
 
     return (struct job){x, ui, way, images, (x->n + images - 1) / images};
 }
@@ -139,11 +141,15 @@ static bool by_integers(const struct omq_exec *x, const struct omq_unit *u)
 
 static enum way forward_way(const struct omq_exec *x, const struct omq_unit *u)
 {
+    if (omq_conv_by_channels(u))
+        return BY_CHANNELS;
     return by_integers(x, u) && x->layers[u->layer].k8 ? DIRECT : BY_ROWS;
 }
 
 static enum way backward_way(const struct omq_exec *x, const struct omq_unit *u)
 {
+    if (omq_conv_by_channels(u))
+        return BY_CHANNELS;
     if (by_integers(x, u) && x->layers[u->layer].k_pairs)
         return DIRECT;
     return omq_conv_few(&u->win, u->oc) && x->net->plan.tensors[u->in].is_input ? FEW : BY_ROWS;
@@ -207,6 +213,8 @@ static void accumulate(void *arg, int thread, int begin, int end)
 
         if (j->way == DIRECT)
             multiply_direct(x, j->ui, i0, n, thread);
+        else if (j->way == BY_CHANNELS)
+            omq_depthwise_multiply(x, j->ui, i0, t);
         else
             for_pieces(x, j->ui, i0, n, integers ? multiply_s16 : multiply, thread);
         mid = omq_now();
@@ -328,6 +336,8 @@ static void propagate(void *arg, int thread, int begin, int end)
             gradients_direct(x, j->ui, i0, n, thread);
         else if (j->way == FEW)
             dweight_few(x, j->ui, i0, n, thread);
+        else if (j->way == BY_CHANNELS)
+            omq_depthwise_gradients(x, j->ui, i0, thread);
         else
             for_pieces(x, j->ui, i0, n, gradients, thread);
         t->t.conv += omq_now() - start;

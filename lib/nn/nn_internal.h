@@ -88,6 +88,8 @@ struct omq_layer_buf {
     int16_t *k16;        /* gemm_s16; [out][kh][kw][in], as are: */
     omq_real *operand;   /* gemm, forward: codes as reals, or the weights */
     omq_real *dequant;   /* gemm, backward: their real values */
+    /* by channels: weights or codes as reals, and their real values, [kh][kw][out] */
+    omq_real *by_taps, *dequant_by_taps;
     omq_real *unit;      /* [n_units]: real value of one unit of operand */
     int n_units;
     bool is_float;
@@ -165,6 +167,13 @@ struct omq_tile {
     int images, rows;
 };
 struct omq_tile omq_conv_tile(const struct omq_unit *u);
+
+/* depthwise.c: whether a convolution is done a channel apart, what that takes of
+ * omq_thread_buf.rows, and its parts: sums of an image, and its gradients. */
+bool omq_conv_by_channels(const struct omq_unit *u);
+size_t omq_depthwise_scratch(const struct omq_unit *u);
+void omq_depthwise_multiply(struct omq_exec *x, int ui, int image, struct omq_thread_buf *t);
+void omq_depthwise_gradients(struct omq_exec *x, int ui, int image, int thread);
 
 /* A convolution of n images as the conv_ kernels take it. Where a window is the whole
  * image, as a linear layer's is, images are pixels in a row, of two images if n is even:

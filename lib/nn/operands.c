@@ -115,6 +115,24 @@ static void pair(const struct omq_layer_buf *b, int out, const struct omq_share 
         }
 }
 
+/* [count][kh][kw] -> [kh][kw][out] of a depthwise layer, whose values are worth a unit
+ * each: the codes, or, where there are none, the weights in operand. */
+static void spread_taps(const struct omq_layer_buf *b, const struct omq_layer *l,
+                        const struct omq_share *s, const int8_t *codes, const omq_real *unit)
+{
+    const size_t taps = (size_t)l->kh * (size_t)l->kw, out = (size_t)l->out;
+
+    for (size_t o = (size_t)s->first; o < (size_t)(s->first + s->count); o++)
+        for (size_t t = 0; t < taps; t++) {
+            const omq_real x = codes ? (omq_real)codes[o * taps + t] : b->operand[o * taps + t];
+
+            b->by_taps[t * out + o] = x;
+            if (b->dequant_by_taps)
+                b->dequant_by_taps[t * out + o] =
+                    codes ? x * unit[s->weights.n_units == 1 ? 0 : o - (size_t)s->first] : x;
+        }
+}
+
 /* ---- forward ---- */
 
 static omq_real unit_of(const struct omq_share *s, int o)
@@ -132,6 +150,8 @@ static void spread_codes(struct omq_layer_buf *b, const struct omq_layer *l,
         interleave(b, l->out, s);
     if (b->k_pairs)
         pair(b, l->out, s);
+    if (b->by_taps)
+        spread_taps(b, l, s, b->codes, s->weights.unit);
     for (size_t i = begin; i < begin + (size_t)s->count * filter; i++) {
         if (b->k16)
             b->k16[i] = b->codes[i];
@@ -182,6 +202,8 @@ static void forward_share(struct omq_exec *x, struct omq_share *s)
         b->unit[0] = 1;
     }
     to_kernel_order(l, s->count, view, b->operand + begin);
+    if (b->by_taps)
+        spread_taps(b, l, s, NULL, NULL);
     if (b->dequant)
         memcpy(b->dequant + begin, b->operand + begin,
                sizeof(*b->operand) * (size_t)s->count * filter_of(l));
