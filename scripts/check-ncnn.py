@@ -92,6 +92,9 @@ def run(kind, x, p):
         return np.rint(x)
     if kind == "Clip":
         return np.clip(x, np.float32(p[0]), np.float32(p[1]))
+    if kind == "Padding":
+        assert p[4] == 0
+        return np.pad(x, ((0, 0), (p[7], p[8]), (0, 0), (0, 0)), constant_values=p[5])
     assert kind == "BinaryOp" and p[0] == 2 and p[1] == 1, kind
     return x * np.float32(p[2])
 
@@ -111,6 +114,9 @@ for line in lines[2:]:
     elif kind == "BinaryOp" and len(ins) == 2:
         assert p[0] == 0
         values = [values[0] + values[1]]
+    elif kind == "Concat":
+        assert p[0] == 0
+        values = [np.concatenate(values, 1)]
     elif kind != "Split":
         values = [run(kind, values[0], p)]
     for blob in outs:

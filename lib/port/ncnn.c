@@ -288,7 +288,7 @@ static void put_shortcut(struct writer *w, const struct omq_unit *u)
 {
     const int first = (u->oc - u->win.c) / 2;
     int blob = put_layer(w, "Pooling", u->name, "/pixels", take(w, u->in), NONE, NONE,
-                         " 0=0 1=1 2=%d 12=%d 5=1", u->win.sw, u->win.sh);
+                         " 0=0 1=1 11=1 2=%d 12=%d 5=1", u->win.sw, u->win.sh);
 
     blob = put_layer(w, "Padding", u->name, "", blob, NONE, NONE, " 4=0 5=0.0 7=%d 8=%d", first,
                      u->oc - u->win.c - first);
