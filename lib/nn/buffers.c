@@ -219,6 +219,7 @@ static void take_all(struct omq_exec *x)
         take_unit(x, i);
     for (int i = 0; i < omq_pool_threads(x->pool); i++)
         take_thread(x, &x->threads[i]);
+    x->fresh = omq_arena_take(&x->arena, (size_t)p->n_sites, sizeof(*x->fresh));
 }
 
 /* The tables of buffers; afterwards take_all() may count or fill. */
@@ -330,15 +331,28 @@ void omq_site_init_step(struct omq_exec *x, int site, size_t n, const omq_real *
 {
     const struct omq_act_method *m = omq_site_method(x->net, site);
     struct omq_param *p = omq_net_site(x->net, x->precision, site);
+    const omq_real old = p->value[0];
+    omq_real first = 0;
 
+    for (int i = 0; i < x->net->plan.n_tensors && !(first > 0); i++)
+        if (x->net->plan.tensors[i].site == site)
+            first = m->init(&x->tensors[i].act, n, values);
+    if (!(old >= first)) {
+        p->value[0] = first;
+        omq_net_bound_step(x->net, x->precision, site);
+        x->again |= x->fresh[site] && p->value[0] > old;
+    }
+    x->fresh[site] = true;
     for (int i = 0; i < x->net->plan.n_tensors; i++)
-        if (x->net->plan.tensors[i].site == site) {
-            if (!(p->value[0] > 0)) {
-                p->value[0] = m->init(&x->tensors[i].act, n, values);
-                omq_net_bound_step(x->net, x->precision, site);
-            }
+        if (x->net->plan.tensors[i].site == site)
             x->tensors[i].step = omq_net_site_step(x->net, x->precision, site);
-        }
+}
+
+bool omq_needs_step(const struct omq_exec *x, int tensor)
+{
+    const int site = x->net->plan.tensors[tensor].site;
+
+    return x->mode == OMQ_MODE_TRAIN && (!(x->tensors[tensor].step > 0) || x->fresh[site]);
 }
 
 void omq_site_add_grad(struct omq_exec *x, int tensor, double sum)

@@ -205,7 +205,7 @@ void omq_epilogue_fold(struct omq_exec *x, int ui)
         fold(x, ui, 1, 0);
         return;
     }
-    if (x->mode == OMQ_MODE_TRAIN && !(out->step > 0))
+    if (omq_needs_step(x, u->out))
         init_step(x, ui);
     fold(x, ui, (double)out->step, out->act.zero_point);
 }

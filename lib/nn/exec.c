@@ -49,8 +49,12 @@ void omq_exec_forward(struct omq_exec *x, int precision, enum omq_mode mode, con
     x->bn_momentum = bn_momentum;
     set_tensors(x, codes);
     omq_layers_forward(x);
-    for (int u = 0; u < x->net->plan.n_units; u++)
-        unit_rows[x->net->plan.units[u].kind]->forward(x, u);
+    do {
+        x->again = false;
+        for (int u = 0; u < x->net->plan.n_units; u++)
+            unit_rows[x->net->plan.units[u].kind]->forward(x, u);
+        memset(x->fresh, 0, sizeof(*x->fresh) * (size_t)x->net->plan.n_sites);
+    } while (x->again);
 }
 
 static int logits(const struct omq_exec *x)

@@ -151,6 +151,8 @@ struct omq_exec {
     struct omq_share *shares;  /* of all layers, in order */
     struct omq_unit_buf *units;
     struct omq_thread_buf *threads;
+    bool *fresh; /* [n_sites]: steps that this forward pass has set */
+    bool again;  /* one of them was set too small for a later unit: once more */
 };
 
 /* Executes one kind of unit. */
@@ -222,6 +224,9 @@ void omq_epilogue_norm(struct omq_exec *x, int u, int image, struct omq_thread_b
 /* A site's step: its first value from x[n] reals, and the gradient of what is
  * learned there from sum = sum of g * d(output)/d(step). */
 void omq_site_init_step(struct omq_exec *x, int site, size_t n, const omq_real *values);
+/* Whether a unit's output has a step yet, or one of this pass, of another input of the
+ * same concat, in which this unit must have a say too: the larger one is taken. */
+bool omq_needs_step(const struct omq_exec *x, int tensor);
 void omq_site_add_grad(struct omq_exec *x, int tensor, double sum);
 /* The step of a tensor's codes; 1 where it holds reals. */
 omq_real omq_tensor_step(const struct omq_tensor_buf *b);

@@ -35,7 +35,7 @@ static void forward(struct omq_exec *x, int ui)
     struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
     struct job j = {x, ui};
 
-    if (!out->is_real && x->mode == OMQ_MODE_TRAIN && !(out->step > 0)) {
+    if (!out->is_real && omq_needs_step(x, u->out)) {
         size_t n = out->n_image * (size_t)(x->n < 16 ? x->n : 16);
 
         x->kern->codes_to_real(n, in->q, in->act.zero_point, out->g);

@@ -339,6 +339,44 @@ START_TEST(values_move_as_they_are)
 }
 END_TEST
 
+/* The first step of what a concat joins is that of its widest input, whichever is the
+ * first: few of its codes are at the end. */
+START_TEST(a_first_step_is_for_all_inputs)
+{
+    struct omq_quant_config quant = {.levels = 1, .first_last_bits = 8};
+    uint8_t codes[IMAGES * SIDE * SIDE];
+    struct omq_pool *threads;
+    struct omq_exec *exec;
+    struct omq_graph g;
+    struct omq_net net;
+    const uint8_t *q;
+    int x, n = 0, at_end = 0;
+
+    start(&g, SIDE, SIDE, 1);
+    x = relu(&g, "a_relu", conv(&g, "a", 0, 8, 3, 1));
+    x = concat(&g, "concat", x, relu(&g, "b_relu", conv(&g, "b", 0, 8, 3, 1)));
+    head(&g, conv(&g, "d", x, 4, 1, 0));
+    open_net(&net, &g, &quant);
+    for (size_t i = 0; i < sizeof(codes); i++)
+        codes[i] = (uint8_t)(i * 89);
+    for (size_t i = 0; i < net.layer_params[_i].weight->n; i++)
+        net.layer_params[_i].weight->value[i] *= 10;
+    ck_assert(omq_pool_open(&threads, 1, &err) == OMQ_OK);
+    ck_assert(omq_exec_open(&exec, &net, threads, IMAGES, true, &err) == OMQ_OK);
+    omq_exec_forward(exec, 1, OMQ_MODE_TRAIN, codes, IMAGES, 0);
+    check_concat(&net, exec);
+    q = omq_exec_codes(exec, unit_of(&net.plan, "concat")->out);
+    for (int i = 0; i < IMAGES * SIDE * SIDE * 16; i++) {
+        n += i / 8 % 2 == _i && q[i] > 0;
+        at_end += i / 8 % 2 == _i && q[i] == 255;
+    }
+    ck_assert_msg(n > 100 && at_end < n / 10, "%d of %d", at_end, n);
+    omq_exec_close(exec);
+    omq_pool_close(threads);
+    omq_net_release(&net);
+}
+END_TEST
+
 Suite *omq_suite_moves(void)
 {
     Suite *s = suite_create("moves");
@@ -350,6 +388,7 @@ Suite *omq_suite_moves(void)
     tcase_add_test(t, what_does_not_fit_is_named);
     tcase_add_loop_test(t, no_step_passes_an_end, 0, 3);
     tcase_add_test(t, values_move_as_they_are);
+    tcase_add_loop_test(t, a_first_step_is_for_all_inputs, 0, 2);
     suite_add_tcase(s, t);
     return s;
 }
