@@ -34,6 +34,8 @@ struct omq_precision {
 };
 
 enum omq_format { OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC };
+enum omq_interpolation { OMQ_INTERPOLATION_BILINEAR, OMQ_INTERPOLATION_BICUBIC };
+enum omq_on_bad_image { OMQ_BAD_IMAGE_STOP, OMQ_BAD_IMAGE_SKIP };
 enum omq_quant_method {
     OMQ_METHOD_OMQ, OMQ_METHOD_ANY_PRECISION, OMQ_METHOD_ADABITS, OMQ_METHOD_DOUBLE_ROUNDING
 };
@@ -52,6 +54,12 @@ struct omq_data_config {
     bool transpose;            /* images are stored column by column (EMNIST) */
     int train_limit;           /* training images used, class-balanced; 0 = all */
     double validation;         /* share of the training images held out, 0 to 0.5 */
+    /* formats whose pictures have any size: */
+    int n_size, size[2];       /* of the network's input: its side, or height and width */
+    int resize;                /* shorter side before a test's central crop; 0 = of the input */
+    enum omq_interpolation interpolation;
+    bool grayscale;            /* one channel, not three */
+    enum omq_on_bad_image on_bad_image;
     int n_mean, n_std;         /* one a channel, or one for all */
     double mean[OMQ_MAX_CHANNELS], std[OMQ_MAX_CHANNELS]; /* of pixels scaled to 0..1 */
     int workers;               /* loader threads */

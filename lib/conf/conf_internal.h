@@ -15,7 +15,7 @@
 #include "conf/conf.h"
 
 enum {
-    OMQ_CONF_MAX_KEYS = 96,
+    OMQ_CONF_MAX_KEYS = 128,
     OMQ_CONF_MAX_ERRORS = 100,      /* then reading stops */
     OMQ_CONF_MAX_DEPTH = 32,        /* of nested YAML collections */
     OMQ_CONF_MAX_BYTES = 1 << 20,
@@ -46,6 +46,7 @@ struct omq_conf_key {
     double lo, hi;            /* both allowed; of each entry of a list */
     const char *const *words; /* in the order of the enum; NULL ends them */
     bool required;
+    bool one;                 /* lists: a value alone is a list of it */
     const char *doc;          /* mdoc text, one sentence a line */
 };
 

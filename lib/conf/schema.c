@@ -11,6 +11,8 @@
 #include "base/pool.h"
 
 static const char *const format_words[] = {"idx", "synthetic", NULL};
+static const char *const interpolation_words[] = {"bilinear", "bicubic", NULL};
+static const char *const bad_image_words[] = {"stop", "skip", NULL};
 static const char *const method_words[] = {"omq", "any-precision", "adabits", "double-rounding",
                                            NULL};
 static const char *const view_words[] = {"off", "offsets", NULL};
@@ -73,6 +75,19 @@ const struct omq_conf_key omq_conf_keys[] = {
         "Training images used, the same share of each class; 0 is all."),
     NUMBER("data.validation", data.validation, 0, 0.5,
            "Share of the training images that is held out for validation."),
+    {.path = "data.size", .type = OMQ_CONF_INTS, .offset = offsetof(struct omq_config, data.size),
+     .count_offset = AT(int, data.n_size), .size = LENGTH(data.size), .one = true, .lo = 1,
+     .hi = 4096, .doc = "Side of the network's input in pixels, or its height and width;\n"
+                        "for formats whose pictures have any size."},
+    INT("data.resize", data.resize, 0, 16384,
+        "Length that the shorter side of a test picture is resized to, before the\n"
+        "network's input is cut from its centre; 0 is the longer side of that input."),
+    WORD("data.interpolation", data.interpolation, omq_interpolation, interpolation_words,
+         "The filter of every change of size; both are Pillow's, antialiased."),
+    BOOL("data.grayscale", data.grayscale, "Pictures are read in shades of grey: one channel."),
+    WORD("data.on_bad_image", data.on_bad_image, omq_on_bad_image, bad_image_words,
+         "What a picture that cannot be decoded does: it stops the program, or is\n"
+         "counted, and in training the next one of the set takes its place."),
     LIST("data.mean", OMQ_CONF_NUMBERS, data.mean, data.n_mean, 0, 1,
          "Mean of the pixels, scaled to 0 to 1: one for all channels or one each.\n"
          "Required by format idx."),

@@ -18,6 +18,9 @@ static const struct omq_reader *const readers[] = {
 void omq_raw_release(struct omq_raw *raw)
 {
     free(raw->pixels);
+    if (raw->source)
+        raw->source->close(raw->source);
+    free(raw->in_source);
     free(raw->labels);
     free(raw->names);
     *raw = (struct omq_raw){0};
@@ -48,26 +51,36 @@ int omq_data_check_shape(uint64_t n, uint64_t height, uint64_t width, uint64_t c
     return OMQ_OK;
 }
 
-/* Moves the images of one role to the front, in file order, and lets the rest
- * of the memory go. */
+/* Lets go the memory behind the first n of what was more. */
+static void *shrink(void *p, size_t n, size_t size)
+{
+    void *q = n > 0 ? realloc(p, n * size) : NULL;
+
+    return q ? q : p;
+}
+
+/* Moves the images of one role to the front, in file order; of a source, their
+ * numbers in it. */
 static void keep_role(struct omq_raw *raw, const uint8_t *role, enum omq_role keep)
 {
     size_t image = (size_t)raw->height * (size_t)raw->width * (size_t)raw->channels;
     size_t n = 0;
-    void *p;
 
     for (size_t i = 0; i < (size_t)raw->n; i++) {
         if (role[i] != keep)
             continue;
-        if (i != n)
+        if (raw->source)
+            raw->in_source[n] = (uint32_t)i;
+        else if (i != n)
             memcpy(raw->pixels + n * image, raw->pixels + i * image, image);
         raw->labels[n++] = raw->labels[i];
     }
     raw->n = (int)n;
-    if (n > 0 && (p = realloc(raw->pixels, n * image)))
-        raw->pixels = p;
-    if (n > 0 && (p = realloc(raw->labels, n * sizeof(*raw->labels))))
-        raw->labels = p;
+    if (raw->source)
+        raw->in_source = shrink(raw->in_source, n, sizeof(*raw->in_source));
+    else
+        raw->pixels = shrink(raw->pixels, n, image);
+    raw->labels = shrink(raw->labels, n, sizeof(*raw->labels));
 }
 
 /* Cuts the training files down to the split that was asked for. */
@@ -84,8 +97,12 @@ static int take_split(struct omq_raw *raw, const struct omq_data_config *cfg,
     if ((cfg->train_limit == 0 || cfg->train_limit >= n) && !(cfg->validation > 0))
         return OMQ_OK;
     role = malloc((size_t)n);
-    if (!role)
+    if (raw->source)
+        raw->in_source = malloc((size_t)n * sizeof(*raw->in_source));
+    if (!role || (raw->source && !raw->in_source)) {
+        free(role);
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate the split of %d images", n);
+    }
     rc = omq_split_draw(role, raw->labels, n, raw->n_classes, cfg->train_limit, cfg->validation,
                         seed, err);
     if (rc == OMQ_OK)
@@ -99,16 +116,21 @@ static int take_split(struct omq_raw *raw, const struct omq_data_config *cfg,
     return rc;
 }
 
-/* Labels count as little-endian, so that the sum is the same on every machine. */
+/* Numbers count as little-endian, so that the sum is the same on every machine. */
 static uint32_t fingerprint(const struct omq_raw *raw)
 {
     size_t image = (size_t)raw->height * (size_t)raw->width * (size_t)raw->channels;
-    uLong crc = crc32_z(crc32_z(0, NULL, 0), raw->pixels, (size_t)raw->n * image);
-    uint8_t le[2];
+    uLong crc = raw->source ? raw->source->fingerprint
+                            : crc32_z(crc32_z(0, NULL, 0), raw->pixels, (size_t)raw->n * image);
+    uint8_t le[4];
 
     for (int i = 0; i < raw->n; i++) {
+        if (raw->in_source) {
+            omq_put_le32(le, raw->in_source[i]);
+            crc = crc32_z(crc, le, 4);
+        }
         omq_put_le16(le, raw->labels[i]);
-        crc = crc32_z(crc, le, sizeof(le));
+        crc = crc32_z(crc, le, 2);
     }
     return (uint32_t)crc;
 }
@@ -142,7 +164,8 @@ int omq_dataset_open(struct omq_dataset **out, const struct omq_data_config *cfg
     *d = (struct omq_dataset){
         .n = raw.n, .height = raw.height, .width = raw.width, .channels = raw.channels,
         .n_classes = raw.n_classes, .pixels = raw.pixels, .labels = raw.labels,
-        .class_names = raw.names, .fingerprint = fingerprint(&raw),
+        .class_names = raw.names, .fingerprint = fingerprint(&raw), .cfg = *cfg,
+        .source = raw.source, .in_source = raw.in_source,
     };
     *out = d;
     return OMQ_OK;
@@ -157,6 +180,9 @@ void omq_dataset_close(struct omq_dataset *d)
     if (!d)
         return;
     free((void *)d->pixels);
+    if (d->source)
+        d->source->close(d->source);
+    free((void *)d->in_source);
     free((void *)d->labels);
     free((void *)d->class_names);
     free(d);

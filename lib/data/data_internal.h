@@ -20,11 +20,24 @@ enum {
  * refused before anything is allocated. */
 #define OMQ_MAX_DATA_BYTES (UINT64_C(1) << 32)
 
-/* All images of the training or the test files. Owns its three blocks, which
- * come from malloc; zeroed is empty. */
+/* Pictures in files, by number; a reader's struct begins with it. Immutable: any
+ * thread may ask. */
+struct omq_source {
+    /* The bytes of a picture, from malloc, and its name for messages, which is cut
+     * off where it is too long. */
+    int (*get)(const struct omq_source *s, uint32_t i, uint8_t **bytes, size_t *n_bytes,
+               char *name, size_t name_size, struct omq_err *err);
+    void (*close)(struct omq_source *s);
+    uint32_t fingerprint; /* of the names of all */
+};
+
+/* All images of the training or the test files. Owns its blocks, which come from
+ * malloc, and source; zeroed is empty. */
 struct omq_raw {
     int n, height, width, channels, n_classes;
-    uint8_t *pixels;    /* [n][height][width][channels] */
+    uint8_t *pixels;    /* [n][height][width][channels], or NULL */
+    struct omq_source *source; /* where pixels is NULL */
+    uint32_t *in_source; /* [n]; a reader leaves it NULL: sample i is picture i */
     uint16_t *labels;   /* [n], < n_classes <= OMQ_MAX_CLASSES */
     const char **names; /* [n_classes], the text behind it; or NULL: "0", "1", ... */
 };

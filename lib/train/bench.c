@@ -14,13 +14,16 @@ static int by_value(const void *a, const void *b)
 }
 
 /* The next batch, from epoch to epoch without end. */
-static void next_batch(struct omq_train *t, struct omq_batch *b)
+static int next_batch(struct omq_train *t, struct omq_batch *b, struct omq_err *err)
 {
-    while (!omq_loader_next(t->loader, b, &t->wait_s)) {
+    int rc;
+
+    while ((rc = omq_loader_next(t->loader, b, &t->wait_s, err)) == 0) {
         t->epoch++;
         t->step = 0;
         omq_loader_start(t->loader, t->epoch, 0);
     }
+    return rc;
 }
 
 static int measure(struct omq_train *t, int n_steps, double *ms, struct omq_err *err)
@@ -32,7 +35,8 @@ static int measure(struct omq_train *t, int n_steps, double *ms, struct omq_err 
     for (int i = -3; i < n_steps; i++) { /* three steps to warm up */
         double start;
 
-        next_batch(t, &batch);
+        if ((rc = next_batch(t, &batch, err)) < 0)
+            return rc;
         if (i == 0)
             omq_exec_take_times(t->exec);
         start = omq_now();

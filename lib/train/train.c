@@ -127,7 +127,7 @@ static int train_epoch(struct run *r, struct omq_err *err)
     int rc;
 
     omq_train_start(t);
-    while (omq_loader_next(t->loader, &batch, &t->wait_s)) {
+    while ((rc = omq_loader_next(t->loader, &batch, &t->wait_s, err)) > 0) {
         if ((rc = omq_train_step(t, &batch, err)) < 0)
             return rc;
         t->step++;
@@ -139,7 +139,7 @@ static int train_epoch(struct run *r, struct omq_err *err)
         if (asked_to_stop(r))
             return stopped(r, err);
     }
-    return OMQ_OK;
+    return rc;
 }
 
 static bool is_due(const struct omq_train *t, int every)
@@ -166,14 +166,14 @@ static int end_epoch(struct run *r, struct omq_err *err)
     const char *split = t->config.data.validation > 0 ? "validation" : "test";
     bool evaluated = is_due(t, t->config.train.eval_every);
     struct omq_train_progress p;
-    double mean = 0, start;
+    double mean = 0, start = omq_now();
     int rc;
 
-    start = omq_now();
-    if (t->epoch < omq_train_epochs_alone(t))
-        omq_train_spread(t);
-    if (t->epoch + 1 == t->config.train.epochs)
-        omq_train_recalibrate(t, t->config.train.bn_batches, r->stop);
+    if (t->epoch < omq_train_epochs_alone(t) && (rc = omq_train_spread(t, err)) < 0)
+        return rc;
+    if (t->epoch + 1 == t->config.train.epochs &&
+        (rc = omq_train_recalibrate(t, t->config.train.bn_batches, r->stop, err)) < 0)
+        return rc;
     r->eval_s += omq_now() - start;
     rc = evaluated ? evaluate(r, &mean, err) : OMQ_OK;
     if (rc < 0)
@@ -241,8 +241,8 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
                                resuming ? steps_so_far(t) : 0, err)) < 0)
         return rc;
     r->start = omq_now();
-    if (!resuming)
-        omq_train_initialize(t);
+    if (!resuming && (rc = omq_train_initialize(t, err)) < 0)
+        return rc;
     while (t->epoch < t->config.train.epochs) {
         if ((rc = train_epoch(r, err)) < 0 || (rc = end_epoch(r, err)) < 0)
             return rc;

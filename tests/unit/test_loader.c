@@ -264,7 +264,7 @@ static void teardown_loader(void) { omq_dataset_close(load_ds); }
 static struct omq_loader *open_loader(const struct omq_loader_options *opt)
 {
     struct omq_loader *l = NULL;
-    int rc = omq_loader_open(&l, load_ds, &load_pre, &load_cfg, opt, &err);
+    int rc = omq_loader_open(&l, load_ds, &load_pre, opt, &err);
 
     ck_assert_msg(rc == OMQ_OK, "%s", err.msg);
     return l;
@@ -281,14 +281,14 @@ static void collect(struct omq_loader *l, struct epoch *e)
     struct omq_batch b;
 
     memset(e, 0, sizeof(*e));
-    while (omq_loader_next(l, &b, NULL)) {
+    while (omq_loader_next(l, &b, NULL, &err) == 1) {
         ck_assert_int_le(e->n + b.n, N_LOAD);
         memcpy(e->codes + e->n * IMAGE, b.codes, (size_t)b.n * IMAGE);
         memcpy(e->labels + e->n, b.labels, (size_t)b.n * sizeof(*b.labels));
         e->n += b.n;
         e->batches++;
     }
-    ck_assert(!omq_loader_next(l, &b, NULL)); /* the end stays the end */
+    ck_assert_int_eq(omq_loader_next(l, &b, NULL, &err), 0); /* the end stays the end */
 }
 
 static int workers_of(int i) { return (const int[]){1, 2, 3, 8}[i]; }
@@ -301,7 +301,7 @@ START_TEST(test_loader_in_file_order)
     struct epoch e;
 
     ck_assert_int_eq(omq_loader_batches(l), 5);
-    ck_assert(!omq_loader_next(l, &(struct omq_batch){0}, NULL)); /* not started yet */
+    ck_assert_int_eq(omq_loader_next(l, &(struct omq_batch){0}, NULL, &err), 0);
     omq_loader_start(l, 0, 0);
     collect(l, &e);
     ck_assert_int_eq(e.n, N_LOAD);
@@ -363,7 +363,7 @@ START_TEST(test_loader_restarts_in_mid_epoch)
 
         omq_loader_start(l, 9, 0); /* another epoch, dropped at some point */
         for (int i = 0; i < first; i++)
-            ck_assert(omq_loader_next(l, &b, NULL));
+            ck_assert_int_eq(omq_loader_next(l, &b, NULL, &err), 1);
         omq_loader_start(l, 4, first);
         collect(l, &rest);
         ck_assert_int_eq(rest.n, N_LOAD - skip);
@@ -371,7 +371,7 @@ START_TEST(test_loader_restarts_in_mid_epoch)
         ck_assert_int_eq(memcmp(rest.labels, all.labels + skip, (size_t)rest.n * 2), 0);
     }
     omq_loader_start(l, 4, 1000);
-    ck_assert(!omq_loader_next(l, &b, NULL));
+    ck_assert_int_eq(omq_loader_next(l, &b, NULL, &err), 0);
     omq_loader_close(l);
 }
 END_TEST
@@ -392,7 +392,7 @@ START_TEST(test_loader_closes_at_any_time)
         if (n % 2)
             omq_loader_start(l, n + 1, n);
         for (int i = 0; i < n; i++)
-            omq_loader_next(l, &b, NULL);
+            ck_assert_int_ge(omq_loader_next(l, &b, NULL, &err), 0);
         omq_loader_close(l);
     }
 }
@@ -407,7 +407,7 @@ START_TEST(test_loader_keeps_the_batch)
     double wait_s = 0;
 
     omq_loader_start(l, 0, 0);
-    while (omq_loader_next(l, &b, &wait_s)) {
+    while (omq_loader_next(l, &b, &wait_s, &err) == 1) {
         uint8_t codes[2 * IMAGE];
 
         memcpy(codes, b.codes, (size_t)b.n * IMAGE);
@@ -446,7 +446,7 @@ static void loader_fails(const struct omq_preprocess *pre, const struct omq_load
                          int code, const char *a, const char *b)
 {
     struct omq_loader *l = NULL;
-    int rc = omq_loader_open(&l, load_ds, pre, &load_cfg, opt, &err);
+    int rc = omq_loader_open(&l, load_ds, pre, opt, &err);
 
     datahelp_fails(rc, &err, code, a, b, NULL);
     ck_assert_ptr_null(l);
@@ -469,7 +469,7 @@ START_TEST(test_loader_limits)
     loader_fails(&load_pre, &opt, OMQ_ECONFIG, "train.batch_size is 38", "only 37 images");
     opt = good;
     opt.augment = true;
-    load_cfg.augment.crop_padding = SIDE;
+    load_ds->cfg.augment.crop_padding = SIDE;
     loader_fails(&load_pre, &opt, OMQ_ECONFIG, "crop_padding is 48", "0 to 47");
     pre.width = 47;
     loader_fails(&pre, &good, OMQ_EARG, "48 x 48 x 1", "48 x 47 x 1");
