@@ -33,7 +33,10 @@ struct omq_precision {
     int w, a;
 };
 
-enum omq_format { OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC };
+enum omq_format {
+    OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC, OMQ_FORMAT_FOLDER, OMQ_FORMAT_SHARDS,
+    OMQ_FORMAT_CIFAR10, OMQ_FORMAT_CIFAR100
+};
 enum omq_interpolation { OMQ_INTERPOLATION_BILINEAR, OMQ_INTERPOLATION_BICUBIC };
 enum omq_on_bad_image { OMQ_BAD_IMAGE_STOP, OMQ_BAD_IMAGE_SKIP };
 enum omq_quant_method {

@@ -62,15 +62,35 @@ static void require(struct omq_conf_state *s, const char *path, bool empty, cons
         omq_conf_error(s, place(s, path), "missing required key '%s'%s", path, note);
 }
 
+/* The size of what the network takes, where the pictures do not say it. */
+static void check_size(struct omq_conf_state *s, bool any_size, const char *needed)
+{
+    const struct omq_data_config *d = &s->c.data;
+    int longer = d->n_size > 1 && d->size[1] > d->size[0] ? d->size[1] : d->size[0];
+
+    if (any_size)
+        require(s, "data.size", d->n_size == 0, needed);
+    else if (d->n_size > 0 && fine(s, "data.size"))
+        omq_conf_error(s, place(s, "data.size"), "'data.size' is for formats whose pictures have "
+                       "any size: folder and shards");
+    if (any_size && d->resize && d->resize < longer && fine(s, "data.size") &&
+        fine(s, "data.resize"))
+        omq_conf_error(s, place(s, "data.resize"), "'data.resize' is %d, less than 'data.size', "
+                       "which is %d: nothing could be cut from the middle", d->resize, longer);
+}
+
 static void check_data(struct omq_conf_state *s)
 {
     const struct omq_data_config *d = &s->c.data;
-    static const char needed[] = ", which format idx needs";
+    bool any_size = d->format == OMQ_FORMAT_FOLDER || d->format == OMQ_FORMAT_SHARDS;
     int channels = d->synthetic.channels;
+    char needed[64];
 
     if (!fine(s, "data.format"))
         return;
-    if (d->format == OMQ_FORMAT_IDX) {
+    snprintf(needed, sizeof(needed), ", which format %s needs", omq_conf_format_word(d->format));
+    check_size(s, any_size, needed);
+    if (d->format != OMQ_FORMAT_SYNTHETIC) {
         require(s, "data.root", d->root[0] == 0, needed);
         require(s, "data.mean", d->n_mean == 0, needed);
         require(s, "data.std", d->n_std == 0, needed);

@@ -53,6 +53,9 @@ struct omq_conf_key {
 extern const struct omq_conf_key omq_conf_keys[];
 extern const int omq_conf_n_keys;
 
+/* The word of a value of data.format. */
+const char *omq_conf_format_word(int format);
+
 /* The row of section + "." + word (section "" is the top level), or -1. The
  * word is n bytes and may hold anything. */
 int omq_conf_find(const char *section, const char *word, size_t n);

@@ -10,7 +10,8 @@
 
 #include "base/pool.h"
 
-static const char *const format_words[] = {"idx", "synthetic", NULL};
+static const char *const format_words[] = {"idx",     "synthetic", "folder", "shards",
+                                           "cifar10", "cifar100",  NULL};
 static const char *const interpolation_words[] = {"bilinear", "bicubic", NULL};
 static const char *const bad_image_words[] = {"stop", "skip", NULL};
 static const char *const method_words[] = {"omq", "any-precision", "adabits", "double-rounding",
@@ -64,9 +65,9 @@ const struct omq_conf_key omq_conf_keys[] = {
 
     SECTION("data", "The images."),
     WORD("data.format", data.format, omq_format, format_words,
-         "How the images are stored.\n"
-         "Files of format idx may be compressed with gzip."),
-    STRING("data.root", data.root, false, "Folder of the files; required by format idx."),
+         "How the images are stored; see\n.Sx DATA ."),
+    STRING("data.root", data.root, false,
+           "Folder of the files; required by all formats but synthetic."),
     STRING("data.prefix", data.prefix, false,
            "What the names of the files begin with, before train-images-idx3-ubyte."),
     BOOL("data.transpose", data.transpose,
@@ -90,7 +91,7 @@ const struct omq_conf_key omq_conf_keys[] = {
          "counted, and in training the next one of the set takes its place."),
     LIST("data.mean", OMQ_CONF_NUMBERS, data.mean, data.n_mean, 0, 1,
          "Mean of the pixels, scaled to 0 to 1: one for all channels or one each.\n"
-         "Required by format idx."),
+         "Required by all formats but synthetic."),
     LIST("data.std", OMQ_CONF_NUMBERS, data.std, data.n_std, 0.001, 1,
          "Standard deviation of the pixels, likewise."),
     INT("data.workers", data.workers, 1, 64, "Threads that load images."),
@@ -237,6 +238,8 @@ void omq_config_default(struct omq_config *c)
     c->train.eval_every = 1;
     c->train.save_every = 1;
 }
+
+const char *omq_conf_format_word(int format) { return format_words[format]; }
 
 const char *omq_conf_last_word(const char *path, size_t *n_section)
 {

@@ -13,6 +13,7 @@
 static const struct omq_reader *const readers[] = {
     &omq_reader_idx,
     &omq_reader_synthetic,
+    &omq_reader_folder,
 };
 
 void omq_raw_release(struct omq_raw *raw)
@@ -48,6 +49,25 @@ int omq_data_check_shape(uint64_t n, uint64_t height, uint64_t width, uint64_t c
                         (unsigned long long)height, (unsigned long long)width,
                         (unsigned long long)channels);
     *n_bytes = (size_t)total;
+    return OMQ_OK;
+}
+
+int omq_source_shape(struct omq_raw *raw, const struct omq_data_config *cfg,
+                     struct omq_err *err)
+{
+    int h = cfg->size[0], w = cfg->n_size > 1 ? cfg->size[1] : h, longer = h > w ? h : w;
+
+    if (!cfg->root[0])
+        return omq_fail(err, OMQ_ECONFIG, "data.root is empty: name the folder of the pictures");
+    if (cfg->n_size < 1 || h < 1 || w < 1)
+        return omq_fail(err, OMQ_ECONFIG, "data.size is empty: pictures have any size, so the "
+                        "network's must be said");
+    if (cfg->resize && cfg->resize < longer)
+        return omq_fail(err, OMQ_ECONFIG, "data.resize is %d: %d x %d pixels (data.size) can only "
+                        "be cut from pictures of %d and more", cfg->resize, w, h, longer);
+    raw->height = h;
+    raw->width = w;
+    raw->channels = cfg->grayscale ? 1 : 3;
     return OMQ_OK;
 }
 
