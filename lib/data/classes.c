@@ -191,8 +191,8 @@ static int take_folder_name(char *slot, const char *name, const char *root, stru
                         "%d bytes", root, name, OMQ_MAX_CLASS_NAME);
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
-            return omq_fail(err, OMQ_EUNSUP, "'%.300s': the name of a class has a control character "
-                            "(%02x)", root, (unsigned char)name[i]);
+            return omq_fail(err, OMQ_EUNSUP, "'%.300s': the name of a class has a control "
+                            "character (%02x)", root, (unsigned char)name[i]);
     memcpy(slot, name, n + 1);
     return OMQ_OK;
 }

@@ -14,6 +14,9 @@ static const struct omq_reader *const readers[] = {
     &omq_reader_idx,
     &omq_reader_synthetic,
     &omq_reader_folder,
+    &omq_reader_shards,
+    &omq_reader_cifar10,
+    &omq_reader_cifar100,
 };
 
 void omq_raw_release(struct omq_raw *raw)

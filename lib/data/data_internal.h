@@ -50,7 +50,8 @@ struct omq_reader {
     int (*read)(struct omq_raw *raw, const struct omq_data_config *cfg, bool test, uint64_t seed,
                 struct omq_err *err);
 };
-extern const struct omq_reader omq_reader_idx, omq_reader_synthetic, omq_reader_folder;
+extern const struct omq_reader omq_reader_idx, omq_reader_synthetic, omq_reader_folder,
+    omq_reader_shards, omq_reader_cifar10, omq_reader_cifar100;
 
 /* height, width and channels within the limits above, else OMQ_EUNSUP; what
  * names the file or the keys. *n_bytes is n * height * width * channels. */
@@ -93,6 +94,10 @@ uint32_t omq_names_sum(const struct omq_names *l, uint32_t before);
 int omq_list_folders(struct omq_names *l, const char *path, size_t *n_files,
                      struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* The names in `path` with this begin and end, sorted by bytes. */
+int omq_list_files(struct omq_names *l, const char *path, const char *begin, const char *end,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
+
 /* The pictures below `path` by the end of their names (.jpg, .jpeg, .png), sorted
  * by bytes, as "name" or "folder/name". Names with a dot in front and files of
  * other kinds are left out; a picture of a kind that is not read is OMQ_EUNSUP. */
@@ -102,6 +107,16 @@ int omq_list_pictures(struct omq_names *l, const char *path,
 /* A regular file's bytes [offset, offset + n), from malloc; at most
  * OMQ_IMAGE_MAX_FILE. */
 int omq_read_range(int fd, uint64_t offset, size_t n, const char *name, uint8_t **bytes,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* One shard of `size` bytes as a set of its own, without a shape; for tests. The
+ * caller releases *raw, zeroed before, after a failure too. */
+int omq_shard_index(struct omq_raw *raw, int fd, uint64_t size, const char *name,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* The records of one file of CIFAR-10, or with fine of CIFAR-100, behind those that
+ * raw has; the caller releases *raw, after a failure too. */
+int omq_cifar_read(struct omq_raw *raw, int fd, uint64_t size, const char *name, bool fine,
                    struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* What a set of pictures of any size shows the network, to raw, as cfg says;

@@ -130,9 +130,9 @@ static int find_split(char **out, const char *root, bool test, struct omq_err *e
     *out = found;
     if (found)
         return OMQ_OK;
-    return omq_fail(err, OMQ_EIO, "there is no folder '%.400s/%s' (data.root): format folder has its "
-                    "pictures in train/CLASS/ and %s", root, test ? "test' or 'val" : "train",
-                    "test/CLASS/ or val/CLASS/");
+    return omq_fail(err, OMQ_EIO, "there is no folder '%.400s/%s' (data.root): pictures are "
+                    "expected in train/CLASS/, and in test/CLASS/ or val/CLASS/", root,
+                    test ? "test' or 'val" : "train");
 }
 
 static int list_classes(struct omq_names *l, const char *path, struct omq_err *err)

@@ -155,6 +155,29 @@ int omq_list_folders(struct omq_names *l, const char *path, size_t *n_files, str
     return rc;
 }
 
+int omq_list_files(struct omq_names *l, const char *path, const char *begin, const char *end,
+                   struct omq_err *err)
+{
+    size_t n_begin = strlen(begin), n_end = strlen(end);
+    DIR *d = open_folder(AT_FDCWD, path, path, err);
+    struct dirent *e;
+    int rc;
+
+    if (!d)
+        return OMQ_EIO;
+    while ((rc = next_entry(d, path, &e, err)) > 0) {
+        size_t n = strlen(e->d_name);
+
+        if (n >= n_begin + n_end && memcmp(e->d_name, begin, n_begin) == 0 &&
+            strcmp(e->d_name + n - n_end, end) == 0 &&
+            (rc = omq_names_add(l, "", e->d_name, err)) < 0)
+            break;
+    }
+    closedir(d);
+    sort_names(l);
+    return rc;
+}
+
 /* ---- pictures ---- */
 
 static bool ends_in(const char *name, const char *const *ends)
@@ -181,8 +204,8 @@ static int check_other(const char *path, const char *name, struct omq_err *err)
 
     if (!ends_in(name, ends))
         return OMQ_OK;
-    return omq_fail(err, OMQ_EUNSUP, "'%.300s/%.100s' is a picture of a kind that is not read: make it "
-                    "a JPEG or a PNG, or take it out of the folder", path, name);
+    return omq_fail(err, OMQ_EUNSUP, "'%.300s/%.100s' is a picture of a kind that is not read: "
+                    "make it a JPEG or a PNG, or take it out of the folder", path, name);
 }
 
 static int list_below(struct omq_names *l, int parent, const char *name, const char *path,
