@@ -130,8 +130,8 @@ void omq_loader_start(struct omq_loader *l, int epoch, int first);
 int omq_loader_next(struct omq_loader *l, struct omq_batch *b, double *wait_s,
                     struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* Damaged pictures in the batches that were given since the last start, and what
- * was wrong with the first of them; *why is l's. */
-int omq_loader_skipped(const struct omq_loader *l, const char **why);
+/* Damaged pictures in the batches that were given since this was last called, and
+ * what was wrong with the first of them ("" without any); *why is l's. */
+int omq_loader_take_skipped(struct omq_loader *l, const char **why);
 
 #endif

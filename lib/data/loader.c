@@ -55,7 +55,7 @@ struct omq_loader {
     int busy;  /* workers that fill a slot */
     bool held, quit;
 
-    int n_skipped;            /* the consumer's: in the batches given since the start */
+    int n_skipped;            /* the consumer's: in the batches given since it last asked */
     struct omq_err first_bad; /* of the first of them */
 };
 
@@ -254,15 +254,17 @@ void omq_loader_start(struct omq_loader *l, int epoch, int first)
     l->next = l->given = first < 0 ? 0 : first > l->n_batches ? l->n_batches : first;
     l->end = l->n_batches;
     l->held = false;
-    l->n_skipped = 0;
     pthread_cond_broadcast(&l->work);
     pthread_mutex_unlock(&l->lock);
 }
 
-int omq_loader_skipped(const struct omq_loader *l, const char **why)
+int omq_loader_take_skipped(struct omq_loader *l, const char **why)
 {
-    *why = l->n_skipped ? l->first_bad.msg : "";
-    return l->n_skipped;
+    int n = l->n_skipped;
+
+    *why = n ? l->first_bad.msg : "";
+    l->n_skipped = 0;
+    return n;
 }
 
 /* A batch that is ready becomes the consumer's, or its error the answer. */

@@ -80,7 +80,7 @@ struct omq_train {
     double loss_sum[OMQ_MAX_PRECISIONS]; /* of this epoch */
     uint64_t loss_count[OMQ_MAX_PRECISIONS];
     double best;                 /* mean top-1 over widths of best.omq; < 0 = none */
-    double wait_s;               /* waited for the loader, for profiles */
+    double wait_s;               /* waited for the loader in this epoch */
     int saved_threads;           /* of the run that is resumed; 0 = none */
     bool data_changed;           /* the checkpoint was trained on other images */
 };
