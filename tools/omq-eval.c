@@ -212,8 +212,8 @@ static void print_json(const struct omq_eval *e, const struct result *r)
     const struct omq_eval_result *m = &r->numbers;
     const struct json_number numbers[] = {
         { "w", m->w }, { "a", m->a }, { "top1", m->top1 }, { "top5", m->top5 },
-        { "loss", m->loss }, { "samples", m->samples }, { "skipped", m->skipped }, { "seconds", m->seconds },
-        { "images_per_s", m->images_per_s },
+        { "loss", m->loss }, { "samples", m->samples }, { "skipped", m->skipped },
+        { "seconds", m->seconds }, { "images_per_s", m->images_per_s },
     };
 
     printf("{\"precision\":");
