@@ -304,8 +304,8 @@ char *omq_conf_expectation(const struct omq_conf_key *k, char *buf, size_t size)
         snprintf(buf, size, "text of at most %zu bytes", k->size - 1);
         break;
     case OMQ_CONF_INTS:
-        snprintf(buf, size, "a list of at most %zu integers from %.10g to %.10g", k->size, k->lo,
-                 k->hi);
+        snprintf(buf, size, "%sa list of at most %zu integers from %.10g to %.10g",
+                 k->one ? "an integer, or " : "", k->size, k->lo, k->hi);
         break;
     case OMQ_CONF_NUMBERS:
         snprintf(buf, size, "a list of at most %zu numbers from %.10g to %.10g", k->size, k->lo,

@@ -107,10 +107,11 @@ START_TEST(test_sets)
     const char *sets[] = {
         "train.lr=0.5", "train.lr=1e-3", "bits=[8, w4a8]", "train={epochs: 3, nesterov: false}",
         "data.prefix=", "data.root=a#b=c", "output_dir='x: y'", "data.augment={hflip: 0.5}",
-        "bits=[{w: 1, a: 2}]", "data.mean=[]", "data.mean=[0.25]",
+        "bits=[{w: 1, a: 2}]", "data.mean=[]", "data.mean=[0.25]", "data.format=folder",
+        "data.size=[8, 16]", "data.size=24", "data.resize=24",
     };
 
-    ck_assert_int_eq(parse_sets(MINIMAL "seed: 7\ntrain: {lr: 0.2, epochs: 4}\n", sets, 11),
+    ck_assert_int_eq(parse_sets(MINIMAL "seed: 7\ntrain: {lr: 0.2, epochs: 4}\n", sets, 15),
                      OMQ_OK);
     ck_assert(c.train.lr == 1e-3);
     ck_assert_int_eq(c.n_precisions, 1);
@@ -122,6 +123,8 @@ START_TEST(test_sets)
     ck_assert_str_eq(c.output_dir, "x: y");
     ck_assert(c.data.augment.hflip == 0.5);
     ck_assert(c.data.n_mean == 1 && c.data.mean[0] == 0.25);
+    ck_assert_int_eq(c.data.n_size, 1); /* a value alone is a list of it */
+    ck_assert(c.data.size[0] == 24 && c.data.size[1] == 0);
     ck_assert_uint_eq(c.seed, 7);
     ck_assert_int_eq(c.train.widths_per_step, 1); /* the default follows a short list */
 }
