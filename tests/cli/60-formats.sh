@@ -92,6 +92,17 @@ trained rags --set data.format=shards --set data.root=shards/ragged "${any[@]}" 
 cmp ragged.txt rags.txt
 ! cmp -s ragged.txt cifar.txt || fail "the pictures make no difference"
 
+# omq-run takes each picture for what omq-eval takes it for
+trained bicubic --set data.format=folder --set data.root=ragged "${any[@]}" \
+    --set data.resize=50 --set data.interpolation=bicubic
+for name in ragged bicubic; do
+    expect 0 omq-run --bits 2 run-$name/model.omq ragged/test/*/*.png
+    [ "$(wc -l <out)" -eq 20 ] || fail "not 20 answers"
+    right=$(awk -F '[/\t]' '$3 == $5' out | wc -l)
+    expect 0 omq-eval --json --bits 2 run-$name/model.omq
+    has out "\"top1\":$((5 * right)),"
+done
+
 # other pictures of the same kind; the float engine; a run that is resumed
 expect 0 omq-eval --data square --engine float --bits 8 run-ragged/model.omq
 expect 0 omq-eval --data square --per-layer --bits 2 --json run-ragged/model.omq
