@@ -50,6 +50,28 @@ enum omq_batches { OMQ_BATCHES_OWN, OMQ_BATCHES_SHARED };
 enum omq_teacher { OMQ_TEACHER_HIGHEST, OMQ_TEACHER_NEXT };
 enum omq_schedule { OMQ_SCHED_COSINE, OMQ_SCHED_STEP };
 
+/* Random changes of the training images; all zero is none. */
+struct omq_augment_config {
+    int crop_padding;      /* zero pixels around, then a random crop */
+    double hflip, vflip;   /* probabilities of mirror images */
+    struct {               /* ranges: lowest and highest, n is 2 */
+        bool enabled;
+        int n_scale, n_ratio;
+        double scale[2];   /* share of the picture's area */
+        double ratio[2];   /* width / height */
+    } random_resized_crop;
+    struct {               /* how far a factor may be from 1; of hue, from 0 */
+        double brightness, contrast, saturation, hue;
+    } color_jitter;
+    struct {
+        double probability;
+        int n_scale, n_ratio;
+        double scale[2];   /* share of the image's area */
+        double ratio[2];   /* height / width */
+    } random_erasing;
+    double mixup, cutmix;  /* alpha of the Beta distribution; 0 = off */
+};
+
 struct omq_data_config {
     enum omq_format format;
     char root[OMQ_PATH_SIZE];  /* folder of the files */
@@ -66,10 +88,7 @@ struct omq_data_config {
     int n_mean, n_std;         /* one a channel, or one for all */
     double mean[OMQ_MAX_CHANNELS], std[OMQ_MAX_CHANNELS]; /* of pixels scaled to 0..1 */
     int workers;               /* loader threads */
-    struct {
-        int crop_padding;      /* zero pixels around, then a random crop */
-        double hflip;          /* probability of a mirror image */
-    } augment;
+    struct omq_augment_config augment;
     struct {                   /* format: synthetic */
         int height, width, channels, classes, n_train, n_test;
     } synthetic;

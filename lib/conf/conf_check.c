@@ -106,6 +106,41 @@ static void check_data(struct omq_conf_state *s)
     }
 }
 
+static void check_range(struct omq_conf_state *s, const char *path, const double *range, int n)
+{
+    if (!fine(s, path))
+        return;
+    if (n != 2)
+        omq_conf_error(s, place(s, path),
+                       "'%s' has %d %s: give the least and the largest value", path, n,
+                       n == 1 ? "entry" : "entries");
+    else if (range[0] > range[1])
+        omq_conf_error(s, place(s, path), "'%s' is not ascending: %.10g after %.10g", path,
+                       range[1], range[0]);
+}
+
+static void check_augment(struct omq_conf_state *s)
+{
+#define CROP "data.augment.random_resized_crop"
+#define ERASE "data.augment.random_erasing"
+    struct omq_augment_config *a = &s->c.data.augment;
+
+    if (!given(s, CROP ".enabled") &&
+        (given(s, CROP) || given(s, CROP ".scale") || given(s, CROP ".ratio")))
+        a->random_resized_crop.enabled = true;
+    check_range(s, CROP ".scale", a->random_resized_crop.scale, a->random_resized_crop.n_scale);
+    check_range(s, CROP ".ratio", a->random_resized_crop.ratio, a->random_resized_crop.n_ratio);
+    check_range(s, ERASE ".scale", a->random_erasing.scale, a->random_erasing.n_scale);
+    check_range(s, ERASE ".ratio", a->random_erasing.ratio, a->random_erasing.n_ratio);
+    if (fine(s, CROP) && fine(s, "data.augment.crop_padding") && a->crop_padding > 0 &&
+        a->random_resized_crop.enabled)
+        omq_conf_error(s, place(s, "data.augment.crop_padding"),
+                       "'data.augment.crop_padding' and 'random_resized_crop' are both ways to "
+                       "crop: choose one");
+#undef CROP
+#undef ERASE
+}
+
 /* The other methods bring a grid and steps of their own, and have no views. */
 static void check_method(struct omq_conf_state *s)
 {
@@ -223,6 +258,7 @@ void omq_conf_cross_check(struct omq_conf_state *s)
             require(s, omq_conf_keys[k].path, *field == 0, "");
     }
     check_data(s);
+    check_augment(s);
     check_method(s);
     check_grid(s);
     check_widths(s);

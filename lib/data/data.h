@@ -92,6 +92,7 @@ struct omq_batch {
     int n;                  /* images; the last batch of an epoch may be smaller */
     const uint8_t *codes;   /* [n][height][width][channels] */
     const uint16_t *labels; /* [n] */
+    double own;             /* share of labels[i]; the rest is of labels[n - 1 - i] (mixup) */
 };
 
 struct omq_loader_options {

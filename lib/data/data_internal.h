@@ -161,12 +161,6 @@ int omq_split_draw(uint8_t *role, const uint16_t *labels, int n, int n_classes, 
 /* The order of n images in an epoch: a permutation by (seed, epoch). */
 void omq_shuffle(uint32_t *order, int n, uint64_t seed, int epoch);
 
-/* One image [h][w][c] to another, moved by up to crop_padding pixels each way
- * (what comes in from outside is pixel value 0) and mirrored with probability
- * hflip, as (seed, epoch, sample) say. */
-void omq_augment(uint8_t *out, const uint8_t *in, int height, int width, int channels,
-                 int crop_padding, double hflip, uint64_t seed, int epoch, uint32_t sample);
-
 struct omq_image_format {
     uint8_t magic[8]; /* what it starts with */
     int n_magic;

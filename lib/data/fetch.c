@@ -4,9 +4,9 @@
  * becomes pixels of the network's size.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "data/data_internal.h"
+#include "data/transform.h"
 
 enum { NAME_SIZE = 400 }; /* of a picture, for messages */
 
@@ -37,40 +37,16 @@ int omq_dataset_image(const struct omq_dataset *d, int i, struct omq_image *im,
     return OMQ_OK;
 }
 
-/* Makes *im, which is not the set's, a picture of the network's size. */
-static int fit(const struct omq_dataset *d, struct omq_image *im, struct omq_err *err)
-{
-    int longer = d->height > d->width ? d->height : d->width;
-    int side = d->cfg.resize ? d->cfg.resize : longer;
-
-    return omq_image_fit(im, side, d->height, d->width,
-                         d->cfg.interpolation == OMQ_INTERPOLATION_BICUBIC ? OMQ_BICUBIC
-                                                                          : OMQ_BILINEAR, err);
-}
-
-static void to_pixels(const struct omq_dataset *d, int i, const struct omq_draw *draw,
-                      const struct omq_image *im, uint8_t *out)
-{
-    if (draw->train)
-        omq_augment(out, im->pixels, d->height, d->width, d->channels,
-                    d->cfg.augment.crop_padding, d->cfg.augment.hflip, draw->seed, draw->epoch,
-                    (uint32_t)i);
-    else
-        memcpy(out, im->pixels, (size_t)d->height * (size_t)d->width * (size_t)d->channels);
-}
-
 int omq_dataset_pixels(const struct omq_dataset *d, int i, const struct omq_draw *draw,
                        uint8_t *out, struct omq_err *err)
 {
+    const struct omq_transform t = {&d->cfg, d->height, d->width, d->channels, draw->train};
     struct omq_image im = {0};
     int rc = omq_dataset_image(d, i, &im, err);
 
     if (rc < 0)
         return rc;
-    if (!d->pixels)
-        rc = fit(d, &im, err);
-    if (rc == OMQ_OK)
-        to_pixels(d, i, draw, &im, out);
+    rc = omq_transform(&t, out, &im, draw->seed, draw->epoch, (uint32_t)i, err);
     if (!d->pixels)
         omq_image_release(&im);
     return rc;

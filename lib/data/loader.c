@@ -13,12 +13,14 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "data/data_internal.h"
+#include "data/transform.h"
 
 struct slot {
     uint8_t *codes;   /* [batch_size][height][width][channels] */
     uint16_t *labels; /* [batch_size] */
     int n;
     int rc;             /* negative: what err says, in place of images */
+    double own;         /* as in struct omq_batch */
     int n_skipped;      /* damaged pictures; of the first, err */
     struct omq_err err;
     bool ready;
@@ -86,20 +88,29 @@ static int pixels_of(struct worker *w, struct slot *s, uint32_t *sample, int epo
 static void fill(struct worker *w, struct slot *s, int b, int epoch)
 {
     const struct omq_loader *l = w->loader;
-    int first = b * l->opt.batch_size, left = l->ds->n - first;
+    const struct omq_dataset *ds = l->ds;
+    int first = b * l->opt.batch_size, left = ds->n - first;
 
     s->n = left < l->opt.batch_size ? left : l->opt.batch_size;
     s->rc = OMQ_OK;
     s->n_skipped = 0;
     for (int i = 0; i < s->n; i++) {
         uint32_t sample = l->order[first + i];
+        uint8_t *codes = s->codes + (size_t)i * l->image;
 
         s->rc = pixels_of(w, s, &sample, epoch);
         if (s->rc < 0)
             return;
-        omq_preprocess_apply(l->pre, w->pixels, s->codes + (size_t)i * l->image);
-        s->labels[i] = l->ds->labels[sample];
+        omq_preprocess_apply(l->pre, w->pixels, codes);
+        if (l->opt.augment)
+            omq_erase(codes, ds->height, ds->width, ds->channels, &ds->cfg.augment, l->opt.seed,
+                      epoch, sample);
+        s->labels[i] = ds->labels[sample];
     }
+    s->own = 1;
+    if (l->opt.augment)
+        s->own = omq_mix(s->codes, s->n, ds->height, ds->width, ds->channels, &ds->cfg.augment,
+                         l->opt.seed, epoch, (uint32_t)b);
 }
 
 static void *work(void *arg)
@@ -132,7 +143,7 @@ static void *work(void *arg)
 static int check_options(const struct omq_dataset *ds, const struct omq_preprocess *pre,
                          const struct omq_loader_options *opt, struct omq_err *err)
 {
-    int crop_padding = ds->cfg.augment.crop_padding;
+    const struct omq_transform t = {&ds->cfg, ds->height, ds->width, ds->channels, opt->augment};
 
     if (opt->batch_size < 1)
         return omq_fail(err, OMQ_EARG, "a batch cannot have %d images", opt->batch_size);
@@ -146,12 +157,7 @@ static int check_options(const struct omq_dataset *ds, const struct omq_preproce
     if (opt->drop_last && opt->batch_size > ds->n)
         return omq_fail(err, OMQ_ECONFIG, "train.batch_size is %d, but there are only %d images",
                         opt->batch_size, ds->n);
-    if (opt->augment &&
-        (crop_padding < 0 || crop_padding >= ds->height || crop_padding >= ds->width))
-        return omq_fail(err, OMQ_ECONFIG, "data.augment.crop_padding is %d: for images of %d x "
-                        "%d it can be 0 to %d", crop_padding, ds->height, ds->width,
-                        (ds->height < ds->width ? ds->height : ds->width) - 1);
-    return OMQ_OK;
+    return omq_transform_check(&t, err);
 }
 
 /* Both passes over the arena: sizes first, then pointers. */
@@ -280,7 +286,8 @@ static int give(struct omq_loader *l, const struct slot *s, struct omq_batch *b,
         l->first_bad = s->err;
     l->n_skipped += s->n_skipped;
     l->held = true;
-    *b = (struct omq_batch){.n = s->n, .codes = s->codes, .labels = s->labels};
+    *b = (struct omq_batch){.n = s->n, .codes = s->codes, .labels = s->labels,
+                             .own = s->own};
     return 1;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "data/data_internal.h"
+#include "data/transform.h"
 #include "datahelp.h"
 
 Suite *omq_suite_loader(void);
@@ -111,6 +112,16 @@ END_TEST
 
 /* ---- augmentation and order ---- */
 
+static void augment(uint8_t *out, const uint8_t *in, int height, int width, int channels,
+                    int crop_padding, double hflip, uint64_t seed, int epoch, uint32_t sample)
+{
+    const struct omq_augment_config cfg = {.crop_padding = crop_padding, .hflip = hflip};
+    struct omq_move m;
+
+    omq_move_draw(&m, &cfg, seed, epoch, sample);
+    omq_move_apply(out, in, height, width, channels, &m);
+}
+
 START_TEST(test_augment_identity_and_mirror)
 {
     uint8_t in[3 * 4 * 2], out[sizeof(in)];
@@ -118,9 +129,9 @@ START_TEST(test_augment_identity_and_mirror)
     for (size_t i = 0; i < sizeof(in); i++)
         in[i] = (uint8_t)(i + 1);
     for (uint32_t s = 0; s < 50; s++) {
-        omq_augment(out, in, 3, 4, 2, 0, 0, 1, 0, s);
+        augment(out, in, 3, 4, 2, 0, 0, 1, 0, s);
         ck_assert_int_eq(memcmp(in, out, sizeof(in)), 0);
-        omq_augment(out, in, 3, 4, 2, 0, 1, 1, 0, s);
+        augment(out, in, 3, 4, 2, 0, 1, 1, 0, s);
         for (int y = 0; y < 3; y++)
             for (int x = 0; x < 4; x++)
                 for (int c = 0; c < 2; c++)
@@ -169,13 +180,13 @@ START_TEST(test_augment_crops)
         int dy = 0, dx = 0;
         bool flip = false;
 
-        omq_augment(out, in, H, W, 1, PAD, 0.25, 9, 4, s);
+        augment(out, in, H, W, 1, PAD, 0.25, 9, 4, s);
         explain(in, out, H, W, PAD, &dy, &dx, &flip);
         moves[dy + PAD][dx + PAD]++;
         flips += flip;
-        omq_augment(again, in, H, W, 1, PAD, 0.25, 9, 4, s);
+        augment(again, in, H, W, 1, PAD, 0.25, 9, 4, s);
         ck_assert_int_eq(memcmp(out, again, sizeof(out)), 0);
-        omq_augment(again, in, H, W, 1, PAD, 0.25, 9, 5, s);
+        augment(again, in, H, W, 1, PAD, 0.25, 9, 5, s);
         changed += memcmp(out, again, sizeof(out)) != 0;
     }
     for (int i = 0; i < 25; i++) /* 80 expected each */
@@ -223,7 +234,7 @@ START_TEST(test_draws_are_pinned)
     for (int i = 0; i < H * W; i++)
         in[i] = (uint8_t)(i + 1);
     for (uint32_t s = 0; s < N; s++) {
-        omq_augment(out, in, H, W, 1, 2, 0.5, 1, 2, s);
+        augment(out, in, H, W, 1, 2, 0.5, 1, 2, s);
         crc = crc32(crc, out, sizeof(out));
     }
     ck_assert_uint_eq(crc, 0xfd59c30c);
@@ -336,7 +347,7 @@ START_TEST(test_loader_does_not_depend_on_workers)
         for (int i = 0; i < N_LOAD; i++) {
             uint8_t pixels[IMAGE], codes[IMAGE];
 
-            omq_augment(pixels, load_ds->pixels + order[i] * IMAGE, SIDE, SIDE, 1, 1, 0.5, 11,
+            augment(pixels, load_ds->pixels + order[i] * IMAGE, SIDE, SIDE, 1, 1, 0.5, 11,
                         epoch, order[i]);
             omq_preprocess_apply(&load_pre, pixels, codes);
             ck_assert_int_eq(memcmp(codes, e.codes + i * IMAGE, IMAGE), 0);
