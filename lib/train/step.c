@@ -65,12 +65,15 @@ static int one_precision(struct omq_train *t, const struct omq_batch *b, int pre
                          bool is_teacher, bool has_teacher, struct omq_err *err)
 {
     const struct omq_train_config *cfg = &t->config.train;
+    const struct omq_targets targets = {
+        .labels = b->labels, .own = b->own, .smoothing = cfg->label_smoothing,
+        .teacher = has_teacher ? t->teacher : NULL, .distill = cfg->distill,
+    };
     double loss;
 
     omq_exec_forward(t->exec, precision, OMQ_MODE_TRAIN, b->codes, b->n,
                      bn_momentum(t, precision));
-    loss = omq_loss(b->n, t->net.n_classes, omq_exec_logits(t->exec), b->labels,
-                    cfg->label_smoothing, has_teacher ? t->teacher : NULL, cfg->distill,
+    loss = omq_loss(b->n, t->net.n_classes, omq_exec_logits(t->exec), &targets,
                     loss_weight(cfg, precision), t->dlogits, is_teacher ? t->teacher : NULL,
                     t->row);
     if (!isfinite(loss))
