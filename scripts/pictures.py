@@ -73,8 +73,9 @@ def png(rng, color, depth, laced, w, h):
 
 
 def fitted(im, side, h, w, filter):
-    """torchvision's Resize(side) and CenterCrop((h, w))."""
-    if im.size == (w, h):
+    """torchvision's Resize(side) and CenterCrop((h, w)), but a picture of that size
+    stays as it is where nothing is to be cut off."""
+    if im.size == (w, h) and side == max(h, w):
         return im
     short, long = sorted(im.size)
     long = int(side * long / short)

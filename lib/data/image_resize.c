@@ -10,6 +10,7 @@
  * so that a crop costs what is seen.
  */
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -314,6 +315,12 @@ int omq_image_crop(uint8_t *out, const struct omq_image *in, const struct omq_bo
 /* d / 2, rounded to even at the half, as Python's round() */
 static int half_even(int d) { return d / 2 + (d % 2 == 1 && d / 2 % 2 == 1); }
 
+/* Already of the size that is wanted, and nothing is to be cut off. */
+static bool stays(const struct omq_image *im, int side, int height, int width)
+{
+    return im->height == height && im->width == width && side == (height > width ? height : width);
+}
+
 int omq_image_fit_to(uint8_t *out, const struct omq_image *in, int side, int height, int width,
                      enum omq_resample filter, struct omq_err *err)
 {
@@ -328,6 +335,10 @@ int omq_image_fit_to(uint8_t *out, const struct omq_image *in, int side, int hei
     if (side < 1 || side > OMQ_IMAGE_MAX_SIDE)
         return omq_fail(err, OMQ_EARG, "cannot resize the shorter side of a picture to %d pixels: "
                         "1 to %d are possible", side, OMQ_IMAGE_MAX_SIDE);
+    if (stays(in, side, height, width)) {
+        memcpy(out, in->pixels, (size_t)height * all.stride);
+        return OMQ_OK;
+    }
     if (h < height || w < width || h > INT32_MAX || w > INT32_MAX)
         return omq_fail(err, OMQ_EUNSUP, "a picture of %d x %d pixels, %lld x %lld when resized, "
                         "cannot be cropped to %d x %d", in->width, in->height, (long long)w,
@@ -343,8 +354,7 @@ int omq_image_fit(struct omq_image *im, int side, int height, int width,
     struct omq_image out;
     int rc = check_target(height, width, filter, err);
 
-    if (rc < 0 || (im->height == height && im->width == width && side >= 1 &&
-                   side <= OMQ_IMAGE_MAX_SIDE))
+    if (rc < 0 || stays(im, side, height, width))
         return rc;
     if ((rc = omq_image_alloc(&out, height, width, im->channels, err)) < 0)
         return rc;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The one place where a decoded picture becomes the network's pixels.
+ * The way of one picture to the network's pixels.
  */
 #include "data/transform.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/data_internal.h"
 
 int omq_transform_check(const struct omq_transform *t, struct omq_err *err)
@@ -34,23 +33,17 @@ static enum omq_resample filter(const struct omq_transform *t)
     return t->cfg->interpolation == OMQ_INTERPOLATION_BICUBIC ? OMQ_BICUBIC : OMQ_BILINEAR;
 }
 
-static bool fits(const struct omq_transform *t, const struct omq_image *in)
+/* What the shorter side of a test's picture is resized to. */
+static int test_side(const struct omq_transform *t)
 {
-    return t->cfg->resize == 0 && in->height == t->height && in->width == t->width;
+    return t->cfg->resize ? t->cfg->resize : t->height > t->width ? t->height : t->width;
 }
 
 /* What a test sees. */
 static int fit(const struct omq_transform *t, uint8_t *out, const struct omq_image *in,
                struct omq_err *err)
 {
-    int longer = t->height > t->width ? t->height : t->width;
-
-    if (fits(t, in)) {
-        memcpy(out, in->pixels, (size_t)t->height * (size_t)t->width * (size_t)t->channels);
-        return OMQ_OK;
-    }
-    return omq_image_fit_to(out, in, t->cfg->resize ? t->cfg->resize : longer, t->height, t->width,
-                            filter(t), err);
+    return omq_image_fit_to(out, in, test_side(t), t->height, t->width, filter(t), err);
 }
 
 /* What a test sees, moved and mirrored. Only where it has to be made and then
@@ -58,10 +51,11 @@ static int fit(const struct omq_transform *t, uint8_t *out, const struct omq_ima
 static int move(const struct omq_transform *t, uint8_t *out, const struct omq_image *in,
                 const struct omq_move *m, struct omq_err *err)
 {
+    int longer = t->height > t->width ? t->height : t->width;
     uint8_t *fitted;
     int rc;
 
-    if (fits(t, in)) {
+    if (in->height == t->height && in->width == t->width && test_side(t) == longer) {
         omq_move_apply(out, in->pixels, t->height, t->width, t->channels, m);
         return OMQ_OK;
     }

@@ -34,10 +34,10 @@ struct omq_transform {
 int omq_transform_check(const struct omq_transform *t, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* A decoded picture of any size and of t->channels to out[height][width][channels].
- * A test sees the centre: the shorter side is resized to cfg->resize (0: to the
- * longer one of height and width, and a picture of that size is left alone). So does
- * training, unless cfg->augment has random_resized_crop; then comes what else
- * cfg->augment says, up to the colours, as (seed, epoch, sample) say. */
+ * A test sees what omq_image_fit() makes of it with cfg->resize (0: with the longer
+ * one of height and width). So does training, unless cfg->augment has
+ * random_resized_crop; then comes what else it has, up to the colours, as (seed,
+ * epoch, sample) say. */
 int omq_transform(const struct omq_transform *t, uint8_t *out, const struct omq_image *in,
                   uint64_t seed, int epoch, uint32_t sample, struct omq_err *err) OMQ_WARN_UNUSED;
 

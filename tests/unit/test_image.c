@@ -326,8 +326,11 @@ START_TEST(fit_leaves_alone_what_fits)
     struct omq_image im = decode("rgb.jpg", 3);
     uint8_t *before = im.pixels;
 
-    ck_assert_int_eq(omq_image_fit(&im, 32, 23, 37, OMQ_BILINEAR, &err), OMQ_OK);
+    ck_assert_int_eq(omq_image_fit(&im, 37, 23, 37, OMQ_BILINEAR, &err), OMQ_OK);
     ck_assert_ptr_eq(im.pixels, before);
+    /* but not where its edges are to be cut off */
+    ck_assert_int_eq(omq_image_fit(&im, 40, 23, 37, OMQ_BILINEAR, &err), OMQ_OK);
+    ck_assert(im.pixels != before && im.height == 23 && im.width == 37);
     omq_image_release(&im);
 }
 END_TEST
