@@ -124,6 +124,11 @@ int omq_loader_batches(const struct omq_loader *l); /* of one epoch */
  * Before the first start there is no batch. */
 void omq_loader_start(struct omq_loader *l, int epoch, int first);
 
+/* Whether batches are mixed from the next start on, if cfg says so (they are at
+ * first): statistics for a test are better taken from images as they are. Ends an
+ * epoch. */
+void omq_loader_set_mixing(struct omq_loader *l, bool mixing);
+
 /* The next batch, valid until the next call of next, start or close: 1, or 0 at
  * the end of the epoch. Waits for the workers; adds the seconds waited to
  * *wait_s (if not NULL). What a worker failed with comes in the place of its

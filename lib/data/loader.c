@@ -42,7 +42,7 @@ struct omq_loader {
     int n_batches, n_slots;
 
     struct omq_arena arena; /* all that follows by pointer */
-    uint32_t *order;        /* [ds->n]; written only while no worker is busy */
+    uint32_t *order;        /* [ds->n]; written only while no worker is busy, as unmixed is */
     struct slot *slots;
     struct worker *workers;
     int n_started;
@@ -56,6 +56,7 @@ struct omq_loader {
     int end;   /* batches of this epoch; 0 before the first */
     int busy;  /* workers that fill a slot */
     bool held, quit;
+    bool unmixed; /* batches are not mixed, whatever cfg says */
 
     int n_skipped;            /* the consumer's: in the batches given since it last asked */
     struct omq_err first_bad; /* of the first of them */
@@ -108,7 +109,7 @@ static void fill(struct worker *w, struct slot *s, int b, int epoch)
         s->labels[i] = ds->labels[sample];
     }
     s->own = 1;
-    if (l->opt.augment)
+    if (l->opt.augment && !l->unmixed)
         s->own = omq_mix(s->codes, s->n, ds->height, ds->width, ds->channels, &ds->cfg.augment,
                          l->opt.seed, epoch, (uint32_t)b);
 }
@@ -243,12 +244,26 @@ void omq_loader_close(struct omq_loader *l)
 
 int omq_loader_batches(const struct omq_loader *l) { return l->n_batches; }
 
+/* With the lock: nothing new begins, and what has begun ends soon. */
+static void stop(struct omq_loader *l)
+{
+    l->end = 0;
+    while (l->busy > 0)
+        pthread_cond_wait(&l->done, &l->lock);
+}
+
+void omq_loader_set_mixing(struct omq_loader *l, bool mixing)
+{
+    pthread_mutex_lock(&l->lock);
+    stop(l);
+    l->unmixed = !mixing;
+    pthread_mutex_unlock(&l->lock);
+}
+
 void omq_loader_start(struct omq_loader *l, int epoch, int first)
 {
     pthread_mutex_lock(&l->lock);
-    l->end = 0; /* nothing new begins, and what has begun ends soon */
-    while (l->busy > 0)
-        pthread_cond_wait(&l->done, &l->lock);
+    stop(l);
     for (int i = 0; i < l->n_slots; i++)
         l->slots[i].ready = false;
     if (l->opt.shuffle)

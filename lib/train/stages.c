@@ -78,7 +78,9 @@ int omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_
     struct omq_batch batch;
     int rc = OMQ_OK;
 
-    /* An epoch that is never trained: its order and augmentation are its own. */
+    /* An epoch that is never trained: its order and augmentation are its own. Blends
+     * of two images vary less than images do, which is what a test will bring. */
+    omq_loader_set_mixing(t->loader, false);
     omq_loader_start(t->loader, t->config.train.epochs, 0);
     for (int i = 0; i < n && !(stop && *stop); i++) {
         rc = omq_loader_next(t->loader, &batch, NULL, err);
@@ -87,5 +89,6 @@ int omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_
         for (int p = 0; p < t->net.n_precisions; p++)
             omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, 1.0 / (i + 1));
     }
+    omq_loader_set_mixing(t->loader, true);
     return rc < 0 ? rc : OMQ_OK;
 }

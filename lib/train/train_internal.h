@@ -109,8 +109,8 @@ int omq_train_epochs_alone(const struct omq_train *t);
  * the weights and activations as they are now. */
 int omq_train_spread(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 /* Batch norm statistics of every precision, taken anew as the mean over n batches
- * of training images with the final weights; a later call starts afresh. Returns
- * early, with statistics of fewer batches, when *stop is set. */
+ * of training images, which are not mixed, with the final weights; a later call starts
+ * afresh. Returns early, with statistics of fewer batches, when *stop is set. */
 int omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_t *stop,
                           struct omq_err *err) OMQ_WARN_UNUSED;
 
