@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "data/data_internal.h"
+#include "data/transform.h"
 
 static const struct omq_reader *const readers[] = {
     &omq_reader_idx,
@@ -158,6 +159,15 @@ static uint32_t fingerprint(const struct omq_raw *raw)
     return (uint32_t)crc;
 }
 
+/* A loader would find it out too, but not before a dry run has ended. */
+static int check_augment(const struct omq_raw *raw, const struct omq_data_config *cfg,
+                         struct omq_err *err)
+{
+    const struct omq_transform t = {cfg, raw->height, raw->width, raw->channels, true};
+
+    return omq_transform_check(&t, err);
+}
+
 int omq_dataset_open(struct omq_dataset **out, const struct omq_data_config *cfg,
                      enum omq_split split, uint64_t seed, struct omq_err *err)
 {
@@ -175,6 +185,8 @@ int omq_dataset_open(struct omq_dataset **out, const struct omq_data_config *cfg
     rc = reader->read(&raw, cfg, split == OMQ_SPLIT_TEST, seed, err);
     if (rc == OMQ_OK && split != OMQ_SPLIT_TEST)
         rc = take_split(&raw, cfg, split, seed, err);
+    if (rc == OMQ_OK && split == OMQ_SPLIT_TRAIN)
+        rc = check_augment(&raw, cfg, err);
     if (rc < 0)
         goto err_raw;
     if (!raw.names)
