@@ -173,6 +173,39 @@ START_TEST(test_dump)
 }
 END_TEST
 
+/* A section that says nothing, or one of its keys, turns the crop on. */
+START_TEST(test_augment)
+{
+    static const char *const texts[] = {"{}", "{scale: [0.2, 1]}", "{ratio: [1, 1]}",
+                                        "{enabled: false, scale: [0.2, 1]}"};
+    const struct omq_augment_config *a = &c.data.augment;
+    const char *scale[] = {"data.augment.random_resized_crop.scale=[0.5, 1]"};
+
+    accept(MINIMAL);
+    ck_assert(a->crop_padding == 0 && a->hflip == 0 && a->vflip == 0);
+    ck_assert(!a->random_resized_crop.enabled && a->random_erasing.probability == 0);
+    ck_assert(a->color_jitter.brightness == 0 && a->color_jitter.hue == 0);
+    ck_assert(a->mixup == 0 && a->cutmix == 0);
+    for (int i = 0; i < 4; i++) {
+        char text[256], set[256];
+        const char *sets[] = {set};
+
+        snprintf(text, sizeof(text), "output_dir: a\nmodel: {arch: b}\ndata: {root: d, mean: [0.1],"
+                 " std: [0.2], augment: {random_resized_crop: %s}}\n", texts[i]);
+        accept(text);
+        ck_assert_int_eq(a->random_resized_crop.enabled, i < 3);
+        ck_assert(a->random_resized_crop.scale[0] == (i % 2 ? 0.2 : 0.08));
+        ck_assert(a->random_resized_crop.ratio[1] == (i == 2 ? 1 : 4.0 / 3));
+        free(round_trip());
+        snprintf(set, sizeof(set), "data.augment.random_resized_crop=%s", texts[i]);
+        ck_assert_int_eq(parse_sets(MINIMAL, sets, 1), OMQ_OK);
+        ck_assert_int_eq(a->random_resized_crop.enabled, i < 3);
+    }
+    ck_assert_int_eq(parse_sets(MINIMAL, scale, 1), OMQ_OK);
+    ck_assert(a->random_resized_crop.enabled && a->random_resized_crop.scale[0] == 0.5);
+}
+END_TEST
+
 START_TEST(test_load)
 {
     char dir[] = "/tmp/omq-conf-XXXXXX", path[64];
@@ -332,6 +365,7 @@ Suite *omq_suite_conf(void)
     tcase_add_test(t, test_every_type);
     tcase_add_test(t, test_sets);
     tcase_add_test(t, test_dump);
+    tcase_add_test(t, test_augment);
     tcase_add_test(t, test_load);
     tcase_add_test(t, test_precision);
     tcase_add_test(t, test_shipped);

@@ -202,6 +202,39 @@ START_TEST(test_data_mistake)
 }
 END_TEST
 
+/* A mistake on line 2, in column 52 or behind. */
+START_TEST(test_augment)
+{
+    static const struct {
+        const char *augment, *want;
+    } cases[] = {
+        {"random_resized_crop: {scale: [0.5, 0.2]}",
+         "81: error: 'data.augment.random_resized_crop.scale' is not ascending: 0.2 after 0.5"},
+        {"random_resized_crop: {scale: [0, 1]}",
+         "82: error: '0' is out of range for 'data.augment.random_resized_crop.scale': 0.001 to 1"},
+        {"random_erasing: {ratio: [1]}",
+         "76: error: 'data.augment.random_erasing.ratio' has 1 entry: give the least and the "
+         "largest value"},
+        {"color_jitter: {hue: 0.6}",
+         "72: error: '0.6' is out of range for 'data.augment.color_jitter.hue': 0 to 0.5"},
+        {"crop_padding: 4, random_resized_crop: {}",
+         "66: error: 'data.augment.crop_padding' and 'random_resized_crop' are both ways to crop: "
+         "choose one"},
+        {"mix_up: 1",
+         "52: error: unknown key 'mix_up' in 'data.augment' (did you mean 'mixup'?)"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[256], want[256];
+
+        snprintf(text, sizeof(text), "{output_dir: a, model: {arch: lenet5},\n"
+                 "data: {root: d, mean: [0.1], std: [0.2], augment: {%s}}}\n", cases[i].augment);
+        snprintf(want, sizeof(want), "x.yaml:2:%s\n", cases[i].want);
+        refuse(text, want);
+    }
+}
+END_TEST
+
 START_TEST(test_missing)
 {
     refuse("", "x.yaml:1:1: error: missing required key 'output_dir'\n"
@@ -433,6 +466,7 @@ Suite *omq_suite_conf_errors(void)
     tcase_add_loop_test(t, test_mistake, 0, sizeof(mistakes) / sizeof(mistakes[0]));
     tcase_add_loop_test(t, test_data_mistake, 0,
                         sizeof(data_mistakes) / sizeof(data_mistakes[0]));
+    tcase_add_test(t, test_augment);
     tcase_add_test(t, test_missing);
     tcase_add_test(t, test_strings);
     tcase_add_test(t, test_quoting);
