@@ -102,6 +102,10 @@ struct omq_model_shape {
     int height, width, channels; /* of an image, [height][width][channels] */
     int n_classes;
     const char *arch;
+    /* Pictures of any size, as the model was tested: their shorter side is resized to
+     * `resize` pixels, antialiased, and height x width are cut from the centre. */
+    int resize;
+    bool bicubic; /* else bilinear */
 };
 void omq_model_shape(const struct omq_model *m, struct omq_model_shape *out);
 /* "" if the model has no name for it. */

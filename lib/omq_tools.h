@@ -83,7 +83,8 @@ int omq_train_run(struct omq_train *t, bool resume, bool force,
 /* Times n_steps training steps after a warm-up; writes nothing. */
 struct omq_train_bench {
     double step_ms, ms_p10, ms_p90, images_per_s;
-    double conv, quant, norm, other; /* shares of the step, sum 1 */
+    double conv, quant, norm, other; /* shares of the step; with wait, sum 1 */
+    double wait;       /* for images */
     int batch_size, threads;
     char widths[128];  /* "8 4 2 1" */
     char kernel[32];
@@ -119,6 +120,7 @@ struct omq_eval_result {
     char precision[64];
     int w, a;            /* 0 0 for a profile */
     int samples;
+    int skipped;         /* damaged images, which are not counted */
     double top1, top5;   /* percent */
     double loss, seconds, images_per_s;
     uint64_t weight_bytes; /* packed, of this precision */

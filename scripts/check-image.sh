@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# check-image.sh BUILD [SEED]: pictures decoded and resized by the library and by
-# Pillow, byte by byte; and the generator writes the pictures that are committed.
+# check-image.sh BUILD [SEED]: pictures decoded, resized and changed at random by the
+# library and by Pillow, byte by byte; and the generator writes the pictures that are committed.
 # Debian's Pillow and ours share libjpeg and zlib; others may round or compress
 # otherwise, so only that Python is asked.
 set -eu
@@ -15,3 +15,4 @@ trap 'rm -rf "$dir"' EXIT
 diff -r "$dir/corpus" tests/fuzz/image/corpus
 diff "$dir/pillow.tsv" tests/fuzz/image/pillow.tsv
 "$python" -W ignore scripts/check-image.py "$1/image" "${2:-1}"
+"$python" -W ignore scripts/check-transform.py "$1/image" "${2:-1}"

@@ -19,7 +19,7 @@ import zlib
 
 from PIL import Image
 
-from pictures import FILTERS, adobe, chunk, fitted, jpeg, png
+from pictures import FILTERS, adjusted, adobe, chunk, fitted, jpeg, png
 
 SOS = b"\xff\xda"
 
@@ -132,6 +132,18 @@ def lines(files, rng):
             for side, h, w in (16, 16, 16), (9, 8, 8), (30, 21, 30), (4, 3, 2):
                 yield f"fit 3 {filter} {side} {h} {w}", name, fitted(im, side, h, w,
                                                                      FILTERS[filter])
+            for top, left, h, w, to_h, to_w in (0, 0, 4, 5, 7, 3), (1, 2, 4, 3, 16, 16), \
+                    (2, 1, 3, 3, 3, 3):
+                part = im.crop((left, top, left + w, top + h))
+                yield f"crop 3 {filter} {top} {left} {h} {w} {to_h} {to_w}", name, \
+                    part.resize((to_w, to_h), FILTERS[filter])
+    for name in "rgb.jpg", "type2-8-laced.png", "grey.jpg":
+        channels, mode = (1, "L") if name == "grey.jpg" else (3, "RGB")
+        im = Image.open(io.BytesIO(files[name])).convert(mode)
+        for word, factors in ("brightness", (0, 0.3, 1, 1.7)), ("contrast", (0, 0.61, 1, 2.4)), \
+                ("saturation", (0, 0.25, 1, 1.9)), ("hue", (-0.5, -0.07, 0, 0.2, 0.5)):
+            for factor in factors:
+                yield f"jitter {channels} {word} {factor}", name, adjusted(im, word, factor)
 
 
 def main():

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Pictures of every kind that the tests of images want, and Pillow's view of them."""
 import io
+import os
 import struct
+import subprocess
 import zlib
 
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 FILTERS = {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
 
@@ -71,11 +73,77 @@ def png(rng, color, depth, laced, w, h):
 
 
 def fitted(im, side, h, w, filter):
-    """torchvision's Resize(side) and CenterCrop((h, w))."""
-    if im.size == (w, h):
+    """torchvision's Resize(side) and CenterCrop((h, w)), but a picture of that size
+    stays as it is where nothing is to be cut off."""
+    if im.size == (w, h) and side == max(h, w):
         return im
     short, long = sorted(im.size)
     long = int(side * long / short)
     im = im.resize((side, long) if im.width <= im.height else (long, side), filter)
     top, left = int(round((im.height - h) / 2.0)), int(round((im.width - w) / 2.0))
     return im.crop((left, top, left + w, top + h))
+
+
+def adjusted(im, word, factor):
+    """torchvision's adjust_brightness() and so on, of a Pillow image."""
+    if word != "hue":
+        kind = {"brightness": "Brightness", "contrast": "Contrast", "saturation": "Color"}[word]
+        return getattr(ImageEnhance, kind)(im).enhance(factor)
+    if im.mode == "L":
+        return im
+    h, s, v = im.convert("HSV").split()
+    shift = int(factor * 255)
+    h = h.point([(i + shift) % 256 for i in range(256)])
+    return Image.merge("HSV", (h, s, v)).convert("RGB")
+
+
+class Asker:
+    """tests/image/main.c at work, and what was found of its answers."""
+
+    def __init__(self, path, folder):
+        self.folder, self.passed, self.failed = folder, 0, 0
+        self.run = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(self, order, data):
+        """Size and bytes of the answer to an order about a picture."""
+        path = os.path.join(self.folder, "picture")
+        with open(path, "wb") as f:
+            f.write(data)
+        self.run.stdin.write(f"{order} {path}\n".encode())
+        self.run.stdin.flush()
+        head = self.run.stdout.readline().decode()
+        if not head or head.startswith("error"):
+            return head.strip() or "the program is gone", b""
+        h, w, c = map(int, head.split())
+        return (w, h), self.run.stdout.read(h * w * c)
+
+    def compare(self, order, data, want, what):
+        size, got = self.ask(order, data)
+        if size == want.size and got == want.tobytes():
+            self.passed += 1
+            return
+        self.failed += 1
+        print(f"{what}: {order}: {size}, Pillow has {want.size}")
+        for i, (a, b) in enumerate(zip(got, want.tobytes())):
+            if a != b:
+                print(f"    first difference at byte {i}: {a}, Pillow has {b}")
+                break
+
+    @staticmethod
+    def picture(data):
+        return Image.open(io.BytesIO(data))
+
+    @staticmethod
+    def png(im):
+        out = io.BytesIO()
+        im.save(out, "PNG", compress_level=1)
+        return out.getvalue()
+
+    def close(self):
+        """How many answers were wrong."""
+        self.run.stdin.close()
+        if self.run.wait() != 0:
+            print("the program failed")
+            self.failed += 1
+        print(f"{self.passed} passed, {self.failed} failed")
+        return self.failed

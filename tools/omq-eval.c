@@ -212,8 +212,8 @@ static void print_json(const struct omq_eval *e, const struct result *r)
     const struct omq_eval_result *m = &r->numbers;
     const struct json_number numbers[] = {
         { "w", m->w }, { "a", m->a }, { "top1", m->top1 }, { "top5", m->top5 },
-        { "loss", m->loss }, { "samples", m->samples }, { "seconds", m->seconds },
-        { "images_per_s", m->images_per_s },
+        { "loss", m->loss }, { "samples", m->samples }, { "skipped", m->skipped },
+        { "seconds", m->seconds }, { "images_per_s", m->images_per_s },
     };
 
     printf("{\"precision\":");
@@ -264,6 +264,14 @@ static int measure(struct omq_eval *e, int index, struct result *r, struct omq_e
     return rc;
 }
 
+/* The same ones for every precision. */
+static void say_skipped(int n)
+{
+    if (n > 0)
+        tool_message("warning: %d damaged image%s could not be decoded and %s left out", n,
+                     n == 1 ? "" : "s", n == 1 ? "was" : "were");
+}
+
 /* Table or JSON, each precision as soon as it is known. */
 static int evaluate(struct omq_eval *e, const int *list, int n)
 {
@@ -280,6 +288,8 @@ static int evaluate(struct omq_eval *e, const int *list, int n)
         if (measure(e, list[i], &r, &err) != OMQ_OK)
             return tool_fail(&err);
         tool_progress_clear();
+        if (i == 0)
+            say_skipped(r.numbers.skipped);
         if (!tool_common.json && (i == 0 || sections))
             print_header(width);
         if (tool_common.json)

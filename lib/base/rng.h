@@ -20,6 +20,10 @@ enum omq_stream {
     OMQ_STREAM_SPLIT = 6,   /* held-out share */
     OMQ_STREAM_TEST = 7,
     OMQ_STREAM_VECTORS = 8, /* a: image */
+    OMQ_STREAM_CROP = 16,   /* this and the next two, a: epoch, b: sample */
+    OMQ_STREAM_JITTER = 17,
+    OMQ_STREAM_ERASE = 18,
+    OMQ_STREAM_MIX = 19,    /* a: epoch, b: batch */
 };
 
 struct omq_rng {

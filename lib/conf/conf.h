@@ -34,7 +34,12 @@ struct omq_precision {
 };
 
 enum omq_shortcut { OMQ_SHORTCUT_B, OMQ_SHORTCUT_A };
-enum omq_format { OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC };
+enum omq_format {
+    OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC, OMQ_FORMAT_FOLDER, OMQ_FORMAT_SHARDS,
+    OMQ_FORMAT_CIFAR10, OMQ_FORMAT_CIFAR100
+};
+enum omq_interpolation { OMQ_INTERPOLATION_BILINEAR, OMQ_INTERPOLATION_BICUBIC };
+enum omq_on_bad_image { OMQ_BAD_IMAGE_STOP, OMQ_BAD_IMAGE_SKIP };
 enum omq_quant_method {
     OMQ_METHOD_OMQ, OMQ_METHOD_ANY_PRECISION, OMQ_METHOD_ADABITS, OMQ_METHOD_DOUBLE_ROUNDING
 };
@@ -46,6 +51,28 @@ enum omq_batches { OMQ_BATCHES_OWN, OMQ_BATCHES_SHARED };
 enum omq_teacher { OMQ_TEACHER_HIGHEST, OMQ_TEACHER_NEXT };
 enum omq_schedule { OMQ_SCHED_COSINE, OMQ_SCHED_STEP };
 
+/* Random changes of the training images; all zero is none. */
+struct omq_augment_config {
+    int crop_padding;      /* zero pixels around, then a random crop */
+    double hflip, vflip;   /* probabilities of mirror images */
+    struct {               /* ranges: lowest and highest, n is 2 */
+        bool enabled;
+        int n_scale, n_ratio;
+        double scale[2];   /* share of the picture's area */
+        double ratio[2];   /* width / height */
+    } random_resized_crop;
+    struct {               /* how far a factor may be from 1; of hue, from 0 */
+        double brightness, contrast, saturation, hue;
+    } color_jitter;
+    struct {
+        double probability;
+        int n_scale, n_ratio;
+        double scale[2];   /* share of the image's area */
+        double ratio[2];   /* height / width */
+    } random_erasing;
+    double mixup, cutmix;  /* alpha of the Beta distribution; 0 = off */
+};
+
 struct omq_data_config {
     enum omq_format format;
     char root[OMQ_PATH_SIZE];  /* folder of the files */
@@ -53,13 +80,16 @@ struct omq_data_config {
     bool transpose;            /* images are stored column by column (EMNIST) */
     int train_limit;           /* training images used, class-balanced; 0 = all */
     double validation;         /* share of the training images held out, 0 to 0.5 */
+    /* formats whose pictures have any size: */
+    int n_size, size[2];       /* of the network's input: its side, or height and width */
+    int resize;                /* shorter side before a test's central crop; 0 = of the input */
+    enum omq_interpolation interpolation;
+    bool grayscale;            /* one channel, not three */
+    enum omq_on_bad_image on_bad_image;
     int n_mean, n_std;         /* one a channel, or one for all */
     double mean[OMQ_MAX_CHANNELS], std[OMQ_MAX_CHANNELS]; /* of pixels scaled to 0..1 */
     int workers;               /* loader threads */
-    struct {
-        int crop_padding;      /* zero pixels around, then a random crop */
-        double hflip;          /* probability of a mirror image */
-    } augment;
+    struct omq_augment_config augment;
     struct {                   /* format: synthetic */
         int height, width, channels, classes, n_train, n_test;
     } synthetic;

@@ -62,15 +62,35 @@ static void require(struct omq_conf_state *s, const char *path, bool empty, cons
         omq_conf_error(s, place(s, path), "missing required key '%s'%s", path, note);
 }
 
+/* The size of what the network takes, where the pictures do not say it. */
+static void check_size(struct omq_conf_state *s, bool any_size, const char *needed)
+{
+    const struct omq_data_config *d = &s->c.data;
+    int longer = d->n_size > 1 && d->size[1] > d->size[0] ? d->size[1] : d->size[0];
+
+    if (any_size)
+        require(s, "data.size", d->n_size == 0, needed);
+    else if (d->n_size > 0 && fine(s, "data.size"))
+        omq_conf_error(s, place(s, "data.size"), "'data.size' is for formats whose pictures have "
+                       "any size: folder and shards");
+    if (any_size && d->resize && d->resize < longer && fine(s, "data.size") &&
+        fine(s, "data.resize"))
+        omq_conf_error(s, place(s, "data.resize"), "'data.resize' is %d, less than 'data.size', "
+                       "which is %d: nothing could be cut from the middle", d->resize, longer);
+}
+
 static void check_data(struct omq_conf_state *s)
 {
     const struct omq_data_config *d = &s->c.data;
-    static const char needed[] = ", which format idx needs";
+    bool any_size = d->format == OMQ_FORMAT_FOLDER || d->format == OMQ_FORMAT_SHARDS;
     int channels = d->synthetic.channels;
+    char needed[64];
 
     if (!fine(s, "data.format"))
         return;
-    if (d->format == OMQ_FORMAT_IDX) {
+    snprintf(needed, sizeof(needed), ", which format %s needs", omq_conf_format_word(d->format));
+    check_size(s, any_size, needed);
+    if (d->format != OMQ_FORMAT_SYNTHETIC) {
         require(s, "data.root", d->root[0] == 0, needed);
         require(s, "data.mean", d->n_mean == 0, needed);
         require(s, "data.std", d->n_std == 0, needed);
@@ -84,6 +104,41 @@ static void check_data(struct omq_conf_state *s)
                            "'data.std' has %d entries, but 'data.synthetic.channels' is %d",
                            d->n_std, channels);
     }
+}
+
+static void check_range(struct omq_conf_state *s, const char *path, const double *range, int n)
+{
+    if (!fine(s, path))
+        return;
+    if (n != 2)
+        omq_conf_error(s, place(s, path),
+                       "'%s' has %d %s: give the least and the largest value", path, n,
+                       n == 1 ? "entry" : "entries");
+    else if (range[0] > range[1])
+        omq_conf_error(s, place(s, path), "'%s' is not ascending: %.10g after %.10g", path,
+                       range[1], range[0]);
+}
+
+static void check_augment(struct omq_conf_state *s)
+{
+#define CROP "data.augment.random_resized_crop"
+#define ERASE "data.augment.random_erasing"
+    struct omq_augment_config *a = &s->c.data.augment;
+
+    if (!given(s, CROP ".enabled") &&
+        (given(s, CROP) || given(s, CROP ".scale") || given(s, CROP ".ratio")))
+        a->random_resized_crop.enabled = true;
+    check_range(s, CROP ".scale", a->random_resized_crop.scale, a->random_resized_crop.n_scale);
+    check_range(s, CROP ".ratio", a->random_resized_crop.ratio, a->random_resized_crop.n_ratio);
+    check_range(s, ERASE ".scale", a->random_erasing.scale, a->random_erasing.n_scale);
+    check_range(s, ERASE ".ratio", a->random_erasing.ratio, a->random_erasing.n_ratio);
+    if (fine(s, CROP) && fine(s, "data.augment.crop_padding") && a->crop_padding > 0 &&
+        a->random_resized_crop.enabled)
+        omq_conf_error(s, place(s, "data.augment.crop_padding"),
+                       "'data.augment.crop_padding' and 'random_resized_crop' are both ways to "
+                       "crop: choose one");
+#undef CROP
+#undef ERASE
 }
 
 /* The other methods bring a grid and steps of their own, and have no views. */
@@ -203,6 +258,7 @@ void omq_conf_cross_check(struct omq_conf_state *s)
             require(s, omq_conf_keys[k].path, *field == 0, "");
     }
     check_data(s);
+    check_augment(s);
     check_method(s);
     check_grid(s);
     check_widths(s);

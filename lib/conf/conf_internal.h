@@ -15,7 +15,7 @@
 #include "conf/conf.h"
 
 enum {
-    OMQ_CONF_MAX_KEYS = 96,
+    OMQ_CONF_MAX_KEYS = 128,
     OMQ_CONF_MAX_ERRORS = 100,      /* then reading stops */
     OMQ_CONF_MAX_DEPTH = 32,        /* of nested YAML collections */
     OMQ_CONF_MAX_BYTES = 1 << 20,
@@ -46,11 +46,15 @@ struct omq_conf_key {
     double lo, hi;            /* both allowed; of each entry of a list */
     const char *const *words; /* in the order of the enum; NULL ends them */
     bool required;
+    bool one;                 /* lists: a value alone is a list of it */
     const char *doc;          /* mdoc text, one sentence a line */
 };
 
 extern const struct omq_conf_key omq_conf_keys[];
 extern const int omq_conf_n_keys;
+
+/* The word of a value of data.format. */
+const char *omq_conf_format_word(int format);
 
 /* The row of section + "." + word (section "" is the top level), or -1. The
  * word is n bytes and may hold anything. */

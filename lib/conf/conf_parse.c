@@ -289,6 +289,19 @@ static void read_list(struct reader *r, int k)
     }
 }
 
+/* A value alone, for a list of it. */
+static void read_only_element(struct reader *r, int k)
+{
+    const struct omq_conf_key *row = &omq_conf_keys[k];
+    char *field = (char *)&r->s->c + row->offset;
+    int count = 1;
+
+    memset(field, 0, omq_conf_element_size(row->type) * row->size);
+    if (!read_element(r, row, field))
+        r->s->bad[k] = true;
+    memcpy((char *)&r->s->c + row->count_offset, &count, sizeof(count));
+}
+
 static void read_entry(struct reader *r, const char *section);
 
 /* The value of key k, from its first event to its last. */
@@ -311,6 +324,8 @@ static void read_value(struct reader *r, int k)
     s->bad[k] = false;
     if (omq_conf_element_size(row->type) > 0 && type == YAML_SEQUENCE_START_EVENT) {
         read_list(r, k);
+    } else if (row->one && type == YAML_SCALAR_EVENT) {
+        read_only_element(r, k);
     } else if (omq_conf_element_size(row->type) == 0 && type == YAML_SCALAR_EVENT) {
         struct omq_conf_scalar v = scalar(r);
 

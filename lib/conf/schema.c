@@ -10,8 +10,11 @@
 
 #include "base/pool.h"
 
-static const char *const format_words[] = {"idx", "synthetic", NULL};
 static const char *const shortcut_words[] = {"B", "A", NULL};
+static const char *const format_words[] = {"idx",     "synthetic", "folder", "shards",
+                                           "cifar10", "cifar100",  NULL};
+static const char *const interpolation_words[] = {"bilinear", "bicubic", NULL};
+static const char *const bad_image_words[] = {"stop", "skip", NULL};
 static const char *const method_words[] = {"omq", "any-precision", "adabits", "double-rounding",
                                            NULL};
 static const char *const view_words[] = {"off", "offsets", NULL};
@@ -45,6 +48,8 @@ _Static_assert(sizeof(enum omq_format) == sizeof(int), "enums must be as wide as
 #define LIST(p, ty, m, n, l, h, d) \
     {.path = p, .type = ty, .offset = offsetof(struct omq_config, m), \
      .count_offset = AT(int, n), .size = LENGTH(m), .lo = l, .hi = h, .doc = d}
+/* A list m of section s that has two entries, which omq_conf_cross_check() sees to. */
+#define PAIR(p, s, m, l, h, d) LIST(p, OMQ_CONF_NUMBERS, s.m, s.n_##m, l, h, d)
 
 const struct omq_conf_key omq_conf_keys[] = {
     STRING("output_dir", output_dir, true, "Directory for models, checkpoints and metrics."),
@@ -63,9 +68,9 @@ const struct omq_conf_key omq_conf_keys[] = {
 
     SECTION("data", "The images."),
     WORD("data.format", data.format, omq_format, format_words,
-         "How the images are stored.\n"
-         "Files of format idx may be compressed with gzip."),
-    STRING("data.root", data.root, false, "Folder of the files; required by format idx."),
+         "How the images are stored; see\n.Sx DATA ."),
+    STRING("data.root", data.root, false,
+           "Folder of the files; required by all formats but synthetic."),
     STRING("data.prefix", data.prefix, false,
            "What the names of the files begin with, before train-images-idx3-ubyte."),
     BOOL("data.transpose", data.transpose,
@@ -74,16 +79,67 @@ const struct omq_conf_key omq_conf_keys[] = {
         "Training images used, the same share of each class; 0 is all."),
     NUMBER("data.validation", data.validation, 0, 0.5,
            "Share of the training images that is held out for validation."),
+    {.path = "data.size", .type = OMQ_CONF_INTS, .offset = offsetof(struct omq_config, data.size),
+     .count_offset = AT(int, data.n_size), .size = LENGTH(data.size), .one = true, .lo = 1,
+     .hi = 4096, .doc = "Side of the network's input in pixels, or its height and width;\n"
+                        "for formats whose pictures have any size."},
+    INT("data.resize", data.resize, 0, 16384,
+        "Length that the shorter side of a test picture is resized to, before the\n"
+        "network's input is cut from its centre; 0 is the longer side of that input."),
+    WORD("data.interpolation", data.interpolation, omq_interpolation, interpolation_words,
+         "The filter of every change of size; both are Pillow's, antialiased."),
+    BOOL("data.grayscale", data.grayscale, "Pictures are read in shades of grey: one channel."),
+    WORD("data.on_bad_image", data.on_bad_image, omq_on_bad_image, bad_image_words,
+         "What a picture that cannot be decoded does: it stops the program, or is\n"
+         "counted, and in training the next one of the set takes its place."),
     LIST("data.mean", OMQ_CONF_NUMBERS, data.mean, data.n_mean, 0, 1,
          "Mean of the pixels, scaled to 0 to 1: one for all channels or one each.\n"
-         "Required by format idx."),
+         "Required by all formats but synthetic."),
     LIST("data.std", OMQ_CONF_NUMBERS, data.std, data.n_std, 0.001, 1,
          "Standard deviation of the pixels, likewise."),
     INT("data.workers", data.workers, 1, 64, "Threads that load images."),
     SECTION("data.augment", "Random changes of the training images."),
     INT("data.augment.crop_padding", data.augment.crop_padding, 0, 64,
         "Zero pixels added on each side before a random crop to the old size."),
-    NUMBER("data.augment.hflip", data.augment.hflip, 0, 1, "Probability of a mirror image."),
+    NUMBER("data.augment.hflip", data.augment.hflip, 0, 1,
+           "Probability of a mirror image, left to right."),
+    NUMBER("data.augment.vflip", data.augment.vflip, 0, 1,
+           "Probability of a mirror image, top to bottom."),
+    SECTION("data.augment.random_resized_crop", "A random part of the picture, resized."),
+    BOOL("data.augment.random_resized_crop.enabled", data.augment.random_resized_crop.enabled,
+         "Train on a random part of each picture, resized to the network's input, as\n"
+         "torchvision's RandomResizedCrop.\n"
+         "The default is true where another key of this section is given."),
+    PAIR("data.augment.random_resized_crop.scale", data.augment.random_resized_crop, scale,
+         0.001, 1, "Least and largest share of the picture's area."),
+    PAIR("data.augment.random_resized_crop.ratio", data.augment.random_resized_crop, ratio,
+         0.01, 100, "Least and largest width / height of the part, before it is resized."),
+    SECTION("data.augment.color_jitter", "Random colours, as torchvision's ColorJitter."),
+    NUMBER("data.augment.color_jitter.brightness", data.augment.color_jitter.brightness, 0, 10,
+           "A factor from 1 - x (but not below 0) to 1 + x for the brightness; 0 is off.\n"
+           "The changes of colour are made in random order."),
+    NUMBER("data.augment.color_jitter.contrast", data.augment.color_jitter.contrast, 0, 10,
+           "The same for the contrast, around the mean of the picture."),
+    NUMBER("data.augment.color_jitter.saturation", data.augment.color_jitter.saturation, 0, 10,
+           "The same for the saturation; grey images stay as they are."),
+    NUMBER("data.augment.color_jitter.hue", data.augment.color_jitter.hue, 0, 0.5,
+           "The hue turns by up to this share of the colour circle, either way."),
+    SECTION("data.augment.random_erasing", "A random box that is erased."),
+    NUMBER("data.augment.random_erasing.probability", data.augment.random_erasing.probability,
+           0, 1,
+           "Probability that a box of the image becomes the mean colour, as with\n"
+           "torchvision's RandomErasing after Normalize."),
+    PAIR("data.augment.random_erasing.scale", data.augment.random_erasing, scale, 0, 1,
+         "Least and largest share of the image's area."),
+    PAIR("data.augment.random_erasing.ratio", data.augment.random_erasing, ratio, 0.01, 100,
+         "Least and largest height / width of the box."),
+    NUMBER("data.augment.mixup", data.augment.mixup, 0, 100,
+           "Blend each batch with itself reversed, by a share drawn from Beta(x, x); images\n"
+           "learn from both labels by their shares.\n"
+           "0 is off."),
+    NUMBER("data.augment.cutmix", data.augment.cutmix, 0, 100,
+           "The same, but by swapping a box.\n"
+           "With mixup too, each batch has one of them, drawn at random."),
     SECTION("data.synthetic", "The shape of generated images."),
     INT("data.synthetic.height", data.synthetic.height, 1, 1024, "Rows of an image."),
     INT("data.synthetic.width", data.synthetic.width, 1, 1024, "Columns of an image."),
@@ -186,6 +242,13 @@ enum { N_KEYS = sizeof(omq_conf_keys) / sizeof(omq_conf_keys[0]) };
 _Static_assert((int)N_KEYS <= (int)OMQ_CONF_MAX_KEYS, "raise OMQ_CONF_MAX_KEYS");
 const int omq_conf_n_keys = N_KEYS;
 
+static void set_pair(double pair[2], int *n, double lo, double hi)
+{
+    pair[0] = lo;
+    pair[1] = hi;
+    *n = 2;
+}
+
 void omq_config_default(struct omq_config *c)
 {
     memset(c, 0, sizeof(*c)); /* padding too: equal configurations are equal bytes */
@@ -195,6 +258,14 @@ void omq_config_default(struct omq_config *c)
         c->precisions[i] = (struct omq_precision){8 - i, 8 - i};
 
     c->data.workers = 1;
+    set_pair(c->data.augment.random_resized_crop.scale,
+             &c->data.augment.random_resized_crop.n_scale, 0.08, 1);
+    set_pair(c->data.augment.random_resized_crop.ratio,
+             &c->data.augment.random_resized_crop.n_ratio, 3.0 / 4, 4.0 / 3);
+    set_pair(c->data.augment.random_erasing.scale, &c->data.augment.random_erasing.n_scale, 0.02,
+             0.33);
+    set_pair(c->data.augment.random_erasing.ratio, &c->data.augment.random_erasing.n_ratio, 0.3,
+             3.3);
     c->data.synthetic.height = 32;
     c->data.synthetic.width = 32;
     c->data.synthetic.channels = 3;
@@ -229,6 +300,8 @@ void omq_config_default(struct omq_config *c)
     c->train.eval_every = 1;
     c->train.save_every = 1;
 }
+
+const char *omq_conf_format_word(int format) { return format_words[format]; }
 
 const char *omq_conf_last_word(const char *path, size_t *n_section)
 {
@@ -293,8 +366,8 @@ char *omq_conf_expectation(const struct omq_conf_key *k, char *buf, size_t size)
         snprintf(buf, size, "text of at most %zu bytes", k->size - 1);
         break;
     case OMQ_CONF_INTS:
-        snprintf(buf, size, "a list of at most %zu integers from %.10g to %.10g", k->size, k->lo,
-                 k->hi);
+        snprintf(buf, size, "%sa list of at most %zu integers from %.10g to %.10g",
+                 k->one ? "an integer, or " : "", k->size, k->lo, k->hi);
         break;
     case OMQ_CONF_NUMBERS:
         snprintf(buf, size, "a list of at most %zu numbers from %.10g to %.10g", k->size, k->lo,

@@ -9,15 +9,23 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "data/data_internal.h"
+#include "data/transform.h"
 
 static const struct omq_reader *const readers[] = {
     &omq_reader_idx,
     &omq_reader_synthetic,
+    &omq_reader_folder,
+    &omq_reader_shards,
+    &omq_reader_cifar10,
+    &omq_reader_cifar100,
 };
 
 void omq_raw_release(struct omq_raw *raw)
 {
     free(raw->pixels);
+    if (raw->source)
+        raw->source->close(raw->source);
+    free(raw->in_source);
     free(raw->labels);
     free(raw->names);
     *raw = (struct omq_raw){0};
@@ -48,26 +56,55 @@ int omq_data_check_shape(uint64_t n, uint64_t height, uint64_t width, uint64_t c
     return OMQ_OK;
 }
 
-/* Moves the images of one role to the front, in file order, and lets the rest
- * of the memory go. */
+int omq_source_shape(struct omq_raw *raw, const struct omq_data_config *cfg,
+                     struct omq_err *err)
+{
+    int h = cfg->size[0], w = cfg->n_size > 1 ? cfg->size[1] : h, longer = h > w ? h : w;
+
+    if (!cfg->root[0])
+        return omq_fail(err, OMQ_ECONFIG, "data.root is empty: name the folder of the pictures");
+    if (cfg->n_size < 1 || h < 1 || w < 1)
+        return omq_fail(err, OMQ_ECONFIG, "data.size is empty: pictures have any size, so the "
+                        "network's must be said");
+    if (cfg->resize && cfg->resize < longer)
+        return omq_fail(err, OMQ_ECONFIG, "data.resize is %d: %d x %d pixels (data.size) can only "
+                        "be cut from pictures of %d and more", cfg->resize, w, h, longer);
+    raw->height = h;
+    raw->width = w;
+    raw->channels = cfg->grayscale ? 1 : 3;
+    return OMQ_OK;
+}
+
+/* Lets go the memory behind the first n of what was more. */
+static void *shrink(void *p, size_t n, size_t size)
+{
+    void *q = n > 0 ? realloc(p, n * size) : NULL;
+
+    return q ? q : p;
+}
+
+/* Moves the images of one role to the front, in file order; of a source, their
+ * numbers in it. */
 static void keep_role(struct omq_raw *raw, const uint8_t *role, enum omq_role keep)
 {
     size_t image = (size_t)raw->height * (size_t)raw->width * (size_t)raw->channels;
     size_t n = 0;
-    void *p;
 
     for (size_t i = 0; i < (size_t)raw->n; i++) {
         if (role[i] != keep)
             continue;
-        if (i != n)
+        if (raw->source)
+            raw->in_source[n] = (uint32_t)i;
+        else if (i != n)
             memcpy(raw->pixels + n * image, raw->pixels + i * image, image);
         raw->labels[n++] = raw->labels[i];
     }
     raw->n = (int)n;
-    if (n > 0 && (p = realloc(raw->pixels, n * image)))
-        raw->pixels = p;
-    if (n > 0 && (p = realloc(raw->labels, n * sizeof(*raw->labels))))
-        raw->labels = p;
+    if (raw->source)
+        raw->in_source = shrink(raw->in_source, n, sizeof(*raw->in_source));
+    else
+        raw->pixels = shrink(raw->pixels, n, image);
+    raw->labels = shrink(raw->labels, n, sizeof(*raw->labels));
 }
 
 /* Cuts the training files down to the split that was asked for. */
@@ -84,8 +121,12 @@ static int take_split(struct omq_raw *raw, const struct omq_data_config *cfg,
     if ((cfg->train_limit == 0 || cfg->train_limit >= n) && !(cfg->validation > 0))
         return OMQ_OK;
     role = malloc((size_t)n);
-    if (!role)
+    if (raw->source)
+        raw->in_source = malloc((size_t)n * sizeof(*raw->in_source));
+    if (!role || (raw->source && !raw->in_source)) {
+        free(role);
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate the split of %d images", n);
+    }
     rc = omq_split_draw(role, raw->labels, n, raw->n_classes, cfg->train_limit, cfg->validation,
                         seed, err);
     if (rc == OMQ_OK)
@@ -99,18 +140,32 @@ static int take_split(struct omq_raw *raw, const struct omq_data_config *cfg,
     return rc;
 }
 
-/* Labels count as little-endian, so that the sum is the same on every machine. */
+/* Numbers count as little-endian, so that the sum is the same on every machine. */
 static uint32_t fingerprint(const struct omq_raw *raw)
 {
     size_t image = (size_t)raw->height * (size_t)raw->width * (size_t)raw->channels;
-    uLong crc = crc32_z(crc32_z(0, NULL, 0), raw->pixels, (size_t)raw->n * image);
-    uint8_t le[2];
+    uLong crc = raw->source ? raw->source->fingerprint
+                            : crc32_z(crc32_z(0, NULL, 0), raw->pixels, (size_t)raw->n * image);
+    uint8_t le[4];
 
     for (int i = 0; i < raw->n; i++) {
+        if (raw->in_source) {
+            omq_put_le32(le, raw->in_source[i]);
+            crc = crc32_z(crc, le, 4);
+        }
         omq_put_le16(le, raw->labels[i]);
-        crc = crc32_z(crc, le, sizeof(le));
+        crc = crc32_z(crc, le, 2);
     }
     return (uint32_t)crc;
+}
+
+/* A loader would find it out too, but not before a dry run has ended. */
+static int check_augment(const struct omq_raw *raw, const struct omq_data_config *cfg,
+                         struct omq_err *err)
+{
+    const struct omq_transform t = {cfg, raw->height, raw->width, raw->channels, true};
+
+    return omq_transform_check(&t, err);
 }
 
 int omq_dataset_open(struct omq_dataset **out, const struct omq_data_config *cfg,
@@ -130,6 +185,8 @@ int omq_dataset_open(struct omq_dataset **out, const struct omq_data_config *cfg
     rc = reader->read(&raw, cfg, split == OMQ_SPLIT_TEST, seed, err);
     if (rc == OMQ_OK && split != OMQ_SPLIT_TEST)
         rc = take_split(&raw, cfg, split, seed, err);
+    if (rc == OMQ_OK && split == OMQ_SPLIT_TRAIN)
+        rc = check_augment(&raw, cfg, err);
     if (rc < 0)
         goto err_raw;
     if (!raw.names)
@@ -142,7 +199,8 @@ int omq_dataset_open(struct omq_dataset **out, const struct omq_data_config *cfg
     *d = (struct omq_dataset){
         .n = raw.n, .height = raw.height, .width = raw.width, .channels = raw.channels,
         .n_classes = raw.n_classes, .pixels = raw.pixels, .labels = raw.labels,
-        .class_names = raw.names, .fingerprint = fingerprint(&raw),
+        .class_names = raw.names, .fingerprint = fingerprint(&raw), .cfg = *cfg,
+        .source = raw.source, .in_source = raw.in_source,
     };
     *out = d;
     return OMQ_OK;
@@ -157,6 +215,9 @@ void omq_dataset_close(struct omq_dataset *d)
     if (!d)
         return;
     free((void *)d->pixels);
+    if (d->source)
+        d->source->close(d->source);
+    free((void *)d->in_source);
     free((void *)d->labels);
     free((void *)d->class_names);
     free(d);

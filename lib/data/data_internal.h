@@ -12,7 +12,8 @@
 #include "data/image.h"
 
 enum {
-    OMQ_MAX_CLASSES = 1000,
+    OMQ_MAX_CLASSES = 32768, /* ImageNet-21k has 21,841; a label has 16 bits */
+    OMQ_MAX_CLASS_NAME = 127, /* bytes */
     OMQ_MAX_SIDE = 16384, /* height and width of an image */
 };
 
@@ -20,11 +21,24 @@ enum {
  * refused before anything is allocated. */
 #define OMQ_MAX_DATA_BYTES (UINT64_C(1) << 32)
 
-/* All images of the training or the test files. Owns its three blocks, which
- * come from malloc; zeroed is empty. */
+/* Pictures in files, by number; a reader's struct begins with it. Immutable: any
+ * thread may ask. */
+struct omq_source {
+    /* The bytes of a picture, from malloc, and its name for messages, which is cut
+     * off where it is too long. */
+    int (*get)(const struct omq_source *s, uint32_t i, uint8_t **bytes, size_t *n_bytes,
+               char *name, size_t name_size, struct omq_err *err);
+    void (*close)(struct omq_source *s);
+    uint32_t fingerprint; /* of the names of all */
+};
+
+/* All images of the training or the test files. Owns its blocks, which come from
+ * malloc, and source; zeroed is empty. */
 struct omq_raw {
     int n, height, width, channels, n_classes;
-    uint8_t *pixels;    /* [n][height][width][channels] */
+    uint8_t *pixels;    /* [n][height][width][channels], or NULL */
+    struct omq_source *source; /* where pixels is NULL */
+    uint32_t *in_source; /* [n]; a reader leaves it NULL: sample i is picture i */
     uint16_t *labels;   /* [n], < n_classes <= OMQ_MAX_CLASSES */
     const char **names; /* [n_classes], the text behind it; or NULL: "0", "1", ... */
 };
@@ -36,7 +50,8 @@ struct omq_reader {
     int (*read)(struct omq_raw *raw, const struct omq_data_config *cfg, bool test, uint64_t seed,
                 struct omq_err *err);
 };
-extern const struct omq_reader omq_reader_idx, omq_reader_synthetic;
+extern const struct omq_reader omq_reader_idx, omq_reader_synthetic, omq_reader_folder,
+    omq_reader_shards, omq_reader_cifar10, omq_reader_cifar100;
 
 /* height, width and channels within the limits above, else OMQ_EUNSUP; what
  * names the file or the keys. *n_bytes is n * height * width * channels. */
@@ -48,8 +63,71 @@ int omq_data_check_shape(uint64_t n, uint64_t height, uint64_t width, uint64_t c
 int omq_class_names_parse(const char ***names, int *n, const uint8_t *text, size_t n_bytes,
                           const char *name, struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* root/classes.txt, if it is there: 1, with its text and name for free(); else 0. */
+int omq_classes_txt_read(uint8_t **text, size_t *n_bytes, char **path, const char *root,
+                         struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* The names in root/classes.txt, if it is there; at least raw->n_classes of them,
+ * which becomes their number. */
+int omq_class_names_of(struct omq_raw *raw, const char *root,
+                       struct omq_err *err) OMQ_WARN_UNUSED;
+
 /* "0" to "n - 1", the same way; NULL when out of memory. */
 const char **omq_class_names_number(int n);
+
+/* Files of a folder, as one text: names in order, each with its zero. Grows by
+ * omq_names_*(); zeroed is empty, free() for the three blocks. */
+struct omq_names {
+    uint32_t *at; /* [n]: where each begins in text */
+    char *text;
+    size_t n, cap_n, size, cap_size;
+};
+/* OMQ_ENOMEM is the only failure. */
+int omq_names_add(struct omq_names *l, const char *prefix, const char *name,
+                  struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_names_release(struct omq_names *l);
+/* CRC-32 of what was summed before and of the names in order. */
+uint32_t omq_names_sum(const struct omq_names *l, uint32_t before);
+
+/* The folders in `path` that do not begin with a dot, sorted by bytes; links to
+ * folders count. *n_files: what else does not begin with a dot. */
+int omq_list_folders(struct omq_names *l, const char *path, size_t *n_files,
+                     struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* The names in `path` with this begin and end, sorted by bytes. */
+int omq_list_files(struct omq_names *l, const char *path, const char *begin, const char *end,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* The pictures below `path` by the end of their names (.jpg, .jpeg, .png), sorted
+ * by bytes, as "name" or "folder/name". Names with a dot in front and files of
+ * other kinds are left out; a picture of a kind that is not read is OMQ_EUNSUP. */
+int omq_list_pictures(struct omq_names *l, const char *path,
+                      struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* A regular file's bytes [offset, offset + n), from malloc; at most
+ * OMQ_IMAGE_MAX_FILE. */
+int omq_read_range(int fd, uint64_t offset, size_t n, const char *name, uint8_t **bytes,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* One shard of `size` bytes as a set of its own, without a shape; for tests. The
+ * caller releases *raw, zeroed before, after a failure too. */
+int omq_shard_index(struct omq_raw *raw, int fd, uint64_t size, const char *name,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* The records of one file of CIFAR-10, or with fine of CIFAR-100, behind those that
+ * raw has; the caller releases *raw, after a failure too. */
+int omq_cifar_read(struct omq_raw *raw, int fd, uint64_t size, const char *name, bool fine,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* What a set of pictures of any size shows the network, to raw, as cfg says;
+ * OMQ_ECONFIG if it does not. */
+int omq_source_shape(struct omq_raw *raw, const struct omq_data_config *cfg,
+                     struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Names to show for classes that are called by folders, sorted: a line "FOLDER
+ * <tab> NAME" of root/classes.txt, else the folder's. *names is for free(). */
+int omq_class_names_map(const char ***names, const struct omq_names *folders, const char *root,
+                        struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* The contents of one idx file of unsigned bytes. */
 struct omq_idx {
@@ -82,12 +160,6 @@ int omq_split_draw(uint8_t *role, const uint16_t *labels, int n, int n_classes, 
 
 /* The order of n images in an epoch: a permutation by (seed, epoch). */
 void omq_shuffle(uint32_t *order, int n, uint64_t seed, int epoch);
-
-/* One image [h][w][c] to another, moved by up to crop_padding pixels each way
- * (what comes in from outside is pixel value 0) and mirrored with probability
- * hflip, as (seed, epoch, sample) say. */
-void omq_augment(uint8_t *out, const uint8_t *in, int height, int width, int channels,
-                 int crop_padding, double hflip, uint64_t seed, int epoch, uint32_t sample);
 
 struct omq_image_format {
     uint8_t magic[8]; /* what it starts with */

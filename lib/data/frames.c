@@ -150,7 +150,6 @@ static int decode_picture(const struct omq_frames *f, const uint8_t *bytes, size
                           uint8_t *pixels, struct omq_err *err)
 {
     const struct omq_model_shape *s = &f->shape;
-    int side = s->height > s->width ? s->height : s->width;
     struct omq_image im;
     int rc;
 
@@ -159,7 +158,8 @@ static int decode_picture(const struct omq_frames *f, const uint8_t *bytes, size
                         "give it raw frames on standard input", s->channels);
     if ((rc = omq_image_decode(&im, bytes, n, s->channels, f->paths[f->at], err)) < 0)
         return rc;
-    if ((rc = omq_image_fit(&im, side, s->height, s->width, OMQ_BILINEAR, err)) == OMQ_OK)
+    if ((rc = omq_image_fit(&im, s->resize, s->height, s->width,
+                            s->bicubic ? OMQ_BICUBIC : OMQ_BILINEAR, err)) == OMQ_OK)
         memcpy(pixels, im.pixels, f->frame);
     else
         omq_wrap(err, "'%s'", f->paths[f->at]);

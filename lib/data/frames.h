@@ -13,7 +13,7 @@
 
 /* Images one by one, from files (JPEG, PNG, idx; told by their content) and, as
  * "-", raw frames of the model's size on standard input. Pictures of another
- * size are resized and cut as omq_image_fit() does. */
+ * size are resized and cut as shape says. */
 struct omq_frames;
 int omq_frames_open(struct omq_frames **out, const char *const *paths, int n_paths,
                     const struct omq_model_shape *shape, struct omq_err *err) OMQ_WARN_UNUSED;

@@ -94,39 +94,6 @@ static int find_file(char **path, const struct omq_data_config *cfg, const char 
     return fail_missing(cfg, what, names, ends, err);
 }
 
-/* classes.txt, if it is there: it must name at least the classes in use. */
-static int read_names(struct omq_raw *raw, const struct omq_data_config *cfg, struct omq_err *err)
-{
-    char *path = omq_path_join(cfg->root, "classes.txt");
-    uint8_t *text = NULL;
-    size_t n_bytes;
-    struct stat st;
-    int n, rc = OMQ_OK;
-
-    if (!path)
-        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
-    if (stat(path, &st) < 0) {
-        if (errno != ENOENT)
-            rc = omq_fail_errno(err, OMQ_EIO, "cannot open '%s'", path);
-        goto out;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        rc = omq_fail(err, OMQ_EIO, "'%s' is not a regular file", path);
-        goto out;
-    }
-    if ((rc = omq_file_read(path, 1 << 20, &text, &n_bytes, err)) < 0 ||
-        (rc = omq_class_names_parse(&raw->names, &n, text, n_bytes, path, err)) < 0)
-        goto out;
-    if (n < raw->n_classes)
-        rc = omq_fail(err, OMQ_EFORMAT, "'%s' names %d classes, but the labels go up to %d: "
-                      "expected at least %d names", path, n, raw->n_classes - 1, raw->n_classes);
-    raw->n_classes = n;
-out:
-    free(text);
-    free(path);
-    return rc;
-}
-
 /* Turns each image stored column by column: [w][h][c] to [h][w][c]. */
 static int transpose(struct omq_raw *raw, struct omq_err *err)
 {
@@ -206,7 +173,7 @@ static int read_idx(struct omq_raw *raw, const struct omq_data_config *cfg, bool
     if (rc == OMQ_OK) {
         if ((rc = read_images(raw, images, err)) == OMQ_OK &&
             (rc = read_labels(raw, labels, images, err)) == OMQ_OK &&
-            (rc = read_names(raw, cfg, err)) == OMQ_OK && cfg->transpose)
+            (rc = omq_class_names_of(raw, cfg->root, err)) == OMQ_OK && cfg->transpose)
             rc = transpose(raw, err);
         free(labels);
     }

@@ -58,13 +58,27 @@ enum omq_resample { OMQ_BILINEAR, OMQ_BICUBIC };
 int omq_image_resize(struct omq_image *out, const struct omq_image *in, int height, int width,
                      enum omq_resample filter, struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* Part of a picture, from its upper left corner on. */
+struct omq_box {
+    int top, left, height, width;
+};
+
+/* The pixels in box, which lies inside of in, resized as if they were a picture
+ * of their own: out[height][width][in->channels]. */
+int omq_image_crop(uint8_t *out, const struct omq_image *in, const struct omq_box *box, int height,
+                   int width, enum omq_resample filter, struct omq_err *err) OMQ_WARN_UNUSED;
+
 /* Makes *im a picture of height x width: its shorter side is resized to `side`
  * pixels, the other by the same factor, rounded down, and height x width pixels
  * are cut from the centre; what is cut off is never computed. A picture that is
- * height x width already is left as it is. Where less than height x width would
- * be there to cut from (never, if side is not less than either) it is
- * OMQ_EUNSUP. On failure *im is untouched. */
+ * height x width already is left as it is if side is the longer of them. Where
+ * less than height x width would be there to cut from (never, if side is not less
+ * than either) it is OMQ_EUNSUP. On failure *im is untouched. */
 int omq_image_fit(struct omq_image *im, int side, int height, int width,
                   enum omq_resample filter, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* The same to out[height][width][in->channels]; in stays as it is. */
+int omq_image_fit_to(uint8_t *out, const struct omq_image *in, int side, int height, int width,
+                     enum omq_resample filter, struct omq_err *err) OMQ_WARN_UNUSED;
 
 #endif

@@ -6,9 +6,11 @@
  * computed in double and rounded to 22 bits; the order of the operations is
  * Pillow's (src/libImaging/Resample.c), because the last bit depends on it.
  *
- * Only a window of the output is computed, so that a crop costs what is seen.
+ * Only a window of the output is computed, and only a window of the input read,
+ * so that a crop costs what is seen.
  */
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +22,13 @@ enum { PRECISION = 32 - 8 - 2 }; /* bits of a weight: 8 of the pixel, 2 to overs
 /* One axis: n_in pixels become n_out, of which n from `first` on are wanted. */
 struct axis {
     int n_in, n_out, first, n;
+};
+
+/* Pixels inside a picture: a row begins `stride` bytes after the one before. */
+struct window {
+    const uint8_t *pixels;
+    size_t stride;
+    int height, width, channels;
 };
 
 /* The weights of an axis: output i is the sum over j < count[i] of
@@ -165,70 +174,82 @@ static void down_columns(uint8_t *dst, const uint8_t *src, size_t stride, size_t
         dst[x] = clip8(sums[x]);
 }
 
-/* Rows y0 to y1 of in, along the rows only. *out is allocated. */
-static int pass_rows(struct omq_image *out, const struct omq_image *in, const struct axis *ax,
-                     int y0, int y1, enum omq_resample filter, struct omq_err *err)
+/* Rows y0 to y1 of in, along the rows only. */
+static void pass_rows(uint8_t *out, const struct window *in, const struct axis *ax,
+                      const struct taps *t, int y0, int y1)
 {
-    size_t c = (size_t)in->channels, stride = (size_t)in->width * c, n = (size_t)ax->n * c;
-    struct taps t = {0};
-    int rc = OMQ_OK;
+    size_t c = (size_t)in->channels, n = (size_t)ax->n * c;
 
-    if ((int64_t)(y1 - y0) * ax->n > OMQ_IMAGE_MAX_PIXELS)
-        return omq_fail(err, OMQ_EUNSUP, "cannot resize a picture of %d x %d pixels to %d pixels "
-                        "in width: the limit between the passes is %d pixels", in->width,
-                        in->height, ax->n, OMQ_IMAGE_MAX_PIXELS);
-    if (ax->n_in != ax->n_out)
-        rc = taps_init(&t, ax, filter, err);
-    if (rc == OMQ_OK)
-        rc = omq_image_alloc(out, y1 - y0, ax->n, in->channels, err);
-    for (int y = y0; rc == OMQ_OK && y < y1; y++) {
-        uint8_t *dst = out->pixels + (size_t)(y - y0) * n;
-        const uint8_t *src = in->pixels + (size_t)y * stride;
+    for (int y = y0; y < y1; y++, out += n) {
+        const uint8_t *src = in->pixels + (size_t)y * in->stride;
 
         if (ax->n_in == ax->n_out)
-            memcpy(dst, src + (size_t)ax->first * c, n);
+            memcpy(out, src + (size_t)ax->first * c, n);
         else
-            along_row(dst, src, ax->n, c, &t);
+            along_row(out, src, ax->n, c, t);
     }
-    taps_release(&t);
-    return rc;
 }
 
-/* Along the columns: in holds the rows from y0 on of the picture that t is for. */
-static int pass_columns(struct omq_image *out, const struct omq_image *in, int n, int y0,
+/* Along the columns: in holds the rows of n bytes from y0 on of the picture
+ * that t is for. */
+static int pass_columns(uint8_t *out, const uint8_t *in, size_t n, int n_rows, int y0,
                         const struct taps *t, struct omq_err *err)
 {
-    size_t stride = (size_t)in->width * (size_t)in->channels;
-    int32_t *sums = omq_calloc(stride, sizeof(*sums));
-    int rc;
+    int32_t *sums = omq_calloc(n, sizeof(*sums));
 
     if (!sums)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a row of a resized picture");
-    rc = omq_image_alloc(out, n, in->width, in->channels, err);
-    for (int i = 0; rc == OMQ_OK && i < n; i++)
-        down_columns(out->pixels + (size_t)i * stride,
-                     in->pixels + (size_t)(t->from[i] - y0) * stride, stride, stride,
+    for (int i = 0; i < n_rows; i++)
+        down_columns(out + (size_t)i * n, in + (size_t)(t->from[i] - y0) * n, n, n,
                      t->weight + (size_t)i * (size_t)t->width, t->count[i], sums);
     free(sums);
+    return OMQ_OK;
+}
+
+/* Both passes where both axes change: the first is made for the rows that the
+ * second asks for. */
+static int two_passes(uint8_t *out, const struct window *in, const struct axis *down,
+                      const struct axis *along, const struct taps *t, enum omq_resample filter,
+                      struct omq_err *err)
+{
+    struct omq_image mid;
+    struct taps u = {0};
+    int last = down->n - 1, y0, y1, rc;
+
+    rc = taps_init(&u, down, filter, err);
+    if (rc < 0)
+        goto out;
+    y0 = u.from[0];
+    y1 = u.from[last] + u.count[last];
+    if ((int64_t)(y1 - y0) * along->n > OMQ_IMAGE_MAX_PIXELS) {
+        rc = omq_fail(err, OMQ_EUNSUP, "cannot resize a picture of %d x %d pixels to %d pixels "
+                      "in width: the limit between the passes is %d pixels", in->width,
+                      in->height, along->n, OMQ_IMAGE_MAX_PIXELS);
+        goto out;
+    }
+    rc = omq_image_alloc(&mid, y1 - y0, along->n, in->channels, err);
+    if (rc < 0)
+        goto out;
+    pass_rows(mid.pixels, in, along, t, y0, y1);
+    rc = pass_columns(out, mid.pixels, (size_t)along->n * (size_t)in->channels, down->n, y0, &u,
+                      err);
+    omq_image_release(&mid);
+out:
+    taps_release(&u);
     return rc;
 }
 
-/* Both passes. The first is made for the rows that the second asks for. */
-static int resample(struct omq_image *out, const struct omq_image *in, const struct axis *down,
+/* out: [down->n][along->n][channels] */
+static int resample(uint8_t *out, const struct window *in, const struct axis *down,
                     const struct axis *along, enum omq_resample filter, struct omq_err *err)
 {
-    struct omq_image mid = {0};
     struct taps t = {0};
-    int last = down->n - 1, rc;
+    int rc = along->n_in == along->n_out ? OMQ_OK : taps_init(&t, along, filter, err);
 
-    if (down->n_in == down->n_out)
-        return pass_rows(out, in, along, down->first, down->first + down->n, filter, err);
-    rc = taps_init(&t, down, filter, err);
-    if (rc == OMQ_OK)
-        rc = pass_rows(&mid, in, along, t.from[0], t.from[last] + t.count[last], filter, err);
-    if (rc == OMQ_OK)
-        rc = pass_columns(out, &mid, down->n, t.from[0], &t, err);
-    omq_image_release(&mid);
+    if (rc == OMQ_OK && down->n_in == down->n_out)
+        pass_rows(out, in, along, &t, down->first, down->first + down->n);
+    else if (rc == OMQ_OK)
+        rc = two_passes(out, in, down, along, &t, filter, err);
     taps_release(&t);
     return rc;
 }
@@ -247,25 +268,66 @@ static int check_target(int height, int width, enum omq_resample filter, struct 
     return OMQ_OK;
 }
 
+static struct window whole(const struct omq_image *in)
+{
+    return (struct window){in->pixels, (size_t)in->width * (size_t)in->channels, in->height,
+                           in->width, in->channels};
+}
+
 int omq_image_resize(struct omq_image *out, const struct omq_image *in, int height, int width,
                      enum omq_resample filter, struct omq_err *err)
 {
     struct axis down = {in->height, height, 0, height}, along = {in->width, width, 0, width};
+    struct window all = whole(in);
+    struct omq_image made;
     int rc = check_target(height, width, filter, err);
 
-    return rc < 0 ? rc : resample(out, in, &down, &along, filter, err);
+    if (rc < 0 || (rc = omq_image_alloc(&made, height, width, in->channels, err)) < 0)
+        return rc;
+    rc = resample(made.pixels, &all, &down, &along, filter, err);
+    if (rc < 0)
+        omq_image_release(&made);
+    else
+        *out = made;
+    return rc;
+}
+
+int omq_image_crop(uint8_t *out, const struct omq_image *in, const struct omq_box *box, int height,
+                   int width, enum omq_resample filter, struct omq_err *err)
+{
+    struct axis down = {box->height, height, 0, height}, along = {box->width, width, 0, width};
+    struct window part = whole(in);
+    int rc = check_target(height, width, filter, err);
+
+    if (rc < 0)
+        return rc;
+    if (box->top < 0 || box->left < 0 || box->height < 1 || box->width < 1 ||
+        box->height > in->height - box->top || box->width > in->width - box->left)
+        return omq_fail(err, OMQ_EARG, "cannot cut %d x %d pixels at (%d, %d) from a picture of "
+                        "%d x %d", box->width, box->height, box->left, box->top, in->width,
+                        in->height);
+    part.pixels += (size_t)box->top * part.stride + (size_t)box->left * (size_t)in->channels;
+    part.height = box->height;
+    part.width = box->width;
+    return resample(out, &part, &down, &along, filter, err);
 }
 
 /* d / 2, rounded to even at the half, as Python's round() */
 static int half_even(int d) { return d / 2 + (d % 2 == 1 && d / 2 % 2 == 1); }
 
-int omq_image_fit(struct omq_image *im, int side, int height, int width,
-                  enum omq_resample filter, struct omq_err *err)
+/* Already of the size that is wanted, and nothing is to be cut off. */
+static bool stays(const struct omq_image *im, int side, int height, int width)
 {
-    int64_t shorter = im->height < im->width ? im->height : im->width;
-    int64_t h = (int64_t)side * im->height / shorter, w = (int64_t)side * im->width / shorter;
+    return im->height == height && im->width == width && side == (height > width ? height : width);
+}
+
+int omq_image_fit_to(uint8_t *out, const struct omq_image *in, int side, int height, int width,
+                     enum omq_resample filter, struct omq_err *err)
+{
+    int64_t shorter = in->height < in->width ? in->height : in->width;
+    int64_t h = (int64_t)side * in->height / shorter, w = (int64_t)side * in->width / shorter;
     struct axis down, along;
-    struct omq_image out;
+    struct window all = whole(in);
     int rc = check_target(height, width, filter, err);
 
     if (rc < 0)
@@ -273,17 +335,34 @@ int omq_image_fit(struct omq_image *im, int side, int height, int width,
     if (side < 1 || side > OMQ_IMAGE_MAX_SIDE)
         return omq_fail(err, OMQ_EARG, "cannot resize the shorter side of a picture to %d pixels: "
                         "1 to %d are possible", side, OMQ_IMAGE_MAX_SIDE);
-    if (im->height == height && im->width == width)
+    if (stays(in, side, height, width)) {
+        memcpy(out, in->pixels, (size_t)height * all.stride);
         return OMQ_OK;
+    }
     if (h < height || w < width || h > INT32_MAX || w > INT32_MAX)
         return omq_fail(err, OMQ_EUNSUP, "a picture of %d x %d pixels, %lld x %lld when resized, "
-                        "cannot be cropped to %d x %d", im->width, im->height, (long long)w,
+                        "cannot be cropped to %d x %d", in->width, in->height, (long long)w,
                         (long long)h, width, height);
-    down = (struct axis){im->height, (int)h, half_even((int)h - height), height};
-    along = (struct axis){im->width, (int)w, half_even((int)w - width), width};
-    rc = resample(&out, im, &down, &along, filter, err);
-    if (rc < 0)
+    down = (struct axis){in->height, (int)h, half_even((int)h - height), height};
+    along = (struct axis){in->width, (int)w, half_even((int)w - width), width};
+    return resample(out, &all, &down, &along, filter, err);
+}
+
+int omq_image_fit(struct omq_image *im, int side, int height, int width,
+                  enum omq_resample filter, struct omq_err *err)
+{
+    struct omq_image out;
+    int rc = check_target(height, width, filter, err);
+
+    if (rc < 0 || stays(im, side, height, width))
         return rc;
+    if ((rc = omq_image_alloc(&out, height, width, im->channels, err)) < 0)
+        return rc;
+    rc = omq_image_fit_to(out.pixels, im, side, height, width, filter, err);
+    if (rc < 0) {
+        omq_image_release(&out);
+        return rc;
+    }
     omq_image_release(im);
     *im = out;
     return OMQ_OK;

@@ -8,36 +8,41 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "data/data_internal.h"
+#include "data/transform.h"
 
 struct slot {
     uint8_t *codes;   /* [batch_size][height][width][channels] */
     uint16_t *labels; /* [batch_size] */
     int n;
+    int rc;             /* negative: what err says, in place of images */
+    double own;         /* as in struct omq_batch */
+    int n_skipped;      /* damaged pictures; of the first, err */
+    struct omq_err err;
     bool ready;
 };
+
+enum { MAX_SKIPS = 1000 }; /* in a row: a set that is damaged as a whole stops the run */
 
 struct worker {
     struct omq_loader *loader;
     pthread_t thread;
-    uint8_t *pixels; /* one augmented image */
+    uint8_t *pixels; /* one image */
 };
 
 struct omq_loader {
     const struct omq_dataset *ds;
     const struct omq_preprocess *pre;
     struct omq_loader_options opt;
-    int crop_padding;
-    double hflip;
     size_t image; /* bytes of one */
     int n_batches, n_slots;
 
     struct omq_arena arena; /* all that follows by pointer */
-    uint32_t *order;        /* [ds->n]; written only while no worker is busy */
+    uint32_t *order;        /* [ds->n]; written only while no worker is busy, as unmixed is */
     struct slot *slots;
     struct worker *workers;
     int n_started;
@@ -51,27 +56,62 @@ struct omq_loader {
     int end;   /* batches of this epoch; 0 before the first */
     int busy;  /* workers that fill a slot */
     bool held, quit;
+    bool unmixed; /* batches are not mixed, whatever cfg says */
+
+    int n_skipped;            /* the consumer's: in the batches given since it last asked */
+    struct omq_err first_bad; /* of the first of them */
 };
+
+/* The pixels of *sample, or of the first behind it that is not damaged. */
+static int pixels_of(struct worker *w, struct slot *s, uint32_t *sample, int epoch)
+{
+    const struct omq_loader *l = w->loader;
+    const struct omq_dataset *ds = l->ds;
+    const struct omq_draw draw = {l->opt.augment, l->opt.seed, epoch};
+    struct omq_err err;
+    int rc;
+
+    for (int skips = 0;; skips++) {
+        rc = omq_dataset_pixels(ds, (int)*sample, &draw, w->pixels, &err);
+        if (rc == OMQ_OK)
+            return OMQ_OK;
+        if (!omq_dataset_may_skip(ds, rc) || skips == MAX_SKIPS || skips == ds->n - 1) {
+            s->err = err;
+            return skips ? omq_wrap(&s->err, "after %d damaged images in a row", skips) : rc;
+        }
+        if (s->n_skipped++ == 0)
+            s->err = err;
+        *sample = (*sample + 1) % (uint32_t)ds->n;
+    }
+}
 
 /* Fills the slot of batch b; runs without the lock. */
 static void fill(struct worker *w, struct slot *s, int b, int epoch)
 {
     const struct omq_loader *l = w->loader;
-    int first = b * l->opt.batch_size, left = l->ds->n - first;
+    const struct omq_dataset *ds = l->ds;
+    int first = b * l->opt.batch_size, left = ds->n - first;
 
     s->n = left < l->opt.batch_size ? left : l->opt.batch_size;
+    s->rc = OMQ_OK;
+    s->n_skipped = 0;
     for (int i = 0; i < s->n; i++) {
         uint32_t sample = l->order[first + i];
-        const uint8_t *pixels = l->ds->pixels + sample * l->image;
+        uint8_t *codes = s->codes + (size_t)i * l->image;
 
-        if (l->opt.augment) {
-            omq_augment(w->pixels, pixels, l->ds->height, l->ds->width, l->ds->channels,
-                        l->crop_padding, l->hflip, l->opt.seed, epoch, sample);
-            pixels = w->pixels;
-        }
-        omq_preprocess_apply(l->pre, pixels, s->codes + (size_t)i * l->image);
-        s->labels[i] = l->ds->labels[sample];
+        s->rc = pixels_of(w, s, &sample, epoch);
+        if (s->rc < 0)
+            return;
+        omq_preprocess_apply(l->pre, w->pixels, codes);
+        if (l->opt.augment)
+            omq_erase(codes, ds->height, ds->width, ds->channels, &ds->cfg.augment, l->opt.seed,
+                      epoch, sample);
+        s->labels[i] = ds->labels[sample];
     }
+    s->own = 1;
+    if (l->opt.augment && !l->unmixed)
+        s->own = omq_mix(s->codes, s->n, ds->height, ds->width, ds->channels, &ds->cfg.augment,
+                         l->opt.seed, epoch, (uint32_t)b);
 }
 
 static void *work(void *arg)
@@ -102,9 +142,10 @@ static void *work(void *arg)
 }
 
 static int check_options(const struct omq_dataset *ds, const struct omq_preprocess *pre,
-                         const struct omq_data_config *cfg, const struct omq_loader_options *opt,
-                         struct omq_err *err)
+                         const struct omq_loader_options *opt, struct omq_err *err)
 {
+    const struct omq_transform t = {&ds->cfg, ds->height, ds->width, ds->channels, opt->augment};
+
     if (opt->batch_size < 1)
         return omq_fail(err, OMQ_EARG, "a batch cannot have %d images", opt->batch_size);
     if (opt->workers < 1 || opt->workers > OMQ_MAX_THREADS)
@@ -117,13 +158,7 @@ static int check_options(const struct omq_dataset *ds, const struct omq_preproce
     if (opt->drop_last && opt->batch_size > ds->n)
         return omq_fail(err, OMQ_ECONFIG, "train.batch_size is %d, but there are only %d images",
                         opt->batch_size, ds->n);
-    if (opt->augment && (cfg->augment.crop_padding < 0 ||
-                         cfg->augment.crop_padding >= ds->height ||
-                         cfg->augment.crop_padding >= ds->width))
-        return omq_fail(err, OMQ_ECONFIG, "data.augment.crop_padding is %d: for images of %d x "
-                        "%d it can be 0 to %d", cfg->augment.crop_padding, ds->height, ds->width,
-                        (ds->height < ds->width ? ds->height : ds->width) - 1);
-    return OMQ_OK;
+    return omq_transform_check(&t, err);
 }
 
 /* Both passes over the arena: sizes first, then pointers. */
@@ -143,7 +178,7 @@ static void lay_out(struct omq_loader *l)
             l->slots[i] = (struct slot){.codes = codes, .labels = labels};
     }
     for (int i = 0; i < l->opt.workers; i++) {
-        uint8_t *pixels = omq_arena_take(a, l->opt.augment ? 1 : 0, l->image);
+        uint8_t *pixels = omq_arena_take(a, 1, l->image);
 
         if (a->base)
             l->workers[i] = (struct worker){.loader = l, .pixels = pixels};
@@ -151,10 +186,10 @@ static void lay_out(struct omq_loader *l)
 }
 
 int omq_loader_open(struct omq_loader **out, const struct omq_dataset *ds,
-                    const struct omq_preprocess *pre, const struct omq_data_config *cfg,
-                    const struct omq_loader_options *opt, struct omq_err *err)
+                    const struct omq_preprocess *pre, const struct omq_loader_options *opt,
+                    struct omq_err *err)
 {
-    int rc = check_options(ds, pre, cfg, opt, err);
+    int rc = check_options(ds, pre, opt, err);
     struct omq_loader *l;
 
     if (rc < 0)
@@ -165,8 +200,6 @@ int omq_loader_open(struct omq_loader **out, const struct omq_dataset *ds,
     l->ds = ds;
     l->pre = pre;
     l->opt = *opt;
-    l->crop_padding = cfg->augment.crop_padding;
-    l->hflip = cfg->augment.hflip;
     l->image = (size_t)ds->height * (size_t)ds->width * (size_t)ds->channels;
     l->n_batches = ds->n / opt->batch_size + (!opt->drop_last && ds->n % opt->batch_size > 0);
     l->n_slots = opt->workers + 2;
@@ -211,12 +244,26 @@ void omq_loader_close(struct omq_loader *l)
 
 int omq_loader_batches(const struct omq_loader *l) { return l->n_batches; }
 
+/* With the lock: nothing new begins, and what has begun ends soon. */
+static void stop(struct omq_loader *l)
+{
+    l->end = 0;
+    while (l->busy > 0)
+        pthread_cond_wait(&l->done, &l->lock);
+}
+
+void omq_loader_set_mixing(struct omq_loader *l, bool mixing)
+{
+    pthread_mutex_lock(&l->lock);
+    stop(l);
+    l->unmixed = !mixing;
+    pthread_mutex_unlock(&l->lock);
+}
+
 void omq_loader_start(struct omq_loader *l, int epoch, int first)
 {
     pthread_mutex_lock(&l->lock);
-    l->end = 0; /* nothing new begins, and what has begun ends soon */
-    while (l->busy > 0)
-        pthread_cond_wait(&l->done, &l->lock);
+    stop(l);
     for (int i = 0; i < l->n_slots; i++)
         l->slots[i].ready = false;
     if (l->opt.shuffle)
@@ -232,18 +279,39 @@ void omq_loader_start(struct omq_loader *l, int epoch, int first)
     pthread_mutex_unlock(&l->lock);
 }
 
-static double now(void)
+int omq_loader_take_skipped(struct omq_loader *l, const char **why)
 {
-    struct timespec t;
+    int n = l->n_skipped;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    *why = n ? l->first_bad.msg : "";
+    l->n_skipped = 0;
+    return n;
 }
 
-bool omq_loader_next(struct omq_loader *l, struct omq_batch *b, double *wait_s)
+/* A batch that is ready becomes the consumer's, or its error the answer. */
+static int give(struct omq_loader *l, const struct slot *s, struct omq_batch *b,
+                struct omq_err *err)
+{
+    if (s->rc < 0) {
+        if (err)
+            *err = s->err;
+        return s->rc;
+    }
+    if (s->n_skipped && l->n_skipped == 0)
+        l->first_bad = s->err;
+    l->n_skipped += s->n_skipped;
+    l->held = true;
+    *b = (struct omq_batch){.n = s->n, .codes = s->codes, .labels = s->labels,
+                             .own = s->own};
+    return 1;
+}
+
+int omq_loader_next(struct omq_loader *l, struct omq_batch *b, double *wait_s,
+                    struct omq_err *err)
 {
     struct slot *s;
     bool more;
+    int rc = 0;
 
     pthread_mutex_lock(&l->lock);
     if (l->held) {
@@ -255,17 +323,15 @@ bool omq_loader_next(struct omq_loader *l, struct omq_batch *b, double *wait_s)
     more = l->given < l->end;
     s = &l->slots[l->given % l->n_slots];
     if (more && !s->ready) {
-        double start = now();
+        double start = omq_now();
 
         while (!s->ready)
             pthread_cond_wait(&l->done, &l->lock);
         if (wait_s)
-            *wait_s += now() - start;
+            *wait_s += omq_now() - start;
     }
-    if (more) {
-        l->held = true;
-        *b = (struct omq_batch){.n = s->n, .codes = s->codes, .labels = s->labels};
-    }
+    if (more)
+        rc = give(l, s, b, err);
     pthread_mutex_unlock(&l->lock);
-    return more;
+    return rc;
 }

@@ -159,9 +159,14 @@ void omq_model_close(struct omq_model *m)
 
 void omq_model_shape(const struct omq_model *m, struct omq_model_shape *out)
 {
+    const struct omq_data_config *data = &m->info.config.data;
+    int longer = m->pre.height > m->pre.width ? m->pre.height : m->pre.width;
+
     *out = (struct omq_model_shape){
         .height = m->pre.height, .width = m->pre.width, .channels = m->pre.channels,
         .n_classes = m->n_classes, .arch = m->info.config.model.arch,
+        .resize = data->resize > longer ? data->resize : longer,
+        .bicubic = data->interpolation == OMQ_INTERPOLATION_BICUBIC,
     };
 }
 

@@ -183,7 +183,8 @@ int omq_eval_run(struct omq_eval *e, int precision, struct omq_eval_result *out,
         return omq_wrap(err, "cannot evaluate %s", omq_eval_name(e, precision));
     seconds = omq_now() - seconds;
     *out = (struct omq_eval_result){
-        .samples = counts.samples, .loss = counts.loss, .seconds = seconds,
+        .samples = counts.samples, .skipped = counts.skipped, .loss = counts.loss,
+        .seconds = seconds,
         .top1 = 100.0 * counts.top1 / counts.samples, .top5 = 100.0 * counts.top5 / counts.samples,
         .images_per_s = seconds > 0 ? counts.samples / seconds : 0,
         .weight_bytes = e->choices[precision].weight_bytes, .w = e->choices[precision].w,

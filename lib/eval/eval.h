@@ -16,7 +16,7 @@
 #include "nn/nn.h"
 
 struct omq_eval_counts {
-    int samples;
+    int samples, skipped; /* skipped: damaged, and not counted (data.on_bad_image) */
     int top1, top5; /* images whose label is the first, or one of the first five */
     double loss;    /* mean cross-entropy; not finite if a logit is not */
 };

@@ -30,17 +30,41 @@ struct job {
     const struct omq_dataset *ds;
     const struct omq_engine *engine;
     int n, chunk;
-    struct omq_answer *answers; /* [n] */
+    struct omq_answer *answers; /* [n]; rank NO_ANSWER for a damaged image */
     size_t image;               /* bytes of one */
-    char *scratch;              /* [threads][scratch_size]: codes, logits, the engine's */
-    size_t codes_size, logits_size, scratch_size;
+    /* [threads][scratch_size]: an image's pixels, codes, logits, the engine's */
+    char *scratch;
+    size_t pixels_size, codes_size, logits_size, scratch_size;
+    struct failure *failures;   /* [threads]: the first one of each */
 };
 
-static void make_codes(const struct job *j, int first, int n, uint8_t *codes)
+enum { NO_ANSWER = -1 };
+
+struct failure {
+    int rc;
+    struct omq_err err;
+};
+
+/* Images [first, first + n). A damaged one that may be skipped is answered by
+ * its place in answers[]; its codes are zero. */
+static int make_codes(const struct job *j, int first, int n, uint8_t *pixels, uint8_t *codes,
+                      struct omq_err *err)
 {
-    for (int i = 0; i < n; i++)
-        omq_preprocess_apply(&j->net->pre, j->ds->pixels + (size_t)(first + i) * j->image,
-                             codes + (size_t)i * j->image);
+    static const struct omq_draw draw = {0};
+
+    for (int i = 0; i < n; i++) {
+        uint8_t *to = codes + (size_t)i * j->image;
+        int rc = omq_dataset_pixels(j->ds, first + i, &draw, pixels, err);
+
+        j->answers[first + i].rank = rc < 0 ? NO_ANSWER : 0;
+        if (rc == OMQ_OK)
+            omq_preprocess_apply(&j->net->pre, pixels, to);
+        else if (omq_dataset_may_skip(j->ds, rc))
+            memset(to, 0, j->image);
+        else
+            return rc;
+    }
+    return OMQ_OK;
 }
 
 static void answer(const struct job *j, int first, int n, const float *logits)
@@ -48,8 +72,9 @@ static void answer(const struct job *j, int first, int n, const float *logits)
     int c = j->net->n_classes;
 
     for (int i = 0; i < n; i++)
-        j->answers[first + i] = omq_answer_of(c, logits + (size_t)i * (size_t)c,
-                                              j->ds->labels[first + i]);
+        if (j->answers[first + i].rank != NO_ANSWER)
+            j->answers[first + i] = omq_answer_of(c, logits + (size_t)i * (size_t)c,
+                                                  j->ds->labels[first + i]);
 }
 
 /* Chunks [begin, end). */
@@ -57,15 +82,18 @@ static void run_chunks(void *arg, int thread, int begin, int end)
 {
     const struct job *j = arg;
     char *scratch = j->scratch + (size_t)thread * j->scratch_size;
-    uint8_t *codes = (uint8_t *)scratch;
-    float *logits = (float *)(void *)(scratch + j->codes_size);
+    uint8_t *pixels = (uint8_t *)scratch, *codes = pixels + j->pixels_size;
+    char *behind = scratch + j->pixels_size + j->codes_size;
+    float *logits = (float *)(void *)behind;
+    struct failure *failure = &j->failures[thread];
 
     for (int i = begin; i < end; i++) {
         int first = i * j->chunk, n = j->n - first < j->chunk ? j->n - first : j->chunk;
 
-        make_codes(j, first, n, codes);
-        omq_engine_run(j->engine, codes, n, logits,
-                       scratch + j->codes_size + j->logits_size);
+        failure->rc = make_codes(j, first, n, pixels, codes, &failure->err);
+        if (failure->rc < 0)
+            return;
+        omq_engine_run(j->engine, codes, n, logits, behind + j->logits_size);
         answer(j, first, n, logits);
     }
 }
@@ -83,16 +111,32 @@ static bool size_scratch(struct job *j)
 {
     size_t n = (size_t)j->chunk, own;
 
-    return aligned_size(j->image, n, &j->codes_size) &&
+    return aligned_size(j->image, 1, &j->pixels_size) &&
+           aligned_size(j->image, n, &j->codes_size) &&
            aligned_size(sizeof(float) * (size_t)j->net->n_classes, n, &j->logits_size) &&
            omq_add_size(j->codes_size, j->logits_size, &own) &&
+           omq_add_size(own, j->pixels_size, &own) &&
            omq_add_size(own, omq_engine_scratch_size(j->engine, j->chunk, 1), &own) &&
            aligned_size(own, 1, &j->scratch_size);
+}
+
+/* Threads have ranges of images in order: the first thread that failed met the
+ * first image that did. */
+static int first_failure(const struct job *j, int threads, struct omq_err *err)
+{
+    for (int i = 0; i < threads; i++)
+        if (j->failures[i].rc < 0) {
+            if (err)
+                *err = j->failures[i].err;
+            return j->failures[i].rc;
+        }
+    return OMQ_OK;
 }
 
 static int run_engine(struct job *j, const struct omq_eval_how *how, struct omq_pool *pool,
                       struct omq_err *err)
 {
+    int threads = omq_pool_threads(pool);
     struct omq_engine *engine;
     int rc = omq_engine_open(&engine, j->net, how->layer_precision, how->precision, err);
 
@@ -101,12 +145,16 @@ static int run_engine(struct job *j, const struct omq_eval_how *how, struct omq_
     j->engine = engine;
     j->chunk = how->batch < omq_engine_batch(engine) ? how->batch : omq_engine_batch(engine);
     if (size_scratch(j))
-        j->scratch = omq_calloc((size_t)omq_pool_threads(pool), j->scratch_size);
-    if (j->scratch)
+        j->scratch = omq_calloc((size_t)threads, j->scratch_size);
+    j->failures = omq_calloc((size_t)threads, sizeof(*j->failures));
+    if (j->scratch && j->failures) {
         omq_pool_run(pool, run_chunks, j, (j->n + j->chunk - 1) / j->chunk);
-    else
+        rc = first_failure(j, threads, err);
+    } else {
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate the activations of %d images for each of "
-                      "%d threads", j->chunk, omq_pool_threads(pool));
+                      "%d threads", j->chunk, threads);
+    }
+    free(j->failures);
     free(j->scratch);
     omq_engine_close(engine);
     return rc;
@@ -118,29 +166,32 @@ static int run_exec(struct job *j, const struct omq_eval_how *how, struct omq_po
                     struct omq_err *err)
 {
     int batch = how->batch < j->n ? how->batch : j->n;
-    uint8_t *codes = omq_calloc((size_t)batch, j->image);
+    uint8_t *codes = omq_calloc((size_t)batch, j->image), *pixels = omq_calloc(1, j->image);
     struct omq_exec *x = NULL;
     int rc = OMQ_OK;
 
-    if (!codes)
+    if (!codes || !pixels)
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate a batch of %d images", batch);
     else
         rc = omq_exec_open(&x, (struct omq_net *)j->net, pool, batch, false, err);
     for (int first = 0; rc == OMQ_OK && first < j->n; first += batch) {
         int n = j->n - first < batch ? j->n - first : batch;
 
-        make_codes(j, first, n, codes);
+        if ((rc = make_codes(j, first, n, pixels, codes, err)) < 0)
+            break;
         omq_exec_forward(x, how->precision, OMQ_MODE_FROZEN, codes, n, 0);
         answer(j, first, n, omq_exec_logits(x));
     }
     omq_exec_close(x);
+    free(pixels);
     free(codes);
     return rc;
 }
 
-static void add_up(const struct job *j, struct omq_eval_counts *out, uint32_t *confusion)
+static int add_up(const struct job *j, struct omq_eval_counts *out, uint32_t *confusion,
+                  struct omq_err *err)
 {
-    struct omq_eval_counts sum = {.samples = j->n};
+    struct omq_eval_counts sum = {0};
     size_t n_classes = (size_t)j->net->n_classes;
 
     if (confusion)
@@ -148,14 +199,22 @@ static void add_up(const struct job *j, struct omq_eval_counts *out, uint32_t *c
     for (int i = 0; i < j->n; i++) {
         const struct omq_answer *a = &j->answers[i];
 
+        if (a->rank == NO_ANSWER) {
+            sum.skipped++;
+            continue;
+        }
+        sum.samples++;
         sum.top1 += a->rank < 1;
         sum.top5 += a->rank < 5;
         sum.loss += a->loss;
         if (confusion)
             confusion[j->ds->labels[i] * n_classes + (size_t)a->predicted]++;
     }
-    sum.loss /= j->n;
+    if (sum.samples == 0)
+        return omq_fail(err, OMQ_EFORMAT, "all %d images are damaged", sum.skipped);
+    sum.loss /= sum.samples;
     *out = sum;
+    return OMQ_OK;
 }
 
 static bool is_float(const struct omq_net *net, const struct omq_eval_how *how)
@@ -190,7 +249,7 @@ int omq_eval_net_how(const struct omq_net *net, const struct omq_eval_how *how,
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate the answers to %d images", j.n);
     rc = (how->use_float || is_float(net, how) ? run_exec : run_engine)(&j, how, pool, err);
     if (rc == OMQ_OK)
-        add_up(&j, out, how->confusion);
+        rc = add_up(&j, out, how->confusion, err);
     free(j.answers);
     return rc;
 }

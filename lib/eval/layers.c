@@ -138,20 +138,26 @@ static int run_images(const struct omq_net *net, const struct omq_engine *e,
     struct watcher w = {&net->plan, e, units};
     struct omq_engine_watch watch = {.ctx = &w, .value = see};
     size_t image = (size_t)ds->height * (size_t)ds->width * (size_t)ds->channels;
-    uint8_t *codes = omq_calloc(1, image);
+    uint8_t *codes = omq_calloc(1, image), *pixels = omq_calloc(1, image);
     float *logits = omq_calloc((size_t)net->n_classes, sizeof(*logits));
     char *scratch = omq_calloc(1, omq_engine_scratch_size(e, 1, 1));
     int rc = OMQ_OK;
 
-    if (!codes || !logits || !scratch)
+    if (!codes || !pixels || !logits || !scratch)
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate the activations of an image");
     for (int i = 0; rc == OMQ_OK && i < images && i < ds->n; i++) {
-        const uint8_t *pixels = ds->pixels + (size_t)i * image;
-
+        rc = omq_dataset_pixels(ds, i, &(struct omq_draw){0}, pixels, err);
+        if (omq_dataset_may_skip(ds, rc)) {
+            rc = OMQ_OK;
+            continue;
+        }
+        if (rc < 0)
+            break;
         omq_preprocess_apply(&net->pre, pixels, codes);
         input_noise(&net->pre, pixels, image, input);
         omq_engine_run_watched(e, codes, 1, logits, scratch, &watch);
     }
+    free(pixels);
     free(codes);
     free(logits);
     free(scratch);

@@ -15,20 +15,21 @@ static double softmax(int c, const omq_real *logits, double *p)
     return top + log(sum);
 }
 
-double omq_loss(int n, int c, const omq_real *logits, const uint16_t *labels, double smoothing,
-                const omq_real *teacher, double distill, double scale, omq_real *dlogits,
-                omq_real *probs, double *row)
+double omq_loss(int n, int c, const omq_real *logits, const struct omq_targets *t, double scale,
+                omq_real *dlogits, omq_real *probs, double *row)
 {
-    double loss = 0, d = teacher ? distill : 0;
+    double loss = 0, d = t->teacher ? t->distill : 0;
 
     for (int i = 0; i < n; i++) {
         const omq_real *z = logits + (size_t)i * c;
         double log_sum = softmax(c, z, row);
+        int own = t->labels[i], other = t->labels[n - 1 - i];
 
         for (int j = 0; j < c; j++) {
             size_t at = (size_t)i * c + j;
-            double hard = (labels[i] == j ? 1 - smoothing : 0) + smoothing / c;
-            double want = (1 - d) * hard + (teacher ? d * (double)teacher[at] : 0);
+            double share = (own == j ? t->own : 0) + (other == j ? 1 - t->own : 0);
+            double hard = share * (1 - t->smoothing) + t->smoothing / c;
+            double want = (1 - d) * hard + (t->teacher ? d * (double)t->teacher[at] : 0);
 
             loss += want * (log_sum - (double)z[j]);
             dlogits[at] = (omq_real)(scale * (row[j] - want) / n);

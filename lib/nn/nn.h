@@ -376,13 +376,20 @@ struct omq_exec_times omq_exec_take_times(struct omq_exec *x);
 
 /* ---- loss ---- */
 
-/* Mean softmax cross-entropy over n rows of logits[n][c], with label smoothing
- * and, if teacher is not NULL, a share `distill` of cross-entropy against the
- * teacher's probabilities [n][c]: L = (1 - d) CE(labels) + d CE(teacher).
- * dlogits = scale * dL/dlogits; returns L (not scaled). probs, if not NULL,
- * gets the softmax; it may be teacher. row: c doubles of scratch. */
-double omq_loss(int n, int c, const omq_real *logits, const uint16_t *labels, double smoothing,
-                const omq_real *teacher, double distill, double scale, omq_real *dlogits,
-                omq_real *probs, double *row);
+/* What each of n rows is to say. */
+struct omq_targets {
+    const uint16_t *labels;  /* [n] */
+    double own;              /* share of row i's label; the rest is of row n - 1 - i's (mixup) */
+    double smoothing;        /* share of the uniform distribution */
+    const omq_real *teacher; /* probabilities [n][c], or NULL */
+    double distill;          /* share of the teacher, if there is one */
+};
+
+/* Mean softmax cross-entropy over n rows of logits[n][c]:
+ * L = (1 - d) (own CE(labels) + (1 - own) CE(labels reversed)) + d CE(teacher),
+ * labels smoothed. dlogits = scale * dL/dlogits; returns L (not scaled). probs, if
+ * not NULL, gets the softmax; it may be the teacher. row: c doubles of scratch. */
+double omq_loss(int n, int c, const omq_real *logits, const struct omq_targets *t, double scale,
+                omq_real *dlogits, omq_real *probs, double *row);
 
 #endif

@@ -14,13 +14,16 @@ static int by_value(const void *a, const void *b)
 }
 
 /* The next batch, from epoch to epoch without end. */
-static void next_batch(struct omq_train *t, struct omq_batch *b)
+static int next_batch(struct omq_train *t, struct omq_batch *b, struct omq_err *err)
 {
-    while (!omq_loader_next(t->loader, b, &t->wait_s)) {
+    int rc;
+
+    while ((rc = omq_loader_next(t->loader, b, &t->wait_s, err)) == 0) {
         t->epoch++;
         t->step = 0;
         omq_loader_start(t->loader, t->epoch, 0);
     }
+    return rc;
 }
 
 static int measure(struct omq_train *t, int n_steps, double *ms, struct omq_err *err)
@@ -32,10 +35,13 @@ static int measure(struct omq_train *t, int n_steps, double *ms, struct omq_err 
     for (int i = -3; i < n_steps; i++) { /* three steps to warm up */
         double start;
 
-        next_batch(t, &batch);
-        if (i == 0)
+        if (i == 0) {
             omq_exec_take_times(t->exec);
+            t->wait_s = 0;
+        }
         start = omq_now();
+        if ((rc = next_batch(t, &batch, err)) < 0)
+            return rc;
         if ((rc = omq_train_step(t, &batch, err)) < 0)
             return rc;
         t->step++;
@@ -69,7 +75,8 @@ int omq_train_bench(struct omq_train *t, int n_steps, struct omq_train_bench *ou
         .step_ms = ms[n_steps / 2], .ms_p10 = ms[n_steps / 10], .ms_p90 = ms[n_steps * 9 / 10],
         .images_per_s = 1e3 * t->config.train.batch_size / ms[n_steps / 2],
         .conv = times.conv / total, .quant = times.quant / total, .norm = times.norm / total,
-        .other = 1 - (times.conv + times.quant + times.norm) / total,
+        .wait = t->wait_s / total,
+        .other = 1 - (times.conv + times.quant + times.norm + t->wait_s) / total,
         .batch_size = t->config.train.batch_size, .threads = omq_pool_threads(t->pool),
     };
     omq_precision_list(t->net.precisions, t->net.n_precisions, out->widths, sizeof(out->widths));

@@ -114,11 +114,11 @@ static int open_loaders(struct omq_train *t, struct omq_err *err)
     if (t->train->n < opt.batch_size)
         return omq_fail(err, OMQ_ECONFIG, "train.batch_size is %d, but there are only %d training "
                         "images", opt.batch_size, t->train->n);
-    if ((rc = omq_loader_open(&t->loader, t->train, &t->net.pre, &t->config.data, &opt, err)) < 0 ||
+    if ((rc = omq_loader_open(&t->loader, t->train, &t->net.pre, &opt, err)) < 0 ||
         t->net.n_precisions == 1 || t->config.train.batches == OMQ_BATCHES_SHARED)
         return rc;
     opt.seed ^= OTHER_SEED;
-    return omq_loader_open(&t->others, t->train, &t->net.pre, &t->config.data, &opt, err);
+    return omq_loader_open(&t->others, t->train, &t->net.pre, &opt, err);
 }
 
 /* Data and network: what a report needs. */
@@ -223,9 +223,12 @@ static void report_json(const struct omq_train *t, size_t bytes, FILE *f)
     fprintf(f, "]}\n");
 }
 
+/* What a set has in memory. */
 static size_t image_bytes(const struct omq_dataset *d)
 {
-    return (size_t)d->n * (size_t)d->height * (size_t)d->width * (size_t)d->channels;
+    size_t image = (size_t)d->height * (size_t)d->width * (size_t)d->channels;
+
+    return d->pixels ? (size_t)d->n * image : 0;
 }
 
 int omq_train_report(struct omq_train *t, FILE *f, bool json, struct omq_err *err)

@@ -6,19 +6,25 @@
 
 #include <string.h>
 
-static void first_batch(struct omq_train *t, bool highest_too)
+static int first_batch(struct omq_train *t, bool highest_too, struct omq_err *err)
 {
     struct omq_batch batch;
+    int rc;
 
     omq_loader_start(t->loader, 0, 0);
-    if (!omq_loader_next(t->loader, &batch, NULL))
-        return; /* cannot be: the loader refuses sets smaller than a batch */
+    rc = omq_loader_next(t->loader, &batch, NULL, err);
+    if (rc <= 0)
+        return rc; /* never 0: the loader refuses sets smaller than a batch */
     for (int p = 0; p < t->net.n_precisions; p++)
         if (highest_too || p != t->order[0])
             omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, 1);
+    return OMQ_OK;
 }
 
-void omq_train_initialize(struct omq_train *t) { first_batch(t, true); }
+int omq_train_initialize(struct omq_train *t, struct omq_err *err)
+{
+    return first_batch(t, true, err);
+}
 
 int omq_train_epochs_alone(const struct omq_train *t)
 {
@@ -42,7 +48,7 @@ static void forget(struct omq_param *p)
         memset(p->value, 0, sizeof(omq_real) * p->n);
 }
 
-void omq_train_spread(struct omq_train *t)
+int omq_train_spread(struct omq_train *t, struct omq_err *err)
 {
     const struct omq_net *net = &t->net;
 
@@ -60,19 +66,29 @@ void omq_train_spread(struct omq_train *t)
         for (int s = 0; s < net->plan.n_sites; s++)
             forget(omq_net_site(net, p, s));
     }
-    first_batch(t, false);
+    return first_batch(t, false, err);
 }
 
 /* Running statistics trail the weights, and average over few batches: the more
  * so the fewer bits there are and the more seldom a precision is drawn. Yu and
  * Huang (ICCV 2019) take them anew when training is done. */
-void omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_t *stop)
+int omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_t *stop,
+                          struct omq_err *err)
 {
     struct omq_batch batch;
+    int rc = OMQ_OK;
 
-    /* An epoch that is never trained: its order and augmentation are its own. */
+    /* An epoch that is never trained: its order and augmentation are its own. Blends
+     * of two images vary less than images do, which is what a test will bring. */
+    omq_loader_set_mixing(t->loader, false);
     omq_loader_start(t->loader, t->config.train.epochs, 0);
-    for (int i = 0; i < n && !(stop && *stop) && omq_loader_next(t->loader, &batch, NULL); i++)
+    for (int i = 0; i < n && !(stop && *stop); i++) {
+        rc = omq_loader_next(t->loader, &batch, NULL, err);
+        if (rc <= 0)
+            break;
         for (int p = 0; p < t->net.n_precisions; p++)
             omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, 1.0 / (i + 1));
+    }
+    omq_loader_set_mixing(t->loader, true);
+    return rc < 0 ? rc : OMQ_OK;
 }

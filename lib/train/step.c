@@ -65,12 +65,15 @@ static int one_precision(struct omq_train *t, const struct omq_batch *b, int pre
                          bool is_teacher, bool has_teacher, struct omq_err *err)
 {
     const struct omq_train_config *cfg = &t->config.train;
+    const struct omq_targets targets = {
+        .labels = b->labels, .own = b->own, .smoothing = cfg->label_smoothing,
+        .teacher = has_teacher ? t->teacher : NULL, .distill = cfg->distill,
+    };
     double loss;
 
     omq_exec_forward(t->exec, precision, OMQ_MODE_TRAIN, b->codes, b->n,
                      bn_momentum(t, precision));
-    loss = omq_loss(b->n, t->net.n_classes, omq_exec_logits(t->exec), b->labels,
-                    cfg->label_smoothing, has_teacher ? t->teacher : NULL, cfg->distill,
+    loss = omq_loss(b->n, t->net.n_classes, omq_exec_logits(t->exec), &targets,
                     loss_weight(cfg, precision), t->dlogits, is_teacher ? t->teacher : NULL,
                     t->row);
     if (!isfinite(loss))
@@ -107,23 +110,16 @@ void omq_train_start(struct omq_train *t)
     omq_loader_start(t->others, t->others_epoch, (int)(taken % batches));
 }
 
-static void next_of_others(struct omq_train *t, struct omq_batch *b)
+static int next_of_others(struct omq_train *t, struct omq_batch *b, struct omq_err *err)
 {
-    while (!omq_loader_next(t->others, b, &t->wait_s))
+    int rc;
+
+    while ((rc = omq_loader_next(t->others, b, &t->wait_s, err)) == 0)
         omq_loader_start(t->others, ++t->others_epoch, 0);
+    return rc;
 }
 
 /* ---- a step ---- */
-
-/* The batch of the ith precision of a step. */
-static const struct omq_batch *batch_of(struct omq_train *t, int i, const struct omq_batch *first,
-                                        struct omq_batch *own)
-{
-    if (i == 0 || !t->others)
-        return first;
-    next_of_others(t, own);
-    return own;
-}
 
 int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct omq_err *err)
 {
@@ -132,7 +128,7 @@ int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct om
     uint32_t global = (uint32_t)t->epoch * (uint32_t)batches + (uint32_t)t->step;
     double lr = omq_schedule_lr(cfg, t->epoch + (double)t->step / batches), norm;
     bool active[OMQ_MAX_PRECISIONS] = {false};
-    struct omq_batch own;
+    struct omq_batch own = *batch;
 
     if (t->epoch < omq_train_epochs_alone(t)) {
         chosen[0] = t->order[0];
@@ -145,7 +141,9 @@ int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct om
         active[chosen[i]] = true;
     omq_optim_zero_grad(&t->optim, &t->net, t->pool, active);
     for (int i = 0; i < n; i++) {
-        rc = one_precision(t, batch_of(t, i, batch, &own), chosen[i],
+        if (i > 0 && t->others && (rc = next_of_others(t, &own, err)) < 0)
+            return rc;
+        rc = one_precision(t, &own, chosen[i],
                            cfg->distill > 0 && (i == 0 || cfg->teacher == OMQ_TEACHER_NEXT),
                            cfg->distill > 0 && i > 0, err);
         if (rc < 0)
@@ -153,7 +151,8 @@ int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct om
     }
     for (int i = n; t->others && t->epoch >= omq_train_epochs_alone(t) && i <= others_per_step(t);
          i++)
-        next_of_others(t, &own);
+        if ((rc = next_of_others(t, &own, err)) < 0)
+            return rc;
     norm = omq_optim_grad_norm(&t->optim, &t->net, t->pool, active);
     if (!isfinite(norm))
         return diverged(t, "a gradient", find_gradient(&t->net), err);

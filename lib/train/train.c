@@ -16,6 +16,7 @@
 #include "eval/eval.h"
 
 enum { EVAL_BATCH = 64 };
+#define MAX_WAIT 0.05 /* share of an epoch's time that is not worth a word */
 
 struct run {
     struct omq_train *t;
@@ -81,6 +82,15 @@ static void progress(const struct run *r, int epoch, int step, struct omq_train_
 
 /* ---- evaluation ---- */
 
+static void note_skipped(const struct run *r, int n)
+{
+    char line[120];
+
+    snprintf(line, sizeof(line), "warning: %d damaged image%s left out of the evaluation", n,
+             n == 1 ? "" : "s");
+    note(r, line);
+}
+
 /* Every precision on the integer engine (float ones by the forward with frozen
  * statistics). *mean gets the mean top-1; OMQ_ESTOPPED when asked to stop. */
 static int evaluate(struct run *r, double *mean, struct omq_err *err)
@@ -96,6 +106,8 @@ static int evaluate(struct run *r, double *mean, struct omq_err *err)
         rc = omq_eval_net(&t->net, p, t->held_out, t->pool, EVAL_BATCH, &n, err);
         if (rc < 0)
             break;
+        if (p == 0 && n.skipped > 0)
+            note_skipped(r, n.skipped);
         t->info.results[p] = (struct omq_result){
             .known = true, .top1 = 100.0 * n.top1 / n.samples, .loss = n.loss,
             .samples = n.samples,
@@ -119,15 +131,43 @@ static int stopped(struct run *r, struct omq_err *err)
                     "'%s/last.omq'", r->t->epoch + 1, r->t->step, r->t->config.output_dir);
 }
 
+/* What is worth saying of the images of an epoch that took so many seconds. */
+static void note_images(const struct run *r, double seconds)
+{
+    struct omq_train *t = r->t;
+    struct omq_loader *const loaders[] = {t->loader, t->others};
+    char line[700], first[560] = "";
+    const char *why;
+    int n = 0;
+
+    for (int i = 0; i < 2 && loaders[i]; i++) {
+        n += omq_loader_take_skipped(loaders[i], &why);
+        if (*why && !*first)
+            snprintf(first, sizeof(first), "%s", why);
+    }
+    if (n > 0) {
+        snprintf(line, sizeof(line), "warning: %d damaged image%s in epoch %d, others took their "
+                 "place: %s", n, n == 1 ? "" : "s", t->epoch + 1, first);
+        note(r, line);
+    }
+    if (t->wait_s > MAX_WAIT * seconds && t->wait_s > 1) {
+        snprintf(line, sizeof(line), "waited for images during %.0f %% of epoch %d: a larger "
+                 "data.workers may help", 100 * t->wait_s / seconds, t->epoch + 1);
+        note(r, line);
+    }
+}
+
 static int train_epoch(struct run *r, struct omq_err *err)
 {
     struct omq_train *t = r->t;
     struct omq_train_progress p;
     struct omq_batch batch;
+    double start = omq_now();
     int rc;
 
+    t->wait_s = 0;
     omq_train_start(t);
-    while (omq_loader_next(t->loader, &batch, &t->wait_s)) {
+    while ((rc = omq_loader_next(t->loader, &batch, &t->wait_s, err)) > 0) {
         if ((rc = omq_train_step(t, &batch, err)) < 0)
             return rc;
         t->step++;
@@ -139,7 +179,9 @@ static int train_epoch(struct run *r, struct omq_err *err)
         if (asked_to_stop(r))
             return stopped(r, err);
     }
-    return OMQ_OK;
+    if (rc == 0)
+        note_images(r, omq_now() - start);
+    return rc;
 }
 
 static bool is_due(const struct omq_train *t, int every)
@@ -166,14 +208,14 @@ static int end_epoch(struct run *r, struct omq_err *err)
     const char *split = t->config.data.validation > 0 ? "validation" : "test";
     bool evaluated = is_due(t, t->config.train.eval_every);
     struct omq_train_progress p;
-    double mean = 0, start;
+    double mean = 0, start = omq_now();
     int rc;
 
-    start = omq_now();
-    if (t->epoch < omq_train_epochs_alone(t))
-        omq_train_spread(t);
-    if (t->epoch + 1 == t->config.train.epochs)
-        omq_train_recalibrate(t, t->config.train.bn_batches, r->stop);
+    if (t->epoch < omq_train_epochs_alone(t) && (rc = omq_train_spread(t, err)) < 0)
+        return rc;
+    if (t->epoch + 1 == t->config.train.epochs &&
+        (rc = omq_train_recalibrate(t, t->config.train.bn_batches, r->stop, err)) < 0)
+        return rc;
     r->eval_s += omq_now() - start;
     rc = evaluated ? evaluate(r, &mean, err) : OMQ_OK;
     if (rc < 0)
@@ -241,8 +283,8 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
                                resuming ? steps_so_far(t) : 0, err)) < 0)
         return rc;
     r->start = omq_now();
-    if (!resuming)
-        omq_train_initialize(t);
+    if (!resuming && (rc = omq_train_initialize(t, err)) < 0)
+        return rc;
     while (t->epoch < t->config.train.epochs) {
         if ((rc = train_epoch(r, err)) < 0 || (rc = end_epoch(r, err)) < 0)
             return rc;

@@ -80,7 +80,7 @@ struct omq_train {
     double loss_sum[OMQ_MAX_PRECISIONS]; /* of this epoch */
     uint64_t loss_count[OMQ_MAX_PRECISIONS];
     double best;                 /* mean top-1 over widths of best.omq; < 0 = none */
-    double wait_s;               /* waited for the loader, for profiles */
+    double wait_s;               /* waited for the loader in this epoch */
     int saved_threads;           /* of the run that is resumed; 0 = none */
     bool data_changed;           /* the checkpoint was trained on other images */
 };
@@ -96,20 +96,23 @@ int omq_train_step(struct omq_train *t, const struct omq_batch *batch,
 /* Starts the loaders where the run is. */
 void omq_train_start(struct omq_train *t);
 
-/* ---- stages.c: what is done to whole precisions before, between and after steps ---- */
+/* ---- stages.c: what is done to whole precisions before, between and after steps ----
+ *
+ * They fail where a batch of images does. */
 
 /* First steps and statistics of every precision, from the first batch, so that
  * even one that no step draws can be evaluated. */
-void omq_train_initialize(struct omq_train *t);
+int omq_train_initialize(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 /* Epochs in which only the highest precision learns. */
 int omq_train_epochs_alone(const struct omq_train *t);
 /* Starts the other precisions from the highest: its batch norm, steps that fit
  * the weights and activations as they are now. */
-void omq_train_spread(struct omq_train *t);
+int omq_train_spread(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 /* Batch norm statistics of every precision, taken anew as the mean over n batches
- * of training images with the final weights; a later call starts afresh. Returns
- * early, with statistics of fewer batches, when *stop is set. */
-void omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_t *stop);
+ * of training images, which are not mixed, with the final weights; a later call starts
+ * afresh. Returns early, with statistics of fewer batches, when *stop is set. */
+int omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_t *stop,
+                          struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* ---- checkpoint.c ---- */
 

@@ -81,9 +81,10 @@ static void close_net(struct fixture *f)
 
 static double loss(struct fixture *f)
 {
+    const struct omq_targets targets = {.labels = f->labels, .own = 1, .smoothing = 0.1};
+
     omq_exec_forward(f->exec, 0, OMQ_MODE_TRAIN, f->codes, N, 0);
-    return omq_loss(N, CLASSES, omq_exec_logits(f->exec), f->labels, 0.1, NULL, 0, 1, f->dlogits,
-                    NULL, f->row);
+    return omq_loss(N, CLASSES, omq_exec_logits(f->exec), &targets, 1, f->dlogits, NULL, f->row);
 }
 
 static void zero_grads(struct omq_net *net)

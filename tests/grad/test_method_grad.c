@@ -205,9 +205,11 @@ struct run {
 
 static double loss(struct run *r)
 {
+    const struct omq_targets targets = {.labels = r->labels, .own = 1};
+
     omq_exec_forward(r->exec, 0, OMQ_MODE_TRAIN, r->codes, IMAGES, 0);
-    return omq_loss(IMAGES, CLASSES, omq_exec_logits(r->exec), r->labels, 0, NULL, 0, 1,
-                    r->dlogits, NULL, r->row);
+    return omq_loss(IMAGES, CLASSES, omq_exec_logits(r->exec), &targets, 1, r->dlogits, NULL,
+                    r->row);
 }
 
 /* All weights moved by t along direction d. */

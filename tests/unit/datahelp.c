@@ -3,10 +3,11 @@
 #include "datahelp.h"
 
 #include <check.h>
-#include <dirent.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <zlib.h>
@@ -27,23 +28,48 @@ const char *datahelp_path(const char *name)
     return path;
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
 void datahelp_teardown(void)
 {
-    DIR *d = opendir(datahelp_dir);
-    struct dirent *e;
+    ck_assert_int_eq(nftw(datahelp_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
 
-    ck_assert_ptr_nonnull(d);
-    while ((e = readdir(d)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            remove(datahelp_path(e->d_name));
-    closedir(d);
-    ck_assert_int_eq(rmdir(datahelp_dir), 0);
+/* mkdir -p of what is before the last slash */
+static void make_folders(const char *name)
+{
+    char path[512];
+
+    snprintf(path, sizeof(path), "%s", datahelp_path(name));
+    for (char *p = path + strlen(datahelp_dir) + 1; (p = strchr(p, '/')); p++) {
+        *p = 0;
+        mkdir(path, 0777);
+        *p = '/';
+    }
+}
+
+void datahelp_link(const char *name, const char *target)
+{
+    char *from = realpath(target, NULL);
+
+    ck_assert_msg(from != NULL, "no %s: run the tests from the root of the source", target);
+    make_folders(name);
+    ck_assert_int_eq(symlink(from, datahelp_path(name)), 0);
+    free(from);
 }
 
 void datahelp_put(const char *name, const void *bytes, size_t n)
 {
-    FILE *f = fopen(datahelp_path(name), "wb");
+    FILE *f;
 
+    make_folders(name);
+    f = fopen(datahelp_path(name), "wb");
     ck_assert_ptr_nonnull(f);
     ck_assert_uint_eq(fwrite(bytes, 1, n, f), n);
     ck_assert_int_eq(fclose(f), 0);

@@ -18,6 +18,8 @@ void datahelp_teardown(void);
 
 /* The path of a file in it; valid until the next call. */
 const char *datahelp_path(const char *name);
+/* A file, or a symbolic link to one of the source; folders before it are made. */
+void datahelp_link(const char *name, const char *target);
 void datahelp_put(const char *name, const void *bytes, size_t n);
 
 /* One gzip member; returns its size. */

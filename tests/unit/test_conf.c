@@ -107,10 +107,11 @@ START_TEST(test_sets)
     const char *sets[] = {
         "train.lr=0.5", "train.lr=1e-3", "bits=[8, w4a8]", "train={epochs: 3, nesterov: false}",
         "data.prefix=", "data.root=a#b=c", "output_dir='x: y'", "data.augment={hflip: 0.5}",
-        "bits=[{w: 1, a: 2}]", "data.mean=[]", "data.mean=[0.25]",
+        "bits=[{w: 1, a: 2}]", "data.mean=[]", "data.mean=[0.25]", "data.format=folder",
+        "data.size=[8, 16]", "data.size=24", "data.resize=24",
     };
 
-    ck_assert_int_eq(parse_sets(MINIMAL "seed: 7\ntrain: {lr: 0.2, epochs: 4}\n", sets, 11),
+    ck_assert_int_eq(parse_sets(MINIMAL "seed: 7\ntrain: {lr: 0.2, epochs: 4}\n", sets, 15),
                      OMQ_OK);
     ck_assert(c.train.lr == 1e-3);
     ck_assert_int_eq(c.n_precisions, 1);
@@ -122,6 +123,8 @@ START_TEST(test_sets)
     ck_assert_str_eq(c.output_dir, "x: y");
     ck_assert(c.data.augment.hflip == 0.5);
     ck_assert(c.data.n_mean == 1 && c.data.mean[0] == 0.25);
+    ck_assert_int_eq(c.data.n_size, 1); /* a value alone is a list of it */
+    ck_assert(c.data.size[0] == 24 && c.data.size[1] == 0);
     ck_assert_uint_eq(c.seed, 7);
     ck_assert_int_eq(c.train.widths_per_step, 1); /* the default follows a short list */
 }
@@ -167,6 +170,39 @@ START_TEST(test_dump)
     free(text);
     accept(MINIMAL "bits: [3]\n");
     free(round_trip());
+}
+END_TEST
+
+/* A section that says nothing, or one of its keys, turns the crop on. */
+START_TEST(test_augment)
+{
+    static const char *const texts[] = {"{}", "{scale: [0.2, 1]}", "{ratio: [1, 1]}",
+                                        "{enabled: false, scale: [0.2, 1]}"};
+    const struct omq_augment_config *a = &c.data.augment;
+    const char *scale[] = {"data.augment.random_resized_crop.scale=[0.5, 1]"};
+
+    accept(MINIMAL);
+    ck_assert(a->crop_padding == 0 && a->hflip == 0 && a->vflip == 0);
+    ck_assert(!a->random_resized_crop.enabled && a->random_erasing.probability == 0);
+    ck_assert(a->color_jitter.brightness == 0 && a->color_jitter.hue == 0);
+    ck_assert(a->mixup == 0 && a->cutmix == 0);
+    for (int i = 0; i < 4; i++) {
+        char text[256], set[256];
+        const char *sets[] = {set};
+
+        snprintf(text, sizeof(text), "output_dir: a\nmodel: {arch: b}\ndata: {root: d, mean: [0.1],"
+                 " std: [0.2], augment: {random_resized_crop: %s}}\n", texts[i]);
+        accept(text);
+        ck_assert_int_eq(a->random_resized_crop.enabled, i < 3);
+        ck_assert(a->random_resized_crop.scale[0] == (i % 2 ? 0.2 : 0.08));
+        ck_assert(a->random_resized_crop.ratio[1] == (i == 2 ? 1 : 4.0 / 3));
+        free(round_trip());
+        snprintf(set, sizeof(set), "data.augment.random_resized_crop=%s", texts[i]);
+        ck_assert_int_eq(parse_sets(MINIMAL, sets, 1), OMQ_OK);
+        ck_assert_int_eq(a->random_resized_crop.enabled, i < 3);
+    }
+    ck_assert_int_eq(parse_sets(MINIMAL, scale, 1), OMQ_OK);
+    ck_assert(a->random_resized_crop.enabled && a->random_resized_crop.scale[0] == 0.5);
 }
 END_TEST
 
@@ -329,6 +365,7 @@ Suite *omq_suite_conf(void)
     tcase_add_test(t, test_every_type);
     tcase_add_test(t, test_sets);
     tcase_add_test(t, test_dump);
+    tcase_add_test(t, test_augment);
     tcase_add_test(t, test_load);
     tcase_add_test(t, test_precision);
     tcase_add_test(t, test_shipped);

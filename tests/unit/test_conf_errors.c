@@ -163,6 +163,78 @@ START_TEST(test_mistake)
 }
 END_TEST
 
+/* The same, for keys of data. */
+static const struct {
+    const char *data, *want;
+} data_mistakes[] = {
+    {"size: 8.5", "x.yaml:2:48: error: wrong type for 'data.size': expected an integer from 1 to "
+                  "4096, found '8.5'"},
+    {"size: {h: 8}", "x.yaml:2:48: error: wrong type for 'data.size': expected an integer, or a "
+                     "list of at most 2 integers from 1 to 4096, found a mapping"},
+    {"size: [8, 0]", "x.yaml:2:52: error: '0' is out of range for 'data.size': 1 to 4096"},
+    {"size: [8, 8, 3]", "x.yaml:2:55: error: 'data.size' has more than 2 entries"},
+    {"size: 8", "x.yaml:2:48: error: 'data.size' is for formats whose pictures have any size: "
+                "folder and shards"},
+    {"size: 8, format: cifar10", "x.yaml:2:48: error: 'data.size' is for formats whose pictures "
+                                 "have any size: folder and shards"},
+    {"format: shards",
+     "x.yaml:2:1: error: missing required key 'data.size', which format shards needs"},
+    {"format: folder, size: []", "x.yaml:2:64: error: 'data.size' is empty, which format folder "
+                                 "needs"},
+    {"format: folder, size: [8, 24], resize: 23",
+     "x.yaml:2:81: error: 'data.resize' is 23, less than 'data.size', which is 24: nothing could "
+     "be cut from the middle"},
+    {"on_bad_image: ignore", "x.yaml:2:56: error: unknown word 'ignore' for 'data.on_bad_image': "
+                             "expected one of stop, skip"},
+};
+
+START_TEST(test_data_mistake)
+{
+    char *text, *want;
+
+    ck_assert(asprintf(&text, "output_dir: runs/a\n"
+                              "data: {root: d, mean: [0.1], std: [0.2], %s}\n"
+                              "model: {arch: lenet5}\n", data_mistakes[_i].data) > 0);
+    ck_assert(asprintf(&want, "%s\n", data_mistakes[_i].want) > 0);
+    refuse(text, want);
+    free(text);
+    free(want);
+}
+END_TEST
+
+/* A mistake on line 2, in column 52 or behind. */
+START_TEST(test_augment)
+{
+    static const struct {
+        const char *augment, *want;
+    } cases[] = {
+        {"random_resized_crop: {scale: [0.5, 0.2]}",
+         "81: error: 'data.augment.random_resized_crop.scale' is not ascending: 0.2 after 0.5"},
+        {"random_resized_crop: {scale: [0, 1]}",
+         "82: error: '0' is out of range for 'data.augment.random_resized_crop.scale': 0.001 to 1"},
+        {"random_erasing: {ratio: [1]}",
+         "76: error: 'data.augment.random_erasing.ratio' has 1 entry: give the least and the "
+         "largest value"},
+        {"color_jitter: {hue: 0.6}",
+         "72: error: '0.6' is out of range for 'data.augment.color_jitter.hue': 0 to 0.5"},
+        {"crop_padding: 4, random_resized_crop: {}",
+         "66: error: 'data.augment.crop_padding' and 'random_resized_crop' are both ways to crop: "
+         "choose one"},
+        {"mix_up: 1",
+         "52: error: unknown key 'mix_up' in 'data.augment' (did you mean 'mixup'?)"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[256], want[256];
+
+        snprintf(text, sizeof(text), "{output_dir: a, model: {arch: lenet5},\n"
+                 "data: {root: d, mean: [0.1], std: [0.2], augment: {%s}}}\n", cases[i].augment);
+        snprintf(want, sizeof(want), "x.yaml:2:%s\n", cases[i].want);
+        refuse(text, want);
+    }
+}
+END_TEST
+
 START_TEST(test_missing)
 {
     refuse("", "x.yaml:1:1: error: missing required key 'output_dir'\n"
@@ -392,6 +464,9 @@ Suite *omq_suite_conf_errors(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 30);
     tcase_add_loop_test(t, test_mistake, 0, sizeof(mistakes) / sizeof(mistakes[0]));
+    tcase_add_loop_test(t, test_data_mistake, 0,
+                        sizeof(data_mistakes) / sizeof(data_mistakes[0]));
+    tcase_add_test(t, test_augment);
     tcase_add_test(t, test_missing);
     tcase_add_test(t, test_strings);
     tcase_add_test(t, test_quoting);

@@ -199,7 +199,8 @@ static void classes_fail(const char *text, size_t n, int code, const char *part)
 START_TEST(test_class_names)
 {
     struct omq_data_config c = idx_config();
-    char many[1001 * 2 + 1] = "", longest[200];
+    static char many[2 * (OMQ_MAX_CLASSES + 1) + 1];
+    char longest[200];
     struct omq_dataset *d;
 
     put_numbered("t10k", 3, (uint8_t[]){0, 2, 1});
@@ -223,9 +224,10 @@ START_TEST(test_class_names)
     classes_fail("a\nb\0\nd\n", 7, OMQ_EFORMAT, "line 2 has a control character (00)");
     classes_fail("", 0, OMQ_EFORMAT, "is empty");
     classes_fail(" \n\n", 3, OMQ_EFORMAT, "is empty");
-    for (int i = 0; i < 1001; i++)
+    for (int i = 0; i < OMQ_MAX_CLASSES + 1; i++)
         memcpy(many + 2 * i, "x\n", 2);
-    classes_fail(many, 2002, OMQ_EUNSUP, "names 1001 classes: the limit is 1000");
+    classes_fail(many, 2 * (OMQ_MAX_CLASSES + 1), OMQ_EUNSUP,
+                 "names 32769 classes: the limit is 32768");
     memset(longest, 'n', sizeof(longest));
     classes_fail(longest, 128, OMQ_EFORMAT, "line 1 is longer than 127");
     remove(datahelp_path("classes.txt"));
@@ -499,8 +501,9 @@ START_TEST(test_synthetic_limits)
     struct omq_data_config c = datahelp_synthetic(10, 4, 4, 1, 2), bad;
 
     bad = c;
-    bad.synthetic.classes = 1001;
-    open_fails(&bad, OMQ_SPLIT_TRAIN, OMQ_ECONFIG, "data.synthetic.classes is 1001", "1 to 1000");
+    bad.synthetic.classes = OMQ_MAX_CLASSES + 1;
+    open_fails(&bad, OMQ_SPLIT_TRAIN, OMQ_ECONFIG, "data.synthetic.classes is 32769",
+               "1 to 32768");
     bad.synthetic.classes = 0;
     open_fails(&bad, OMQ_SPLIT_TRAIN, OMQ_ECONFIG, "data.synthetic.classes is 0", NULL);
     bad = c;

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "data/image.h"
+#include "data/transform.h"
 #include "datahelp.h"
 #include "failalloc.h"
 
@@ -61,7 +62,9 @@ static void bytes_fail(const uint8_t *bytes, size_t n, int code, const char *a, 
 static struct omq_image obey(const char *order, const char *name)
 {
     struct omq_image im, in;
+    struct omq_box box;
     char word[16];
+    double factor;
     int c, side, h, w, rc = OMQ_OK;
 
     if (sscanf(order, "decode %d", &c) == 1) {
@@ -71,6 +74,20 @@ static struct omq_image obey(const char *order, const char *name)
         rc = omq_image_resize(&im, &in, h, w,
                               strcmp(word, "bicubic") == 0 ? OMQ_BICUBIC : OMQ_BILINEAR, &err);
         omq_image_release(&in);
+    } else if (sscanf(order, "crop %d %15s %d %d %d %d %d %d", &c, word, &box.top, &box.left,
+                      &box.height, &box.width, &h, &w) == 8) {
+        in = decode(name, c);
+        im = (struct omq_image){h, w, c, malloc((size_t)h * (size_t)w * (size_t)c)};
+        rc = omq_image_crop(im.pixels, &in, &box, h, w,
+                            strcmp(word, "bicubic") == 0 ? OMQ_BICUBIC : OMQ_BILINEAR, &err);
+        omq_image_release(&in);
+    } else if (sscanf(order, "jitter %d %15s %lf", &c, word, &factor) == 3) {
+        static const char letters[] = "bcsh"; /* in the order of their numbers */
+        struct omq_jitter j = {.n = 1, .order = {(int)(strchr(letters, word[0]) - letters)}};
+
+        j.factor[j.order[0]] = factor;
+        im = decode(name, c);
+        omq_jitter_apply(im.pixels, (size_t)im.height * (size_t)im.width, c, &j);
     } else {
         ck_assert_int_eq(sscanf(order, "fit %d %15s %d %d %d", &c, word, &side, &h, &w), 5);
         im = decode(name, c);
@@ -309,8 +326,11 @@ START_TEST(fit_leaves_alone_what_fits)
     struct omq_image im = decode("rgb.jpg", 3);
     uint8_t *before = im.pixels;
 
-    ck_assert_int_eq(omq_image_fit(&im, 32, 23, 37, OMQ_BILINEAR, &err), OMQ_OK);
+    ck_assert_int_eq(omq_image_fit(&im, 37, 23, 37, OMQ_BILINEAR, &err), OMQ_OK);
     ck_assert_ptr_eq(im.pixels, before);
+    /* but not where its edges are to be cut off */
+    ck_assert_int_eq(omq_image_fit(&im, 40, 23, 37, OMQ_BILINEAR, &err), OMQ_OK);
+    ck_assert(im.pixels != before && im.height == 23 && im.width == 37);
     omq_image_release(&im);
 }
 END_TEST

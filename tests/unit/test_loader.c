@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "data/data_internal.h"
+#include "data/transform.h"
 #include "datahelp.h"
 
 Suite *omq_suite_loader(void);
@@ -111,6 +112,16 @@ END_TEST
 
 /* ---- augmentation and order ---- */
 
+static void augment(uint8_t *out, const uint8_t *in, int height, int width, int channels,
+                    int crop_padding, double hflip, uint64_t seed, int epoch, uint32_t sample)
+{
+    const struct omq_augment_config cfg = {.crop_padding = crop_padding, .hflip = hflip};
+    struct omq_move m;
+
+    omq_move_draw(&m, &cfg, seed, epoch, sample);
+    omq_move_apply(out, in, height, width, channels, &m);
+}
+
 START_TEST(test_augment_identity_and_mirror)
 {
     uint8_t in[3 * 4 * 2], out[sizeof(in)];
@@ -118,9 +129,9 @@ START_TEST(test_augment_identity_and_mirror)
     for (size_t i = 0; i < sizeof(in); i++)
         in[i] = (uint8_t)(i + 1);
     for (uint32_t s = 0; s < 50; s++) {
-        omq_augment(out, in, 3, 4, 2, 0, 0, 1, 0, s);
+        augment(out, in, 3, 4, 2, 0, 0, 1, 0, s);
         ck_assert_int_eq(memcmp(in, out, sizeof(in)), 0);
-        omq_augment(out, in, 3, 4, 2, 0, 1, 1, 0, s);
+        augment(out, in, 3, 4, 2, 0, 1, 1, 0, s);
         for (int y = 0; y < 3; y++)
             for (int x = 0; x < 4; x++)
                 for (int c = 0; c < 2; c++)
@@ -169,13 +180,13 @@ START_TEST(test_augment_crops)
         int dy = 0, dx = 0;
         bool flip = false;
 
-        omq_augment(out, in, H, W, 1, PAD, 0.25, 9, 4, s);
+        augment(out, in, H, W, 1, PAD, 0.25, 9, 4, s);
         explain(in, out, H, W, PAD, &dy, &dx, &flip);
         moves[dy + PAD][dx + PAD]++;
         flips += flip;
-        omq_augment(again, in, H, W, 1, PAD, 0.25, 9, 4, s);
+        augment(again, in, H, W, 1, PAD, 0.25, 9, 4, s);
         ck_assert_int_eq(memcmp(out, again, sizeof(out)), 0);
-        omq_augment(again, in, H, W, 1, PAD, 0.25, 9, 5, s);
+        augment(again, in, H, W, 1, PAD, 0.25, 9, 5, s);
         changed += memcmp(out, again, sizeof(out)) != 0;
     }
     for (int i = 0; i < 25; i++) /* 80 expected each */
@@ -223,7 +234,7 @@ START_TEST(test_draws_are_pinned)
     for (int i = 0; i < H * W; i++)
         in[i] = (uint8_t)(i + 1);
     for (uint32_t s = 0; s < N; s++) {
-        omq_augment(out, in, H, W, 1, 2, 0.5, 1, 2, s);
+        augment(out, in, H, W, 1, 2, 0.5, 1, 2, s);
         crc = crc32(crc, out, sizeof(out));
     }
     ck_assert_uint_eq(crc, 0xfd59c30c);
@@ -264,7 +275,7 @@ static void teardown_loader(void) { omq_dataset_close(load_ds); }
 static struct omq_loader *open_loader(const struct omq_loader_options *opt)
 {
     struct omq_loader *l = NULL;
-    int rc = omq_loader_open(&l, load_ds, &load_pre, &load_cfg, opt, &err);
+    int rc = omq_loader_open(&l, load_ds, &load_pre, opt, &err);
 
     ck_assert_msg(rc == OMQ_OK, "%s", err.msg);
     return l;
@@ -281,14 +292,14 @@ static void collect(struct omq_loader *l, struct epoch *e)
     struct omq_batch b;
 
     memset(e, 0, sizeof(*e));
-    while (omq_loader_next(l, &b, NULL)) {
+    while (omq_loader_next(l, &b, NULL, &err) == 1) {
         ck_assert_int_le(e->n + b.n, N_LOAD);
         memcpy(e->codes + e->n * IMAGE, b.codes, (size_t)b.n * IMAGE);
         memcpy(e->labels + e->n, b.labels, (size_t)b.n * sizeof(*b.labels));
         e->n += b.n;
         e->batches++;
     }
-    ck_assert(!omq_loader_next(l, &b, NULL)); /* the end stays the end */
+    ck_assert_int_eq(omq_loader_next(l, &b, NULL, &err), 0); /* the end stays the end */
 }
 
 static int workers_of(int i) { return (const int[]){1, 2, 3, 8}[i]; }
@@ -301,7 +312,7 @@ START_TEST(test_loader_in_file_order)
     struct epoch e;
 
     ck_assert_int_eq(omq_loader_batches(l), 5);
-    ck_assert(!omq_loader_next(l, &(struct omq_batch){0}, NULL)); /* not started yet */
+    ck_assert_int_eq(omq_loader_next(l, &(struct omq_batch){0}, NULL, &err), 0);
     omq_loader_start(l, 0, 0);
     collect(l, &e);
     ck_assert_int_eq(e.n, N_LOAD);
@@ -336,7 +347,7 @@ START_TEST(test_loader_does_not_depend_on_workers)
         for (int i = 0; i < N_LOAD; i++) {
             uint8_t pixels[IMAGE], codes[IMAGE];
 
-            omq_augment(pixels, load_ds->pixels + order[i] * IMAGE, SIDE, SIDE, 1, 1, 0.5, 11,
+            augment(pixels, load_ds->pixels + order[i] * IMAGE, SIDE, SIDE, 1, 1, 0.5, 11,
                         epoch, order[i]);
             omq_preprocess_apply(&load_pre, pixels, codes);
             ck_assert_int_eq(memcmp(codes, e.codes + i * IMAGE, IMAGE), 0);
@@ -363,7 +374,7 @@ START_TEST(test_loader_restarts_in_mid_epoch)
 
         omq_loader_start(l, 9, 0); /* another epoch, dropped at some point */
         for (int i = 0; i < first; i++)
-            ck_assert(omq_loader_next(l, &b, NULL));
+            ck_assert_int_eq(omq_loader_next(l, &b, NULL, &err), 1);
         omq_loader_start(l, 4, first);
         collect(l, &rest);
         ck_assert_int_eq(rest.n, N_LOAD - skip);
@@ -371,7 +382,7 @@ START_TEST(test_loader_restarts_in_mid_epoch)
         ck_assert_int_eq(memcmp(rest.labels, all.labels + skip, (size_t)rest.n * 2), 0);
     }
     omq_loader_start(l, 4, 1000);
-    ck_assert(!omq_loader_next(l, &b, NULL));
+    ck_assert_int_eq(omq_loader_next(l, &b, NULL, &err), 0);
     omq_loader_close(l);
 }
 END_TEST
@@ -392,7 +403,7 @@ START_TEST(test_loader_closes_at_any_time)
         if (n % 2)
             omq_loader_start(l, n + 1, n);
         for (int i = 0; i < n; i++)
-            omq_loader_next(l, &b, NULL);
+            ck_assert_int_ge(omq_loader_next(l, &b, NULL, &err), 0);
         omq_loader_close(l);
     }
 }
@@ -407,7 +418,7 @@ START_TEST(test_loader_keeps_the_batch)
     double wait_s = 0;
 
     omq_loader_start(l, 0, 0);
-    while (omq_loader_next(l, &b, &wait_s)) {
+    while (omq_loader_next(l, &b, &wait_s, &err) == 1) {
         uint8_t codes[2 * IMAGE];
 
         memcpy(codes, b.codes, (size_t)b.n * IMAGE);
@@ -446,7 +457,7 @@ static void loader_fails(const struct omq_preprocess *pre, const struct omq_load
                          int code, const char *a, const char *b)
 {
     struct omq_loader *l = NULL;
-    int rc = omq_loader_open(&l, load_ds, pre, &load_cfg, opt, &err);
+    int rc = omq_loader_open(&l, load_ds, pre, opt, &err);
 
     datahelp_fails(rc, &err, code, a, b, NULL);
     ck_assert_ptr_null(l);
@@ -469,7 +480,7 @@ START_TEST(test_loader_limits)
     loader_fails(&load_pre, &opt, OMQ_ECONFIG, "train.batch_size is 38", "only 37 images");
     opt = good;
     opt.augment = true;
-    load_cfg.augment.crop_padding = SIDE;
+    load_ds->cfg.augment.crop_padding = SIDE;
     loader_fails(&load_pre, &opt, OMQ_ECONFIG, "crop_padding is 48", "0 to 47");
     pre.width = 47;
     loader_fails(&pre, &good, OMQ_EARG, "48 x 48 x 1", "48 x 47 x 1");

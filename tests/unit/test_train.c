@@ -102,7 +102,7 @@ START_TEST(test_loss_sequence)
 
         if (i % 6 == 0)
             t->epoch = i / 6, t->step = 0, omq_train_start(t);
-        ck_assert(omq_loader_next(t->loader, &batch, NULL));
+        ck_assert_int_eq(omq_loader_next(t->loader, &batch, NULL, &err), 1);
         got = run_step(t, &batch);
         ck_assert_int_eq(fscanf(f, "%lf", &want), 1);
         /* other kernels add in another order: small differences flip codes */
@@ -296,7 +296,7 @@ static void four_steps(const char *out, const char *set, int again, double loss[
     for (int i = 0; i < 4; i++) {
         if (i == again)
             omq_train_start(t);
-        ck_assert(omq_loader_next(t->loader, &batch, NULL));
+        ck_assert_int_eq(omq_loader_next(t->loader, &batch, NULL, &err), 1);
         loss[i] = run_step(t, &batch);
     }
     omq_train_close(t);
@@ -346,7 +346,7 @@ START_TEST(test_teacher)
 
     ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
     omq_loader_start(t->loader, 0, 0);
-    ck_assert(omq_loader_next(t->loader, &batch, NULL));
+    ck_assert_int_eq(omq_loader_next(t->loader, &batch, NULL, &err), 1);
     run_step(t, &batch);
     for (int c = 0; c < t->net.n_classes; c++)
         sum += exp((double)omq_exec_logits(t->exec)[c]);
@@ -435,10 +435,11 @@ START_TEST(test_statistics)
         const struct omq_param *mean = omq_net_layer(&a->net, 1, 0)->mean;
         double got = (double)mean->value[0], sum = 0;
         struct omq_batch batch;
+        struct omq_err err;
 
         omq_loader_start(a->loader, a->config.train.epochs, 0);
         for (int i = 0; i < 3; i++) { /* momentum 1: of this batch alone */
-            ck_assert(omq_loader_next(a->loader, &batch, NULL));
+            ck_assert_int_eq(omq_loader_next(a->loader, &batch, NULL, &err), 1);
             omq_exec_forward(a->exec, 1, OMQ_MODE_TRAIN, batch.codes, batch.n, 1);
             sum += (double)mean->value[0];
         }

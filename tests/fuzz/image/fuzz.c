@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Pictures of any bytes, as grey and as RGB: an error with a message, or pixels
- * of the size that is said, which are then resized and cropped.
+ * of the size that is said, which are then resized, cropped and changed at random.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/image.h"
+#include "data/transform.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,6 +29,28 @@ static void touch(const struct omq_image *im)
     check(n > 0 && sum <= 255 * n);
 }
 
+/* A training's view of it, with everything that augmentation has. */
+static void change_at_random(const struct omq_image *im, int h, int w, int epoch, uint32_t sample)
+{
+    const struct omq_data_config cfg = {
+        .augment = {
+            .hflip = 0.5,
+            .vflip = 0.5,
+            .random_resized_crop = {true, 2, 2, {0.001, 1}, {0.1, 10}},
+            .color_jitter = {1, 2, 3, 0.5},
+            .random_erasing = {1, 2, 2, {0, 1}, {0.1, 10}},
+        },
+    };
+    const struct omq_transform t = {&cfg, h, w, im->channels, true};
+    struct omq_image out = {h, w, im->channels, malloc((size_t)h * (size_t)w * 3)};
+    struct omq_err err;
+
+    check(out.pixels && omq_transform(&t, out.pixels, im, 1, epoch, sample, &err) == OMQ_OK);
+    omq_erase(out.pixels, h, w, im->channels, &cfg.augment, 1, epoch, sample);
+    touch(&out);
+    omq_image_release(&out);
+}
+
 static void change_size(struct omq_image *im, const uint8_t *data, size_t size)
 {
     enum omq_resample filter = size % 2 ? OMQ_BICUBIC : OMQ_BILINEAR;
@@ -41,6 +63,7 @@ static void change_size(struct omq_image *im, const uint8_t *data, size_t size)
         touch(&other);
         omq_image_release(&other);
     }
+    change_at_random(im, h, w, data[0], (uint32_t)size);
     check(omq_image_fit(im, side, h, w, filter, &err) == OMQ_OK);
     check(im->height == h && im->width == w);
     touch(im);

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is in a folder, in an order that does not depend on the disk. Names are
+ * kept in one block of text: a data set has a million of them.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <zlib.h>
+
+#include "base/mem.h"
+#include "data/data_internal.h"
+
+enum { MAX_DEPTH = 8 }; /* of folders in a class's folder: also where links go in a ring */
+
+/* ---- names ---- */
+
+/* Makes room for `more` things of `size` bytes behind n of them. */
+static bool grow(void **p, size_t *cap, size_t n, size_t more, size_t size)
+{
+    size_t want = *cap ? *cap : 256, bytes;
+    void *q;
+
+    if (!omq_add_size(n, more, &more))
+        return false;
+    while (want < more)
+        if (!omq_add_size(want, want / 2, &want))
+            return false;
+    if (want == *cap)
+        return true;
+    q = omq_mul_size(want, size, &bytes) ? realloc(*p, bytes) : NULL;
+    if (!q)
+        return false;
+    *p = q;
+    *cap = want;
+    return true;
+}
+
+int omq_names_add(struct omq_names *l, const char *prefix, const char *name,
+                  struct omq_err *err)
+{
+    size_t n_prefix = strlen(prefix), n = n_prefix + strlen(name) + 1;
+    void *at = l->at, *text = l->text;
+    bool ok;
+
+    if (l->n >= INT32_MAX || l->size + n > UINT32_MAX)
+        return omq_fail(err, OMQ_ENOMEM, "there are too many files: the names of more than %zu "
+                        "take 4 GiB", l->n);
+    ok = grow(&at, &l->cap_n, l->n, 1, sizeof(*l->at));
+    l->at = at;
+    ok = ok && grow(&text, &l->cap_size, l->size, n, 1);
+    l->text = text;
+    if (!ok)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate the names of more than %zu files", l->n);
+    memcpy(l->text + l->size, prefix, n_prefix);
+    memcpy(l->text + l->size + n_prefix, name, n - n_prefix);
+    l->at[l->n++] = (uint32_t)l->size;
+    l->size += n;
+    return OMQ_OK;
+}
+
+void omq_names_release(struct omq_names *l)
+{
+    free(l->at);
+    free(l->text);
+    *l = (struct omq_names){0};
+}
+
+uint32_t omq_names_sum(const struct omq_names *l, uint32_t before)
+{
+    uLong crc = before;
+
+    for (size_t i = 0; i < l->n; i++) {
+        const char *name = l->text + l->at[i];
+
+        crc = crc32_z(crc, (const Bytef *)name, strlen(name) + 1);
+    }
+    return (uint32_t)crc;
+}
+
+static int by_name(const void *a, const void *b, void *text)
+{
+    return strcmp((const char *)text + *(const uint32_t *)a,
+                  (const char *)text + *(const uint32_t *)b);
+}
+
+static void sort_names(struct omq_names *l)
+{
+    if (l->n > 0)
+        qsort_r(l->at, l->n, sizeof(*l->at), by_name, l->text);
+}
+
+/* ---- folders ---- */
+
+static DIR *open_folder(int parent, const char *name, const char *path, struct omq_err *err)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!d) {
+        omq_fail_errno(err, OMQ_EIO, "cannot open the folder '%s'", path);
+        if (fd >= 0)
+            close(fd);
+    }
+    return d;
+}
+
+/* The next entry without a dot in front: 1, or 0 at the end. */
+static int next_entry(DIR *d, const char *path, struct dirent **e, struct omq_err *err)
+{
+    do {
+        errno = 0;
+        *e = readdir(d);
+    } while (*e && (*e)->d_name[0] == '.');
+    if (!*e && errno)
+        return omq_fail_errno(err, OMQ_EIO, "cannot read the folder '%s'", path);
+    return *e != NULL;
+}
+
+/* A folder, or a link to one. A link that leads nowhere is none. */
+static bool is_folder(DIR *d, const struct dirent *e)
+{
+    struct stat st;
+
+    if (e->d_type != DT_UNKNOWN && e->d_type != DT_LNK)
+        return e->d_type == DT_DIR;
+    return fstatat(dirfd(d), e->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
+}
+
+int omq_list_folders(struct omq_names *l, const char *path, size_t *n_files, struct omq_err *err)
+{
+    DIR *d = open_folder(AT_FDCWD, path, path, err);
+    struct dirent *e;
+    int rc;
+
+    if (!d)
+        return OMQ_EIO;
+    *n_files = 0;
+    while ((rc = next_entry(d, path, &e, err)) > 0) {
+        if (!is_folder(d, e))
+            ++*n_files;
+        else if ((rc = omq_names_add(l, "", e->d_name, err)) < 0)
+            break;
+    }
+    closedir(d);
+    sort_names(l);
+    return rc;
+}
+
+int omq_list_files(struct omq_names *l, const char *path, const char *begin, const char *end,
+                   struct omq_err *err)
+{
+    size_t n_begin = strlen(begin), n_end = strlen(end);
+    DIR *d = open_folder(AT_FDCWD, path, path, err);
+    struct dirent *e;
+    int rc;
+
+    if (!d)
+        return OMQ_EIO;
+    while ((rc = next_entry(d, path, &e, err)) > 0) {
+        size_t n = strlen(e->d_name);
+
+        if (n >= n_begin + n_end && memcmp(e->d_name, begin, n_begin) == 0 &&
+            strcmp(e->d_name + n - n_end, end) == 0 &&
+            (rc = omq_names_add(l, "", e->d_name, err)) < 0)
+            break;
+    }
+    closedir(d);
+    sort_names(l);
+    return rc;
+}
+
+/* ---- pictures ---- */
+
+static bool ends_in(const char *name, const char *const *ends)
+{
+    const char *dot = strrchr(name, '.');
+
+    for (int i = 0; dot && ends[i]; i++)
+        if (strcasecmp(dot, ends[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is_picture(const char *name)
+{
+    static const char *const ends[] = {".jpg", ".jpeg", ".png", NULL};
+
+    return ends_in(name, ends);
+}
+
+/* What torchvision would read, so that leaving it out would change the set. */
+static int check_other(const char *path, const char *name, struct omq_err *err)
+{
+    static const char *const ends[] = {".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", NULL};
+
+    if (!ends_in(name, ends))
+        return OMQ_OK;
+    return omq_fail(err, OMQ_EUNSUP, "'%.300s/%.100s' is a picture of a kind that is not read: "
+                    "make it a JPEG or a PNG, or take it out of the folder", path, name);
+}
+
+static int list_below(struct omq_names *l, int parent, const char *name, const char *path,
+                      const char *prefix, int depth, struct omq_err *err);
+
+/* One entry; prefix is what names in this folder begin with. */
+static int list_entry(struct omq_names *l, DIR *d, const struct dirent *e, const char *path,
+                      const char *prefix, int depth, struct omq_err *err)
+{
+    char *below, *longer;
+    int rc = OMQ_OK;
+
+    /* no need to ask what a link is whose name is a picture's: opening it tells */
+    if (e->d_type != DT_DIR && is_picture(e->d_name) &&
+        (e->d_type != DT_UNKNOWN || !is_folder(d, e)))
+        return omq_names_add(l, prefix, e->d_name, err);
+    if (!is_folder(d, e))
+        return check_other(path, e->d_name, err);
+    if (depth == MAX_DEPTH)
+        return omq_fail(err, OMQ_EUNSUP, "'%.300s' is nested deeper than %d folders", path,
+                        MAX_DEPTH);
+    if (asprintf(&below, "%s/%s", path, e->d_name) < 0)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
+    if (asprintf(&longer, "%s%s/", prefix, e->d_name) < 0) {
+        rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
+    } else {
+        rc = list_below(l, dirfd(d), e->d_name, below, longer, depth + 1, err);
+        free(longer);
+    }
+    free(below);
+    return rc;
+}
+
+static int list_below(struct omq_names *l, int parent, const char *name, const char *path,
+                      const char *prefix, int depth, struct omq_err *err)
+{
+    DIR *d = open_folder(parent, name, path, err);
+    struct dirent *e;
+    int rc;
+
+    if (!d)
+        return OMQ_EIO;
+    while ((rc = next_entry(d, path, &e, err)) > 0)
+        if ((rc = list_entry(l, d, e, path, prefix, depth, err)) < 0)
+            break;
+    closedir(d);
+    return rc;
+}
+
+int omq_list_pictures(struct omq_names *l, const char *path, struct omq_err *err)
+{
+    int rc = list_below(l, AT_FDCWD, path, path, "", 0, err);
+
+    sort_names(l);
+    return rc;
+}
+
+/* ---- bytes ---- */
+
+int omq_read_range(int fd, uint64_t offset, size_t n, const char *name, uint8_t **bytes,
+                   struct omq_err *err)
+{
+    uint8_t *p;
+    size_t got = 0;
+
+    if (n > OMQ_IMAGE_MAX_FILE)
+        return omq_fail(err, OMQ_EUNSUP, "'%s' has %zu bytes: the limit of a picture is %d", name,
+                        n, OMQ_IMAGE_MAX_FILE);
+    p = malloc(n ? n : 1);
+    if (!p)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate %zu bytes for '%s'", n, name);
+    while (got < n) {
+        ssize_t r = pread(fd, p + got, n - got, (off_t)(offset + got));
+
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r <= 0) {
+            free(p);
+            return r < 0 ? omq_fail_errno(err, OMQ_EIO, "cannot read '%s'", name)
+                         : omq_fail(err, OMQ_EIO, "'%s' has become shorter while it was read",
+                                    name);
+        }
+        got += (size_t)r;
+    }
+    *bytes = p;
+    return OMQ_OK;
+}
