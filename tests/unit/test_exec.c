@@ -19,7 +19,8 @@ enum { SIDE = 10, CHANNELS = 3, IMAGES = 9, CLASSES = 5, IMAGE = SIDE * SIDE * C
 static const struct omq_precision widths[] = {{32, 32}, {8, 8}, {4, 8}, {2, 2}, {1, 1}, {32, 4}};
 enum { N = sizeof(widths) / sizeof(widths[0]) };
 
-/* A residual block between pools, groups, a bias, both kinds of stream reader. */
+/* A residual block between pools, groups, a depthwise layer, a ReLU with an end, a bias,
+ * both kinds of stream reader. */
 static void residual(struct omq_graph *g)
 {
     int x, s;
@@ -30,6 +31,10 @@ static void residual(struct omq_graph *g)
     x = add(g, "b", x, (struct omq_node){.op = OMQ_OP_CONV, .channels = 8, .kernel = 3,
                                          .stride = 1, .pad = 1, .groups = 4});
     x = relu(g, "b_relu", op(g, "b_bn", OMQ_OP_BATCHNORM, x));
+    x = add(g, "w", x, (struct omq_node){.op = OMQ_OP_CONV, .channels = 8, .kernel = 3,
+                                         .stride = 1, .pad = 1, .groups = 8});
+    x = add(g, "w_relu", op(g, "w_bn", OMQ_OP_BATCHNORM, x), (struct omq_node){.op = OMQ_OP_RELU,
+                                                                           .max = 1.5});
     x = op(g, "c_bn", OMQ_OP_BATCHNORM, conv(g, "c", x, 8, 3, 1));
     x = relu(g, "c_relu", join(g, "c_add", x, s));
     s = pool(g, "s_max", OMQ_OP_MAXPOOL, x);
@@ -466,7 +471,7 @@ START_TEST(what_is_not_finite_is_named)
     fill_codes(codes, sizeof(codes));
     settle(&net, codes, IMAGES);
     r = open_run(&net, 1, IMAGES, false);
-    omq_net_layer(&net, 2, 2)->beta->value[3] = NAN; /* c_bn */
+    omq_net_layer(&net, 2, 3)->beta->value[3] = NAN; /* c_bn */
     omq_exec_forward(r.x, 2, OMQ_MODE_FROZEN, codes, IMAGES, 0);
     ck_assert_str_eq(omq_exec_find_nonfinite(r.x), "c_relu");
     omq_net_layer(&net, 0, 1)->weight->value[0] = INFINITY; /* b, which all share */
