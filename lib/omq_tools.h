@@ -102,7 +102,7 @@ struct omq_eval_options {
     const char *engine;  /* "int" (NULL) or "float": the training forward */
     int threads;         /* 0: one a processor */
     int batch_size;      /* 0: 64 */
-    int limit;           /* first images only; 0: all */
+    int limit;           /* so many images only (omq_dataset_some()); 0: all */
 };
 
 /* Opens model ("-": standard input) and data. */

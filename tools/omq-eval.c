@@ -33,7 +33,8 @@ static const struct tool_option options[] = {
     { .name = "batch", .arg = "N", .number = &batch_size, .def = "64", .min = 1, .max = 4096,
       .unit = "images", .help = "Images a batch." },
     { .name = "limit", .letter = 'l', .arg = "N", .number = &limit, .min = 1, .max = INT_MAX,
-      .unit = "images", .help = "Use the first N images only." },
+      .unit = "images", .help = "Use N images only: the first ones, or, of a folder or shards, "
+                                "N that are evenly spread." },
     { .name = "per-layer", .letter = 'p', .flag = &per_layer,
       .help = "Also show how well each layer is represented: signal to quantization noise in dB "
               "and share clipped in percent, of its weights and of its input." },

@@ -72,7 +72,8 @@ const struct omq_conf_key omq_conf_keys[] = {
     STRING("data.root", data.root, false,
            "Folder of the files; required by all formats but synthetic."),
     STRING("data.prefix", data.prefix, false,
-           "What the names of the files begin with, before train-images-idx3-ubyte."),
+           "What the names of the files begin with, before train-images-idx3-ubyte\n"
+           "or train-*.tar."),
     BOOL("data.transpose", data.transpose,
          "The images are stored column by column, as those of EMNIST are."),
     INT("data.train_limit", data.train_limit, 0, 1000000000,

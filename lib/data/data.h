@@ -66,6 +66,10 @@ int omq_dataset_image(const struct omq_dataset *d, int i, struct omq_image *im,
 int omq_dataset_pixels(const struct omq_dataset *d, int i, const struct omq_draw *draw,
                        uint8_t *out, struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* Number i of n images (at most d->n) that stand for all: of a set in memory the
+ * first ones, else evenly spread, since folders come class by class. */
+int omq_dataset_some(const struct omq_dataset *d, int i, int n);
+
 /* Whether a failure was of one picture, and cfg.on_bad_image says to go on. */
 bool omq_dataset_may_skip(const struct omq_dataset *d, int code);
 

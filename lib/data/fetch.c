@@ -52,6 +52,11 @@ int omq_dataset_pixels(const struct omq_dataset *d, int i, const struct omq_draw
     return rc;
 }
 
+int omq_dataset_some(const struct omq_dataset *d, int i, int n)
+{
+    return d->pixels ? i : (int)((int64_t)i * d->n / n);
+}
+
 bool omq_dataset_may_skip(const struct omq_dataset *d, int code)
 {
     return d->cfg.on_bad_image == OMQ_BAD_IMAGE_SKIP &&

@@ -35,7 +35,7 @@ struct omq_eval_how {
     const int *layer_precision; /* [n_layers], or NULL: the profile */
     bool use_float;             /* the frozen training forward, for any precision */
     int batch;
-    int limit;                  /* first images only; 0 = all */
+    int limit;                  /* so many images only (omq_dataset_some()); 0 = all */
     uint32_t *confusion;        /* [n_classes][n_classes] of the net, row = label; or NULL */
 };
 int omq_eval_net_how(const struct omq_net *net, const struct omq_eval_how *how,
@@ -61,8 +61,8 @@ struct omq_answer omq_answer_of(int n_classes, const float *logits, int label);
 
 struct omq_eval_layer;
 
-/* Fills layers[n_layers] (omq_tools.h): weights, and activations over the first
- * `images` images of ds. What a float layer has none of is NaN. */
+/* Fills layers[n_layers] (omq_tools.h): weights, and activations over `images`
+ * images of ds (omq_dataset_some()). What a float layer has none of is NaN. */
 int omq_eval_layers_of(const struct omq_net *net, const struct omq_eval_how *how,
                        const struct omq_dataset *ds, int images, struct omq_eval_layer *layers,
                        struct omq_err *err) OMQ_WARN_UNUSED;

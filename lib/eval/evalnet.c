@@ -45,6 +45,9 @@ struct failure {
     struct omq_err err;
 };
 
+/* The number in the set of image i of those that are evaluated. */
+static int number(const struct job *j, int i) { return omq_dataset_some(j->ds, i, j->n); }
+
 /* Images [first, first + n). A damaged one that may be skipped is answered by
  * its place in answers[]; its codes are zero. */
 static int make_codes(const struct job *j, int first, int n, uint8_t *pixels, uint8_t *codes,
@@ -54,7 +57,7 @@ static int make_codes(const struct job *j, int first, int n, uint8_t *pixels, ui
 
     for (int i = 0; i < n; i++) {
         uint8_t *to = codes + (size_t)i * j->image;
-        int rc = omq_dataset_pixels(j->ds, first + i, &draw, pixels, err);
+        int rc = omq_dataset_pixels(j->ds, number(j, first + i), &draw, pixels, err);
 
         j->answers[first + i].rank = rc < 0 ? NO_ANSWER : 0;
         if (rc == OMQ_OK)
@@ -74,7 +77,7 @@ static void answer(const struct job *j, int first, int n, const float *logits)
     for (int i = 0; i < n; i++)
         if (j->answers[first + i].rank != NO_ANSWER)
             j->answers[first + i] = omq_answer_of(c, logits + (size_t)i * (size_t)c,
-                                                  j->ds->labels[first + i]);
+                                                  j->ds->labels[number(j, first + i)]);
 }
 
 /* Chunks [begin, end). */
@@ -208,7 +211,7 @@ static int add_up(const struct job *j, struct omq_eval_counts *out, uint32_t *co
         sum.top5 += a->rank < 5;
         sum.loss += a->loss;
         if (confusion)
-            confusion[j->ds->labels[i] * n_classes + (size_t)a->predicted]++;
+            confusion[j->ds->labels[number(j, i)] * n_classes + (size_t)a->predicted]++;
     }
     if (sum.samples == 0)
         return omq_fail(err, OMQ_EFORMAT, "all %d images are damaged", sum.skipped);

@@ -145,8 +145,10 @@ static int run_images(const struct omq_net *net, const struct omq_engine *e,
 
     if (!codes || !pixels || !logits || !scratch)
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate the activations of an image");
-    for (int i = 0; rc == OMQ_OK && i < images && i < ds->n; i++) {
-        rc = omq_dataset_pixels(ds, i, &(struct omq_draw){0}, pixels, err);
+    images = images < ds->n ? images : ds->n;
+    for (int i = 0; rc == OMQ_OK && i < images; i++) {
+        rc = omq_dataset_pixels(ds, omq_dataset_some(ds, i, images), &(struct omq_draw){0}, pixels,
+                                err);
         if (omq_dataset_may_skip(ds, rc)) {
             rc = OMQ_OK;
             continue;

@@ -107,6 +107,20 @@ done
 expect 0 omq-eval --data square --engine float --bits 8 run-ragged/model.omq
 expect 0 omq-eval --data square --per-layer --bits 2 --json run-ragged/model.omq
 has out '"samples":20,"skipped":0'
+# a part of a folder is of all classes
+expect 0 omq-eval --limit 10 --confusion --bits 8 run-ragged/model.omq
+awk '$1 ~ /^c[0-9]$/ { for (i = n = 0; i++ < 10;) n += $(i + 1); print n }' out >rows
+[ "$(sort rows | uniq -c | tr -s ' ')" = " 10 1" ] || fail "not one image of each class: $(<rows)"
+
+mkdir fewer # classes, whose numbers are not those of the model
+cp -r square/test fewer/test
+expect 0 omq-eval --data fewer --bits 8 run-ragged/model.omq
+rm -r fewer/test/c3
+expect 2 omq-eval --data fewer --bits 8 run-ragged/model.omq
+has err "class 3 is 'c4' in 'fewer', but 'c3' in the model"
+cp -r square/train fewer/train # which has them all
+expect 0 omq-eval --data fewer --bits 8 --json run-ragged/model.omq
+has out '"samples":18,'
 expect 0 omq-run run-ragged/model.omq ragged/test/c1/0.png
 has out c
 sed 's/epochs: 3/epochs: 4/' any.yaml >more.yaml
