@@ -83,7 +83,7 @@ agree() {
 for bits in 8 4 1 mixed; do
     expect 0 omq-export --bits $bits -o lenet5-$bits.onnx lenet5/model.omq
     ops lenet5-$bits.onnx 2 QLinearConv
-    agree lenet5 $bits lenet5-$bits.onnx 200
+    agree lenet5 $bits lenet5-$bits.onnx 199 # biases are rounded to whole units of the sum
     # Where a residual is added, QLinearConv rounds once more than omq does: of noise, the
     # classes of a net that hardly learned differ now and then.
     expect 0 omq-export --bits $bits -o resnet8-$bits.onnx resnet8/model.omq
