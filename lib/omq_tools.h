@@ -75,10 +75,14 @@ int omq_train_report(struct omq_train *t, FILE *f, bool json, struct omq_err *er
 /* Trains. resume: from last.omq in output_dir, bit-identical to a run that was
  * never stopped; without it an output_dir that already holds last.omq is
  * refused, unless force. When *stop becomes non-zero the step is finished, a
- * checkpoint written, and OMQ_ESTOPPED returned. */
+ * checkpoint written, and OMQ_ESTOPPED returned; while precisions are calibrated
+ * (train.epochs 0), OMQ_ESTOPPED is all, and nothing is written. */
 int omq_train_run(struct omq_train *t, bool resume, bool force,
                   const struct omq_train_callbacks *cb, const volatile sig_atomic_t *stop,
                   struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Whether --resume could go on from what a run has left. */
+bool omq_train_has_checkpoint(const struct omq_train *t);
 
 /* Times n_steps training steps after a warm-up; writes nothing. */
 struct omq_train_bench {

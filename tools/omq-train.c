@@ -145,6 +145,11 @@ static void format_line(char line[LINE_SIZE], int columns, const struct omq_trai
     char left[32];
 
     line[0] = '\0';
+    if (p->n_epochs == 0) {
+        add_part(line, columns, "calibrated");
+        add_top1(line, columns, p);
+        return;
+    }
     add_part(line, columns, "epoch %d/%d", p->epoch, p->n_epochs);
     if (with_step)
         add_part(line, columns, "  step %d/%d", p->step, p->n_steps);
@@ -220,9 +225,10 @@ static void on_log(void *ctx, const char *line)
 
 /* ---- the jobs ---- */
 
-static void say_how_to_continue(const char *config)
+/* Without a checkpoint the same command starts again. */
+static void say_how_to_continue(const struct omq_train *t, const char *config)
 {
-    fprintf(stderr, "to continue: omq-train --resume");
+    fprintf(stderr, "to continue: omq-train%s", omq_train_has_checkpoint(t) ? " --resume" : "");
     for (int i = 0; i < sets.n; i++) {
         fprintf(stderr, " --set ");
         tool_put_shell(stderr, sets.items[i]);
@@ -247,7 +253,7 @@ static int train(struct omq_train *t, const char *config)
     if (rc != OMQ_OK) {
         rc = tool_fail(&err);
         if (rc == TOOL_STOPPED)
-            say_how_to_continue(config);
+            say_how_to_continue(t, config);
         return rc;
     }
     if (tool_common.quiet)

@@ -134,6 +134,7 @@ struct omq_train_config {
     double label_smoothing, clip_norm; /* clip_norm 0 = off */
     double bn_momentum;
     int bn_batches;           /* after the last epoch, for exact statistics; 0 = none */
+    int calibration_images;   /* where weights came in: for first steps and norms */
     int eval_every, save_every; /* epochs */
 };
 

@@ -231,7 +231,8 @@ static void check_schedule(struct omq_conf_state *s)
         omq_conf_error(s, place(s, given(s, "train.min_lr") ? "train.min_lr" : "train.lr"),
                        "'train.min_lr' is %.10g, above 'train.lr', which is %.10g", t->min_lr,
                        t->lr);
-    if (fine(s, "train.warmup_epochs") && fine(s, "train.epochs") && t->warmup_epochs > t->epochs)
+    if (fine(s, "train.warmup_epochs") && fine(s, "train.epochs") && t->epochs > 0 &&
+        t->warmup_epochs > t->epochs)
         omq_conf_error(s, place(s, "train.warmup_epochs"),
                        "'train.warmup_epochs' is %.10g, more than 'train.epochs', which is %d",
                        t->warmup_epochs, t->epochs);

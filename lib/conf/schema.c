@@ -188,7 +188,10 @@ const struct omq_conf_key omq_conf_keys[] = {
     NUMBER("quant.offset_decay", quant.offset_decay, 0, 1, "Weight decay of the offsets."),
 
     SECTION("train", "How the model learns."),
-    INT("train.epochs", train.epochs, 1, 100000, "Passes over the training images."),
+    INT("train.epochs", train.epochs, 0, 100000,
+        "Passes over the training images.\n"
+        "0 trains nothing: every precision is calibrated, from the weights in floating\n"
+        "point and a few images."),
     INT("train.batch_size", train.batch_size, 1, 65536, "Images a step."),
     WORD("train.optimizer", train.optimizer, omq_optimizer, optimizer_words,
          "Stochastic gradient descent with momentum, or Adam."),
@@ -235,6 +238,9 @@ const struct omq_conf_key omq_conf_keys[] = {
     INT("train.bn_batches", train.bn_batches, 0, 1000000,
         "Batches after the last epoch over which the statistics of batch norm\n"
         "are taken anew, for every precision; 0 keeps the running ones."),
+    INT("train.calibration_images", train.calibration_images, 1, 1000000,
+        "Training images, at most, with which precisions are calibrated; fewer where\n"
+        "the activations of that many would take more than a GiB."),
     INT("train.eval_every", train.eval_every, 1, 100000, "Epochs between evaluations."),
     INT("train.save_every", train.save_every, 1, 100000, "Epochs between checkpoints."),
 };
@@ -298,6 +304,7 @@ void omq_config_default(struct omq_config *c)
     c->train.clip_norm = 5;
     c->train.bn_momentum = 0.1;
     c->train.bn_batches = 64;
+    c->train.calibration_images = 512;
     c->train.eval_every = 1;
     c->train.save_every = 1;
 }

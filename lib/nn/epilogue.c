@@ -350,3 +350,44 @@ void omq_epilogue_norm(struct omq_exec *x, int ui, int image, struct omq_thread_
                            b->mu, b->ka, b->kk, b->kd);
     t->t.norm += omq_now() - start;
 }
+
+/* ---- to look at ---- */
+
+const omq_real *omq_exec_sums(const struct omq_exec *x, int unit, double *scale)
+{
+    const struct omq_unit *u = &x->net->plan.units[unit];
+
+    for (int c = 0; c < u->oc; c++)
+        scale[c] = scale_of(x, u, c);
+    return x->units[unit].acc;
+}
+
+/* Of codes that another step makes of the same input. */
+static void requantized(const struct omq_tensor_buf *in, int image, omq_real *to)
+{
+    const uint8_t *q = in->q + (size_t)image * in->n_image;
+
+    for (size_t i = 0; i < in->n_image; i++)
+        to[i] = in->step * (omq_real)(q[i] - in->act.zero_point);
+}
+
+void omq_exec_values(struct omq_exec *x, int unit, int image, omq_real *to)
+{
+    const struct omq_unit *u = &x->net->plan.units[unit];
+    const struct omq_tensor_buf *out = &x->tensors[u->out];
+    const omq_real zero = (omq_real)out->act.zero_point;
+    const omq_real least = u->relu ? 0 : -INFINITY, *v = x->threads[0].v;
+    int pixels = u->win.oh * u->win.ow, pb = block_pixels(u);
+
+    if (u->kind == OMQ_UNIT_REQUANT) {
+        requantized(&x->tensors[u->in], image, to);
+        return;
+    }
+    for (int p = 0; p < pixels; p += pb) {
+        int n = pixels - p < pb ? pixels - p : pb;
+
+        values(x, unit, image, p, n, x->threads[0].res, x->threads[0].v);
+        for (int i = 0; i < n * u->oc; i++)
+            *to++ = fmax((v[i] - zero) * out->step, least);
+    }
+}

@@ -40,8 +40,8 @@ static void set_tensors(struct omq_exec *x, const uint8_t *codes)
     }
 }
 
-void omq_exec_forward(struct omq_exec *x, int precision, enum omq_mode mode, const uint8_t *codes,
-                      int n, double bn_momentum)
+void omq_exec_begin(struct omq_exec *x, int precision, enum omq_mode mode, const uint8_t *codes,
+                    int n, double bn_momentum)
 {
     x->precision = precision;
     x->mode = mode;
@@ -49,10 +49,26 @@ void omq_exec_forward(struct omq_exec *x, int precision, enum omq_mode mode, con
     x->bn_momentum = bn_momentum;
     set_tensors(x, codes);
     omq_layers_forward(x);
+}
+
+void omq_exec_unit(struct omq_exec *x, int unit)
+{
+    const struct omq_unit *u = &x->net->plan.units[unit];
+    struct omq_tensor_buf *out = &x->tensors[u->out];
+
+    if (!out->is_real)
+        out->step = omq_net_site_step(x->net, x->precision, x->net->plan.tensors[u->out].site);
+    unit_rows[u->kind]->forward(x, unit);
+}
+
+void omq_exec_forward(struct omq_exec *x, int precision, enum omq_mode mode, const uint8_t *codes,
+                      int n, double bn_momentum)
+{
+    omq_exec_begin(x, precision, mode, codes, n, bn_momentum);
     do {
         x->again = false;
         for (int u = 0; u < x->net->plan.n_units; u++)
-            unit_rows[x->net->plan.units[u].kind]->forward(x, u);
+            omq_exec_unit(x, u);
         memset(x->fresh, 0, sizeof(*x->fresh) * (size_t)x->net->plan.n_sites);
     } while (x->again);
 }
@@ -82,6 +98,11 @@ const uint8_t *omq_exec_codes(const struct omq_exec *x, int tensor)
 const omq_real *omq_exec_reals(const struct omq_exec *x, int tensor)
 {
     return x->tensors[tensor].is_real ? x->tensors[tensor].x : NULL;
+}
+
+int omq_exec_zero_point(const struct omq_exec *x, int tensor)
+{
+    return x->tensors[tensor].is_real ? 0 : x->tensors[tensor].act.zero_point;
 }
 
 /* Codes are finite by nature, but the sums and factors behind them may not be. */

@@ -364,6 +364,23 @@ void omq_exec_backward(struct omq_exec *x, const omq_real *dlogits);
 const uint8_t *omq_exec_codes(const struct omq_exec *x, int tensor);
 const omq_real *omq_exec_reals(const struct omq_exec *x, int tensor);
 
+/* omq_exec_forward() unit by unit, in order, for those who set parameters on the way:
+ * begin takes all weights, omq_exec_layer() a layer's anew; a unit takes its output's
+ * step from the net when it runs, and may run again. */
+void omq_exec_begin(struct omq_exec *x, int precision, enum omq_mode mode, const uint8_t *codes,
+                    int n, double bn_momentum);
+void omq_exec_layer(struct omq_exec *x, int layer);
+void omq_exec_unit(struct omq_exec *x, int unit);
+/* A layer's first step where precisions share it and it has none yet. */
+void omq_exec_init_step(struct omq_exec *x, int precision, int layer);
+/* After it ran: the sums [n][oh][ow][oc] of a CONV, in units of scale[oc]. */
+const omq_real *omq_exec_sums(const struct omq_exec *x, int unit, double *scale);
+/* After it ran, of a unit whose output has codes: what they stand for in one image,
+ * not rounded and without an upper end, [oh][ow][oc]. Of CONV, AVGPOOL, REQUANT. */
+void omq_exec_values(struct omq_exec *x, int unit, int image, omq_real *values);
+/* Zero point of a tensor's codes; 0 of reals. */
+int omq_exec_zero_point(const struct omq_exec *x, int tensor);
+
 /* Name of the first unit whose sums or factors are not finite after forward;
  * of the last one if all are. */
 const char *omq_exec_find_nonfinite(const struct omq_exec *x);

@@ -247,6 +247,24 @@ void omq_layers_forward(struct omq_exec *x)
     omq_pool_run(x->pool, forward, x, x->n_shares);
 }
 
+void omq_exec_layer(struct omq_exec *x, int layer)
+{
+    const struct omq_layer_buf *b = &x->layers[layer];
+
+    forward(x, 0, b->first_share, b->first_share + b->n_shares);
+}
+
+void omq_exec_init_step(struct omq_exec *x, int precision, int layer)
+{
+    const struct omq_layer_params *lp = omq_net_layer(x->net, precision, layer);
+
+    if (!lp->wstep || lp->wstep->precision >= 0)
+        return;
+    x->precision = precision;
+    x->layers[layer].is_float = false;
+    init_steps(x, 0, layer, layer + 1);
+}
+
 /* ---- backward ---- */
 
 /* The threads' sums, in the first one's; of threads that had none of the images there

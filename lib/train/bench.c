@@ -60,6 +60,8 @@ int omq_train_bench(struct omq_train *t, int n_steps, struct omq_train_bench *ou
 
     if (n_steps < 1 || n_steps > 1000000)
         return omq_fail(err, OMQ_EARG, "cannot time %d steps: the range is 1 to 1000000", n_steps);
+    if (t->config.train.epochs == 0)
+        return omq_fail(err, OMQ_ECONFIG, "there are no training steps to time: train.epochs is 0");
     if ((rc = omq_train_prepare(t, err)) < 0)
         return rc;
     ms = calloc((size_t)n_steps, sizeof(*ms));

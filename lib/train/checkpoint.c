@@ -73,6 +73,7 @@ int omq_checkpoint_save(struct omq_train *t, const char *name, bool state, struc
         (state && (rc = add_state(w, t, &pos, err)) < 0))
         goto out;
     rc = omq_ckpt_write(w, path, err);
+    t->has_checkpoint |= state && rc == OMQ_OK;
 out:
     omq_ckpt_writer_close(w);
     free(meta);
@@ -171,6 +172,8 @@ static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_e
     return rc;
 }
 
+bool omq_train_has_checkpoint(const struct omq_train *t) { return t->has_checkpoint; }
+
 int omq_checkpoint_load(struct omq_train *t, struct omq_err *err)
 {
     char *path = omq_path_join(t->config.output_dir, "last.omq");
@@ -183,6 +186,7 @@ int omq_checkpoint_load(struct omq_train *t, struct omq_err *err)
         goto out;
     if ((rc = get_model(t, c, err)) < 0 || (rc = get_state(t, c, err)) < 0)
         omq_wrap(err, "cannot resume from '%s'", path);
+    t->has_checkpoint = rc == OMQ_OK;
 out:
     omq_ckpt_close(c);
     free(path);

@@ -152,8 +152,9 @@ int omq_train_prepare(struct omq_train *t, struct omq_err *err)
     if (!t->dlogits || !t->teacher || !t->row)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a batch of %d",
                         t->config.train.batch_size);
-    rc = omq_exec_open(&t->exec, &t->net, t->pool, t->config.train.batch_size, true, err);
-    if (rc < 0 ||
+    if ((t->config.train.epochs > 0 &&
+         (rc = omq_exec_open(&t->exec, &t->net, t->pool, t->config.train.batch_size, true,
+                             err)) < 0) ||
         (rc = omq_optim_init(&t->optim, &t->net, &t->config.train, err)) < 0)
         return rc;
     return open_loaders(t, err);
@@ -161,7 +162,8 @@ int omq_train_prepare(struct omq_train *t, struct omq_err *err)
 
 /* ---- report ---- */
 
-static void report_text(const struct omq_train *t, size_t bytes, FILE *f)
+/* n: images that are worked on at once. */
+static void report_text(const struct omq_train *t, size_t bytes, int n, FILE *f)
 {
     const struct omq_plan *p = &t->net.plan;
     char name[16];
@@ -172,8 +174,11 @@ static void report_text(const struct omq_train *t, size_t bytes, FILE *f)
     fprintf(f, "network: %s, %llu parameters, %llu multiply-accumulates an image\n",
             t->config.model.arch, (unsigned long long)omq_net_weights(&t->net),
             (unsigned long long)omq_net_macs(&t->net));
-    fprintf(f, "memory: %.1f MiB for batches of %d\n\n", (double)bytes / (1 << 20),
-            t->config.train.batch_size);
+    if (t->config.train.epochs > 0)
+        fprintf(f, "memory: %.1f MiB for batches of %d\n\n", (double)bytes / (1 << 20), n);
+    else
+        fprintf(f, "memory: about %.1f MiB, to calibrate with %d images\n\n",
+                (double)bytes / (1 << 20), n);
     fprintf(f, "%-28s %14s %10s %12s\n", "layer", "weights", "output", "MACs");
     for (int i = 0; i < p->n_units; i++) {
         const struct omq_unit *u = &p->units[i];
@@ -233,13 +238,21 @@ static size_t image_bytes(const struct omq_dataset *d)
 
 int omq_train_report(struct omq_train *t, FILE *f, bool json, struct omq_err *err)
 {
+    int rc, n = t->config.train.batch_size;
     size_t bytes;
-    int rc;
 
     if ((rc = open_model(t, err)) < 0)
         return rc;
-    bytes = omq_exec_bytes(&t->net, t->pool, t->config.train.batch_size, true);
+    if (t->config.train.epochs > 0)
+        bytes = omq_exec_bytes(&t->net, t->pool, n, true);
+    else
+        n = omq_calibration_images(&t->net, &t->net, t->pool,
+                                   t->config.train.calibration_images < t->train->n
+                                   ? t->config.train.calibration_images : t->train->n, &bytes);
     bytes += 2 * t->net.arena.size + image_bytes(t->train) + image_bytes(t->held_out);
-    (json ? report_json : report_text)(t, bytes, f);
+    if (json)
+        report_json(t, bytes, f);
+    else
+        report_text(t, bytes, n, f);
     return OMQ_OK;
 }

@@ -46,18 +46,18 @@ static uint64_t steps_so_far(const struct omq_train *t)
     return (uint64_t)t->epoch * (uint64_t)omq_loader_batches(t->loader) + (uint64_t)t->step;
 }
 
-/* Epoch `epoch` of which `step` steps are done. */
+/* Epoch `epoch` of which `step` steps are done; epoch 0: before the first. */
 static void progress(const struct run *r, int epoch, int step, struct omq_train_progress *p)
 {
     const struct omq_train *t = r->t;
     double now = omq_now(), trained = now - r->start - r->eval_s, sum = 0;
     int batches = omq_loader_batches(t->loader), counted = 0;
     uint64_t total = steps_of_run(t);
-    uint64_t at = (uint64_t)(epoch - 1) * (uint64_t)batches + (uint64_t)step;
+    uint64_t at = epoch > 0 ? (uint64_t)(epoch - 1) * (uint64_t)batches + (uint64_t)step : 0;
 
     *p = (struct omq_train_progress){
         .epoch = epoch, .n_epochs = t->config.train.epochs, .step = step, .n_steps = batches,
-        .lr = omq_schedule_lr(&t->config.train, (double)at / batches),
+        .lr = epoch > 0 ? omq_schedule_lr(&t->config.train, (double)at / batches) : 0,
         .elapsed_s = now - r->start, .left_s = -1, .n_precisions = t->net.n_precisions,
     };
     if (r->done && trained > 0) {
@@ -239,6 +239,31 @@ static int end_epoch(struct run *r, struct omq_err *err)
     return OMQ_OK;
 }
 
+/* ---- without epochs ---- */
+
+/* Nothing is written before all is done, so a stop leaves what was there. */
+static int calibrate(struct run *r, struct omq_err *err)
+{
+    struct omq_train *t = r->t;
+    const char *split = t->config.data.validation > 0 ? "validation" : "test";
+    struct omq_train_progress p;
+    double mean;
+    int rc = omq_train_calibrate(t, r->cb, r->stop, err);
+
+    if (rc < 0)
+        return rc;
+    if ((rc = evaluate(r, &mean, err)) < 0)
+        return rc == OMQ_ESTOPPED ? omq_calibration_stopped(err) : rc;
+    progress(r, 0, 0, &p);
+    if ((rc = omq_metrics_add(&r->metrics, &p, 0, split, err)) < 0 ||
+        (rc = omq_checkpoint_save(t, "last.omq", true, err)) < 0 ||
+        (rc = omq_metrics_write(&r->metrics, t->config.output_dir, err)) < 0)
+        return rc;
+    if (r->cb && r->cb->epoch)
+        r->cb->epoch(r->cb->ctx, &p);
+    return OMQ_OK;
+}
+
 /* ---- begin ---- */
 
 static int resume(struct run *r, struct omq_err *err)
@@ -272,6 +297,11 @@ static int check_output(const struct omq_train *t, bool resuming, bool force, st
     return OMQ_OK;
 }
 
+static int begin(struct run *r, struct omq_err *err)
+{
+    return r->t->config.train.epochs == 0 ? calibrate(r, err) : omq_train_initialize(r->t, err);
+}
+
 static int run(struct run *r, bool resuming, struct omq_err *err)
 {
     struct omq_train *t = r->t;
@@ -283,7 +313,7 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
                                resuming ? steps_so_far(t) : 0, err)) < 0)
         return rc;
     r->start = omq_now();
-    if (!resuming && (rc = omq_train_initialize(t, err)) < 0)
+    if (!resuming && (rc = begin(r, err)) < 0)
         return rc;
     while (t->epoch < t->config.train.epochs) {
         if ((rc = train_epoch(r, err)) < 0 || (rc = end_epoch(r, err)) < 0)

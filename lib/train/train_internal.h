@@ -65,7 +65,7 @@ struct omq_train {
     struct omq_dataset *train, *held_out; /* held_out: what is evaluated */
     struct omq_pool *pool;
     struct omq_net net;
-    struct omq_exec *exec;
+    struct omq_exec *exec;       /* NULL if train.epochs is 0 */
     struct omq_optim optim;
     struct omq_loader *loader;
     struct omq_loader *others;   /* batches of all but the highest; NULL: they share its */
@@ -83,6 +83,7 @@ struct omq_train {
     double wait_s;               /* waited for the loader in this epoch */
     int saved_threads;           /* of the run that is resumed; 0 = none */
     bool data_changed;           /* the checkpoint was trained on other images */
+    bool has_checkpoint;         /* last.omq is of this run */
 };
 
 /* Data, network, buffers: everything that can fail before a run. Does nothing
@@ -113,6 +114,81 @@ int omq_train_spread(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
  * afresh. Returns early, with statistics of fewer batches, when *stop is set. */
 int omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_t *stop,
                           struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- fit.c: the error that other weights make ---- */
+
+/* Moments of what a layer reads, in units of its codes, or real where they are. */
+struct omq_fit {
+    int k, groups; /* inputs of an output, kh * kw * in, in that order; groups of channels */
+    bool full;     /* all moments of a group, else their diagonal */
+    omq_real *s;   /* [groups][k][k], or [groups][k] */
+    double *mean;  /* [groups][k] */
+    struct omq_arena arena;
+};
+
+/* From some rows of each of the n images that x holds, once the units before u ran;
+ * zero_point is that of u's input. Close it only after success. */
+int omq_fit_open(struct omq_fit *f, const struct omq_exec *x, const struct omq_unit *u, int n,
+                 int zero_point, struct omq_pool *pool, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_fit_close(struct omq_fit *f);
+/* errors[out]: expected squared error of each output's sums with weights q in place of
+ * exact, both [out][in][kh][kw]; normed: what is left of it after the best scale and
+ * shift. scratch: four times as long as the weights. */
+void omq_fit_errors(const struct omq_fit *f, const struct omq_layer *l, bool normed,
+                    const omq_real *exact, const omq_real *q, omq_real *scratch, double *errors);
+
+/* ---- fit_steps.c ---- */
+
+/* A precision's steps of a layer, which must be its own, of least error; weight[out]:
+ * what each output's counts. */
+int omq_fit_weight_steps(const struct omq_net *net, int precision, int layer,
+                         const struct omq_fit *fit, const double *weight, struct omq_pool *pool,
+                         struct omq_err *err) OMQ_WARN_UNUSED;
+/* The step of least squared error of n values. */
+omq_real omq_fit_act_step(const struct omq_act *a, size_t n, const omq_real *x);
+
+/* ---- calibrate.c ---- */
+
+/* Calibrates precisions of net after a target: a precision of a network of the same
+ * graph and weights, or of net itself. Everything is borrowed. */
+struct omq_calibration {
+    struct omq_net *net, *target;
+    int target_precision, precision; /* precision: at work */
+    struct omq_pool *pool;
+    const volatile sig_atomic_t *stop; /* or NULL; the caller's to set */
+    struct omq_loader *loader;
+    struct omq_batch batch;          /* the images */
+    struct omq_exec *x, *exact;      /* of net; of the target, after its forward */
+    struct omq_arena arena;
+    omq_real *values, *image;        /* a sample of a tensor; one image of it */
+    double *weight, *scale, *target_scale; /* [outputs] of a layer */
+    struct moments *moments;         /* [outputs] */
+    bool *placed;                    /* [n_sites]: has its step */
+};
+
+/* How many images it takes when as many are wanted: as fit a GiB with all activations
+ * of both, *bytes. */
+int omq_calibration_images(struct omq_net *net, struct omq_net *target, struct omq_pool *pool,
+                           int wanted, size_t *bytes);
+/* With cfg->train.calibration_images of the images, or fewer. Close it only after
+ * success. */
+int omq_calibration_open(struct omq_calibration *c, struct omq_net *net, struct omq_net *target,
+                         int target_precision, const struct omq_dataset *images,
+                         const struct omq_config *cfg, struct omq_pool *pool,
+                         struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_calibration_close(struct omq_calibration *c);
+/* Sets steps and batch norm of a precision; OMQ_ESTOPPED leaves it half done. */
+int omq_calibrate(struct omq_calibration *c, int precision, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* OMQ_ESTOPPED, for who was asked to stop before all was done. */
+int omq_calibration_stopped(struct omq_err *err);
+
+/* ---- ptq.c ---- */
+
+/* Every precision but float ones, from the weights in floating point and the batch
+ * norm of the highest. */
+int omq_train_calibrate(struct omq_train *t, const struct omq_train_callbacks *cb,
+                        const volatile sig_atomic_t *stop, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* ---- checkpoint.c ---- */
 

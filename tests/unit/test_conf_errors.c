@@ -316,7 +316,7 @@ START_TEST(test_all_at_once)
                 "(float), as in 4, w4a8 or {w: 4, a: 8}\n"
                 "x.yaml:2:17: error: 'w4a4' is listed twice in 'bits'\n"
                 "x.yaml:4:7: error: '1e9' is out of range for 'train.lr': 0 to 10\n"
-                "--set #1:14: error: wrong type for 'train.epochs': expected an integer from 1 to "
+                "--set #1:14: error: wrong type for 'train.epochs': expected an integer from 0 to "
                 "100000, found 'none'\n"
                 "--set #2:1: error: no '=' in 'nothing': expected KEY=VALUE, as in train.lr=0.1\n"
                 "x.yaml:1:1: error: missing required key 'output_dir'\n"

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * All precisions of a run from its weights in floating point.
+ */
+#include "train/train_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static bool is_float(struct omq_precision p)
+{
+    return p.w == OMQ_FLOAT_BITS && p.a == OMQ_FLOAT_BITS;
+}
+
+static void copy(const struct omq_param *from, struct omq_param *to)
+{
+    if (from && to)
+        memcpy(to->value, from->value, sizeof(omq_real) * from->n);
+}
+
+/* The network in floating point, with the batch norm of a precision. */
+static int open_exact(struct omq_net *net, const struct omq_net *from, int precision,
+                      struct omq_err *err)
+{
+    const struct omq_precision exact = {OMQ_FLOAT_BITS, OMQ_FLOAT_BITS};
+    const struct omq_quant_config quant = {.view = OMQ_VIEW_OFF};
+    struct omq_graph g = {.n_nodes = from->graph.n_nodes,
+                          .nodes = calloc((size_t)from->graph.n_nodes, sizeof(*g.nodes))};
+    int rc;
+
+    if (!g.nodes)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a graph");
+    memcpy(g.nodes, from->graph.nodes, sizeof(*g.nodes) * (size_t)g.n_nodes);
+    rc = omq_net_init(net, &g, &exact, 1, &quant, &from->pre, 0, false, err);
+    for (int l = 0; rc == OMQ_OK && l < net->plan.n_layers; l++) {
+        const struct omq_layer_params *a = omq_net_layer(from, precision, l);
+        const struct omq_layer_params *b = omq_net_layer(net, 0, l);
+
+        copy(a->weight, b->weight);
+        copy(a->bias, b->bias);
+        copy(a->gamma, b->gamma);
+        copy(a->beta, b->beta);
+        copy(a->mean, b->mean);
+        copy(a->var, b->var);
+    }
+    return rc;
+}
+
+static void say(const struct omq_calibration *c, struct omq_precision p, double start,
+                const struct omq_train_callbacks *cb)
+{
+    char line[96], name[16];
+
+    if (!cb || !cb->log)
+        return;
+    snprintf(line, sizeof(line), "%s calibrated with %d images in %.1f s",
+             omq_precision_name(p, name), c->batch.n, omq_now() - start);
+    (cb->log)(cb->ctx, line); /* not the macro of <tgmath.h> */
+}
+
+int omq_train_calibrate(struct omq_train *t, const struct omq_train_callbacks *cb,
+                        const volatile sig_atomic_t *stop, struct omq_err *err)
+{
+    struct omq_calibration c;
+    struct omq_net exact;
+    int rc = open_exact(&exact, &t->net, t->order[0], err);
+
+    if (rc < 0)
+        return rc;
+    rc = omq_calibration_open(&c, &t->net, &exact, 0, t->train, &t->config, t->pool, err);
+    if (rc == OMQ_OK) {
+        c.stop = stop;
+        for (int i = 0; rc == OMQ_OK && i < t->net.n_precisions; i++) {
+            int p = t->order[i];
+            double start = omq_now();
+
+            if (is_float(t->net.precisions[p]))
+                continue;
+            if ((rc = omq_calibrate(&c, p, err)) == OMQ_OK)
+                say(&c, t->net.precisions[p], start, cb);
+        }
+        omq_calibration_close(&c);
+    }
+    omq_net_release(&exact);
+    return rc;
+}
