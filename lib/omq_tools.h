@@ -96,6 +96,21 @@ struct omq_train_bench {
 int omq_train_bench(struct omq_train *t, int n_steps, struct omq_train_bench *out,
                     struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* Takes the batch norm statistics of a trained model anew, and adds precisions that
+ * it has not; its weights stay. The result goes to output, whole or not at all, which
+ * may be the model itself. cb: log, and epoch, once, with the figures of all
+ * precisions. When *stop becomes non-zero, OMQ_ESTOPPED, and nothing is written. */
+struct omq_recalibrate_options {
+    const char *bits; /* "4,w3a8": which ones, also new ones; NULL: all it has */
+    const char *data; /* root folder, or NULL: the model's own */
+    int threads;      /* 0: one a processor */
+    const struct omq_train_callbacks *cb;  /* or NULL */
+    const volatile sig_atomic_t *stop;     /* or NULL */
+};
+int omq_recalibrate(const char *model, const char *output,
+                    const struct omq_recalibrate_options *opt,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+
 /* ---- evaluation ---- */
 
 struct omq_eval;

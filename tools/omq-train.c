@@ -18,7 +18,8 @@
 enum { LINE_SIZE = 1024 };
 
 static struct tool_list sets;
-static bool dry_run, dump_config, resume, force, bench;
+static bool dry_run, dump_config, resume, force, bench, recalibrate;
+static const char *output, *bits, *data;
 static int bench_steps;
 
 static const struct tool_option options[] = {
@@ -39,6 +40,17 @@ static const struct tool_option options[] = {
     { .name = "steps", .arg = "N", .number = &bench_steps, .min = 1, .max = 100000,
       .unit = "steps", .help = "Steps that --bench times, after a warm-up; without the option, "
                                "20." },
+    { .name = "recalibrate", .flag = &recalibrate,
+      .help = "Instead of a configuration, take a model that is trained: estimate its batch "
+              "norm anew, and add widths that it has not, without training." },
+    { .name = "output", .letter = 'o', .arg = "FILE", .text = &output,
+      .help = "Where --recalibrate writes the model, which may be where it was read; it is "
+              "replaced when all is done." },
+    { .name = "bits", .letter = 'b', .arg = "LIST", .text = &bits,
+      .help = "Widths that --recalibrate works on, such as 4,w3a8, also new ones; without "
+              "the option, all that the model has." },
+    { .name = "data", .letter = 'd', .arg = "DIR", .text = &data,
+      .help = "Folder of the images for --recalibrate; without the option, the model's own." },
 };
 
 static const char *const examples[] = {
@@ -268,6 +280,22 @@ static int train(struct omq_train *t, const char *config)
     return TOOL_OK;
 }
 
+static int run_recalibrate(const char *model)
+{
+    static const struct omq_train_callbacks callbacks = { .epoch = on_epoch, .log = on_log };
+    struct omq_recalibrate_options opt = { .bits = bits, .data = data, .cb = &callbacks,
+                                           .threads = tool_common.threads, .stop = &stop };
+    struct omq_err err = { 0 };
+
+    if (omq_recalibrate(model, output, &opt, &err) != OMQ_OK)
+        return tool_fail(&err);
+    if (!tool_common.quiet) {
+        put_precisions(&show.last);
+        tool_message("model in '%s'", output);
+    }
+    return TOOL_OK;
+}
+
 static void bench_json(const struct omq_train_bench *b)
 {
     const struct { const char *name; double value; } numbers[] = {
@@ -332,9 +360,16 @@ static int report(struct omq_train *t)
 
 static void check_usage(void)
 {
-    if (dry_run + dump_config + bench + resume > 1)
-        tool_usage("give only one of --dry-run, --dump-config, --bench and --resume");
-    if (force && (dry_run || dump_config || bench || resume))
+    if (dry_run + dump_config + bench + resume + recalibrate > 1)
+        tool_usage("give only one of --dry-run, --dump-config, --bench, --resume and "
+                   "--recalibrate");
+    if (recalibrate && !output)
+        tool_usage("--recalibrate needs --output FILE, which may be the model itself");
+    if (recalibrate && sets.n)
+        tool_usage("--recalibrate has the model's configuration: there is nothing to --set");
+    if (!recalibrate && (output || bits || data))
+        tool_usage("--output, --bits and --data are for --recalibrate only");
+    if (force && (dry_run || dump_config || bench || resume || recalibrate))
         tool_usage("--force is for a new run only");
     if (bench_steps && !bench)
         tool_usage("--steps is for --bench only");
@@ -380,6 +415,11 @@ int main(int argc, char **argv)
     int status;
 
     check_usage();
+    if (recalibrate) {
+        catch_signals();
+        tool_init_library();
+        return tool_finish(run_recalibrate(config));
+    }
     add_threads();
     if (!dry_run && !dump_config && !bench)
         catch_signals();

@@ -215,6 +215,11 @@ int omq_net_init(struct omq_net *net, struct omq_graph *graph, const struct omq_
                  int n_prec, const struct omq_quant_config *quant,
                  const struct omq_preprocess *pre, uint64_t seed, bool with_grads,
                  struct omq_err *err) OMQ_WARN_UNUSED;
+/* A net of the same graph with other precisions, its values those of omq_net_init();
+ * without gradients. */
+int omq_net_like(struct omq_net *net, const struct omq_net *like, const struct omq_precision *prec,
+                 int n_prec, const struct omq_quant_config *quant,
+                 struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_net_release(struct omq_net *net);
 
 const struct omq_layer_params *omq_net_layer(const struct omq_net *net, int precision, int layer);

@@ -36,10 +36,8 @@ int omq_train_open(struct omq_train **out, const char *config_path, const char *
     return OMQ_OK;
 }
 
-void omq_train_close(struct omq_train *t)
+void omq_train_release(struct omq_train *t)
 {
-    if (!t)
-        return;
     omq_loader_close(t->loader);
     omq_loader_close(t->others);
     omq_optim_release(&t->optim);
@@ -52,6 +50,12 @@ void omq_train_close(struct omq_train *t)
     free(t->dlogits);
     free(t->teacher);
     free(t->row);
+}
+
+void omq_train_close(struct omq_train *t)
+{
+    if (t)
+        omq_train_release(t);
     free(t);
 }
 

@@ -5,7 +5,6 @@
 #include "train/train_internal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -27,14 +26,8 @@ static int open_exact(struct omq_net *net, const struct omq_net *from, int preci
 {
     const struct omq_precision exact = {OMQ_FLOAT_BITS, OMQ_FLOAT_BITS};
     const struct omq_quant_config quant = {.view = OMQ_VIEW_OFF};
-    struct omq_graph g = {.n_nodes = from->graph.n_nodes,
-                          .nodes = calloc((size_t)from->graph.n_nodes, sizeof(*g.nodes))};
-    int rc;
+    int rc = omq_net_like(net, from, &exact, 1, &quant, err);
 
-    if (!g.nodes)
-        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a graph");
-    memcpy(g.nodes, from->graph.nodes, sizeof(*g.nodes) * (size_t)g.n_nodes);
-    rc = omq_net_init(net, &g, &exact, 1, &quant, &from->pre, 0, false, err);
     for (int l = 0; rc == OMQ_OK && l < net->plan.n_layers; l++) {
         const struct omq_layer_params *a = omq_net_layer(from, precision, l);
         const struct omq_layer_params *b = omq_net_layer(net, 0, l);

@@ -72,8 +72,8 @@ int omq_train_spread(struct omq_train *t, struct omq_err *err)
 /* Running statistics trail the weights, and average over few batches: the more
  * so the fewer bits there are and the more seldom a precision is drawn. Yu and
  * Huang (ICCV 2019) take them anew when training is done. */
-int omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_t *stop,
-                          struct omq_err *err)
+int omq_train_recalibrate(struct omq_train *t, int n, const bool *chosen,
+                          const volatile sig_atomic_t *stop, struct omq_err *err)
 {
     struct omq_batch batch;
     int rc = OMQ_OK;
@@ -87,7 +87,9 @@ int omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_
         if (rc <= 0)
             break;
         for (int p = 0; p < t->net.n_precisions; p++)
-            omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, 1.0 / (i + 1));
+            if (!chosen || chosen[p])
+                omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n,
+                                 1.0 / (i + 1));
     }
     omq_loader_set_mixing(t->loader, true);
     return rc < 0 ? rc : OMQ_OK;

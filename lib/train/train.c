@@ -214,7 +214,7 @@ static int end_epoch(struct run *r, struct omq_err *err)
     if (t->epoch < omq_train_epochs_alone(t) && (rc = omq_train_spread(t, err)) < 0)
         return rc;
     if (t->epoch + 1 == t->config.train.epochs &&
-        (rc = omq_train_recalibrate(t, t->config.train.bn_batches, r->stop, err)) < 0)
+        (rc = omq_train_recalibrate(t, t->config.train.bn_batches, NULL, r->stop, err)) < 0)
         return rc;
     r->eval_s += omq_now() - start;
     rc = evaluated ? evaluate(r, &mean, err) : OMQ_OK;

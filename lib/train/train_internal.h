@@ -89,6 +89,7 @@ struct omq_train {
 /* Data, network, buffers: everything that can fail before a run. Does nothing
  * the second time. After a failure the run can only be closed. */
 int omq_train_prepare(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_train_release(struct omq_train *t); /* all but t itself */
 
 /* step.c: one joint step, the highest precision on this batch. OMQ_EDIVERGED
  * leaves the parameters as they were before the step. */
@@ -109,10 +110,12 @@ int omq_train_epochs_alone(const struct omq_train *t);
 /* Starts the other precisions from the highest: its batch norm, steps that fit
  * the weights and activations as they are now. */
 int omq_train_spread(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
-/* Batch norm statistics of every precision, taken anew as the mean over n batches
- * of training images, which are not mixed, with the final weights; a later call starts
- * afresh. Returns early, with statistics of fewer batches, when *stop is set. */
-int omq_train_recalibrate(struct omq_train *t, int n, const volatile sig_atomic_t *stop,
+/* Batch norm statistics of every precision, or of those chosen (if not NULL), taken
+ * anew as the mean over n batches of training images, which are not mixed, with the
+ * final weights; a later call starts afresh. Returns early, with statistics of fewer
+ * batches, when *stop is set. */
+int omq_train_recalibrate(struct omq_train *t, int n, const bool *chosen,
+                          const volatile sig_atomic_t *stop,
                           struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* ---- fit.c: the error that other weights make ---- */

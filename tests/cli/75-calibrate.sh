@@ -17,9 +17,9 @@ has run/metrics.jsonl '"step": 0, "epoch": 0, "split": "test", "precision": "w8a
 metrics.csv
 metrics.jsonl
 model.omq" ] || fail "the folder holds $(ls run)"
-omq-eval --bits 2 --json run/model.omq | grep -o '"top1":[^,]*' >eval
+omq-eval --bits 2 --json run/model.omq | grep -o '"top1":[^,]*' >figures
 top1=$(grep w2a2 run/metrics.jsonl | grep -o '"top1": [^,]*' | cut -d ' ' -f 2)
-has eval "\"top1\":$top1"
+has figures "\"top1\":$top1"
 
 # The same bytes again; a run that is there is not overwritten; --resume has nothing to do,
 # or trains on from the calibrated precisions.
