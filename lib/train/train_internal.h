@@ -118,6 +118,31 @@ int omq_train_recalibrate(struct omq_train *t, int n, const bool *chosen,
                           const volatile sig_atomic_t *stop,
                           struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* ---- checkpoint.c ---- */
+
+/* Writes NAME in the output folder: the model, and with state what --resume needs. */
+int omq_checkpoint_save(struct omq_train *t, const char *name, bool state,
+                        struct omq_err *err) OMQ_WARN_UNUSED;
+/* Reads last.omq back into a prepared run, whose network it must fit. */
+int omq_checkpoint_load(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- metrics.c ---- */
+
+/* metrics.jsonl and metrics.csv: read what is there up to the position resumed
+ * from, append in memory, rewrite atomically. */
+struct omq_metrics {
+    char *jsonl, *csv;
+    size_t n_jsonl, n_csv;
+};
+int omq_metrics_open(struct omq_metrics *m, const char *dir, uint64_t resumed_step,
+                     struct omq_err *err) OMQ_WARN_UNUSED;
+/* A row for each precision: after an epoch. */
+int omq_metrics_add(struct omq_metrics *m, const struct omq_train_progress *p, uint64_t step,
+                    const char *split, struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_metrics_write(const struct omq_metrics *m, const char *dir,
+                      struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_metrics_release(struct omq_metrics *m);
+
 /* ---- fit.c: the error that other weights make ---- */
 
 /* Moments of what a layer reads, in units of its codes, or real where they are. */
@@ -192,30 +217,5 @@ int omq_calibration_stopped(struct omq_err *err);
  * norm of the highest. */
 int omq_train_calibrate(struct omq_train *t, const struct omq_train_callbacks *cb,
                         const volatile sig_atomic_t *stop, struct omq_err *err) OMQ_WARN_UNUSED;
-
-/* ---- checkpoint.c ---- */
-
-/* Writes NAME in the output folder: the model, and with state what --resume needs. */
-int omq_checkpoint_save(struct omq_train *t, const char *name, bool state,
-                        struct omq_err *err) OMQ_WARN_UNUSED;
-/* Reads last.omq back into a prepared run, whose network it must fit. */
-int omq_checkpoint_load(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
-
-/* ---- metrics.c ---- */
-
-/* metrics.jsonl and metrics.csv: read what is there up to the position resumed
- * from, append in memory, rewrite atomically. */
-struct omq_metrics {
-    char *jsonl, *csv;
-    size_t n_jsonl, n_csv;
-};
-int omq_metrics_open(struct omq_metrics *m, const char *dir, uint64_t resumed_step,
-                     struct omq_err *err) OMQ_WARN_UNUSED;
-/* A row for each precision: after an epoch. */
-int omq_metrics_add(struct omq_metrics *m, const struct omq_train_progress *p, uint64_t step,
-                    const char *split, struct omq_err *err) OMQ_WARN_UNUSED;
-int omq_metrics_write(const struct omq_metrics *m, const char *dir,
-                      struct omq_err *err) OMQ_WARN_UNUSED;
-void omq_metrics_release(struct omq_metrics *m);
 
 #endif
