@@ -18,7 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_VALUES = 1 << 20 }; /* of a tensor, to find a step with */
+enum {
+    MOST_VALUES = 1 << 20, /* of a tensor, to find a step with */
+    MOST_GAIN = 256,       /* of a channel's variance */
+};
 static const size_t most_bytes = (size_t)1 << 30; /* activations of both networks */
 
 static bool is_stopped(const struct omq_calibration *c) { return c->stop && *c->stop; }
@@ -56,11 +59,11 @@ static int set_weights(struct omq_calibration *c, const struct omq_unit *u, stru
 
 /* ---- batch norm ---- */
 
-struct moments {
+struct omq_sum_moments {
     double x, y, xx, yy; /* of a channel's sums, and of the target's */
 };
 
-static void add_moments(struct omq_calibration *c, int ui, struct moments *m)
+static void add_moments(struct omq_calibration *c, int ui, struct omq_sum_moments *m)
 {
     const struct omq_unit *u = &c->net->plan.units[ui];
     const omq_real *x = omq_exec_sums(c->x, ui, c->scale);
@@ -93,15 +96,17 @@ static void set_norm(struct omq_calibration *c, int ui)
         return;
     add_moments(c, ui, c->moments);
     for (int o = 0; o < u->oc; o++) {
-        const struct moments *m = &c->moments[o];
+        const struct omq_sum_moments *m = &c->moments[o];
         double var = fmax(m->xx - m->x * m->x, 0), target = fmax(m->yy - m->y * m->y, 0);
         double slope = (double)from->gamma->value[o] /
                        sqrt((double)from->var->value[o] + OMQ_BN_EPS);
 
         to->beta->value[o] = (omq_real)((double)from->beta->value[o] +
                                         slope * (m->y - (double)from->mean->value[o]));
-        /* a channel that is constant here stays so */
-        to->gamma->value[o] = (omq_real)(var > 0 ? slope * sqrt(target / var * (var + OMQ_BN_EPS))
+        /* a channel that is constant here stays so, and one that nearly is does not
+         * become all there is on images where it is not */
+        to->gamma->value[o] = (omq_real)(var > 0 ? slope * sqrt(fmin(target / var, MOST_GAIN) *
+                                                                (var + OMQ_BN_EPS))
                                                  : 0);
         to->mean->value[o] = (omq_real)m->x;
         to->var->value[o] = (omq_real)var;
@@ -184,6 +189,21 @@ static void first_steps(struct omq_calibration *c, int p)
     memset(c->placed, 0, sizeof(*c->placed) * (size_t)net->plan.n_sites);
 }
 
+/* A model file may not have what is not finite. */
+static int check(const struct omq_calibration *c, struct omq_err *err)
+{
+    for (int i = 0; i < c->net->n_params; i++) {
+        const struct omq_param *p = &c->net->params[i];
+
+        for (size_t k = 0; p->precision == c->precision && k < p->n; k++)
+            if (!isfinite(p->value[k]))
+                return omq_fail(err, OMQ_EDIVERGED, "'%s' is not finite after calibration: the "
+                                "weights or the batch norm that it began with are out of range",
+                                p->name);
+    }
+    return OMQ_OK;
+}
+
 int omq_calibrate(struct omq_calibration *c, int precision, struct omq_err *err)
 {
     int rc = OMQ_OK;
@@ -193,7 +213,7 @@ int omq_calibrate(struct omq_calibration *c, int precision, struct omq_err *err)
     omq_exec_begin(c->x, precision, OMQ_MODE_FROZEN, c->batch.codes, c->batch.n, 0);
     for (int u = 0; rc == OMQ_OK && u < c->net->plan.n_units; u++)
         rc = is_stopped(c) ? omq_calibration_stopped(err) : calibrate_unit(c, u, err);
-    return rc;
+    return rc < 0 ? rc : check(c, err);
 }
 
 int omq_calibration_stopped(struct omq_err *err)

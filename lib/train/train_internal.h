@@ -190,7 +190,7 @@ struct omq_calibration {
     struct omq_arena arena;
     omq_real *values, *image;        /* a sample of a tensor; one image of it */
     double *weight, *scale, *target_scale; /* [outputs] of a layer */
-    struct moments *moments;         /* [outputs] */
+    struct omq_sum_moments *moments; /* [outputs] */
     bool *placed;                    /* [n_sites]: has its step */
 };
 

@@ -232,7 +232,7 @@ static double distance(const omq_real *a, const omq_real *b, size_t n)
  * against those in floating point. */
 START_TEST(test_nearer)
 {
-    const char *more[] = {"bits=[32, 8, 6, 4, w4a8, 3, 2]"};
+    const char *more[] = {"bits=[32, 8, 6, 4, w4a8, 3, 2, w4a32, w32a4]"};
     struct omq_train *t = open_run(more, 1);
     double first[OMQ_MAX_PRECISIONS], then[OMQ_MAX_PRECISIONS];
     struct omq_calibration c;
@@ -343,6 +343,21 @@ START_TEST(test_stop)
 }
 END_TEST
 
+/* Weights that no file would be read with are said, not written. */
+START_TEST(test_not_finite)
+{
+    struct omq_train *t = open_run(NULL, 0);
+    const struct omq_layer_params *lp = omq_net_layer(&t->net, 0, 2);
+    struct omq_err err;
+
+    lp->weight->value[0] = 3e38f;
+    lp->weight->value[1] = 3e38f;
+    ck_assert_int_eq(omq_train_calibrate(t, NULL, NULL, &err), OMQ_EDIVERGED);
+    ck_assert_ptr_nonnull(strstr(err.msg, "is not finite after calibration"));
+    omq_train_close(t);
+}
+END_TEST
+
 Suite *omq_suite_calibrate(void);
 Suite *omq_suite_calibrate(void)
 {
@@ -355,6 +370,7 @@ Suite *omq_suite_calibrate(void)
     tcase_add_test(c, test_own_parameters_only);
     tcase_add_test(c, test_methods);
     tcase_add_test(c, test_stop);
+    tcase_add_test(c, test_not_finite);
     suite_add_tcase(s, c);
     return s;
 }
