@@ -388,6 +388,8 @@ void omq_exec_values(struct omq_exec *x, int unit, int image, omq_real *to)
 
         values(x, unit, image, p, n, x->threads[0].res, x->threads[0].v);
         for (int i = 0; i < n * u->oc; i++)
-            *to++ = fmax((v[i] - zero) * out->step, least);
+            to[i] = fmax((v[i] - zero) * out->step, least);
+        end_relu(u, (size_t)n * (size_t)u->oc, to);
+        to += n * u->oc;
     }
 }

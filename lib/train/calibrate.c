@@ -21,6 +21,7 @@
 enum {
     MOST_VALUES = 1 << 20, /* of a tensor, to find a step with */
     MOST_GAIN = 256,       /* of a channel's variance */
+    MOST_PASSES = 3,
 };
 static const size_t most_bytes = (size_t)1 << 30; /* activations of both networks */
 
@@ -132,21 +133,30 @@ static size_t take_values(struct omq_calibration *c, int ui)
     return n;
 }
 
+/* The inputs of a concat share a step: the largest, with which those before it have
+ * to run again. */
 static void set_output(struct omq_calibration *c, int ui)
 {
     const struct omq_net *net = c->net;
     int site = net->plan.tensors[net->plan.units[ui].out].site;
     struct omq_param *p = site < 0 ? NULL : omq_net_site(net, c->precision, site);
+    omq_real value, old;
     struct omq_act a;
 
-    if (!p || c->placed[site])
+    if (!p)
         return;
+    old = p->value[0];
     a = omq_act_of(omq_site_bits(&net->plan, site, net->precisions[c->precision],
                                  net->quant.first_last_bits), net->plan.sites[site].is_signed);
     /* every method's step is in proportion to its parameter */
-    p->value[0] = omq_fit_act_step(&a, take_values(c, ui), c->values) /
-                  omq_site_method(net, site)->step(&a, 1);
-    c->placed[site] = true;
+    value = omq_fit_act_step(&a, take_values(c, ui), c->values) /
+            omq_site_method(net, site)->step(&a, 1);
+    if (!c->placed[site] || value > old) {
+        p->value[0] = value;
+        omq_net_bound_step(c->net, c->precision, site);
+        c->again |= c->placed[site] && p->value[0] > old;
+        c->placed[site] = true;
+    }
 }
 
 /* ---- a precision ---- */
@@ -211,8 +221,11 @@ int omq_calibrate(struct omq_calibration *c, int precision, struct omq_err *err)
     c->precision = precision;
     first_steps(c, precision);
     omq_exec_begin(c->x, precision, OMQ_MODE_FROZEN, c->batch.codes, c->batch.n, 0);
-    for (int u = 0; rc == OMQ_OK && u < c->net->plan.n_units; u++)
-        rc = is_stopped(c) ? omq_calibration_stopped(err) : calibrate_unit(c, u, err);
+    for (int pass = 0; pass < MOST_PASSES && (pass == 0 || c->again); pass++) {
+        c->again = false;
+        for (int u = 0; rc == OMQ_OK && u < c->net->plan.n_units; u++)
+            rc = is_stopped(c) ? omq_calibration_stopped(err) : calibrate_unit(c, u, err);
+    }
     return rc < 0 ? rc : check(c, err);
 }
 

@@ -192,6 +192,7 @@ struct omq_calibration {
     double *weight, *scale, *target_scale; /* [outputs] of a layer */
     struct omq_sum_moments *moments; /* [outputs] */
     bool *placed;                    /* [n_sites]: has its step */
+    bool again;                      /* a unit ran before its output's step was what it is */
 };
 
 /* How many images it takes when as many are wanted: as fit a GiB with all activations

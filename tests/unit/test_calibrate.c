@@ -228,6 +228,14 @@ static double distance(const omq_real *a, const omq_real *b, size_t n)
     return sqrt(sum / all);
 }
 
+/* Of precision p's logits. */
+static double logits_off(struct omq_calibration *c, struct omq_train *t, int p)
+{
+    omq_exec_forward(c->x, p, OMQ_MODE_FROZEN, c->batch.codes, c->batch.n, 0);
+    return distance(omq_exec_logits(c->x), omq_exec_logits(c->exact),
+                    (size_t)c->batch.n * (size_t)t->net.n_classes);
+}
+
 /* Every precision's logits, after calibration and after the first batch of a training,
  * against those in floating point. */
 START_TEST(test_nearer)
@@ -237,18 +245,14 @@ START_TEST(test_nearer)
     double first[OMQ_MAX_PRECISIONS], then[OMQ_MAX_PRECISIONS];
     struct omq_calibration c;
     struct omq_err err;
-    size_t n;
 
     train_a_little(t);
     open_calibration(&c, t, 0);
-    n = (size_t)c.batch.n * (size_t)t->net.n_classes;
     ck_assert_int_eq(omq_train_spread(t, &err), OMQ_OK);
     for (int p = 1; p < t->net.n_precisions; p++) {
-        omq_exec_forward(c.x, p, OMQ_MODE_FROZEN, c.batch.codes, c.batch.n, 0);
-        first[p] = distance(omq_exec_logits(c.x), omq_exec_logits(c.exact), n);
+        first[p] = logits_off(&c, t, p);
         ck_assert_msg(omq_calibrate(&c, p, &err) == OMQ_OK, "%s", err.msg);
-        omq_exec_forward(c.x, p, OMQ_MODE_FROZEN, c.batch.codes, c.batch.n, 0);
-        then[p] = distance(omq_exec_logits(c.x), omq_exec_logits(c.exact), n);
+        then[p] = logits_off(&c, t, p);
         ck_assert_msg(then[p] < first[p], "precision %d: %g, was %g", p, then[p], first[p]);
     }
     ck_assert_msg(then[1] < 0.05, "at 8 bits the logits are off by %g", then[1]);
@@ -330,6 +334,38 @@ START_TEST(test_methods)
 }
 END_TEST
 
+/* Units that only move codes, grouped convolutions, ReLUs with an end: at 8 bits the
+ * logits are near those in floating point. */
+START_TEST(test_architectures)
+{
+    static const char *const archs[] = {"model={arch: resnet8, width: 0.5, shortcut: A}",
+                                        "model={arch: mobilenet_v2, width: 0.25}"};
+    const char *more[] = {NULL, "bits=[32, 8, 4]", "data.synthetic.height=32",
+                          "data.synthetic.width=32"};
+    struct omq_err err;
+
+    for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
+        struct omq_calibration c;
+        struct omq_train *t;
+        double first, off;
+
+        more[0] = archs[i];
+        t = open_run(more, 4);
+        train_a_little(t);
+        open_calibration(&c, t, 0);
+        ck_assert_int_eq(omq_train_spread(t, &err), OMQ_OK);
+        first = logits_off(&c, t, 1);
+        for (int p = 1; p < 3; p++)
+            ck_assert_msg(omq_calibrate(&c, p, &err) == OMQ_OK, "%s: %s", archs[i], err.msg);
+        off = logits_off(&c, t, 1);
+        ck_assert_msg(off < 0.25 && off < first, "%s: the logits are off by %g, were by %g",
+                      archs[i], off, first);
+        omq_calibration_close(&c);
+        omq_train_close(t);
+    }
+}
+END_TEST
+
 /* A stop comes between two units. */
 START_TEST(test_stop)
 {
@@ -369,6 +405,7 @@ Suite *omq_suite_calibrate(void)
     tcase_add_test(c, test_nearer);
     tcase_add_test(c, test_own_parameters_only);
     tcase_add_test(c, test_methods);
+    tcase_add_test(c, test_architectures);
     tcase_add_test(c, test_stop);
     tcase_add_test(c, test_not_finite);
     suite_add_tcase(s, c);
