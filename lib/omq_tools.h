@@ -103,6 +103,7 @@ struct omq_eval_options {
     int threads;         /* 0: one a processor */
     int batch_size;      /* 0: 64 */
     int limit;           /* so many images only (omq_dataset_some()); 0: all */
+    const char *logits;  /* file for the logits of each run, as .npy; or NULL */
 };
 
 /* Opens model ("-": standard input) and data. */
