@@ -101,7 +101,7 @@ void omq_model_close(struct omq_model *m);
 struct omq_model_shape {
     int height, width, channels; /* of an image, [height][width][channels] */
     int n_classes;
-    const char *arch;
+    const char *arch;            /* "onnx": the graph is that of an ONNX file */
     /* Pictures of any size, as the model was tested: their shorter side is resized to
      * `resize` pixels, antialiased, and height x width are cut from the centre. */
     int resize;

@@ -72,6 +72,12 @@ const char *omq_train_output_dir(const struct omq_train *t);
  * or as one JSON object. Creates nothing. */
 int omq_train_report(struct omq_train *t, FILE *f, bool json, struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* About the weights that the network begins with, after the report, a run or a bench,
+ * also after its failure: a line, with its newline, for each that did not fit, and
+ * one that counts them; "" if there are none. Owned by t. omq_train_run() notes
+ * them by itself. */
+const char *omq_train_weights_said(const struct omq_train *t);
+
 /* Trains. resume: from last.omq in output_dir, bit-identical to a run that was
  * never stopped; without it an output_dir that already holds last.omq is
  * refused, unless force. When *stop becomes non-zero the step is finished, a
@@ -122,6 +128,7 @@ struct omq_eval_options {
     int threads;         /* 0: one a processor */
     int batch_size;      /* 0: 64 */
     int limit;           /* so many images only (omq_dataset_some()); 0: all */
+    const char *logits;  /* file for the logits of each run, as .npy; or NULL */
 };
 
 /* Opens model ("-": standard input) and data. */

@@ -12,7 +12,8 @@ build=(gcc libc6-dev make libopenblas-dev libyaml-dev libjansson-dev libjpeg62-t
     libspng-dev zlib1g-dev)
 check=(check mandoc pkgconf python3 python3-numpy python3-pil shellcheck)
 check_all=(clang gcc-aarch64-linux-gnu gcc-arm-none-eabi git libc6-dev-arm64-cross
-    libclang-rt-14-dev libnewlib-arm-none-eabi llvm qemu-system-arm qemu-user valgrind)
+    libclang-rt-14-dev libnewlib-arm-none-eabi llvm python3-torch python3-torchvision
+    qemu-system-arm qemu-user valgrind)
 
 wanted=()
 for group in "$@"; do

@@ -12,7 +12,7 @@
 #include "omq_tools.h"
 #include "tool.h"
 
-static const char *bits, *data, *split, *engine;
+static const char *bits, *data, *split, *engine, *logits;
 static int batch_size, limit;
 static bool per_layer, confusion;
 
@@ -40,6 +40,9 @@ static const struct tool_option options[] = {
               "and share clipped in percent, of its weights and of its input." },
     { .name = "confusion", .letter = 'c', .flag = &confusion,
       .help = "Also show how often each class was taken for each other one." },
+    { .name = "logits", .arg = "FILE", .text = &logits,
+      .help = "Also write the outputs of the network to a file of NumPy (.npy), a row an image in "
+              "the order of the data set; for one precision only." },
 };
 
 static const char *const examples[] = {
@@ -308,6 +311,8 @@ static int run(struct omq_eval *e)
     const struct tool_choices all = { e, omq_eval_count(e), find, NULL };
     int *list, n, rc = tool_choose(&all, bits, &list, &n);
 
+    if (rc == TOOL_OK && logits && n != 1)
+        tool_usage("--logits is for one precision: choose it by --bits");
     if (rc == TOOL_OK)
         rc = evaluate(e, list, n);
     free(list);
@@ -337,7 +342,7 @@ int main(int argc, char **argv)
         say_build();
     opt = (struct omq_eval_options){ .data = data, .split = split, .engine = engine,
                                      .threads = tool_common.threads, .batch_size = batch_size,
-                                     .limit = limit };
+                                     .limit = limit, .logits = logits };
     if (omq_eval_open(&e, model, &opt, &err) != OMQ_OK)
         return tool_finish(tool_fail(&err));
     status = run(e);

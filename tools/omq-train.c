@@ -17,8 +17,9 @@
 
 enum { LINE_SIZE = 1024 };
 
-static struct tool_list sets;
-static bool dry_run, dump_config, resume, force, bench, recalibrate;
+static struct tool_list sets, maps, skips;
+static const char *init;
+static bool no_strict, dry_run, dump_config, resume, force, bench, recalibrate;
 static const char *output, *bits, *data;
 static int bench_steps;
 
@@ -26,6 +27,18 @@ static const struct tool_option options[] = {
     { .name = "set", .letter = 's', .arg = "KEY=VALUE", .list = &sets,
       .help = "Set a key of the configuration, as in train.lr=0.05 or bits=[8,4]. Can be given "
               "several times; the last one wins." },
+    { .name = "init", .letter = 'i', .arg = "FILE", .text = &init,
+      .help = "Begin with the weights of a file: safetensors, npz, or a model.omq. Short for "
+              "--set init=FILE." },
+    { .name = "map", .arg = "OLD=NEW", .list = &maps,
+      .help = "Change names in that file, where OLD is a name or what stands before one of its "
+              "dots. Can be given several times. Short for --set init_map=[OLD=NEW,...]." },
+    { .name = "skip", .arg = "PATTERN", .list = &skips,
+      .help = "Keep the random values of parameters: by name, pattern of names, or module, as in "
+              "fc. Can be given several times. Short for --set init_skip=[PATTERN,...]." },
+    { .name = "no-strict", .flag = &no_strict,
+      .help = "Load what fits, and list what is missing, unexpected or of another shape. Short "
+              "for --set init_strict=false." },
     { .name = "dry-run", .letter = 'n', .flag = &dry_run,
       .help = "Check configuration, data and memory, report layers, parameters and bytes of "
               "each width on standard output, and create nothing." },
@@ -296,6 +309,12 @@ static int run_recalibrate(const char *model)
     return TOOL_OK;
 }
 
+/* What does not fit, where nobody has noted it yet. */
+static void say_weights(const struct omq_train *t)
+{
+    tool_put_clean(stderr, omq_train_weights_said(t), "\n");
+}
+
 static void bench_json(const struct omq_train_bench *b)
 {
     const struct { const char *name; double value; } numbers[] = {
@@ -322,8 +341,10 @@ static int run_bench(struct omq_train *t)
     struct omq_train_bench b = { 0 };
     struct omq_err err = { 0 };
 
-    if (omq_train_bench(t, bench_steps, &b, &err) != OMQ_OK)
+    if (omq_train_bench(t, bench_steps, &b, &err) != OMQ_OK) {
+        say_weights(t);
         return tool_fail(&err);
+    }
     if (tool_common.json) {
         bench_json(&b);
         return TOOL_OK;
@@ -353,9 +374,11 @@ static int print_config(const struct omq_train *t)
 static int report(struct omq_train *t)
 {
     struct omq_err err = { 0 };
+    int rc = omq_train_report(t, stdout, tool_common.json, &err);
 
-    return omq_train_report(t, stdout, tool_common.json, &err) == OMQ_OK ? TOOL_OK
-                                                                          : tool_fail(&err);
+    if (!tool_common.quiet)
+        say_weights(t);
+    return rc == OMQ_OK ? TOOL_OK : tool_fail(&err);
 }
 
 static void check_usage(void)
@@ -365,7 +388,7 @@ static void check_usage(void)
                    "--recalibrate");
     if (recalibrate && !output)
         tool_usage("--recalibrate needs --output FILE, which may be the model itself");
-    if (recalibrate && sets.n)
+    if (recalibrate && (sets.n || init || maps.n || skips.n || no_strict))
         tool_usage("--recalibrate has the model's configuration: there is nothing to --set");
     if (!recalibrate && (output || bits || data))
         tool_usage("--output, --bits and --data are for --recalibrate only");
@@ -379,12 +402,54 @@ static void check_usage(void)
         bench_steps = 20;
 }
 
-/* --threads is one more --set, after all others so that messages count those as
- * they were typed; the list has room (see tool_options.c). */
-static void add_threads(void)
+/* Text in quotes of YAML. */
+static void put_quoted(FILE *f, const char *s)
+{
+    putc('"', f);
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\')
+            putc('\\', f);
+        putc(*s, f);
+    }
+    putc('"', f);
+}
+
+/* "KEY=["A","B"]", or without brackets the one value; kept to the end. */
+static void add_set(const char *key, const char *const *values, int n, bool is_list)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
+    if (f) {
+        fprintf(f, "%s=%s", key, is_list ? "[" : "");
+        for (int i = 0; i < n; i++) {
+            fputs(i ? "," : "", f);
+            put_quoted(f, values[i]);
+        }
+        fputs(is_list ? "]" : "", f);
+    }
+    if (!f || fclose(f) != 0) {
+        tool_message("out of memory");
+        exit(tool_finish(TOOL_FAILED));
+    }
+    sets.items[sets.n++] = text;
+}
+
+/* Options that are short for a --set come after all of those, so that messages
+ * count them as they were typed; the list has room (see tool_options.c). */
+static void add_sets(void)
 {
     static char text[32];
 
+    if (init)
+        add_set("init", &init, 1, false);
+    if (maps.n)
+        add_set("init_map", maps.items, maps.n, true);
+    if (skips.n)
+        add_set("init_skip", skips.items, skips.n, true);
+    if (no_strict)
+        sets.items[sets.n++] = "init_strict=false";
     if (tool_common.threads) {
         snprintf(text, sizeof(text), "threads=%d", tool_common.threads);
         sets.items[sets.n++] = text;
@@ -420,7 +485,7 @@ int main(int argc, char **argv)
         tool_init_library();
         return tool_finish(run_recalibrate(config));
     }
-    add_threads();
+    add_sets();
     if (!dry_run && !dump_config && !bench)
         catch_signals();
     tool_init_library();

@@ -24,6 +24,7 @@ enum {
     OMQ_PATH_SIZE = 1024,
     OMQ_MAX_PROFILE_TEXTS = 16, /* in a configuration */
     OMQ_PROFILE_TEXT_SIZE = 256,
+    OMQ_MAX_INIT_TEXTS = 16,    /* of each list */
     OMQ_FLOAT_BITS = 32,     /* the "width" that means f32 */
 };
 
@@ -95,8 +96,19 @@ struct omq_data_config {
     } synthetic;
 };
 
+/* Weights to begin with; see port/weights.h. */
+struct omq_init_config {
+    char file[OMQ_PATH_SIZE]; /* empty: none */
+    int n_map, n_skip;
+    char map[OMQ_MAX_INIT_TEXTS][OMQ_PROFILE_TEXT_SIZE];  /* "OLD=NEW" */
+    char skip[OMQ_MAX_INIT_TEXTS][OMQ_PROFILE_TEXT_SIZE]; /* patterns */
+    bool strict;
+    double bn_eps;            /* of the batch norm in the file */
+};
+
 struct omq_model_config {
-    char arch[64]; /* a name of the table in nn/arch.c */
+    char arch[64]; /* a name of the table in nn/arch.c, or empty: */
+    char onnx[OMQ_PATH_SIZE]; /* the graph, and weights, of this file */
     double width;  /* multiplier of channel counts */
     enum omq_shortcut shortcut; /* of the CIFAR ResNets, where the shape changes */
 };
@@ -146,6 +158,7 @@ struct omq_config {
     struct omq_precision precisions[OMQ_MAX_PRECISIONS]; /* as listed; no two equal */
     int n_profiles;
     char profiles[OMQ_MAX_PROFILE_TEXTS][OMQ_PROFILE_TEXT_SIZE]; /* for omq_profile_add() */
+    struct omq_init_config init;
     struct omq_data_config data;
     struct omq_model_config model;
     struct omq_quant_config quant;
@@ -161,7 +174,7 @@ struct omq_diag {
 void omq_diag_release(struct omq_diag *d);
 
 /* The defaults, which are a valid configuration but for output_dir, data.root
- * and model.arch, which are empty. */
+ * and model.arch (or model.onnx), which are empty. */
 void omq_config_default(struct omq_config *c);
 
 /* Reads path ("-" is standard input), then applies `sets` ("train.lr=0.1"),

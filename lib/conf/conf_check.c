@@ -62,6 +62,17 @@ static void require(struct omq_conf_state *s, const char *path, bool empty, cons
         omq_conf_error(s, place(s, path), "missing required key '%s'%s", path, note);
 }
 
+static void check_model(struct omq_conf_state *s)
+{
+    const struct omq_model_config *m = &s->c.model;
+
+    if (!fine(s, "model.onnx") || m->onnx[0] == 0)
+        require(s, "model.arch", m->arch[0] == 0, "");
+    else if (fine(s, "model.arch") && m->arch[0])
+        omq_conf_error(s, place(s, "model.onnx"),
+                       "'model.onnx' is a network already: leave out 'model.arch'");
+}
+
 /* The size of what the network takes, where the pictures do not say it. */
 static void check_size(struct omq_conf_state *s, bool any_size, const char *needed)
 {
@@ -258,6 +269,7 @@ void omq_conf_cross_check(struct omq_conf_state *s)
         if (omq_conf_keys[k].required)
             require(s, omq_conf_keys[k].path, *field == 0, "");
     }
+    check_model(s);
     check_data(s);
     check_augment(s);
     check_method(s);

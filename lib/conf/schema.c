@@ -65,6 +65,27 @@ const struct omq_conf_key omq_conf_keys[] = {
          "then those of layers; the last that names a layer counts.\n"
          "In LAYER, * stands for any characters and ? for one.\n"
          "Nothing is trained for them: each layer has the parameters of its precision."),
+    STRING("init", init.file, false,
+           "File of weights to begin with in place of random ones: safetensors, npz, or a\n"
+           "model.omq, of whose precisions the best is taken.\n"
+           "Names are those of PyTorch; every precision begins with the batch norm that\n"
+           "is in the file."),
+    LIST("init_map", OMQ_CONF_TEXTS, init.map, init.n_map, 0, 0,
+         "Changes of the names in that file, each as\n"
+         ".Dq OLD=NEW ,\n"
+         "where OLD is a name or what stands before one of its dots; the first that\n"
+         "fits a name counts."),
+    LIST("init_skip", OMQ_CONF_TEXTS, init.skip, init.n_skip, 0, 0,
+         "Parameters that keep their random values: names, or patterns of names in\n"
+         "which * stands for any characters, or the modules that they are in, as in fc."),
+    BOOL("init_strict", init.strict,
+         "Parameters that are missing from the file, unexpected in it, or of another\n"
+         "shape are an error; else they are listed, and those of the network keep\n"
+         "their random values."),
+    NUMBER("init_bn_eps", init.bn_eps, 1e-12, 1,
+           "The eps of the batch norm in that file: PyTorch's default is 1e-5, networks\n"
+           "that come from TensorFlow have 1e-3.\n"
+           "Another one than 1e-5 scales the weight of the batch norm."),
 
     SECTION("data", "The images."),
     WORD("data.format", data.format, omq_format, format_words,
@@ -151,10 +172,14 @@ const struct omq_conf_key omq_conf_keys[] = {
     INT("data.synthetic.test", data.synthetic.n_test, 1, 10000000, "Test images."),
 
     SECTION("model", "The network."),
-    STRING("model.arch", model.arch, true,
+    STRING("model.arch", model.arch, false,
            "Name of the architecture: lenet5; resnet8, resnet20, resnet32, resnet44, resnet56,\n"
            "vgg11 and vgg16 for small images; resnet18, resnet34, resnet50 and mobilenet_v2\n"
            "for large ones. Layers have torchvision's names, or those of the best-known code."),
+    STRING("model.onnx", model.onnx, false,
+           "ONNX file of a network in floating point, in place of model.arch, which is\n"
+           "required without it: its graph and its weights, which are loaded as those of\n"
+           "init are."),
     NUMBER("model.width", model.width, 0.0625, 16,
            "Multiplier of all channel counts. Those of mobilenet_v2 are multiples of 8."),
     WORD("model.shortcut", model.shortcut, omq_shortcut, shortcut_words,
@@ -263,6 +288,9 @@ void omq_config_default(struct omq_config *c)
     c->n_precisions = 8;
     for (int i = 0; i < 8; i++)
         c->precisions[i] = (struct omq_precision){8 - i, 8 - i};
+
+    c->init.strict = true;
+    c->init.bn_eps = 1e-5;
 
     c->data.workers = 1;
     set_pair(c->data.augment.random_resized_crop.scale,

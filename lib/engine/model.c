@@ -164,7 +164,8 @@ void omq_model_shape(const struct omq_model *m, struct omq_model_shape *out)
 
     *out = (struct omq_model_shape){
         .height = m->pre.height, .width = m->pre.width, .channels = m->pre.channels,
-        .n_classes = m->n_classes, .arch = m->info.config.model.arch,
+        .n_classes = m->n_classes,
+        .arch = m->info.config.model.arch[0] ? m->info.config.model.arch : "onnx",
         .resize = data->resize > longer ? data->resize : longer,
         .bicubic = data->interpolation == OMQ_INTERPOLATION_BICUBIC,
     };

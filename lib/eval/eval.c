@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "omq_tools.h"
 
 enum { DEFAULT_BATCH = 64, LAYER_IMAGES = 256 };
@@ -21,6 +22,7 @@ struct omq_eval {
     struct omq_pool *pool;
     bool use_float;
     int batch, limit;
+    const char *logits_path;    /* NULL: not asked for */
     struct omq_choice *choices; /* [omq_eval_count()] */
 };
 
@@ -123,6 +125,7 @@ int omq_eval_open(struct omq_eval **out, const char *model, const struct omq_eva
     e->use_float = use_float;
     e->batch = opt->batch_size ? opt->batch_size : DEFAULT_BATCH;
     e->limit = opt->limit;
+    e->logits_path = opt->logits;
     if ((rc = load_model(e, model, err)) < 0 || (rc = load_data(e, opt, split, err)) < 0 ||
         (rc = omq_pool_open(&e->pool, opt->threads, err)) < 0) {
         omq_eval_close(e);
@@ -189,6 +192,12 @@ static int how_of(const struct omq_eval *e, int precision, struct omq_eval_how *
     return OMQ_OK;
 }
 
+/* Images that are evaluated. */
+static int limited(const struct omq_eval *e)
+{
+    return e->limit > 0 && e->limit < e->data->n ? e->limit : e->data->n;
+}
+
 int omq_eval_run(struct omq_eval *e, int precision, struct omq_eval_result *out,
                  uint32_t *confusion, struct omq_err *err)
 {
@@ -200,8 +209,16 @@ int omq_eval_run(struct omq_eval *e, int precision, struct omq_eval_result *out,
     if ((rc = how_of(e, precision, &how, err)) < 0)
         return rc;
     how.confusion = confusion;
+    if (e->logits_path &&
+        !(how.logits = omq_calloc((size_t)e->data->n, sizeof(float) * (size_t)e->net.n_classes)))
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate the logits of %d images", e->data->n);
     if ((rc = omq_eval_net_how(&e->net, &how, e->data, e->pool, &counts, err)) < 0)
-        return omq_wrap(err, "cannot evaluate %s", omq_eval_name(e, precision));
+        rc = omq_wrap(err, "cannot evaluate %s", omq_eval_name(e, precision));
+    else if (how.logits)
+        rc = omq_eval_put_logits(e->logits_path, how.logits, limited(e), e->net.n_classes, err);
+    free(how.logits);
+    if (rc < 0)
+        return rc;
     seconds = omq_now() - seconds;
     *out = (struct omq_eval_result){
         .samples = counts.samples, .skipped = counts.skipped, .loss = counts.loss,

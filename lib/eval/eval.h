@@ -37,6 +37,7 @@ struct omq_eval_how {
     int batch;
     int limit;                  /* so many images only (omq_dataset_some()); 0 = all */
     uint32_t *confusion;        /* [n_classes][n_classes] of the net, row = label; or NULL */
+    float *logits;              /* [images][n_classes], in the order of ds; or NULL */
 };
 int omq_eval_net_how(const struct omq_net *net, const struct omq_eval_how *how,
                      const struct omq_dataset *ds, struct omq_pool *pool,
@@ -45,6 +46,12 @@ int omq_eval_net_how(const struct omq_net *net, const struct omq_eval_how *how,
 /* Whether ds can be shown to net at all. */
 int omq_eval_check(const struct omq_net *net, const struct omq_dataset *ds,
                    struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- logits.c ---- */
+
+/* Writes logits[n][classes] as an .npy file. */
+int omq_eval_put_logits(const char *path, const float *logits, int n, int classes,
+                        struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* ---- answer.c ---- */
 

@@ -31,6 +31,7 @@ struct job {
     const struct omq_engine *engine;
     int n, chunk;
     struct omq_answer *answers; /* [n]; rank NO_ANSWER for a damaged image */
+    float *logits;              /* [n][classes], or NULL */
     size_t image;               /* bytes of one */
     /* [threads][scratch_size]: an image's pixels, codes, logits, the engine's */
     char *scratch;
@@ -70,10 +71,23 @@ static int make_codes(const struct job *j, int first, int n, uint8_t *pixels, ui
     return OMQ_OK;
 }
 
+/* Those of a damaged image are no numbers. */
+static void keep_logits(const struct job *j, int first, int n, const float *logits)
+{
+    size_t c = (size_t)j->net->n_classes;
+    float *to = j->logits + (size_t)first * c;
+
+    for (int i = 0; i < n; i++, to += c, logits += c)
+        for (size_t k = 0; k < c; k++)
+            to[k] = j->answers[first + i].rank == NO_ANSWER ? NAN : logits[k];
+}
+
 static void answer(const struct job *j, int first, int n, const float *logits)
 {
     int c = j->net->n_classes;
 
+    if (j->logits)
+        keep_logits(j, first, n, logits);
     for (int i = 0; i < n; i++)
         if (j->answers[first + i].rank != NO_ANSWER)
             j->answers[first + i] = omq_answer_of(c, logits + (size_t)i * (size_t)c,
@@ -231,7 +245,7 @@ int omq_eval_net_how(const struct omq_net *net, const struct omq_eval_how *how,
                      const struct omq_dataset *ds, struct omq_pool *pool,
                      struct omq_eval_counts *out, struct omq_err *err)
 {
-    struct job j = {.net = net, .ds = ds, .n = ds->n,
+    struct job j = {.net = net, .ds = ds, .n = ds->n, .logits = how->logits,
                     .image = (size_t)ds->height * (size_t)ds->width * (size_t)ds->channels};
     int rc;
 

@@ -203,7 +203,7 @@ static void accumulate(void *arg, int thread, int begin, int end)
     const struct omq_unit *u = &x->net->plan.units[j->ui];
     struct omq_unit_buf *b = &x->units[j->ui];
     struct omq_thread_buf *t = &x->threads[thread];
-    bool stats = x->mode == OMQ_MODE_TRAIN && x->net->plan.layers[u->layer].norm[0];
+    bool stats = omq_takes_stats(x, u);
     bool integers = by_integers(x, u);
     int pixels = u->win.oh * u->win.ow;
 

@@ -45,6 +45,21 @@ static bool has_norm(const struct omq_exec *x, const struct omq_unit *u)
     return u->layer >= 0 && x->net->plan.layers[u->layer].norm[0];
 }
 
+bool omq_takes_stats(const struct omq_exec *x, const struct omq_unit *u)
+{
+    return has_norm(x, u) &&
+           (x->mode == OMQ_MODE_TRAIN || (x->adopting && x->adopting[u->layer]));
+}
+
+/* Other statistics, the same function. */
+static void keep_function(const struct omq_layer_params *lp, int c, double mean, double var)
+{
+    double old = sqrt((double)lp->var->value[c] + OMQ_BN_EPS), gamma = (double)lp->gamma->value[c];
+
+    lp->beta->value[c] += (omq_real)(gamma * (mean - (double)lp->mean->value[c]) / old);
+    lp->gamma->value[c] = (omq_real)(gamma * sqrt(var + OMQ_BN_EPS) / old);
+}
+
 /* Real value of one unit of acc, in channel c. */
 static double scale_of(const struct omq_exec *x, const struct omq_unit *u, int c)
 {
@@ -77,6 +92,8 @@ static void batch_stats(struct omq_exec *x, int ui)
         b->var[c] = m2 / total;
         b->ka[c] = (omq_real)(s * mean);
         b->kd[c] = (omq_real)(s * s * b->var[c]);
+        if (x->mode == OMQ_MODE_FROZEN)
+            keep_function(lp, c, s * mean, s * s * m2 / fmax(total - 1, 1));
         lp->mean->value[c] = (omq_real)(mom * s * mean +
                                         (1 - mom) * (double)lp->mean->value[c]);
         lp->var->value[c] = (omq_real)(mom * s * s * m2 / fmax(total - 1, 1) +
@@ -199,7 +216,7 @@ void omq_epilogue_fold(struct omq_exec *x, int ui)
     const struct omq_unit *u = &x->net->plan.units[ui];
     struct omq_tensor_buf *out = &x->tensors[u->out];
 
-    if (x->mode == OMQ_MODE_TRAIN && has_norm(x, u))
+    if (omq_takes_stats(x, u))
         batch_stats(x, ui);
     if (out->is_real) {
         fold(x, ui, 1, 0);

@@ -73,6 +73,14 @@ void omq_exec_forward(struct omq_exec *x, int precision, enum omq_mode mode, con
     } while (x->again);
 }
 
+void omq_exec_adopt_stats(struct omq_exec *x, int precision, const bool *layers,
+                          const uint8_t *codes, int n)
+{
+    x->adopting = layers;
+    omq_exec_forward(x, precision, OMQ_MODE_FROZEN, codes, n, 1);
+    x->adopting = NULL;
+}
+
 static int logits(const struct omq_exec *x)
 {
     return x->net->plan.units[x->net->plan.n_units - 1].out;

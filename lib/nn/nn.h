@@ -363,6 +363,12 @@ size_t omq_exec_bytes(struct omq_net *net, struct omq_pool *pool, int n, bool ba
 void omq_exec_forward(struct omq_exec *x, int precision, enum omq_mode mode, const uint8_t *codes,
                       int n, double bn_momentum);
 const omq_real *omq_exec_logits(const struct omq_exec *x);
+/* The forward of OMQ_MODE_FROZEN, in which the batch norm of the layers marked in
+ * layers[] takes the batch's statistics for its running ones, and changes gamma and
+ * beta so that the layer's output stays what it was: a norm that was put in as the
+ * identity becomes one whose statistics can be taken anew. */
+void omq_exec_adopt_stats(struct omq_exec *x, int precision, const bool *layers,
+                          const uint8_t *codes, int n);
 /* Adds the gradients of every parameter of the last forward (MODE_TRAIN). */
 void omq_exec_backward(struct omq_exec *x, const omq_real *dlogits);
 /* Codes of a tensor after forward, or NULL where it holds reals. */

@@ -144,6 +144,7 @@ struct omq_exec {
     enum omq_mode mode;
     bool backward;
     double bn_momentum;
+    const bool *adopting;      /* [n_layers]: see omq_exec_adopt_stats(), or NULL */
     struct omq_arena arena;
     struct omq_tensor_buf *tensors;
     struct omq_layer_buf *layers;
@@ -209,6 +210,8 @@ void omq_layers_backward(struct omq_exec *x);
 
 /* With acc there (and, in training, mean_i and m2_i): batch statistics, the
  * output's step if it has none yet, and m, b, r. */
+/* Whether the unit's sums need the batch's statistics. */
+bool omq_takes_stats(const struct omq_exec *x, const struct omq_unit *u);
 void omq_epilogue_fold(struct omq_exec *x, int u);
 /* acc to the output tensor, for one image. */
 void omq_epilogue_forward(struct omq_exec *x, int u, int image, struct omq_thread_buf *t);

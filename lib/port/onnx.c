@@ -115,7 +115,7 @@ static void put_metadata(struct model *m, bool switches)
     char text[16];
 
     put_entry(m, "omq.version", OMQ_VERSION);
-    put_entry(m, "omq.arch", n->info->config.model.arch);
+    put_entry(m, "omq.arch", n->info->config.model.arch[0] ? n->info->config.model.arch : "onnx");
     if (switches)
         put_json(m, "omq.bits", switch_values(m->job));
     else

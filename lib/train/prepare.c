@@ -50,6 +50,9 @@ void omq_train_release(struct omq_train *t)
     free(t->dlogits);
     free(t->teacher);
     free(t->row);
+    omq_train_release_onnx(t);
+    free(t->weights_said);
+    free(t->added_norms);
 }
 
 void omq_train_close(struct omq_train *t)
@@ -94,14 +97,13 @@ static int open_net(struct omq_train *t, struct omq_err *err)
 
     if ((rc = omq_preprocess_init(&pre, &t->config.data, d->height, d->width, d->channels,
                                   err)) < 0 ||
-        (rc = omq_arch_build(&graph, &t->config.model, d->height, d->width, d->channels,
-                             d->n_classes, err)) < 0)
+        (rc = omq_train_build_graph(t, &graph, err)) < 0)
         return rc;
     rc = omq_net_init(&t->net, &graph, t->config.precisions, t->config.n_precisions,
                       &t->config.quant, &pre, t->config.seed, true, err);
     for (int i = 0; rc == OMQ_OK && i < t->config.n_profiles; i++)
         rc = omq_profile_add(&t->info, &t->net, t->config.profiles[i], err);
-    return rc;
+    return rc < 0 ? rc : omq_train_load_weights(t, err);
 }
 
 /* The others' orders and augmentation are not those of the highest. */
@@ -176,7 +178,8 @@ static void report_text(const struct omq_train *t, size_t bytes, int n, FILE *f)
             t->train->n, t->train->height, t->train->width, t->train->channels, t->held_out->n,
             t->net.n_classes);
     fprintf(f, "network: %s, %llu parameters, %llu multiply-accumulates an image\n",
-            t->config.model.arch, (unsigned long long)omq_net_weights(&t->net),
+            t->config.model.arch[0] ? t->config.model.arch : t->config.model.onnx,
+            (unsigned long long)omq_net_weights(&t->net),
             (unsigned long long)omq_net_macs(&t->net));
     if (t->config.train.epochs > 0)
         fprintf(f, "memory: %.1f MiB for batches of %d\n\n", (double)bytes / (1 << 20), n);

@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-static int first_batch(struct omq_train *t, bool highest_too, struct omq_err *err)
+static int first_batch(struct omq_train *t, bool highest_too, double bn_momentum,
+                       struct omq_err *err)
 {
     struct omq_batch batch;
     int rc;
@@ -17,13 +18,13 @@ static int first_batch(struct omq_train *t, bool highest_too, struct omq_err *er
         return rc; /* never 0: the loader refuses sets smaller than a batch */
     for (int p = 0; p < t->net.n_precisions; p++)
         if (highest_too || p != t->order[0])
-            omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, 1);
+            omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, bn_momentum);
     return OMQ_OK;
 }
 
 int omq_train_initialize(struct omq_train *t, struct omq_err *err)
 {
-    return first_batch(t, true, err);
+    return first_batch(t, true, t->has_weights ? 0 : 1, err);
 }
 
 int omq_train_epochs_alone(const struct omq_train *t)
@@ -66,7 +67,7 @@ int omq_train_spread(struct omq_train *t, struct omq_err *err)
         for (int s = 0; s < net->plan.n_sites; s++)
             forget(omq_net_site(net, p, s));
     }
-    return first_batch(t, false, err);
+    return first_batch(t, false, 1, err);
 }
 
 /* Running statistics trail the weights, and average over few batches: the more

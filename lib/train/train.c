@@ -297,9 +297,36 @@ static int check_output(const struct omq_train *t, bool resuming, bool force, st
     return OMQ_OK;
 }
 
+/* A line of what omq_train_weights_said() has is a note. */
+static void note_weights(const struct run *r)
+{
+    const char *text = omq_train_weights_said(r->t);
+    char line[1024];
+
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+
+        snprintf(line, sizeof(line), "%.*s", (int)n, text);
+        note(r, line);
+        text += n + (text[n] == '\n');
+    }
+}
+
+/* Where weights came in, every precision begins calibrated from them. */
 static int begin(struct run *r, struct omq_err *err)
 {
-    return r->t->config.train.epochs == 0 ? calibrate(r, err) : omq_train_initialize(r->t, err);
+    struct omq_train *t = r->t;
+    int rc = omq_train_settle_norms(t, err);
+
+    if (rc < 0)
+        return rc;
+    if (t->config.train.epochs == 0) {
+        if (!t->has_weights)
+            note(r, "warning: there is no init: random weights are calibrated");
+        return calibrate(r, err);
+    }
+    return t->has_weights ? omq_train_calibrate(t, r->cb, r->stop, err)
+                          : omq_train_initialize(t, err);
 }
 
 static int run(struct run *r, bool resuming, struct omq_err *err)
@@ -307,7 +334,10 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
     struct omq_train *t = r->t;
     int rc;
 
-    if ((rc = omq_train_prepare(t, err)) < 0 || (resuming && (rc = resume(r, err)) < 0) ||
+    t->resuming = resuming;
+    rc = omq_train_prepare(t, err);
+    note_weights(r);
+    if (rc < 0 || (resuming && (rc = resume(r, err)) < 0) ||
         (rc = omq_make_dirs(t->config.output_dir, err)) < 0 ||
         (rc = omq_metrics_open(&r->metrics, t->config.output_dir,
                                resuming ? steps_so_far(t) : 0, err)) < 0)

@@ -12,6 +12,8 @@
 #include "nn/nn.h"
 #include "omq_tools.h"
 
+struct omq_onnx_net; /* port/onnx_read.h */
+
 /* ---- optimizer.c ---- */
 
 /* State of SGD (m) or Adam (m, v), a slot for every parameter. */
@@ -74,6 +76,12 @@ struct omq_train {
     int order[OMQ_MAX_PRECISIONS];    /* from the highest precision to the lowest */
     double share[OMQ_MAX_PRECISIONS]; /* of the steps, by rank in that order */
     struct omq_model_info info;
+    bool resuming;               /* the checkpoint has the weights: none are loaded */
+    bool has_weights;            /* the net began with weights of a file */
+    char *weights_said;          /* about them, a line each, or NULL */
+    struct omq_onnx_net *onnx;   /* the file of config.model.onnx, until it is loaded */
+    int n_added_norms;           /* norms without statistics, */
+    bool *added_norms;           /* [n_layers]: where; or NULL */
     /* position: all that a checkpoint needs beside net and optimizer */
     int epoch, step;             /* epochs done; steps done of the next one */
     int others_epoch;            /* of t->others, which counts its own */
@@ -91,6 +99,18 @@ struct omq_train {
 int omq_train_prepare(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_train_release(struct omq_train *t); /* all but t itself */
 
+/* ---- begin.c ---- */
+
+/* The graph of config.model, for the training images. */
+int omq_train_build_graph(struct omq_train *t, struct omq_graph *g,
+                          struct omq_err *err) OMQ_WARN_UNUSED;
+/* Weights of config.model.onnx and config.init into the net, none when resuming. */
+int omq_train_load_weights(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_train_release_onnx(struct omq_train *t);
+/* Gives norms that an ONNX file had not got the statistics of the first batch,
+ * without a change of what the network computes. */
+int omq_train_settle_norms(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
+
 /* step.c: one joint step, the highest precision on this batch. OMQ_EDIVERGED
  * leaves the parameters as they were before the step. */
 int omq_train_step(struct omq_train *t, const struct omq_batch *batch,
@@ -103,7 +123,8 @@ void omq_train_start(struct omq_train *t);
  * They fail where a batch of images does. */
 
 /* First steps and statistics of every precision, from the first batch, so that
- * even one that no step draws can be evaluated. */
+ * even one that no step draws can be evaluated. Where weights of a file came in,
+ * their statistics stay. */
 int omq_train_initialize(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 /* Epochs in which only the highest precision learns. */
 int omq_train_epochs_alone(const struct omq_train *t);

@@ -161,6 +161,8 @@ START_TEST(test_dump)
     ck_assert_ptr_nonnull(strstr(text, "output_dir: \"a \\\"b\\\\c: [d] # \xC3\xA9\"\nseed: 1\n"));
     ck_assert_ptr_nonnull(strstr(text, "\nbits: [8, w4a8, 32, w32a1]\n"
                                        "profiles: [\"fast 8 *=\\\"4\\\"\", \"b 32\"]\n"
+                                       "init: \"\"\ninit_map: []\ninit_skip: []\n"
+                                       "init_strict: true\ninit_bn_eps: 1e-05\n"
                                        "data:\n  format: idx\n"));
     ck_assert_ptr_nonnull(strstr(text, "\n  mean: [0.1, 0.2, 0.30000000000000004]\n"));
     ck_assert_ptr_nonnull(strstr(text, "\n  augment:\n    crop_padding: 0\n    hflip: 0\n"));

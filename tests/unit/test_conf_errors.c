@@ -235,6 +235,18 @@ START_TEST(test_augment)
 }
 END_TEST
 
+/* A network is an architecture or a file, and just one of them. */
+START_TEST(test_networks)
+{
+    refuse("output_dir: o\ndata: {format: synthetic, mean: [0], std: [1]}\n"
+           "model: {onnx: net.onnx, arch: lenet5}\n",
+           "x.yaml:3:15: error: 'model.onnx' is a network already: leave out 'model.arch'\n");
+    accept("output_dir: o\ndata: {format: synthetic, mean: [0], std: [1]}\n"
+           "model: {onnx: net.onnx}\n");
+    ck_assert_str_eq(c.model.onnx, "net.onnx");
+}
+END_TEST
+
 START_TEST(test_missing)
 {
     refuse("", "x.yaml:1:1: error: missing required key 'output_dir'\n"
@@ -467,6 +479,7 @@ Suite *omq_suite_conf_errors(void)
     tcase_add_loop_test(t, test_data_mistake, 0,
                         sizeof(data_mistakes) / sizeof(data_mistakes[0]));
     tcase_add_test(t, test_augment);
+    tcase_add_test(t, test_networks);
     tcase_add_test(t, test_missing);
     tcase_add_test(t, test_strings);
     tcase_add_test(t, test_quoting);

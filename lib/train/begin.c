@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a network begins with: the graph of an architecture or of an ONNX file,
+ * and weights of files in place of random ones.
+ */
+#include "train/train_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "port/onnx_read.h"
+#include "port/weights.h"
+
+int omq_train_build_graph(struct omq_train *t, struct omq_graph *g, struct omq_err *err)
+{
+    const struct omq_dataset *d = t->train;
+    const struct omq_onnx_want want = {.h = d->height, .w = d->width, .c = d->channels,
+                                       .n_classes = d->n_classes, .init = &t->config.init};
+    int rc;
+
+    if (!t->config.model.onnx[0])
+        return omq_arch_build(g, &t->config.model, d->height, d->width, d->channels, d->n_classes,
+                              err);
+    t->onnx = calloc(1, sizeof(*t->onnx));
+    if (!t->onnx)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a network");
+    if ((rc = omq_onnx_net_open(t->onnx, t->config.model.onnx, &want, err)) < 0)
+        return rc;
+    *g = t->onnx->graph;
+    t->onnx->graph = (struct omq_graph){0};
+    return OMQ_OK;
+}
+
+/* ---- weights ---- */
+
+/* The lines of a result, and one that sums it up, behind those there are. */
+static int add_lines(struct omq_train *t, const struct omq_weights_result *r, const char *path,
+                     bool loaded, struct omq_err *err)
+{
+    size_t n_old = t->weights_said ? strlen(t->weights_said) : 0;
+    size_t n = n_old + (r->text ? strlen(r->text) : 0) + strlen(path) + 128;
+    char *text = realloc(t->weights_said, n);
+
+    if (!text)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a list of names");
+    t->weights_said = text;
+    n_old += (size_t)snprintf(text + n_old, n - n_old, "%s", r->text ? r->text : "");
+    if (loaded && r->skipped)
+        snprintf(text + n_old, n - n_old, "%d arrays loaded from '%s', %d parameters skipped\n",
+                 r->loaded, path, r->skipped);
+    else if (loaded)
+        snprintf(text + n_old, n - n_old, "%d arrays loaded from '%s'\n", r->loaded, path);
+    return OMQ_OK;
+}
+
+static int load(struct omq_train *t, const struct omq_source *s, const struct omq_init_config *cfg,
+                struct omq_err *err)
+{
+    struct omq_weights_result r;
+    int rc = omq_weights_load(&t->net, s, cfg, &r, err), said;
+
+    said = add_lines(t, &r, s->path, rc == OMQ_OK, rc < 0 ? NULL : err);
+    omq_weights_result_release(&r);
+    t->has_weights |= rc == OMQ_OK;
+    return rc < 0 ? rc : said;
+}
+
+/* Those of the ONNX file, whose names are the graph's; map and eps are not for them. */
+static int load_onnx(struct omq_train *t, struct omq_err *err)
+{
+    struct omq_init_config cfg = t->config.init;
+
+    cfg.n_map = 0;
+    cfg.strict = true;
+    cfg.bn_eps = OMQ_BN_EPS;
+    return load(t, &t->onnx->weights, &cfg, err);
+}
+
+static int load_init(struct omq_train *t, struct omq_err *err)
+{
+    struct omq_source s;
+    int rc = omq_source_open(&s, t->config.init.file, err);
+
+    if (rc < 0)
+        return rc;
+    rc = load(t, &s, &t->config.init, err);
+    omq_source_release(&s);
+    return rc;
+}
+
+/* Which layers got a norm that does nothing. */
+static int mark_added(struct omq_train *t, struct omq_err *err)
+{
+    const struct omq_plan *p = &t->net.plan;
+
+    t->added_norms = calloc((size_t)p->n_layers, sizeof(*t->added_norms));
+    if (!t->added_norms)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a list of layers");
+    for (int i = 0; i < t->onnx->n_added; i++)
+        for (int l = 0; l < p->n_layers; l++)
+            t->added_norms[l] |= strcmp(p->layers[l].norm, t->onnx->added[i]) == 0;
+    t->n_added_norms = t->onnx->n_added;
+    return OMQ_OK;
+}
+
+int omq_train_load_weights(struct omq_train *t, struct omq_err *err)
+{
+    int rc = OMQ_OK;
+
+    if (t->onnx && !t->resuming &&
+        ((rc = load_onnx(t, err)) < 0 || (rc = mark_added(t, err)) < 0))
+        return rc;
+    omq_train_release_onnx(t);
+    return t->config.init.file[0] && !t->resuming ? load_init(t, err) : OMQ_OK;
+}
+
+void omq_train_release_onnx(struct omq_train *t)
+{
+    if (t->onnx)
+        omq_onnx_net_release(t->onnx);
+    free(t->onnx);
+    t->onnx = NULL;
+}
+
+const char *omq_train_weights_said(const struct omq_train *t)
+{
+    return t->weights_said ? t->weights_said : "";
+}
+
+/* ---- norms that do nothing ---- */
+
+static void copy(const struct omq_param *from, struct omq_param *to)
+{
+    if (from && to)
+        memcpy(to->value, from->value, sizeof(omq_real) * from->n);
+}
+
+/* Weights and norms of a precision. */
+static void copy_layer(const struct omq_layer_params *from, const struct omq_layer_params *to)
+{
+    copy(from->weight, to->weight);
+    copy(from->bias, to->bias);
+    copy(from->gamma, to->gamma);
+    copy(from->beta, to->beta);
+    copy(from->mean, to->mean);
+    copy(from->var, to->var);
+}
+
+/* The same network in floating point. */
+static int open_float(const struct omq_train *t, struct omq_net *net, struct omq_err *err)
+{
+    const struct omq_precision precision = {OMQ_FLOAT_BITS, OMQ_FLOAT_BITS};
+    const struct omq_quant_config quant = {.view = OMQ_VIEW_OFF};
+    const struct omq_graph *from = &t->net.graph;
+    struct omq_graph g = {.n_nodes = from->n_nodes,
+                          .nodes = calloc((size_t)from->n_nodes, sizeof(*g.nodes))};
+    int rc;
+
+    if (!g.nodes)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a graph");
+    memcpy(g.nodes, from->nodes, sizeof(*g.nodes) * (size_t)g.n_nodes);
+    rc = omq_net_init(net, &g, &precision, 1, &quant, &t->net.pre, t->config.seed, false, err);
+    for (int l = 0; rc == OMQ_OK && l < net->plan.n_layers; l++)
+        copy_layer(omq_net_layer(&t->net, 0, l), omq_net_layer(net, 0, l));
+    return rc;
+}
+
+int omq_train_settle_norms(struct omq_train *t, struct omq_err *err)
+{
+    struct omq_exec *x = NULL;
+    struct omq_batch batch;
+    struct omq_net net;
+    int rc;
+
+    if (t->n_added_norms == 0)
+        return OMQ_OK;
+    if ((rc = open_float(t, &net, err)) < 0)
+        return rc;
+    rc = omq_exec_open(&x, &net, t->pool, t->config.train.batch_size, false, err);
+    omq_loader_set_mixing(t->loader, false);
+    omq_loader_start(t->loader, 0, 0);
+    if (rc == OMQ_OK && (rc = omq_loader_next(t->loader, &batch, NULL, err)) > 0) {
+        omq_exec_adopt_stats(x, 0, t->added_norms, batch.codes, batch.n);
+        for (int p = 0; p < t->net.n_precisions; p++)
+            for (int l = 0; l < net.plan.n_layers; l++)
+                copy_layer(omq_net_layer(&net, 0, l), omq_net_layer(&t->net, p, l));
+    }
+    omq_loader_set_mixing(t->loader, true);
+    omq_exec_close(x);
+    omq_net_release(&net);
+    return rc < 0 ? rc : OMQ_OK;
+}
