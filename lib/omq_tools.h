@@ -108,6 +108,8 @@ int omq_train_bench(struct omq_train *t, int n_steps, struct omq_train_bench *ou
  * precisions. When *stop becomes non-zero, OMQ_ESTOPPED, and nothing is written. */
 struct omq_recalibrate_options {
     const char *bits; /* "4,w3a8": which ones, also new ones; NULL: all it has */
+    const char *profile; /* one more, as in the configuration's `profiles`, or NULL; with
+                          * it and no bits, nothing is estimated and no data is read */
     const char *data; /* root folder, or NULL: the model's own */
     int threads;      /* 0: one a processor */
     const struct omq_train_callbacks *cb;  /* or NULL */

@@ -20,7 +20,7 @@ enum { LINE_SIZE = 1024 };
 static struct tool_list sets, maps, skips;
 static const char *init;
 static bool no_strict, dry_run, dump_config, resume, force, bench, recalibrate;
-static const char *output, *bits, *data;
+static const char *output, *bits, *profile, *data;
 static int bench_steps;
 
 static const struct tool_option options[] = {
@@ -62,6 +62,9 @@ static const struct tool_option options[] = {
     { .name = "bits", .letter = 'b', .arg = "LIST", .text = &bits,
       .help = "Widths that --recalibrate works on, such as 4,w3a8, also new ones; without "
               "the option, all that the model has." },
+    { .name = "profile", .arg = "TEXT", .text = &profile,
+      .help = "A profile that --recalibrate adds, such as \"fast 2 conv1=8 layer3*=w4a8\", as "
+              "the configuration's profiles are; without --bits, nothing else is done." },
     { .name = "data", .letter = 'd', .arg = "DIR", .text = &data,
       .help = "Folder of the images for --recalibrate; without the option, the model's own." },
 };
@@ -296,7 +299,7 @@ static int train(struct omq_train *t, const char *config)
 static int run_recalibrate(const char *model)
 {
     static const struct omq_train_callbacks callbacks = { .epoch = on_epoch, .log = on_log };
-    struct omq_recalibrate_options opt = { .bits = bits, .data = data, .cb = &callbacks,
+    struct omq_recalibrate_options opt = { .bits = bits, .profile = profile, .data = data, .cb = &callbacks,
                                            .threads = tool_common.threads, .stop = &stop };
     struct omq_err err = { 0 };
 
@@ -390,8 +393,8 @@ static void check_usage(void)
         tool_usage("--recalibrate needs --output FILE, which may be the model itself");
     if (recalibrate && (sets.n || init || maps.n || skips.n || no_strict))
         tool_usage("--recalibrate has the model's configuration: there is nothing to --set");
-    if (!recalibrate && (output || bits || data))
-        tool_usage("--output, --bits and --data are for --recalibrate only");
+    if (!recalibrate && (output || bits || profile || data))
+        tool_usage("--output, --bits, --profile and --data are for --recalibrate only");
     if (force && (dry_run || dump_config || bench || resume || recalibrate))
         tool_usage("--force is for a new run only");
     if (bench_steps && !bench)

@@ -173,15 +173,17 @@ const struct omq_conf_key omq_conf_keys[] = {
 
     SECTION("model", "The network."),
     STRING("model.arch", model.arch, false,
-           "Name of the architecture: lenet5; resnet8, resnet20, resnet32, resnet44, resnet56,\n"
-           "vgg11 and vgg16 for small images; resnet18, resnet34, resnet50 and mobilenet_v2\n"
-           "for large ones. Layers have torchvision's names, or those of the best-known code."),
+           "Name of the architecture: lenet5; resnet8, resnet20, resnet32, resnet44,\n"
+           "resnet56, vgg11 and vgg16 for small images; resnet18, resnet34, resnet50 and\n"
+           "mobilenet_v2 for large ones.\n"
+           "Layers have torchvision's names, or those of the best-known code."),
     STRING("model.onnx", model.onnx, false,
            "ONNX file of a network in floating point, in place of model.arch, which is\n"
            "required without it: its graph and its weights, which are loaded as those of\n"
            "init are."),
     NUMBER("model.width", model.width, 0.0625, 16,
-           "Multiplier of all channel counts. Those of mobilenet_v2 are multiples of 8."),
+           "Multiplier of all channel counts.\n"
+           "Those of mobilenet_v2 are multiples of 8."),
     WORD("model.shortcut", model.shortcut, omq_shortcut, shortcut_words,
          "Of resnet8 to resnet56, what a block adds where the shape changes: B, a\n"
          "convolution of its input; A, every second pixel of it, with channels of zeros."),

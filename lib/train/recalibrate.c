@@ -97,7 +97,7 @@ static int choose_all(struct job *j, const struct omq_net *net, struct omq_err *
     /* the file's order, which is the parameters' */
     cfg->n_precisions = net->n_precisions;
     memcpy(cfg->precisions, net->precisions, sizeof(net->precisions));
-    for (int i = 0; !at && i < net->n_precisions; i++)
+    for (int i = 0; !at && !j->opt->profile && i < net->n_precisions; i++)
         j->chosen[i] = true;
     while (at && *at) {
         size_t n = strcspn(at, ",");
@@ -306,12 +306,12 @@ static int write_model(const struct job *j, const char *path, struct omq_err *er
     return rc;
 }
 
-static int run(struct job *j, const char *model, const char *output, struct omq_err *err)
+static int estimate(struct job *j, struct omq_err *err)
 {
     bool any = false;
-    int rc;
+    int rc = open_data(j, err);
 
-    if ((rc = open_model(j, model, err)) < 0 || (rc = open_data(j, err)) < 0)
+    if (rc < 0)
         return rc;
     for (int i = 0; i < j->n_old; i++)
         any |= j->chosen[i];
@@ -319,8 +319,21 @@ static int run(struct job *j, const char *model, const char *output, struct omq_
         return rc;
     if (j->n_old < j->t.net.n_precisions && (rc = add_precisions(j, err)) < 0)
         return rc;
-    rc = evaluate(j, err);
-    return rc < 0 ? rc : write_model(j, output, err);
+    return evaluate(j, err);
+}
+
+static int run(struct job *j, const char *model, const char *output, struct omq_err *err)
+{
+    int rc = open_model(j, model, err);
+
+    if (rc < 0)
+        return rc;
+    if (j->opt->profile &&
+        (rc = omq_profile_add(&j->t.info, &j->t.net, j->opt->profile, err)) < 0)
+        return rc;
+    if ((j->opt->bits || !j->opt->profile) && (rc = estimate(j, err)) < 0)
+        return rc;
+    return write_model(j, output, err);
 }
 
 int omq_recalibrate(const char *model, const char *output,

@@ -22,6 +22,16 @@ has out '"precision":"fast"'
 expect 0 omq-export --bits fast -o fast.json run/model.omq
 has fast.json '"name": "fast"'
 
+# A model gets one more, and whatever else it holds stays.
+expect 0 omq-train -q --recalibrate --profile "late w4a8 conv1=2" -o more.omq run/model.omq
+expect 0 omq-switch more.omq
+has out "* fast" "all-eight" "late"
+expect 0 omq-run --bits fast more.omq images
+cut -f 2,3 out | cmp - fast || fail "a profile of before is another one"
+expect 2 omq-train -q --recalibrate --profile "late 8" -o no.omq more.omq
+has err "two profiles are called 'late'"
+[ ! -e no.omq ] || fail "there is a model"
+
 # A mistake stops the run before it has written anything.
 expect 2 omq-train -q --set output_dir=other --set 'profiles=["fast 3"]' tiny.yaml
 has err "profile 'fast 3': the model has no precision '3'; it has 8 2 w4a8"
