@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct worker {
@@ -13,18 +13,34 @@ struct worker {
     int index;
 };
 
+/* A step of training is hundreds of jobs of some microseconds: who waits looks a while
+ * before it goes to sleep. */
 struct omq_pool {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock;   /* to sleep, and to wake who sleeps */
     pthread_cond_t wake, done;
     struct worker *workers; /* n_threads - 1 of them */
     int n_threads, n_started;
-    unsigned long round; /* a new value is a new job */
-    int busy;            /* workers that have not finished it */
-    bool quit;
-    omq_pool_fn *fn;
+    int looks;              /* before a thread sleeps; 0 where there are not as many processors */
+    atomic_ulong round;     /* a new value is a new job */
+    atomic_int busy;        /* workers that have not finished it */
+    atomic_bool quit;
+    int n_asleep;           /* workers; under the lock, as is: */
+    bool is_caller_asleep;
+    omq_pool_fn *fn;        /* written between jobs */
     void *arg;
     int n;
 };
+
+enum { LOOKS = 1000 }; /* some 40 microseconds */
+
+static void pause_a_little(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
 
 /* Where thread t's items begin; those of thread t + 1 are after its. */
 static int begin_of(const struct omq_pool *p, int t, int n)
@@ -43,27 +59,59 @@ static void run_share(struct omq_pool *p, int t, omq_pool_fn *fn, void *arg, int
         fn(arg, t, begin_of(p, t, n), begin_of(p, t + 1, n));
 }
 
+/* Returns when there is another round, or none any more. */
+static void wait_for_round(struct omq_pool *p, unsigned long seen)
+{
+    for (int i = 0; i < p->looks; i++) {
+        if (p->round != seen || p->quit)
+            return;
+        pause_a_little();
+    }
+    pthread_mutex_lock(&p->lock);
+    p->n_asleep++;
+    while (p->round == seen && !p->quit)
+        pthread_cond_wait(&p->wake, &p->lock);
+    p->n_asleep--;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void wait_for_workers(struct omq_pool *p)
+{
+    for (int i = 0; i < p->looks; i++) {
+        if (p->busy == 0)
+            return;
+        pause_a_little();
+    }
+    pthread_mutex_lock(&p->lock);
+    p->is_caller_asleep = true;
+    while (p->busy > 0)
+        pthread_cond_wait(&p->done, &p->lock);
+    p->is_caller_asleep = false;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void finish(struct omq_pool *p)
+{
+    if (atomic_fetch_sub(&p->busy, 1) > 1)
+        return;
+    pthread_mutex_lock(&p->lock);
+    if (p->is_caller_asleep)
+        pthread_cond_signal(&p->done);
+    pthread_mutex_unlock(&p->lock);
+}
+
 static void *work(void *arg)
 {
     struct worker *w = arg;
     struct omq_pool *p = w->pool;
-    unsigned long seen = 0;
 
-    pthread_mutex_lock(&p->lock);
-    for (;;) {
-        while (p->round == seen && !p->quit)
-            pthread_cond_wait(&p->wake, &p->lock);
+    for (unsigned long seen = 0;; seen++) {
+        wait_for_round(p, seen);
         if (p->quit)
-            break;
-        seen = p->round;
-        pthread_mutex_unlock(&p->lock);
+            return NULL;
         run_share(p, w->index, p->fn, p->arg, p->n);
-        pthread_mutex_lock(&p->lock);
-        if (--p->busy == 0)
-            pthread_cond_signal(&p->done);
+        finish(p);
     }
-    pthread_mutex_unlock(&p->lock);
-    return NULL;
 }
 
 static int processors(void)
@@ -88,6 +136,7 @@ int omq_pool_open(struct omq_pool **out, int n_threads, struct omq_err *err)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a thread pool");
     }
     p->n_threads = n_threads;
+    p->looks = n_threads <= processors() ? LOOKS : 0;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
     pthread_cond_init(&p->done, NULL);
@@ -130,17 +179,15 @@ void omq_pool_run(struct omq_pool *p, omq_pool_fn *fn, void *arg, int n)
         run_share(p, 0, fn, arg, n);
         return;
     }
-    pthread_mutex_lock(&p->lock);
     p->fn = fn;
     p->arg = arg;
     p->n = n;
     p->busy = p->n_threads - 1;
+    pthread_mutex_lock(&p->lock);
     p->round++;
-    pthread_cond_broadcast(&p->wake);
+    if (p->n_asleep > 0)
+        pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
     run_share(p, 0, fn, arg, n);
-    pthread_mutex_lock(&p->lock);
-    while (p->busy > 0)
-        pthread_cond_wait(&p->done, &p->lock);
-    pthread_mutex_unlock(&p->lock);
+    wait_for_workers(p);
 }
