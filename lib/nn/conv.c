@@ -69,11 +69,20 @@ struct job {
     int images, n_chunks; /* images of a tile, and how many such there are */
 };
 
+/* No more than leave every thread some, in pairs. */
+static int direct_images(const struct omq_exec *x, const struct omq_unit *u)
+{
+    const int threads = omq_pool_threads(x->pool), images = omq_direct_images(u);
+    const int share = (x->n + 2 * threads - 1) / (2 * threads) * 2;
+
+    return images < share ? images : share;
+}
+
 static struct job job_of(struct omq_exec *x, int ui, enum way way)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     int images = way == BY_ROWS ? omq_conv_tile(u).images
-               : way == BY_CHANNELS ? 1 : omq_direct_images(u);
+               : way == BY_CHANNELS ? 1 : direct_images(x, u);
 
     return (struct job){x, ui, way, images, (x->n + images - 1) / images};
 }
