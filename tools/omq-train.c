@@ -299,8 +299,9 @@ static int train(struct omq_train *t, const char *config)
 static int run_recalibrate(const char *model)
 {
     static const struct omq_train_callbacks callbacks = { .epoch = on_epoch, .log = on_log };
-    struct omq_recalibrate_options opt = { .bits = bits, .profile = profile, .data = data, .cb = &callbacks,
-                                           .threads = tool_common.threads, .stop = &stop };
+    struct omq_recalibrate_options opt = { .bits = bits, .profile = profile, .data = data,
+                                           .cb = &callbacks, .stop = &stop,
+                                           .threads = tool_common.threads };
     struct omq_err err = { 0 };
 
     if (omq_recalibrate(model, output, &opt, &err) != OMQ_OK)
