@@ -144,7 +144,8 @@ static omq_real unit_of(const struct omq_share *s, int o)
 static void spread_codes(struct omq_layer_buf *b, const struct omq_layer *l,
                          const struct omq_share *s)
 {
-    const size_t filter = filter_of(l), begin = begin_of(l, s);
+    const size_t filter = filter_of(l), end = begin_of(l, s) + (size_t)s->count * filter;
+    size_t begin = begin_of(l, s);
 
     if (b->k8)
         interleave(b, l->out, s);
@@ -152,13 +153,15 @@ static void spread_codes(struct omq_layer_buf *b, const struct omq_layer *l,
         pair(b, l->out, s);
     if (b->by_taps)
         spread_taps(b, l, s, b->codes, s->weights.unit);
-    for (size_t i = begin; i < begin + (size_t)s->count * filter; i++) {
-        if (b->k16)
-            b->k16[i] = b->codes[i];
-        if (b->operand)
-            b->operand[i] = (omq_real)b->codes[i];
-        if (b->dequant)
-            b->dequant[i] = (omq_real)b->codes[i] * unit_of(s, (int)((i - begin) / filter));
+    for (size_t i = begin; b->k16 && i < end; i++)
+        b->k16[i] = b->codes[i];
+    for (size_t i = begin; b->operand && i < end; i++)
+        b->operand[i] = (omq_real)b->codes[i];
+    for (int o = 0; b->dequant && o < s->count; o++) {
+        const omq_real unit = unit_of(s, o);
+
+        for (size_t i = 0; i < filter; i++, begin++)
+            b->dequant[begin] = (omq_real)b->codes[begin] * unit;
     }
 }
 
