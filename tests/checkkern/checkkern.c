@@ -175,21 +175,26 @@ static double time_job(struct job *j, const struct op *op, const struct omq_kern
     return best;
 }
 
-/* The i-th shape to time: layers of resnet8 and lenet5, images of 28 x 28. */
+/* Convolutions to time: of ResNet-20 and of ResNet-18. */
+static const int bench_convs[][4] = {
+    {32, 16, 16, 1}, {32, 16, 32, 2}, {16, 32, 32, 1}, {8, 64, 64, 1},
+    {56, 64, 64, 1}, {56, 64, 128, 2}, {28, 128, 128, 1}, {14, 256, 256, 1}, {7, 512, 512, 1},
+};
+enum { BENCH_SHAPES = 4, BENCH_CONVS = sizeof(bench_convs) / sizeof(bench_convs[0]) };
+
+/* The i-th shape to time: else layers of resnet8 and lenet5, images of 28 x 28. */
 static void bench_job(struct job *j, const struct op *op, struct omq_rng *r, int i)
 {
     static const int layers[][3] = {{28, 16, 3}, {14, 32, 3}, {7, 64, 3}, {24, 20, 5}};
-    static const int convs[][4] = {
-        {28, 16, 16, 1}, {14, 32, 32, 1}, {7, 64, 64, 1}, {28, 16, 32, 2},
-    };
     static const int gemms[][3] = {{784, 16, 144}, {196, 32, 288}, {49, 64, 576}, {128, 10, 500}};
-    const int side = layers[i][0], c = layers[i][1], k = layers[i][2];
+    const int at = i % BENCH_SHAPES;
+    const int side = layers[at][0], c = layers[at][1], k = layers[at][2];
 
     *j = (struct job){.n = side * side, .c = c, .q_max = 15, .in_place = false,
                       .ta = op->shape == ROWS, .k = INT16_MAX,
                       .r = {.q_max = 15, .ratio = (omq_real)0.1}};
     if (op->shape == GEMM || op->shape == GEMM_S16) {
-        j->m = gemms[i][0], j->n = gemms[i][1], j->k = gemms[i][2];
+        j->m = gemms[at][0], j->n = gemms[at][1], j->k = gemms[at][2];
         j->tb = true, j->lda = j->ldb = j->k, j->ldc = j->n;
     }
     j->g = (struct omq_window){
@@ -200,9 +205,10 @@ static void bench_job(struct job *j, const struct op *op, struct omq_rng *r, int
         j->g = (struct omq_window){.h = side, .w = side, .c = c, .c_count = c, .kh = 2, .kw = 2,
                                    .sh = 2, .sw = 2, .oh = side / 2, .ow = side / 2};
     if (IS_CONV(op)) {
-        const int h = convs[i][0], s = convs[i][3], c = op->shape == CONV_FEW ? i + 1 : convs[i][1];
+        const int h = bench_convs[i][0], s = bench_convs[i][3];
+        const int c = op->shape == CONV_FEW ? at + 1 : bench_convs[i][1];
 
-        j->oc = convs[i][2], j->images = 2;
+        j->oc = bench_convs[i][2], j->images = 2;
         j->g = (struct omq_window){
             .h = h, .w = h, .c = c, .c_count = c, .kh = 3, .kw = 3, .sh = s,
             .sw = s, .ph = 1, .pw = 1, .oh = (h - 1) / s + 1, .ow = (h - 1) / s + 1,
@@ -288,8 +294,9 @@ static void bench(const struct op *op, const struct omq_kern *ref, const struct 
                   enum omq_kern_level level)
 {
     const bool codes = IS_CODES(op);
+    const int shapes = codes ? codes_bench_count(op) : IS_CONV(op) ? BENCH_CONVS : BENCH_SHAPES;
 
-    for (int i = 0; i < (codes ? codes_bench_count(op) : 4) && !(codes && trial == ref); i++) {
+    for (int i = 0; i < shapes && !(codes && trial == ref); i++) {
         struct omq_rng r;
         struct job j;
 
