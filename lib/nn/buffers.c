@@ -21,20 +21,12 @@ struct omq_tile omq_conv_tile(const struct omq_unit *u)
 
 enum { WHOLE_IMAGES = 64 }; /* enough to be worth the reading of a linear layer's weights */
 
-static bool is_whole(const struct omq_unit *u)
-{
-    const struct omq_window *w = &u->win;
-
-    return u->groups == 1 && w->kh == w->h && w->kw == w->w && w->oh == 1 && w->ow == 1 &&
-           w->ph == 0 && w->pw == 0;
-}
-
 struct omq_direct omq_direct_of(const struct omq_unit *u, int n)
 {
     const int images = n % 2 ? 1 : 2, pixels = n / images;
     const int c = u->win.kh * u->win.kw * u->win.c;
 
-    if (!is_whole(u))
+    if (!omq_conv_is_whole(u))
         return (struct omq_direct){u->win, n};
     return (struct omq_direct){{.h = 1, .w = pixels, .c = c, .c_count = c, .kh = 1, .kw = 1,
                                 .sh = 1, .sw = 1, .oh = 1, .ow = pixels}, images};
@@ -42,7 +34,7 @@ struct omq_direct omq_direct_of(const struct omq_unit *u, int n)
 
 int omq_direct_images(const struct omq_unit *u)
 {
-    return is_whole(u) ? WHOLE_IMAGES : omq_conv_images(&u->win, u->oc);
+    return omq_conv_is_whole(u) ? WHOLE_IMAGES : omq_conv_images(&u->win, u->oc);
 }
 
 bool omq_direct_backward(const struct omq_unit *u)
@@ -50,11 +42,6 @@ bool omq_direct_backward(const struct omq_unit *u)
     const struct omq_window win = omq_direct_of(u, WHOLE_IMAGES).win;
 
     return omq_conv_direct(&win, u->oc);
-}
-
-bool omq_direct_forward(const struct omq_unit *u)
-{
-    return omq_direct_backward(u) || omq_conv_few(&u->win, u->oc);
 }
 
 static bool any_float(const struct omq_net *net)
@@ -83,7 +70,7 @@ static void take_tensor(struct omq_exec *x, int i)
     b->n_image = (size_t)t->h * (size_t)t->w * (size_t)t->c;
     n = b->n_image * (size_t)x->n_max;
     if (!t->is_logits)
-        b->q = omq_arena_take(&x->arena, n, 1);
+        b->q = omq_arena_take(&x->arena, n + OMQ_CODES_BEHIND, 1);
     if (t->is_logits || any_float(x->net))
         b->x = omq_arena_take(&x->arena, n, sizeof(omq_real));
     if (x->backward && !t->is_input)
@@ -112,7 +99,7 @@ static void take_layer(struct omq_exec *x, int i)
 }
 
 /* The codes as the kernels of this layer take them. */
-static void take_codes(struct omq_exec *x, const struct omq_unit *u)
+static void take_codes(struct omq_exec *x, const struct omq_unit *u, struct omq_unit_buf *unit)
 {
     const struct omq_window win = omq_direct_of(u, WHOLE_IMAGES).win;
     const size_t n = omq_net_layer(x->net, 0, u->layer)->weight->n;
@@ -128,10 +115,7 @@ static void take_codes(struct omq_exec *x, const struct omq_unit *u)
     b->rows = win.kh;
     b->taps = win.kw;
     b->c = win.c;
-    if (omq_direct_forward(u))
-        b->k8 = omq_arena_take(&x->arena, omq_conv_weights(&win, u->oc), 1);
-    else
-        b->k16 = omq_arena_take(&x->arena, n, sizeof(int16_t));
+    omq_codes_take(x, u, unit);
     if (x->backward && direct)
         b->k_pairs = omq_arena_take(&x->arena, n, sizeof(int16_t));
     if (x->backward && (!direct || any_real(x->net)))
@@ -150,7 +134,7 @@ static void take_unit(struct omq_exec *x, int i)
     if (u->kind != OMQ_UNIT_CONV && u->kind != OMQ_UNIT_AVGPOOL)
         return;
     if (u->kind == OMQ_UNIT_CONV)
-        take_codes(x, u);
+        take_codes(x, u, b);
     b->acc = omq_arena_take(&x->arena, nc * (size_t)u->win.oh * (size_t)u->win.ow,
                             sizeof(omq_real));
     for (size_t j = 0; j < sizeof(per_channel) / sizeof(per_channel[0]); j++)
@@ -163,40 +147,51 @@ static void take_unit(struct omq_exec *x, int i)
     b->gx_i = omq_arena_take(&x->arena, nc, sizeof(omq_real));
 }
 
+/* What the kernels of a unit need: rows of reals, and bytes. */
+static size_t rows_of(const struct omq_unit *u)
+{
+    const struct omq_tile tile = omq_conv_tile(u);
+
+    if (omq_conv_by_channels(u))
+        return omq_depthwise_scratch(u);
+    return (size_t)tile.images * (size_t)tile.rows * (size_t)u->win.ow * (size_t)u->win.kh *
+           (size_t)u->win.kw * (size_t)u->win.c_count;
+}
+
+static size_t scratch_of(const struct omq_exec *x, const struct omq_unit *u)
+{
+    /* of an odd number of whole images there is one row, nearly as long as two */
+    const int images = omq_direct_images(u);
+    const struct omq_direct d = omq_direct_of(u, omq_conv_is_whole(u) ? 2 * images : images);
+    const bool direct = omq_direct_backward(u) || omq_conv_few(&u->win, u->oc);
+    size_t forward, backward;
+
+    if (omq_conv_by_channels(u))
+        return 0;
+    forward = omq_codes_scratch(u);
+    backward = x->backward && direct ? omq_conv_scratch(&d.win, u->oc, d.images) : 0;
+    return forward > backward ? forward : backward;
+}
+
 static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
 {
-    size_t rows = 0, acc = 0, block = OMQ_BLOCK, scratch = 0, dy = 0;
+    size_t rows = 0, block = OMQ_BLOCK, scratch = 0, dy = 0;
 
     for (int i = 0; i < x->net->plan.n_units; i++) {
         const struct omq_unit *u = &x->net->plan.units[i];
-        struct omq_tile tile = omq_conv_tile(u);
-        size_t pixels = (size_t)tile.images * (size_t)tile.rows * (size_t)u->win.ow;
-        size_t k = (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c_count;
+        size_t n_dy;
 
         if ((size_t)u->oc > block)
             block = (size_t)u->oc;
         if (u->kind != OMQ_UNIT_CONV)
             continue;
-        if (omq_conv_by_channels(u)) {
-            rows = omq_depthwise_scratch(u) > rows ? omq_depthwise_scratch(u) : rows;
-            continue;
-        }
-        rows = pixels * k > rows ? pixels * k : rows;
-        acc = pixels * (size_t)u->oc > acc ? pixels * (size_t)u->oc : acc;
-        if (omq_direct_forward(u)) {
-            /* of an odd number of whole images there is one row, nearly as long as two */
-            int images = omq_direct_images(u);
-            struct omq_direct d = omq_direct_of(u, is_whole(u) ? 2 * images : images);
-            size_t n = omq_conv_scratch(&d.win, u->oc, d.images);
-            size_t n_dy = (size_t)images * (size_t)u->win.oh * (size_t)u->win.ow * (size_t)u->oc;
-
-            scratch = n > scratch ? n : scratch;
-            dy = n_dy > dy ? n_dy : dy;
-        }
+        rows = rows_of(u) > rows ? rows_of(u) : rows;
+        scratch = scratch_of(x, u) > scratch ? scratch_of(x, u) : scratch;
+        n_dy = (size_t)omq_direct_images(u) * (size_t)u->win.oh * (size_t)u->win.ow * (size_t)u->oc;
+        if (omq_direct_backward(u) && n_dy > dy)
+            dy = n_dy;
     }
     t->rows = omq_arena_take(&x->arena, rows, sizeof(omq_real));
-    t->rows16 = omq_arena_take(&x->arena, rows, sizeof(int16_t));
-    t->acc32 = omq_arena_take(&x->arena, acc, sizeof(int32_t));
     t->scratch = omq_arena_take(&x->arena, scratch, 1);
     t->v = omq_arena_take(&x->arena, block, sizeof(omq_real));
     t->res = omq_arena_take(&x->arena, block, sizeof(omq_real));
@@ -204,6 +199,20 @@ static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
         return;
     t->drows = omq_arena_take(&x->arena, rows, sizeof(omq_real));
     t->dy16 = omq_arena_take(&x->arena, dy, sizeof(int16_t));
+}
+
+/* What leaves sums as they are, for all of 16 channels. */
+static void take_factors(struct omq_exec *x)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < x->net->plan.n_units; i++)
+        if ((size_t)x->net->plan.units[i].oc + 15 > n)
+            n = (size_t)x->net->plan.units[i].oc + 15;
+    x->ones = omq_arena_take(&x->arena, n, sizeof(*x->ones));
+    x->zeros = omq_arena_take(&x->arena, n, sizeof(*x->zeros));
+    for (size_t i = 0; x->ones && i < n; i++)
+        x->ones[i] = 1;
 }
 
 static void take_all(struct omq_exec *x)
@@ -219,6 +228,7 @@ static void take_all(struct omq_exec *x)
         take_unit(x, i);
     for (int i = 0; i < omq_pool_threads(x->pool); i++)
         take_thread(x, &x->threads[i]);
+    take_factors(x);
     x->fresh = omq_arena_take(&x->arena, (size_t)p->n_sites, sizeof(*x->fresh));
 }
 

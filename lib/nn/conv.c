@@ -3,16 +3,17 @@
  * Convolution and linear layers (a linear layer is a convolution over the whole
  * of its input). As matrices, for a few images at a time:
  *   rows[pixels][K]  = im2row(input),       K = kh * kw * in
- *   acc[pixels][out] = rows operand^T       in integers where both are codes
+ *   acc[pixels][out] = rows operand^T
  *   dw[out][K]      += dy^T rows
  *   drows[pixels][K] = dy dequant;          dinput += row2im(drows)
- * or, where omq_direct_backward() and both are codes, without the rows for
- * omq_direct_images(): the gradients also multiply integers, for which dy is
- * rounded to 16 bits with one scale for those images. A build with OMQ_DOUBLE,
- * which compares gradients with difference quotients, takes the rows for them.
- * Images that a window sees whole are pixels there. Where omq_conv_few(), acc and
- * dw of the network's input go without rows; depthwise convolutions, a channel
- * apart, are in depthwise.c.
+ * or, where input and weights are codes, without the rows. Their sums, exact
+ * integers, are of codes.c. Their gradients, where omq_direct_backward() and for
+ * omq_direct_images(), multiply integers too, for which dy is rounded to 16 bits
+ * with one scale for those images; a build with OMQ_DOUBLE, which compares
+ * gradients with difference quotients, takes the rows for them. Images that a
+ * window sees whole are pixels there. Where omq_conv_few(), dw of the network's
+ * input goes without rows; depthwise convolutions, a channel apart, are in
+ * depthwise.c.
  */
 #include "nn/nn_internal.h"
 
@@ -60,7 +61,7 @@ static int shape_linear(const struct omq_graph *g, struct omq_node *node, struct
 const struct omq_op_row omq_op_conv = {"conv", 1, shape_conv};
 const struct omq_op_row omq_op_linear = {"linear", 1, shape_linear};
 
-enum way { BY_ROWS, DIRECT, FEW, BY_CHANNELS };
+enum way { BY_ROWS, OF_CODES, DIRECT, FEW, BY_CHANNELS };
 
 struct job {
     struct omq_exec *x;
@@ -70,9 +71,9 @@ struct job {
 };
 
 /* No more than leave every thread some, in pairs. */
-static int direct_images(const struct omq_exec *x, const struct omq_unit *u)
+static int share_of(const struct omq_exec *x, int images)
 {
-    const int threads = omq_pool_threads(x->pool), images = omq_direct_images(u);
+    const int threads = omq_pool_threads(x->pool);
     const int share = (x->n + 2 * threads - 1) / (2 * threads) * 2;
 
     return images < share ? images : share;
@@ -82,7 +83,8 @@ static struct job job_of(struct omq_exec *x, int ui, enum way way)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     int images = way == BY_ROWS ? omq_conv_tile(u).images
-               : way == BY_CHANNELS ? 1 : direct_images(x, u);
+               : way == BY_CHANNELS ? 1
+               : share_of(x, way == OF_CODES ? omq_codes_images(u) : omq_direct_images(u));
 
     return (struct job){x, ui, way, images, (x->n + images - 1) / images};
 }
@@ -152,7 +154,7 @@ static enum way forward_way(const struct omq_exec *x, const struct omq_unit *u)
 {
     if (omq_conv_by_channels(u))
         return BY_CHANNELS;
-    return by_integers(x, u) && x->layers[u->layer].k8 ? DIRECT : BY_ROWS;
+    return by_integers(x, u) ? OF_CODES : BY_ROWS;
 }
 
 static enum way backward_way(const struct omq_exec *x, const struct omq_unit *u)
@@ -162,36 +164,6 @@ static enum way backward_way(const struct omq_exec *x, const struct omq_unit *u)
     if (by_integers(x, u) && x->layers[u->layer].k_pairs)
         return DIRECT;
     return omq_conv_few(&u->win, u->oc) && x->net->plan.tensors[u->in].is_input ? FEW : BY_ROWS;
-}
-
-/* Of whole images. */
-static void multiply_direct(struct omq_exec *x, int ui, int i0, int n, int thread)
-{
-    const struct omq_unit *u = &x->net->plan.units[ui];
-    const struct omq_tensor_buf *in = &x->tensors[u->in];
-    const struct omq_direct d = omq_direct_of(u, n);
-    size_t n_acc = (size_t)u->win.oh * (size_t)u->win.ow * (size_t)u->oc;
-
-    x->kern->conv_u8(&d.win, u->oc, d.images, in->q + (size_t)i0 * in->n_image, in->act.zero_point,
-                     x->layers[u->layer].k8, x->units[ui].acc + (size_t)i0 * n_acc,
-                     x->threads[thread].scratch);
-}
-
-static void multiply_s16(struct omq_exec *x, int ui, const struct piece *p, int thread)
-{
-    const struct omq_unit *u = &x->net->plan.units[ui];
-    const struct omq_tensor_buf *in = &x->tensors[u->in];
-    struct omq_thread_buf *t = &x->threads[thread];
-    omq_real *acc = x->units[ui].acc + p->acc;
-
-    for (int i = 0; i < p->n; i++)
-        x->kern->im2row_s16(&p->win, in->q + (size_t)(p->i0 + i) * in->n_image, in->act.zero_point,
-                            t->rows16 + (size_t)i * p->pixels * p->k);
-    x->kern->gemm_s16(p->n * p->pixels, p->oc, p->k, t->rows16,
-                      x->layers[u->layer].k16 + (size_t)p->group * p->oc * p->k, t->acc32);
-    for (int r = 0; r < p->n * p->pixels; r++)
-        for (int c = 0; c < p->oc; c++)
-            acc[(size_t)r * u->oc + c] = (omq_real)t->acc32[(size_t)r * p->oc + c];
 }
 
 static void multiply(struct omq_exec *x, int ui, const struct piece *p, int thread)
@@ -213,19 +185,18 @@ static void accumulate(void *arg, int thread, int begin, int end)
     struct omq_unit_buf *b = &x->units[j->ui];
     struct omq_thread_buf *t = &x->threads[thread];
     bool stats = omq_takes_stats(x, u);
-    bool integers = by_integers(x, u);
     int pixels = u->win.oh * u->win.ow;
 
     for (int c = begin; c < end; c++) {
         int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
         double start = omq_now(), mid;
 
-        if (j->way == DIRECT)
-            multiply_direct(x, j->ui, i0, n, thread);
+        if (j->way == OF_CODES)
+            omq_codes_multiply(x, j->ui, i0, n, t->scratch);
         else if (j->way == BY_CHANNELS)
             omq_depthwise_multiply(x, j->ui, i0, t);
         else
-            for_pieces(x, j->ui, i0, n, integers ? multiply_s16 : multiply, thread);
+            for_pieces(x, j->ui, i0, n, multiply, thread);
         mid = omq_now();
         t->t.conv += mid - start;
         for (int i = i0; stats && i < i0 + n; i++)

@@ -58,7 +58,7 @@ int omq_layer_codes_outputs(const struct omq_net *net, int layer)
     size_t n = (size_t)l->in * (size_t)l->kh * (size_t)l->kw, blocks = WEIGHTS / (BLOCK * n);
     size_t count = BLOCK * (blocks < 1 ? 1 : blocks);
 
-    if (!omq_layer_method(net, layer)->is_separable)
+    if (!omq_layer_method(net, layer)->is_separable || l->groups > 1)
         return l->out;
     return count < (size_t)l->out ? (int)count : l->out;
 }

@@ -82,12 +82,14 @@ struct omq_layer_buf {
     int8_t *k;           /* codes, same order; unused if float */
     int8_t *codes;       /* the same, [out][kh][kw][in] */
     /* Codes as the kernels of this layer take them, NULL where none does: */
-    int8_t *k8;          /* conv_u8 */
+    uint8_t *packed;     /* pack_codes or, if by_bits, pack_bits, group after group */
+    int32_t *start;      /* as those */
+    struct omq_conv_shape shape; /* of one group */
+    bool by_bits;
     int16_t *k_pairs;    /* conv_dinput_s16 */
-    int rows, taps, c;   /* of the window that those two are for */
-    int16_t *k16;        /* gemm_s16; [out][kh][kw][in], as are: */
-    omq_real *operand;   /* gemm, forward: codes as reals, or the weights */
-    omq_real *dequant;   /* gemm, backward: their real values */
+    int rows, taps, c;   /* of the window that it is for */
+    omq_real *operand;   /* gemm, forward: codes as reals, or the weights, [out][kh][kw][in] */
+    omq_real *dequant;   /* gemm, backward: their real values, in the same order */
     /* by channels: weights or codes as reals, and their real values, [kh][kw][out] */
     omq_real *by_taps, *dequant_by_taps;
     omq_real *unit;      /* [n_units]: real value of one unit of operand */
@@ -112,6 +114,7 @@ struct omq_share {
 /* A unit's epilogue. */
 struct omq_unit_buf {
     omq_real *acc;             /* [n][oh][ow][oc], before the epilogue */
+    ptrdiff_t *run_at;         /* of its windows in codes, as in struct omq_conv_io */
     omq_real *m, *b, *r, *mu;  /* [oc] */
     double *var;               /* [oc], of acc */
     double *mean_i, *m2_i;     /* [n][oc], per image */
@@ -124,9 +127,7 @@ struct omq_unit_buf {
 /* What one thread needs. */
 struct omq_thread_buf {
     omq_real *rows, *drows;    /* of one tile */
-    int16_t *rows16;
-    int32_t *acc32;
-    void *scratch;             /* of the direct convolutions */
+    void *scratch;             /* of the convolutions without rows */
     int16_t *dy16;             /* their gradient in 16 bits, of omq_conv_images() */
     omq_real *v, *res;         /* OMQ_BLOCK values and a pixel */
     struct omq_exec_times t;
@@ -152,6 +153,7 @@ struct omq_exec {
     struct omq_share *shares;  /* of all layers, in order */
     struct omq_unit_buf *units;
     struct omq_thread_buf *threads;
+    omq_real *ones, *zeros; /* for as many channels as any convolution of codes gives */
     bool *fresh; /* [n_sites]: steps that this forward pass has set */
     bool again;  /* one of them was set too small for a later unit: once more */
 };
@@ -178,17 +180,31 @@ size_t omq_depthwise_scratch(const struct omq_unit *u);
 void omq_depthwise_multiply(struct omq_exec *x, int ui, int image, struct omq_thread_buf *t);
 void omq_depthwise_gradients(struct omq_exec *x, int ui, int image, int thread);
 
+/* Whether its window is the whole image, as a linear layer's is. */
+bool omq_conv_is_whole(const struct omq_unit *u);
+
+/* codes.c: convolutions of codes, forward. Their memory, of which a thread needs
+ * omq_codes_scratch() bytes and tensors OMQ_CODES_BEHIND behind them; once a pass, how
+ * weights are packed, and then those of some outputs (of layers with groups, all); and
+ * the sums of n images, best omq_codes_images() at once. */
+enum { OMQ_CODES_BEHIND = 3 };
+void omq_codes_take(struct omq_exec *x, const struct omq_unit *u, struct omq_unit_buf *b);
+size_t omq_codes_scratch(const struct omq_unit *u);
+void omq_codes_begin(struct omq_exec *x, const struct omq_unit *u);
+void omq_codes_pack(const struct omq_exec *x, struct omq_layer_buf *l, int first, int count);
+int omq_codes_images(const struct omq_unit *u);
+void omq_codes_multiply(struct omq_exec *x, int ui, int i0, int n, void *scratch);
+
 /* A convolution of n images as the conv_ kernels take it. Where a window is the whole
- * image, as a linear layer's is, images are pixels in a row, of two images if n is even:
+ * image, images are pixels in a row, of two images if n is even:
  * the kernels that pair images then have some. */
 struct omq_direct {
     struct omq_window win;
     int images; /* of that window */
 };
 struct omq_direct omq_direct_of(const struct omq_unit *u, int n);
-/* How many images one call best takes; whether conv_u8 serves, and its gradients. */
+/* How many images one call best takes; whether there are kernels for the gradients. */
 int omq_direct_images(const struct omq_unit *u);
-bool omq_direct_forward(const struct omq_unit *u);
 bool omq_direct_backward(const struct omq_unit *u);
 
 /* layer.c: of the outputs first .. first + count - 1 alone, what omq_layer_weights()

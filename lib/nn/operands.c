@@ -80,23 +80,6 @@ static void from_kernel_order(const struct omq_layer *l, int count, const omq_re
                 *dst++ = factor * src[j * in + i];
 }
 
-/* [out][rows][taps*c] -> [rows][taps*c/4][out][4], the last four of a row filled up with 0 */
-static void interleave(const struct omq_layer_buf *b, int out, const struct omq_share *s)
-{
-    const size_t run = (size_t)b->taps * (size_t)b->c, fours = (run + 3) / 4;
-
-    for (size_t o = (size_t)s->first; o < (size_t)(s->first + s->count); o++)
-        for (size_t y = 0; y < (size_t)b->rows; y++) {
-            const int8_t *src = b->codes + (o * (size_t)b->rows + y) * run;
-            int8_t *dst = b->k8 + (y * fours * (size_t)out + o) * 4;
-
-            for (size_t j = 0; j < run / 4; j++, src += 4, dst += 4 * (size_t)out)
-                memcpy(dst, src, 4);
-            for (size_t i = 0; run % 4 > 0 && i < 4; i++)
-                dst[i] = i < run % 4 ? src[i] : 0;
-        }
-}
-
 /* [out][rows][taps][c] -> [rows][taps][out/2][c][2], taps from the last on */
 static void pair(const struct omq_layer_buf *b, int out, const struct omq_share *s)
 {
@@ -141,20 +124,18 @@ static omq_real unit_of(const struct omq_share *s, int o)
 }
 
 /* The codes, as far as this layer's kernels take them as other numbers. */
-static void spread_codes(struct omq_layer_buf *b, const struct omq_layer *l,
-                         const struct omq_share *s)
+static void spread_codes(const struct omq_exec *x, struct omq_layer_buf *b,
+                         const struct omq_layer *l, const struct omq_share *s)
 {
     const size_t filter = filter_of(l), end = begin_of(l, s) + (size_t)s->count * filter;
     size_t begin = begin_of(l, s);
 
-    if (b->k8)
-        interleave(b, l->out, s);
+    if (b->packed)
+        omq_codes_pack(x, b, s->first, s->count);
     if (b->k_pairs)
         pair(b, l->out, s);
     if (b->by_taps)
         spread_taps(b, l, s, b->codes, s->weights.unit);
-    for (size_t i = begin; b->k16 && i < end; i++)
-        b->k16[i] = b->codes[i];
     for (size_t i = begin; b->operand && i < end; i++)
         b->operand[i] = (omq_real)b->codes[i];
     for (int o = 0; b->dequant && o < s->count; o++) {
@@ -185,7 +166,7 @@ static void quantize(struct omq_exec *x, struct omq_share *s, const omq_real *vi
         x->kern->transpose_u8(l->in, l->kh * l->kw,
                               (const uint8_t *)b->k + begin + o * filter,
                               (uint8_t *)b->codes + begin + o * filter);
-    spread_codes(b, l, s);
+    spread_codes(x, b, l, s);
 }
 
 static void forward_share(struct omq_exec *x, struct omq_share *s)
@@ -245,6 +226,9 @@ void omq_layers_forward(struct omq_exec *x)
 {
     for (int l = 0; l < x->net->plan.n_layers; l++)
         x->layers[l].is_float = omq_layer_bits_at(x->net, x->precision, l) == OMQ_FLOAT_BITS;
+    for (int i = 0; i < x->net->plan.n_units; i++)
+        if (x->units[i].run_at)
+            omq_codes_begin(x, &x->net->plan.units[i]);
     if (x->mode == OMQ_MODE_TRAIN)
         omq_pool_run(x->pool, init_steps, x, x->net->plan.n_layers);
     omq_pool_run(x->pool, forward, x, x->n_shares);
