@@ -100,14 +100,12 @@ struct probe_conv {
 
 struct probe {
     omq_real gemm[PIX * PIX];
-    int32_t gemm_s16[PIX * 6];
     omq_real rows_u8[PIX * TAPS], rows[PIX * TAPS], image[CODES];
-    int16_t rows_s16[PIX * TAPS];
     uint8_t pool_u8[CODES];
     omq_real pool[CODES], unpool_u8[CODES], unpool[CODES];
-    omq_real conv_u8[PIX * CONV_CH], conv_dinput[CONV_N * PIX * CONV_CH];
+    omq_real conv_dinput[CONV_N * PIX * CONV_CH];
     omq_real conv_dweight[9 * CONV_CH * CONV_CH];
-    omq_real conv_u8_few[PIX * CONV_CH], conv_dweight_few[9 * 4 * CONV_CH];
+    omq_real conv_dweight_few[9 * 4 * CONV_CH];
     struct probe_conv codes[W_WIDTHS], bits[3], dwconv[2];
     omq_real dw[CODES], dw_dk[TAPS], dw_dx[CODES];
     int16_t q_s16[CODES];
@@ -227,18 +225,15 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     };
     struct omq_window few = direct;
     static int32_t scratch[((CONV_N + 1) * 5 * 6 + CONV_N * (PIX + 4)) * CONV_CH + 64];
-    static int8_t w[9 * CONV_CH * CONV_CH];
     static int16_t w_s16[9 * CONV_CH * CONV_CH], dy[CONV_N * PIX * CONV_CH];
     static uint8_t images[CONV_N * PIX * CONV_CH];
     static omq_real rows[PIX * TAPS];
     omq_real x[CODES], y[CODES], a[CH], b[CH], m[OC_PAD], b_pad[OC_PAD];
-    int16_t s[CODES];
     uint8_t q[CODES];
 
     for (int i = 0; i < CODES; i++) {
         x[i] = (omq_real)((i * 29) % 61 - 15) / 2;
         y[i] = (omq_real)((i * 17) % 23 - 11) / 4;
-        s[i] = (int16_t)((i * 113) % 511 - 255);
         q[i] = (uint8_t)(i * 71);
     }
     for (int i = 0; i < PIX * TAPS; i++)
@@ -252,7 +247,7 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
         b_pad[j] = (omq_real)(j % 9) / 2;
     }
     for (int i = 0; i < 9 * CONV_CH * CONV_CH; i++)
-        w_s16[i] = w[i] = (int8_t)((i * 59) % 255 - 127);
+        w_s16[i] = (int16_t)((i * 59) % 255 - 127);
     for (int i = 0; i < CONV_N * PIX * CONV_CH; i++) {
         dy[i] = (int16_t)((i * 7919) % 65535 - 32767);
         images[i] = (uint8_t)(i * 71);
@@ -260,22 +255,18 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     memset(p, 0, sizeof(*p));
     few.c = few.c_count = 4;
     PROBE(gemm, false, true, PIX, PIX, CH, x, CH, y, CH, 0, p->gemm, PIX);
-    PROBE(gemm_s16, PIX, 6, CH, s, s + CH, p->gemm_s16);
     PROBE(im2row_u8, &g, q, 128, p->rows_u8);
-    PROBE(im2row_s16, &g, q, 128, p->rows_s16);
     PROBE(im2row, &g, x, p->rows);
     PROBE(row2im, &g, rows, p->image);
     PROBE(maxpool_u8, &g, q, p->pool_u8);
     PROBE(maxpool, &g, x, p->pool);
     PROBE(unpool_u8, &g, q, q, y, p->unpool_u8); /* any values will do for maxima */
     PROBE(unpool, &g, x, x, y, p->unpool);
-    PROBE(conv_u8, &direct, CONV_CH, 1, q, 128, w, p->conv_u8, scratch);
     PROBE(conv_dweight_s16, &direct, CONV_CH, CONV_N, images, 128, dy, a[0], p->conv_dweight,
           scratch);
     PROBE(conv_dinput_s16, &direct, CONV_CH, CONV_N, dy, w_s16, a[0], false, p->conv_dinput,
           scratch);
     PROBE(quantize_s16, CODES, y, 32767, p->q_s16, &p->q_scale);
-    PROBE(conv_u8, &few, CONV_CH, 1, q, 128, w, p->conv_u8_few, scratch);
     PROBE(conv_dweight_few, &few, CONV_CH, 1, q, 128, y, p->conv_dweight_few, scratch);
     if (row->pack_codes != ref->pack_codes || row->conv_codes != ref->conv_codes)
         probe_codes(k, q, m, b_pad, p);

@@ -104,16 +104,10 @@ struct omq_kern {
     void (*gemm)(bool ta, bool tb, int m, int n, int k, const omq_real *a, int lda,
                  const omq_real *b, int ldb, omq_real beta, omq_real *c, int ldc);
 
-    /* acc[m][n] = sum over k of a[m][k] * w[n][k], exact: the caller keeps
-     * k * max|a| * max|w| < 2^31. */
-    void (*gemm_s16)(int m, int n, int k, const int16_t *a, const int16_t *w, int32_t *acc);
-
     /* Rows of a convolution as a matrix: rows[oh*ow][kh*kw*c_count] from one
      * image; u8 codes become code - zero_point, outside is 0. */
     void (*im2row_u8)(const struct omq_window *g, const uint8_t *image, int zero_point,
                       omq_real *rows);
-    void (*im2row_s16)(const struct omq_window *g, const uint8_t *image, int zero_point,
-                       int16_t *rows);
     void (*im2row)(const struct omq_window *g, const omq_real *image, omq_real *rows);
     /* The transpose of im2row: adds rows into image. */
     void (*row2im)(const struct omq_window *g, const omq_real *rows, omq_real *image);
@@ -127,22 +121,16 @@ struct omq_kern {
                       const omq_real *dout, omq_real *dimage);
     void (*unpool)(const struct omq_window *g, const omq_real *image, const omq_real *out,
                    const omq_real *dout, omq_real *dimage);
-    /* Convolution without such rows, of n whole images where omq_conv_direct()
-     * or omq_conv_few(): y[n][oh][ow][oc] = sum over the window of
-     * (x - zero_point) * w, exact before it is rounded to real: the caller keeps
-     * kh * kw * c * 255 * max|w| < 2^31. x is [n][h][w][c], w is
-     * [kh][kw*c/4][oc][4], the last four of a row filled up with 0; no two
-     * overlap. scratch holds omq_conv_scratch() bytes, aligned as reals. */
-    void (*conv_u8)(const struct omq_window *g, int oc, int n, const uint8_t *x, int zero_point,
-                    const int8_t *w, omq_real *y, void *scratch);
-    /* Its gradients, from dy = scale * (dy in 16 bits, at most omq_conv_dy_max()),
-     * where omq_conv_direct(): dw[oc][kh][kw][c] += sum of dy * (x - zero_point),
-     * and dx[n][h][w][c] = (or, if add, +=) sum of dy * w, w being
-     * [kh][kw][oc/2][c][2] with each row of taps from right to left. Sums are of
-     * integers, exact, and rounded to reals and scaled, fma(sum, scale, dw), at
+    /* Gradients of a convolution without such rows, of n whole images where
+     * omq_conv_direct(), from codes x[n][h][w][c] and dy[n][oh][ow][oc] = scale *
+     * (dy in 16 bits, at most omq_conv_dy_max()): dw[oc][kh][kw][c] += sum of
+     * dy * (x - zero_point), and dx[n][h][w][c] = (or, if add, +=) sum of dy * w, w
+     * being [kh][kw][oc/2][c][2] with each row of taps from right to left. Sums are
+     * of integers, exact, and rounded to reals and scaled, fma(sum, scale, dw), at
      * places that the geometry fixes: for dx once, at its end, and for dw after
      * every omq_conv_band() output rows, rows being those of two successive
-     * images at once. If add, pixels that no window sees are left alone. */
+     * images at once. If add, pixels that no window sees are left alone. No two
+     * overlap; scratch holds omq_conv_scratch() bytes, aligned as reals. */
     void (*conv_dweight_s16)(const struct omq_window *g, int oc, int n, const uint8_t *x,
                              int zero_point, const int16_t *dy, omq_real scale, omq_real *dw,
                              void *scratch);
@@ -286,8 +274,6 @@ const struct omq_kern *omq_kern(void);
 bool omq_conv_direct(const struct omq_window *g, int oc);
 /* The same for fewer than 16 channels of x: a network's first convolution. */
 bool omq_conv_few(const struct omq_window *g, int oc);
-/* Values of conv_u8's w. */
-size_t omq_conv_weights(const struct omq_window *g, int oc);
 /* The largest |dy| for which no sum of the gradients can overflow, whatever the
  * codes and the weights (of 8 bits): at most 32767. */
 int omq_conv_dy_max(const struct omq_window *g, int oc);

@@ -193,7 +193,7 @@ static void bench_job(struct job *j, const struct op *op, struct omq_rng *r, int
     *j = (struct job){.n = side * side, .c = c, .q_max = 15, .in_place = false,
                       .ta = op->shape == ROWS, .k = INT16_MAX,
                       .r = {.q_max = 15, .ratio = (omq_real)0.1}};
-    if (op->shape == GEMM || op->shape == GEMM_S16) {
+    if (op->shape == GEMM) {
         j->m = gemms[at][0], j->n = gemms[at][1], j->k = gemms[at][2];
         j->tb = true, j->lda = j->ldb = j->k, j->ldc = j->n;
     }

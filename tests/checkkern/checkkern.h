@@ -15,15 +15,13 @@
 #include "base/rng.h"
 #include "kern/kern_internal.h"
 
-enum shape { FLAT, ROWS, WINDOW, POOL, CONV, CONV_FEW, GEMM, GEMM_S16, CODES, BITS,
-             DWCONV, DWCODES };
+enum shape { FLAT, ROWS, WINDOW, POOL, CONV, CONV_FEW, GEMM, CODES, BITS, DWCONV, DWCODES };
 #define IS_CODES(op) ((op)->shape == CODES || (op)->shape == BITS || (op)->shape == DWCODES)
-/* CONV_FEW is of few channels; conv_u8 takes both. */
+/* CONV_FEW is of few channels. */
 #define IS_CONV(op) ((op)->shape == CONV || (op)->shape == CONV_FEW)
 enum out {
-    NONE, NC_REAL, NC_U8, C_REAL, C3_REAL, C_DOUBLE, TAPS_REAL, TAPS_S16, IMAGE_REAL, POOL_REAL,
-    POOL_U8, Y_REAL, X_REAL, W_REAL, MN_REAL, MN_S32, N_S16, ONE_REAL, CODES_Y, CODES_PACKED,
-    CODES_START, DK_REAL,
+    NONE, NC_REAL, NC_U8, C_REAL, C3_REAL, C_DOUBLE, TAPS_REAL, IMAGE_REAL, POOL_REAL, POOL_U8,
+    X_REAL, W_REAL, MN_REAL, N_S16, ONE_REAL, CODES_Y, CODES_PACKED, CODES_START, DK_REAL,
 };
 
 /* An array at an odd place: ends where its allocation ends, but for the guard. */

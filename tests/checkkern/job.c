@@ -116,27 +116,15 @@ static struct buf random_s16(struct omq_rng *r, size_t n, int max)
     return b;
 }
 
-static struct buf random_s8(struct omq_rng *r, size_t n)
-{
-    struct buf b = buf_make(r, n, 1);
-    int kind = between(r, 0, 4);
-
-    for (size_t i = 0; i < n; i++)
-        S8S(b)[i] = (int8_t)(kind == 0 ? -127 : kind == 1 ? 127 : between(r, -127, 127));
-    return b;
-}
-
 /* ---- jobs */
 
-static void pick_gemm(struct job *j, struct omq_rng *r, bool s16)
+static void pick_gemm(struct job *j, struct omq_rng *r)
 {
     static const int ks[] = {1, 4, 25, 144, 145, 500, 1151};
 
     j->m = odd_size(r);
     j->n = between(r, 0, 1) ? odd_size(r) : 10;
     j->k = between(r, 0, 2) ? ks[omq_rng_below(r, 7)] : odd_size(r);
-    if (s16 && between(r, 0, 15) == 0)
-        j->k = 9216;
     j->ta = between(r, 0, 1);
     j->tb = between(r, 0, 1);
     j->whole = between(r, 0, 1);
@@ -178,7 +166,7 @@ static bool pick_window(struct omq_window *g, struct omq_rng *r, int index)
 /* A window of pick_window() that the direct kernels serve. */
 static bool pick_conv(struct job *j, const struct op *op, struct omq_rng *r, int index)
 {
-    const bool few = op->shape == CONV_FEW || (op->out[0] == Y_REAL && between(r, 0, 1));
+    const bool few = op->shape == CONV_FEW;
     struct omq_window *g = &j->g;
 
     j->images = between(r, 1, 5);
@@ -194,18 +182,6 @@ static bool pick_conv(struct job *j, const struct op *op, struct omq_rng *r, int
                              : between(r, 0, 1) ? 16 * between(r, 1, 5) : between(r, 16, 80);
     g->c_begin = 0;
     return few ? omq_conv_few(g, j->oc) : omq_conv_direct(g, j->oc);
-}
-
-/* Weights of conv_u8, whose rows of the window end in zeros. */
-static struct buf conv_s8(struct omq_rng *r, const struct job *j)
-{
-    struct buf b = random_s8(r, omq_conv_weights(&j->g, j->oc));
-    const size_t run = (size_t)j->g.kw * (size_t)j->g.c, row = (run + 3) / 4 * 4;
-
-    for (size_t i = 0; i < b.size; i++)
-        if (i / (4 * (size_t)j->oc) * 4 % row + i % 4 >= run)
-            S8S(b)[i] = 0;
-    return b;
 }
 
 void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
@@ -228,20 +204,11 @@ void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
             out_count(j, DK_REAL, &size);
     } else if (IS_CONV(op)) {
         j->q = random_bytes(r, (size_t)j->images * image_size(&j->g));
-        j->q2 = conv_s8(r, j);
         j->dy = random_s16(r, conv_outputs(j), omq_conv_dy_max(&j->g, j->oc));
         j->w_s16 = random_s16(r, conv_weights(j), 128);
         j->scratch = buf_guarded(r, omq_conv_scratch(&j->g, j->oc, j->images) / sizeof(omq_real),
                                  sizeof(omq_real));
         n = op->shape == CONV_FEW ? conv_outputs(j) : 0;
-    } else if (op->shape == GEMM_S16) {
-        int max = (int)sqrt((double)INT32_MAX / j->k);
-        int max_a = max > 255 && between(r, 0, 1) ? 255 : max < INT16_MAX ? max : INT16_MAX;
-        int max_w = max_a == 255 ? 127 : max_a;
-
-        j->q = random_s16(r, (size_t)j->m * (size_t)j->k, max_a);
-        j->q2 = random_s16(r, (size_t)j->n * (size_t)j->k, max_w);
-        n = 0;
     } else {
         j->q = random_bytes(r, n);
     }
@@ -259,7 +226,7 @@ void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
         size_t count = out_count(j, op->out[i], &size);
 
         j->init[i] = buf_make(r, count, size);
-        if (size == sizeof(omq_real) && op->out[i] != C_DOUBLE && op->out[i] != MN_S32)
+        if (size == sizeof(omq_real) && op->out[i] != C_DOUBLE)
             for (size_t e = 0; e < count; e++)
                 REALS(j->init[i])[e] = (op->shape == GEMM && j->beta == 0) ||
                         (op->out[0] == X_REAL && !j->in_place)
@@ -280,8 +247,8 @@ bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int index)
     j->k = between(r, 0, 1) ? INT16_MAX : between(r, 1023, INT16_MAX);
     if (op->shape == FLAT && between(r, 0, 3) == 0)
         j->n = 1000 + odd_size(r);
-    if (op->shape == GEMM || op->shape == GEMM_S16)
-        pick_gemm(j, r, op->shape == GEMM_S16);
+    if (op->shape == GEMM)
+        pick_gemm(j, r);
     if (op->shape == WINDOW || op->shape == POOL || op->shape == DWCONV) {
         if (!pick_window(&j->g, r, index))
             return false;

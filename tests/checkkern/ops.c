@@ -14,9 +14,7 @@
 
 RUN(gemm, j->ta, j->tb, j->m, j->n, j->k, REALS(j->x), j->lda, REALS(j->y), j->ldb, j->beta,
     REALS(j->out[0]), j->ldc)
-RUN(gemm_s16, j->m, j->n, j->k, S16S(j->q), S16S(j->q2), S32S(j->out[0]))
 RUN(im2row_u8, &j->g, U8S(j->q), j->zero_point, REALS(j->out[0]))
-RUN(im2row_s16, &j->g, U8S(j->q), j->zero_point, S16S(j->out[0]))
 RUN(im2row, &j->g, REALS(j->x), REALS(j->out[0]))
 RUN(row2im, &j->g, REALS(j->x), REALS(j->out[0]))
 RUN(maxpool_u8, &j->g, U8S(j->q), U8S(j->out[0]))
@@ -24,8 +22,6 @@ RUN(maxpool, &j->g, REALS(j->x), REALS(j->out[0]))
 /* The maxima need not be the image's: any that are met, or not, will do. */
 RUN(unpool_u8, &j->g, U8S(j->q), U8S(j->q2), REALS(j->x), REALS(j->out[0]))
 RUN(unpool, &j->g, REALS(j->x), REALS(j->y), REALS(j->x), REALS(j->out[0]))
-RUN(conv_u8, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, S8S(j->q2), REALS(j->out[0]),
-    j->scratch.p)
 RUN(conv_dweight_s16, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, S16S(j->dy), j->scale,
     REALS(j->out[0]), j->scratch.p)
 RUN(conv_dinput_s16, &j->g, j->oc, j->images, S16S(j->dy), S16S(j->w_s16), j->scale, j->in_place,
@@ -85,16 +81,13 @@ RUN(channel_sum, j->n, j->c, REALS(j->x), REALS(j->out[0]))
 #define R sizeof(omq_real)
 static const struct op ops[] = {
     {"gemm", run_gemm, GEMM, {MN_REAL}, false, 0},
-    {"gemm_s16", run_gemm_s16, GEMM_S16, {MN_S32}, false, 0},
     {"im2row_u8", run_im2row_u8, WINDOW, {TAPS_REAL}, false, R},
-    {"im2row_s16", run_im2row_s16, WINDOW, {TAPS_S16}, false, 2},
     {"im2row", run_im2row, WINDOW, {TAPS_REAL}, true, R},
     {"row2im", run_row2im, WINDOW, {IMAGE_REAL}, false, R},
     {"maxpool_u8", run_maxpool_u8, POOL, {POOL_U8}, false, 1},
     {"maxpool", run_maxpool, POOL, {POOL_REAL}, true, R},
     {"unpool_u8", run_unpool_u8, POOL, {IMAGE_REAL}, false, 1 + 2 * R},
     {"unpool", run_unpool, POOL, {IMAGE_REAL}, false, 3 * R},
-    {"conv_u8", run_conv_u8, CONV, {Y_REAL}, false, 0},
     {"conv_dweight_s16", run_conv_dweight_s16, CONV, {W_REAL}, false, 0},
     {"conv_dinput_s16", run_conv_dinput_s16, CONV, {X_REAL}, false, 0},
     {"conv_dweight_few", run_conv_dweight_few, CONV_FEW, {W_REAL}, false, 0},
@@ -168,8 +161,8 @@ size_t out_count(const struct job *j, enum out out, size_t *size)
 {
     const struct omq_window *g = &j->g;
 
-    *size = out == NC_U8 || out == POOL_U8 ? 1 : out == TAPS_S16 || out == N_S16 ? 2
-        : out == MN_S32 ? 4 : out == C_DOUBLE ? sizeof(double) : sizeof(omq_real);
+    *size = out == NC_U8 || out == POOL_U8 ? 1 : out == N_S16 ? 2
+        : out == C_DOUBLE ? sizeof(double) : sizeof(omq_real);
     switch (out) {
     case NC_REAL:
     case NC_U8:
@@ -183,7 +176,6 @@ size_t out_count(const struct job *j, enum out out, size_t *size)
     case C3_REAL:
         return 3 * (size_t)j->c;
     case TAPS_REAL:
-    case TAPS_S16:
         return window_taps(g);
     case IMAGE_REAL:
         return image_size(g);
@@ -192,16 +184,12 @@ size_t out_count(const struct job *j, enum out out, size_t *size)
         return (size_t)g->oh * (size_t)g->ow * (size_t)g->c;
     case DK_REAL:
         return (size_t)g->kh * (size_t)g->kw * (size_t)g->c;
-    case Y_REAL:
-        return conv_outputs(j);
     case X_REAL:
         return (size_t)j->images * image_size(g);
     case W_REAL:
         return conv_weights(j);
     case MN_REAL:
         return (size_t)j->m * (size_t)j->ldc;
-    case MN_S32:
-        return (size_t)j->m * (size_t)j->n;
     case CODES_Y:
     case CODES_PACKED:
     case CODES_START:
@@ -227,8 +215,6 @@ void job_shape(const struct job *j, const struct op *op, char *s, size_t size)
                  j->tb ? 't' : 'n', j->beta == 0 ? "" : ",add");
     else if (IS_CODES(op))
         codes_shape(j, s, size);
-    else if (op->shape == GEMM_S16)
-        snprintf(s, size, "m%d,n%d,k%d", j->m, j->n, j->k);
     else
         snprintf(s, size, "n%d,c%d", j->n, j->c);
 }

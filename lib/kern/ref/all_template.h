@@ -11,13 +11,6 @@
 #define CONVERT(x) ((omq_real)((int)(x)-zero_point))
 #include "kern/ref/im2row_template.h"
 
-#define OP im2row_s16
-#define SRC uint8_t
-#define DST int16_t
-#define ZERO_POINT , int zero_point
-#define CONVERT(x) ((int16_t)((int)(x)-zero_point))
-#include "kern/ref/im2row_template.h"
-
 #define OP im2row
 #define SRC omq_real
 #define DST omq_real

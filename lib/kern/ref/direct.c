@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Direct convolutions, plainly.
+ * Gradients of convolutions without rows, plainly.
  */
 #include <string.h>
 
@@ -28,11 +28,6 @@ bool omq_conv_few(const struct omq_window *g, int oc)
     return g->c < 16 && serves(g, oc);
 }
 
-size_t omq_conv_weights(const struct omq_window *g, int oc)
-{
-    return (size_t)g->kh * (size_t)((g->kw * g->c + 3) / 4 * 4) * (size_t)oc;
-}
-
 /* dx sums kh * kw * oc products with weights, dw at least one output row of two
  * images with codes. */
 int omq_conv_dy_max(const struct omq_window *g, int oc)
@@ -55,7 +50,7 @@ int omq_conv_images(const struct omq_window *g, int oc)
     return pairs < 1 ? 2 : pairs > 32 ? 64 : 2 * pairs;
 }
 
-/* Room for four numbers a channel, pairs of all images of x with their padding
+/* Room for pairs of all images of x with their padding
  * and of dy, and one filter's sums; or for one image of dy in 16 bits with all
  * that any pixel of x sees; or, with few channels, all images of x as reals. And
  * for the alignment. */
@@ -73,63 +68,6 @@ size_t omq_conv_scratch(const struct omq_window *g, int oc, int n)
     size_t few = g->c < 16 ? (size_t)n * image * (size_t)g->c * sizeof(omq_real) : 0;
 
     return (few > bytes ? few : bytes) + 64;
-}
-
-/* acc[oc][4] += four channels of a pixel times w[oc][4], four outputs at a time and then
- * each: loops that compilers vectorize. */
-static void add_four(int oc, const int *x, const int8_t *restrict w, int32_t *restrict acc)
-{
-    int16_t x4[16];
-
-    for (int e = 0; e < 16; e++)
-        x4[e] = (int16_t)x[e % 4];
-    for (; oc >= 4; oc -= 4, w += 16, acc += 16)
-        for (int e = 0; e < 16; e++)
-            acc[e] += x4[e] * (int16_t)w[e];
-    for (; oc > 0; oc--, w += 4, acc += 4)
-        for (int e = 0; e < 4; e++)
-            acc[e] += x4[e] * (int16_t)w[e];
-}
-
-/* A row of the window is one run of kw * c values, here four at a time. */
-static void conv_pixel(const struct omq_window *g, int oc, int oy, int ox, const uint8_t *image,
-                       int zero_point, const int8_t *w, int32_t *acc)
-{
-    const int run = g->kw * g->c, row = g->w * g->c, first = (ox * g->sw - g->pw) * g->c;
-
-    for (int ky = 0; ky < g->kh; ky++) {
-        const int iy = oy * g->sh - g->ph + ky;
-
-        for (int i = 0; i < run; i += 4, w += 4 * (ptrdiff_t)oc) {
-            int x[4] = {0};
-
-            if (iy < 0 || iy >= g->h || first + i + 3 < 0 || first + i >= row)
-                continue;
-            for (int e = 0; e < 4; e++) {
-                const int at = first + i + e;
-
-                if (i + e < run && at >= 0 && at < row)
-                    x[e] = image[(ptrdiff_t)iy * row + at] - zero_point;
-            }
-            add_four(oc, x, w, acc);
-        }
-    }
-}
-
-void omq_conv_u8_ref(const struct omq_window *g, int oc, int n, const uint8_t *x, int zero_point,
-                     const int8_t *w, omq_real *y, void *scratch)
-{
-    int32_t *acc = scratch;
-
-    for (int i = 0; i < n; i++, x += (ptrdiff_t)g->h * g->w * g->c)
-        for (int oy = 0; oy < g->oh; oy++)
-            for (int ox = 0; ox < g->ow; ox++, y += oc) {
-                memset(acc, 0, sizeof(*acc) * 4 * (size_t)oc);
-                conv_pixel(g, oc, oy, ox, x, zero_point, w, acc);
-                for (int o = 0; o < oc; o++)
-                    y[o] = (omq_real)(acc[4 * o] + acc[4 * o + 1] + acc[4 * o + 2] +
-                                      acc[4 * o + 3]);
-            }
 }
 
 /* sum[kh * kw * c] += dy * the window of x at one output pixel. */

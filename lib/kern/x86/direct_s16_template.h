@@ -11,8 +11,8 @@
  * Where vectors do not fill a run, or blocks the outputs, the last one begins
  * earlier, and what it has in common with the one before is not stored again.
  *
- * The includer defines VEC (of LANES 32-bit sums), OMQ_MR, NR and NR_LAST as
- * for direct_u8_template.h, MO and NRW (channels of the output, vectors of the
+ * The includer defines VEC (of LANES 32-bit sums), OMQ_MR and NR (most pixels and
+ * vectors of a block of dx), NR_LAST (vectors where fewer channels are left), MO and NRW (channels of the output, vectors of the
  * input in a block of dw), and
  *   VEC zero(void), load(const void *), broadcast(const void *)   a pair, 4 bytes
  *   VEC dot(VEC sums, VEC a, VEC b)
