@@ -125,7 +125,8 @@ struct omq_kern {
      * omq_conv_direct(), from codes x[n][h][w][c] and dy[n][oh][ow][oc] = scale *
      * (dy in 16 bits, at most omq_conv_dy_max()): dw[oc][kh][kw][c] += sum of
      * dy * (x - zero_point), and dx[n][h][w][c] = (or, if add, +=) sum of dy * w, w
-     * being [kh][kw][oc/2][c][2] with each row of taps from right to left. Sums are
+     * being [c/16, rounded up][kh][kw][oc/2][16][2] with each row of taps from right to
+     * left, and 0 for channels that are missing. Sums are
      * of integers, exact, and rounded to reals and scaled, fma(sum, scale, dw), at
      * places that the geometry fixes: for dx once, at its end, and for dw after
      * every omq_conv_band() output rows, rows being those of two successive
@@ -274,6 +275,8 @@ const struct omq_kern *omq_kern(void);
 bool omq_conv_direct(const struct omq_window *g, int oc);
 /* The same for fewer than 16 channels of x: a network's first convolution. */
 bool omq_conv_few(const struct omq_window *g, int oc);
+/* Values of conv_dinput_s16's w. */
+size_t omq_conv_dinput_weights(const struct omq_window *g, int oc);
 /* The largest |dy| for which no sum of the gradients can overflow, whatever the
  * codes and the weights (of 8 bits): at most 32767. */
 int omq_conv_dy_max(const struct omq_window *g, int oc);

@@ -117,7 +117,8 @@ static void take_codes(struct omq_exec *x, const struct omq_unit *u, struct omq_
     b->c = win.c;
     omq_codes_take(x, u, unit);
     if (x->backward && direct)
-        b->k_pairs = omq_arena_take(&x->arena, n, sizeof(int16_t));
+        b->k_pairs = omq_arena_take(&x->arena, omq_conv_dinput_weights(&win, u->oc),
+                                    sizeof(int16_t));
     if (x->backward && (!direct || any_real(x->net)))
         b->dequant = omq_arena_take(&x->arena, n, sizeof(omq_real));
 }

@@ -80,20 +80,24 @@ static void from_kernel_order(const struct omq_layer *l, int count, const omq_re
                 *dst++ = factor * src[j * in + i];
 }
 
-/* [out][rows][taps][c] -> [rows][taps][out/2][c][2], taps from the last on */
+/* [out][rows][taps][c] -> [c/16][rows][taps][out/2][16][2], taps from the last on */
 static void pair(const struct omq_layer_buf *b, int out, const struct omq_share *s)
 {
-    const size_t c = (size_t)b->c, taps = (size_t)b->taps, filter = (size_t)b->rows * taps * c;
+    enum { GROUP = 16 };
+    const size_t c = (size_t)b->c, taps = (size_t)b->taps, n_taps = (size_t)b->rows * taps;
+    const size_t filter = n_taps * c, group = n_taps * (size_t)out * GROUP;
 
     for (size_t o = (size_t)s->first; o < (size_t)(s->first + s->count); o += 2)
-        for (size_t t = 0; t < (size_t)b->rows * taps; t++) {
+        for (size_t t = 0; t < n_taps; t++) {
             const size_t mirrored = t / taps * taps + (taps - 1 - t % taps);
             const int8_t *even = b->codes + o * filter + t * c, *odd = even + filter;
-            int16_t *dst = b->k_pairs + (mirrored * (size_t)out / 2 + o / 2) * 2 * c;
+            int16_t *dst = b->k_pairs + (mirrored * (size_t)out + o) * GROUP;
 
             for (size_t i = 0; i < c; i++) {
-                dst[2 * i] = even[i];
-                dst[2 * i + 1] = odd[i];
+                int16_t *to = dst + i / GROUP * group + i % GROUP * 2;
+
+                to[0] = even[i];
+                to[1] = odd[i];
             }
         }
 }

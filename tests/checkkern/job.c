@@ -184,6 +184,19 @@ static bool pick_conv(struct job *j, const struct op *op, struct omq_rng *r, int
     return few ? omq_conv_few(g, j->oc) : omq_conv_direct(g, j->oc);
 }
 
+/* Weights of conv_dinput_s16, with zeros for channels that are missing. */
+static struct buf dinput_s16(struct omq_rng *r, const struct job *j)
+{
+    const size_t n = omq_conv_dinput_weights(&j->g, j->oc);
+    const size_t group = 16 * (size_t)j->g.kh * (size_t)j->g.kw * (size_t)j->oc;
+    struct buf b = random_s16(r, n, 128);
+
+    for (size_t i = 0; i < n; i++)
+        if (i / group * 16 + i % 32 / 2 >= (size_t)j->g.c)
+            S16S(b)[i] = 0;
+    return b;
+}
+
 void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
 {
     const bool sums = op->shape == GEMM || op->shape == CONV_FEW;
@@ -205,7 +218,7 @@ void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
     } else if (IS_CONV(op)) {
         j->q = random_bytes(r, (size_t)j->images * image_size(&j->g));
         j->dy = random_s16(r, conv_outputs(j), omq_conv_dy_max(&j->g, j->oc));
-        j->w_s16 = random_s16(r, conv_weights(j), 128);
+        j->w_s16 = dinput_s16(r, j);
         j->scratch = buf_guarded(r, omq_conv_scratch(&j->g, j->oc, j->images) / sizeof(omq_real),
                                  sizeof(omq_real));
         n = op->shape == CONV_FEW ? conv_outputs(j) : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Gradients of a convolution that multiplies integers, from what the executor
- * left, against sums in double.
+ * A convolution that multiplies integers, from what the executor left: its sums
+ * against plain ones, and its gradients against sums in double.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -15,12 +15,15 @@ Suite *omq_suite_conv(void);
 
 enum { H = 16, W = 18, CHANNELS = 3, IMAGES = 5, CLASSES = 5 };
 
-static const struct omq_precision widths[] = {{8, 8}, {2, 2}, {8, 32}, {32, 8}};
-enum { N = sizeof(widths) / sizeof(widths[0]) };
+static const struct omq_precision widths[] = {{8, 8}, {2, 2}, {8, 32}, {32, 8}, {1, 1}};
+enum { N_PRECISIONS = sizeof(widths) / sizeof(widths[0]), N = 4 }; /* N: whose gradients */
 
-/* A max pool leaves the gradient that comes to it as it is, to be looked at. Layer b is a
- * convolution, or a linear layer over the whole image. */
-static void open_net(struct omq_net *net, bool linear, enum omq_steps steps)
+static const struct omq_node direct = {.op = OMQ_OP_CONV, .channels = 32, .kernel = 3,
+                                       .stride = 2, .pad = 1, .groups = 1};
+static const struct omq_node whole = {.op = OMQ_OP_LINEAR, .channels = 32};
+
+/* A max pool leaves the gradient that comes to it as it is, to be looked at. */
+static void open_net(struct omq_net *net, const struct omq_node *b, enum omq_steps steps)
 {
     struct omq_quant_config quant = {.view = OMQ_VIEW_OFF, .weight_steps = steps};
     struct omq_preprocess pre = {.height = H, .width = W, .channels = CHANNELS, .step = 0.02f};
@@ -30,16 +33,13 @@ static void open_net(struct omq_net *net, bool linear, enum omq_steps steps)
     start(&g, H, W, CHANNELS);
     x = relu(&g, "a_relu", op(&g, "a_bn", OMQ_OP_BATCHNORM, conv(&g, "a", 0, 16, 3, 1)));
     x = pool(&g, "a_max", OMQ_OP_MAXPOOL, x);
-    if (linear)
-        x = add(&g, "b", op(&g, "flat", OMQ_OP_FLATTEN, x),
-                (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 32});
-    else
-        x = add(&g, "b", x, (struct omq_node){.op = OMQ_OP_CONV, .channels = 32, .kernel = 3,
-                                              .stride = 2, .pad = 1, .groups = 1});
+    if (b->op == OMQ_OP_LINEAR)
+        x = op(&g, "flat", OMQ_OP_FLATTEN, x);
+    x = add(&g, "b", x, *b);
     x = relu(&g, "b_relu", op(&g, "b_bn", OMQ_OP_BATCHNORM, x));
-    head(&g, linear ? x : op(&g, "gap", OMQ_OP_GLOBALPOOL, x));
-    ck_assert_msg(omq_net_init(net, &g, widths, N, &quant, &pre, CLASSES, true, &err) == OMQ_OK,
-                  "%s", err.msg);
+    head(&g, b->op == OMQ_OP_LINEAR ? x : op(&g, "gap", OMQ_OP_GLOBALPOOL, x));
+    ck_assert_msg(omq_net_init(net, &g, widths, N_PRECISIONS, &quant, &pre, CLASSES, true,
+                               &err) == OMQ_OK, "%s", err.msg);
 }
 
 /* Trains a step of n images at one precision; nan: with a gradient that is not finite. */
@@ -81,6 +81,71 @@ static double input_of(const struct omq_tensor_buf *in, size_t at)
 {
     return in->is_real ? (double)in->x[at] : in->q[at] - in->act.zero_point;
 }
+
+/* The sum of output o at one pixel, of codes alone. */
+static int64_t plain_sum(const struct omq_unit *u, const struct omq_layer_buf *l,
+                         const struct omq_tensor_buf *in, int image, int oy, int ox, int o)
+{
+    const struct omq_window *g = &u->win;
+    const int begin = o / (u->oc / u->groups) * g->c_count;
+    const int8_t *k = l->codes + (size_t)o * (size_t)(g->kh * g->kw * g->c_count);
+    int64_t sum = 0;
+
+    for (int ky = 0; ky < g->kh; ky++)
+        for (int kx = 0; kx < g->kw; kx++)
+            for (int i = 0; i < g->c_count; i++, k++) {
+                const int iy = oy * g->sh - g->ph + ky, ix = ox * g->sw - g->pw + kx;
+                const size_t pixel = ((size_t)image * g->h + iy) * g->w + ix;
+
+                if (iy >= 0 && iy < g->h && ix >= 0 && ix < g->w)
+                    sum += *k * (in->q[pixel * g->c + begin + i] - in->act.zero_point);
+            }
+    return sum;
+}
+
+/* With padding and without, with groups of fewer than 16 outputs and of more, over the
+ * whole image; by bytes and by bits, of the second layer and of the first, whose input
+ * has a zero point. */
+START_TEST(sums_are_exact)
+{
+    static const struct omq_node nodes[] = {
+        {.op = OMQ_OP_CONV, .channels = 32, .kernel = 3, .stride = 2, .pad = 1, .groups = 1},
+        {.op = OMQ_OP_CONV, .channels = 32, .kernel = 2, .stride = 1, .groups = 1},
+        {.op = OMQ_OP_CONV, .channels = 32, .kernel = 3, .stride = 1, .pad = 2, .groups = 4},
+        {.op = OMQ_OP_CONV, .channels = 32, .kernel = 1, .stride = 2, .groups = 2},
+        {.op = OMQ_OP_LINEAR, .channels = 32},
+    };
+    static const int precisions[] = {0, 1, 4};
+    struct omq_net net;
+    struct omq_pool *p;
+    struct omq_exec *x;
+    int checked = 0;
+
+    open_net(&net, &nodes[_i / 3], OMQ_STEPS_LAYER);
+    ck_assert_int_eq(omq_pool_open(&p, 2, &err), OMQ_OK);
+    x = step(&net, p, precisions[_i % 3], IMAGES, false);
+    for (int i = 0; i < net.plan.n_units; i++) {
+        const struct omq_unit *u = &net.plan.units[i];
+        const omq_real *acc = x->units[i].acc;
+
+        if (u->kind != OMQ_UNIT_CONV)
+            continue;
+        for (int e = 0; e < IMAGES * u->win.oh * u->win.ow; e++)
+            for (int o = 0; o < u->oc; o++, checked++) {
+                const int pixel = e % (u->win.oh * u->win.ow);
+
+                ck_assert(acc[e * u->oc + o] ==
+                          (omq_real)plain_sum(u, &x->layers[u->layer], &x->tensors[u->in],
+                                              e / (u->win.oh * u->win.ow), pixel / u->win.ow,
+                                              pixel % u->win.ow, o));
+            }
+    }
+    ck_assert_int_gt(checked, IMAGES * 32);
+    omq_exec_close(x);
+    omq_pool_close(p);
+    omq_net_release(&net);
+}
+END_TEST
 
 /* dw, in units of the input, and dx from dy at one output pixel and channel. */
 static void gradient(const struct omq_unit *u, const struct omq_layer_buf *l,
@@ -131,7 +196,7 @@ START_TEST(gradients_are_nearly_exact)
 
     memset(dw, 0, sizeof(dw));
     memset(dx, 0, sizeof(dx));
-    open_net(&net, linear, _i / N % 2 ? OMQ_STEPS_CHANNEL : OMQ_STEPS_LAYER);
+    open_net(&net, linear ? &whole : &direct, _i / N % 2 ? OMQ_STEPS_CHANNEL : OMQ_STEPS_LAYER);
     ck_assert_int_eq(omq_pool_open(&p, 1, &err), OMQ_OK);
     x = step(&net, p, _i % N, n, false);
     u = &net.plan.units[unit_b(&net)];
@@ -163,7 +228,7 @@ START_TEST(what_is_not_finite_stays_so)
     struct omq_exec *x;
     const struct omq_unit *u;
 
-    open_net(&net, false, OMQ_STEPS_LAYER);
+    open_net(&net, &direct, OMQ_STEPS_LAYER);
     ck_assert_int_eq(omq_pool_open(&p, 1, &err), OMQ_OK);
     x = step(&net, p, _i, IMAGES, true);
     u = &net.plan.units[unit_b(&net)];
@@ -182,6 +247,7 @@ Suite *omq_suite_conv(void)
     Suite *s = suite_create("conv");
     TCase *t = tcase_create("conv");
 
+    tcase_add_loop_test(t, sums_are_exact, 0, 15);
     tcase_add_loop_test(t, gradients_are_nearly_exact, 0, 6 * N);
     tcase_add_loop_test(t, what_is_not_finite_stays_so, 0, 2);
     suite_add_tcase(s, t);

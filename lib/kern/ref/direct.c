@@ -9,6 +9,7 @@
 enum {
     MIN_ROW = 4,   /* output pixels: the kernels keep a few of one row in registers */
     MIN_DY = 1023, /* what dy is rounded to 16 bits for must leave of them */
+    GROUP = 16,    /* channels of x whose weights for dx are together */
 };
 
 /* But for the number of channels of the input. */
@@ -26,6 +27,13 @@ bool omq_conv_direct(const struct omq_window *g, int oc)
 bool omq_conv_few(const struct omq_window *g, int oc)
 {
     return g->c < 16 && serves(g, oc);
+}
+
+static int groups_of(const struct omq_window *g) { return (g->c + GROUP - 1) / GROUP; }
+
+size_t omq_conv_dinput_weights(const struct omq_window *g, int oc)
+{
+    return GROUP * (size_t)groups_of(g) * (size_t)g->kh * (size_t)g->kw * (size_t)oc;
 }
 
 /* dx sums kh * kw * oc products with weights, dw at least one output row of two
@@ -123,29 +131,31 @@ void omq_conv_dweight_s16_ref(const struct omq_window *g, int oc, int n, const u
                          dw + o * k, sum);
 }
 
-/* sum[c] += dy[oc] * w[oc/2][c][2] */
-static void dinput_tap(int c, int oc, const int16_t *dy, const int16_t *restrict w,
-                       int32_t *restrict sum)
+/* sum[16] += dy[oc] * w[oc/2][16][2] */
+static void dinput_tap(int oc, const int16_t *dy, const int16_t *restrict w, int32_t *restrict sum)
 {
-    for (int o = 0; o < oc; o += 2, w += 2 * c)
-        for (int i = 0; i < c; i++)
+    for (int o = 0; o < oc; o += 2, w += 2 * GROUP)
+        for (int i = 0; i < GROUP; i++)
             sum[i] += dy[o] * w[2 * i] + dy[o + 1] * w[2 * i + 1];
 }
 
-/* sum[c] of pixel (y, x) of one image. */
+/* sum[c, rounded up] of pixel (y, x) of one image. */
 static void dinput_pixel(const struct omq_window *g, int oc, int y, int x, const int16_t *dy,
                          const int16_t *w, int32_t *sum)
 {
-    memset(sum, 0, sizeof(*sum) * (size_t)g->c);
-    for (int ky = (y + g->ph) % g->sh; ky < g->kh; ky += g->sh)
-        for (int kx = (x + g->pw) % g->sw; kx < g->kw; kx += g->sw) {
-            const int oy = (y + g->ph - ky) / g->sh, ox = (x + g->pw - kx) / g->sw;
+    const ptrdiff_t tap = (ptrdiff_t)oc * GROUP;
 
-            if (y + g->ph < ky || oy >= g->oh || x + g->pw < kx || ox >= g->ow)
-                continue;
-            dinput_tap(g->c, oc, dy + ((ptrdiff_t)oy * g->ow + ox) * oc,
-                       w + (ptrdiff_t)(ky * g->kw + g->kw - 1 - kx) * oc * g->c, sum);
-        }
+    memset(sum, 0, sizeof(*sum) * GROUP * (size_t)groups_of(g));
+    for (int j = 0; j < groups_of(g); j++, sum += GROUP, w += g->kh * g->kw * tap)
+        for (int ky = (y + g->ph) % g->sh; ky < g->kh; ky += g->sh)
+            for (int kx = (x + g->pw) % g->sw; kx < g->kw; kx += g->sw) {
+                const int oy = (y + g->ph - ky) / g->sh, ox = (x + g->pw - kx) / g->sw;
+
+                if (y + g->ph < ky || oy >= g->oh || x + g->pw < kx || ox >= g->ow)
+                    continue;
+                dinput_tap(oc, dy + ((ptrdiff_t)oy * g->ow + ox) * oc,
+                           w + (ky * g->kw + g->kw - 1 - kx) * tap, sum);
+            }
 }
 
 void omq_conv_dinput_s16_ref(const struct omq_window *g, int oc, int n, const int16_t *dy,

@@ -47,5 +47,15 @@ OMQ_INLINE void store_scaled(float *x, VEC sums, float scale, bool add, int skip
         _mm256_storeu_ps(x, v);
 }
 
+OMQ_INLINE void store_first(float *x, VEC sums, float scale, bool add, int n)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i stored = _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane);
+    const __m256 s = _mm256_cvtepi32_ps(sums), by = _mm256_set1_ps(scale);
+
+    _mm256_maskstore_ps(x, stored, add ? _mm256_fmadd_ps(s, by, _mm256_maskload_ps(x, stored))
+                                       : _mm256_mul_ps(s, by));
+}
+
 #include "kern/x86/direct_s16_template.h"
 #endif

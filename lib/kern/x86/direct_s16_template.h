@@ -8,7 +8,7 @@
  * dx, a pair is two channels o. For dw it is one pixel of two images: their
  * windows are then one run of pairs, whatever the tap and the stride.
  *
- * Where vectors do not fill a run, or blocks the outputs, the last one begins
+ * Where vectors do not fill a run of dw, or blocks the outputs, the last one begins
  * earlier, and what it has in common with the one before is not stored again.
  *
  * The includer defines VEC (of LANES 32-bit sums), OMQ_MR and NR (most pixels and
@@ -17,7 +17,9 @@
  *   VEC zero(void), load(const void *), broadcast(const void *)   a pair, 4 bytes
  *   VEC dot(VEC sums, VEC a, VEC b)
  *   void store_scaled(float *, VEC sums, float scale, bool add, int skip)
- * where the first `skip` lanes, if that is positive, are not stored.
+ *   void store_first(float *, VEC sums, float scale, bool add, int n)
+ * where the first `skip` lanes, if that is positive, are not stored, or the first n
+ * alone, if that is less than all.
  */
 
 /* ---- dw: as if by the window's rows, a run of kw * c pairs each */
@@ -159,6 +161,8 @@ void OMQ_DIRECT(conv_dweight_s16)(const struct omq_window *g, int oc, int n, con
     }
 }
 
+enum { GROUP = 16 }; /* channels of the weights for dx */
+
 /* ---- dx: with a stride, the pixels of one residue see the same taps, and
  * successive ones see successive pixels of dy. Taps that follow one another in
  * w, to the left, see pixels that follow one another to the right. */
@@ -173,11 +177,13 @@ struct dinput {
     bool add;
 };
 
-/* d is dy at the last tap of row t->begin; rows of taps below see rows above. */
+/* Of nr vectors, whose weights are in groups of 16 channels; the channels that are left,
+ * if fewer, are stored. d is dy at the last tap of row t->begin; rows of taps below see
+ * rows above. */
 OMQ_INLINE void dinput_block(const int mr, const int nr, const struct dinput *t, const int16_t *d,
-                             const int16_t *w, float *dx, int skip)
+                             const int16_t *w, float *dx, int left)
 {
-    const ptrdiff_t tap = (ptrdiff_t)t->oc * t->c;
+    const ptrdiff_t tap = (ptrdiff_t)t->oc * GROUP, group = t->kh * t->kw * tap;
     VEC sums[OMQ_MR][NR];
 
     OMQ_UNROLL for (int r = 0; r < mr; r++)
@@ -187,12 +193,12 @@ OMQ_INLINE void dinput_block(const int mr, const int nr, const struct dinput *t,
     for (int ky = t->begin; ky < t->end; ky += t->sh, d -= t->row) {
         const int16_t *v = w + ky * t->kw * tap, *p = d;
 
-        for (int left = t->taps; left > 0; left -= t->joined, v += (t->sw - 1) * tap)
-            for (int o = t->joined * t->oc; o > 0; o -= 2, p += 2, v += 2 * t->c) {
+        for (int n = t->taps; n > 0; n -= t->joined, v += (t->sw - 1) * tap)
+            for (int o = t->joined * t->oc; o > 0; o -= 2, p += 2, v += 2 * GROUP) {
                 VEC wv[NR];
 
                 OMQ_UNROLL for (int j = 0; j < nr; j++)
-                    wv[j] = load(v + 2 * LANES * j);
+                    wv[j] = load(v + LANES * j / GROUP * group + LANES * j % GROUP * 2);
                 OMQ_UNROLL for (int r = 0; r < mr; r++) {
                     VEC b = broadcast(p + (ptrdiff_t)r * t->oc);
 
@@ -203,12 +209,13 @@ OMQ_INLINE void dinput_block(const int mr, const int nr, const struct dinput *t,
     }
     OMQ_UNROLL for (int r = 0; r < mr; r++)
         OMQ_UNROLL for (int j = 0; j < nr; j++)
-            store_scaled(dx + (ptrdiff_t)r * t->sw * t->c + LANES * j, sums[r][j], t->scale,
-                         t->add, skip - LANES * j);
+            if (left > LANES * j)
+                store_first(dx + (ptrdiff_t)r * t->sw * t->c + LANES * j, sums[r][j], t->scale,
+                            t->add, left - LANES * j);
 }
 
 OMQ_INLINE void dinput_row(const int nr, const struct dinput *t, int pixels, const int16_t *d,
-                           const int16_t *w, float *dx, int skip)
+                           const int16_t *w, float *dx, int left)
 {
     const int n = (pixels + OMQ_MR - 1) / OMQ_MR;
 
@@ -216,7 +223,7 @@ OMQ_INLINE void dinput_row(const int nr, const struct dinput *t, int pixels, con
         const ptrdiff_t p = omq_block_begin(pixels, n, i);
         const int mr = omq_block_begin(pixels, n, i + 1) - (int)p;
 
-        OMQ_BLOCK_OF(mr, dinput_block, nr, t, d + p * t->oc, w, dx + p * t->sw * t->c, skip)
+        OMQ_BLOCK_OF(mr, dinput_block, nr, t, d + p * t->oc, w, dx + p * t->sw * t->c, left)
     }
 }
 
@@ -266,19 +273,19 @@ static void dinput_residue(const struct omq_window *g, struct dinput *t,
     const int pixels = (g->w - x0 + g->sw - 1) / g->sw;
     const int col = (x0 + g->pw - t->kx) / g->sw + dt->left - (t->taps - 1);
 
-    for (int j = 0, nr; j < g->c; j += nr * LANES) {
-        nr = omq_block_vectors(g->c, j, NR, NR_LAST, LANES);
-        const int first = j + nr * LANES <= g->c ? j : g->c - nr * LANES;
+    const ptrdiff_t filter = (ptrdiff_t)g->kh * g->kw * t->oc;
 
+    for (int j = 0, nr; j < g->c; j += nr * LANES) {
+        nr = g->c - j > NR_LAST * LANES ? NR : NR_LAST;
         for (int y = y0; y < g->h; y += g->sh) {
             const int oy = seen_rows(g, t, (y + g->ph - t->ky) / g->sh);
             const int16_t *d = tile + oy * t->row + (ptrdiff_t)col * t->oc;
-            float *out = dx + ((ptrdiff_t)y * g->w + x0) * g->c + first;
+            float *out = dx + ((ptrdiff_t)y * g->w + x0) * g->c + j;
 
             if (nr == NR)
-                dinput_row(NR, t, pixels, d, w + 2 * first, out, j - first);
+                dinput_row(NR, t, pixels, d, w + j * filter, out, g->c - j);
             else
-                dinput_row(NR_LAST, t, pixels, d, w + 2 * first, out, j - first);
+                dinput_row(NR_LAST, t, pixels, d, w + j * filter, out, g->c - j);
         }
     }
 }

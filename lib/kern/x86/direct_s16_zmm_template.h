@@ -34,3 +34,12 @@ OMQ_INLINE void store_scaled(float *x, VEC sums, float scale, bool add, int skip
     _mm512_mask_storeu_ps(x, (__mmask16)(0xffffu << (skip > 0 ? skip : 0)),
                           add ? _mm512_fmadd_ps(s, by, _mm512_loadu_ps(x)) : _mm512_mul_ps(s, by));
 }
+
+OMQ_INLINE void store_first(float *x, VEC sums, float scale, bool add, int n)
+{
+    const __mmask16 stored = (__mmask16)(n < LANES ? (1u << n) - 1 : 0xffffu);
+    const __m512 s = _mm512_cvtepi32_ps(sums), by = _mm512_set1_ps(scale);
+
+    _mm512_mask_storeu_ps(x, stored, add ? _mm512_fmadd_ps(s, by, _mm512_maskz_loadu_ps(stored, x))
+                                         : _mm512_mul_ps(s, by));
+}
