@@ -7,7 +7,8 @@
 #include "engine/engine_internal.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+#include "base/place.h"
 
 static int border_of(const struct omq_engine *e, int tensor)
 {
@@ -50,65 +51,27 @@ static size_t size_of(struct omq_engine_tensor *t)
     return (image + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
 }
 
-/* What is in memory while units are gone through, by place. */
-struct live {
-    size_t begin, end;
-    int last; /* unit */
-};
-
-/* The first gap that is wide enough, as entry *at of the n that live. */
-static size_t find_gap(const struct live *live, int n, size_t size, int *at)
-{
-    size_t begin = 0;
-
-    for (*at = 0; *at < n && live[*at].begin - begin < size; ++*at)
-        begin = live[*at].end;
-    return begin;
-}
-
-static int forget(struct live *live, int n, int unit)
-{
-    int kept = 0;
-
-    for (int i = 0; i < n; i++)
-        if (live[i].last >= unit)
-            live[kept++] = live[i];
-    return kept;
-}
-
-/* Returns how many live now. */
-static int place(struct omq_engine *e, int tensor, struct live *live, int n)
+/* A tensor that is there from unit `now` on. */
+static void place(struct omq_engine *e, int tensor, int now, struct omq_places *p)
 {
     struct omq_engine_tensor *t = &e->tensors[tensor];
-    size_t size, end;
-    int at;
 
     t->border = border_of(e, tensor);
-    size = size_of(t);
-    t->offset = find_gap(live, n, size, &at);
-    if (!omq_add_size(t->offset, size, &end))
-        end = SIZE_MAX;
-    memmove(live + at + 1, live + at, sizeof(*live) * (size_t)(n - at));
-    live[at] = (struct live){t->offset, end, last_use(e, tensor)};
-    if (end > e->image_bytes)
-        e->image_bytes = end;
-    return n + 1;
+    t->offset = omq_places_take(p, size_of(t), now, last_use(e, tensor));
 }
 
 int omq_engine_arrange(struct omq_engine *e, struct omq_err *err)
 {
-    struct live *live = calloc((size_t)e->n_tensors, sizeof(*live));
-    int n;
+    struct omq_places p = {.live = calloc((size_t)e->n_tensors, sizeof(*p.live))};
 
-    if (!live)
+    if (!p.live)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate the integer engine");
-    n = place(e, 0, live, 0);
-    for (int i = 0; i < e->n_units; i++) {
-        n = forget(live, n, i);
+    place(e, 0, 0, &p);
+    for (int i = 0; i < e->n_units; i++)
         if (!e->tensors[e->units[i].out].is_logits)
-            n = place(e, e->units[i].out, live, n);
-    }
-    free(live);
+            place(e, e->units[i].out, i, &p);
+    free(p.live);
+    e->image_bytes = p.size;
     if (e->image_bytes == SIZE_MAX)
         return omq_fail(err, OMQ_EUNSUP, "the activations of one image do not fit in memory");
     return OMQ_OK;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/place.h"
+
 /* 256 KiB of rows: they stay in L2 beside their gradient. */
 struct omq_tile omq_conv_tile(const struct omq_unit *u)
 {
@@ -73,8 +75,54 @@ static void take_tensor(struct omq_exec *x, int i)
         b->q = omq_arena_take(&x->arena, n + OMQ_CODES_BEHIND, 1);
     if (t->is_logits || any_float(x->net))
         b->x = omq_arena_take(&x->arena, n, sizeof(omq_real));
-    if (x->backward && !t->is_input)
-        b->g = omq_arena_take(&x->arena, n, sizeof(omq_real));
+}
+
+/* The unit that writes a tensor, or -1; the last one that reads it, or -1. */
+static int writer_of(const struct omq_plan *p, int tensor)
+{
+    int u = p->n_units - 1;
+
+    while (u >= 0 && p->units[u].out != tensor)
+        u--;
+    return u;
+}
+
+static int reader_of(const struct omq_plan *p, int tensor)
+{
+    int u = p->n_units - 1;
+
+    while (u >= 0 && p->units[u].in != tensor && p->units[u].res != tensor)
+        u--;
+    return u;
+}
+
+static size_t gradient_bytes(const struct omq_exec *x, int tensor)
+{
+    const size_t n = x->tensors[tensor].n_image * (size_t)x->n_max * sizeof(omq_real);
+
+    return (n + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
+}
+
+/* Gradients are there from the unit that reads their tensor last to the one that writes
+ * it: units in this order are the time. */
+static void take_gradients(struct omq_exec *x)
+{
+    const struct omq_plan *p = &x->net->plan;
+    struct omq_places places = {.live = x->places};
+    char *base;
+
+    for (int u = p->n_units; u >= 0; u--) /* the logits have no reader */
+        for (int i = 0; i < p->n_tensors; i++) {
+            const int reader = reader_of(p, i), from = reader < 0 ? p->n_units : reader;
+
+            if (from == u && !p->tensors[i].is_input)
+                x->tensors[i].g_at = omq_places_take(&places, gradient_bytes(x, i), -u,
+                                                     -writer_of(p, i));
+        }
+    base = omq_arena_take(&x->arena, places.size, 1);
+    for (int i = 0; base && i < p->n_tensors; i++)
+        if (!p->tensors[i].is_input)
+            x->tensors[i].g = (omq_real *)(void *)(base + x->tensors[i].g_at);
 }
 
 static void take_layer(struct omq_exec *x, int i)
@@ -83,19 +131,15 @@ static void take_layer(struct omq_exec *x, int i)
     struct omq_layer_buf *b = &x->layers[i];
     size_t n = omq_net_layer(x->net, 0, i)->weight->n;
 
-    b->view = omq_arena_take(&x->arena, n, sizeof(omq_real));
     b->k = omq_arena_take(&x->arena, n, 1);
     b->codes = omq_arena_take(&x->arena, n, 1);
     if (any_real(x->net))
         b->operand = omq_arena_take(&x->arena, n, sizeof(omq_real));
     b->unit = omq_arena_take(&x->arena, (size_t)l->out, sizeof(omq_real));
-    b->scratch = omq_arena_take(&x->arena, n, sizeof(omq_real));
-    if (!x->backward)
-        return;
-    b->dw = omq_arena_take(&x->arena, n * (size_t)omq_pool_threads(x->pool), sizeof(omq_real));
-    b->dcodes = omq_arena_take(&x->arena, n, sizeof(omq_real));
-    b->dview = omq_arena_take(&x->arena, n, sizeof(omq_real));
-    b->dsteps = omq_arena_take(&x->arena, (size_t)l->out, sizeof(omq_real));
+    if (!omq_layer_method(x->net, i)->is_separable)
+        b->scratch = omq_arena_take(&x->arena, n, sizeof(omq_real));
+    if (x->backward)
+        b->dsteps = omq_arena_take(&x->arena, (size_t)l->out, sizeof(omq_real));
 }
 
 /* The codes as the kernels of this layer take them. */
@@ -174,9 +218,23 @@ static size_t scratch_of(const struct omq_exec *x, const struct omq_unit *u)
     return forward > backward ? forward : backward;
 }
 
+/* Weights of the largest layer, and of the largest share of one. */
+static void most_weights(const struct omq_exec *x, size_t *layer, size_t *share)
+{
+    *layer = *share = 0;
+    for (int i = 0; i < x->net->plan.n_layers; i++) {
+        const struct omq_layer *l = &x->net->plan.layers[i];
+        const size_t n = omq_layer_size(l);
+        const size_t some = n / (size_t)l->out * (size_t)omq_layer_codes_outputs(x->net, i);
+
+        *layer = n > *layer ? n : *layer;
+        *share = some > *share ? some : *share;
+    }
+}
+
 static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
 {
-    size_t rows = 0, block = OMQ_BLOCK, scratch = 0, dy = 0;
+    size_t rows = 0, block = OMQ_BLOCK, scratch = 0, dy = 0, layer, share;
 
     for (int i = 0; i < x->net->plan.n_units; i++) {
         const struct omq_unit *u = &x->net->plan.units[i];
@@ -196,10 +254,23 @@ static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
     t->scratch = omq_arena_take(&x->arena, scratch, 1);
     t->v = omq_arena_take(&x->arena, block, sizeof(omq_real));
     t->res = omq_arena_take(&x->arena, block, sizeof(omq_real));
+    most_weights(x, &layer, &share);
+    t->view = omq_arena_take(&x->arena, layer, sizeof(omq_real));
     if (!x->backward)
         return;
+    t->dcodes = omq_arena_take(&x->arena, share, sizeof(omq_real));
+    t->dview = omq_arena_take(&x->arena, share, sizeof(omq_real));
     t->drows = omq_arena_take(&x->arena, rows, sizeof(omq_real));
     t->dy16 = omq_arena_take(&x->arena, dy, sizeof(int16_t));
+}
+
+/* Sums of a layer's gradients, a thread apart. */
+static void take_dw(struct omq_exec *x)
+{
+    size_t layer, share;
+
+    most_weights(x, &layer, &share);
+    x->dw = omq_arena_take(&x->arena, layer * (size_t)omq_pool_threads(x->pool), sizeof(omq_real));
 }
 
 /* What leaves sums as they are, for all of 16 channels. */
@@ -230,6 +301,10 @@ static void take_all(struct omq_exec *x)
     for (int i = 0; i < omq_pool_threads(x->pool); i++)
         take_thread(x, &x->threads[i]);
     take_factors(x);
+    if (x->backward) {
+        take_gradients(x);
+        take_dw(x);
+    }
     x->fresh = omq_arena_take(&x->arena, (size_t)p->n_sites, sizeof(*x->fresh));
 }
 
@@ -242,7 +317,8 @@ static int open_tables(struct omq_exec *x, struct omq_err *err)
     x->layers = calloc((size_t)p->n_layers, sizeof(*x->layers));
     x->units = calloc((size_t)p->n_units, sizeof(*x->units));
     x->threads = calloc((size_t)omq_pool_threads(x->pool), sizeof(*x->threads));
-    if (!x->tensors || !x->layers || !x->units || !x->threads)
+    x->places = calloc((size_t)p->n_tensors, sizeof(*x->places));
+    if (!x->tensors || !x->layers || !x->units || !x->threads || !x->places)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate buffers for a batch");
     return OMQ_OK;
 }
@@ -285,6 +361,7 @@ void omq_exec_close(struct omq_exec *x)
     free(x->layers);
     free(x->units);
     free(x->threads);
+    free(x->places);
     free(x);
 }
 
@@ -301,6 +378,7 @@ size_t omq_exec_bytes(struct omq_net *net, struct omq_pool *pool, int n, bool ba
     free(x.layers);
     free(x.units);
     free(x.threads);
+    free(x.places);
     return bytes;
 }
 

@@ -242,7 +242,7 @@ static void gradients(struct omq_exec *x, int ui, const struct piece *p, int thr
 
     fill_rows(x, u, p, t->rows);
     x->kern->gemm(true, false, p->oc, p->k, p->n * p->pixels, dy, u->oc, t->rows, p->k, 1,
-                  l->dw + (size_t)thread * u->oc * p->k + weights, p->k);
+                  x->dw + (size_t)thread * u->oc * p->k + weights, p->k);
     if (x->net->plan.tensors[u->in].is_input)
         return;
     x->kern->gemm(false, false, p->n * p->pixels, p->k, p->oc, dy, u->oc, l->dequant + weights,
@@ -270,7 +270,7 @@ static void gradients_direct(struct omq_exec *x, int ui, int i0, int n, int thre
     x->kern->quantize_s16(count, dy, max, t->dy16, &scale);
     x->kern->conv_dweight_s16(&d.win, u->oc, d.images, in->q + (size_t)i0 * in->n_image,
                               in->act.zero_point, t->dy16, scale,
-                              l->dw + (size_t)thread * n_weights, t->scratch);
+                              x->dw + (size_t)thread * n_weights, t->scratch);
     if (x->net->plan.tensors[u->in].is_input)
         return;
     if (l->n_units == 1) {
@@ -288,12 +288,11 @@ static void dweight_few(struct omq_exec *x, int ui, int i0, int n, int thread)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
-    struct omq_layer_buf *l = &x->layers[u->layer];
     size_t n_weights = (size_t)u->oc * (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c;
 
     x->kern->conv_dweight_few(&u->win, u->oc, n, in->q + (size_t)i0 * in->n_image,
                               in->act.zero_point, out->g + (size_t)i0 * out->n_image,
-                              l->dw + (size_t)thread * n_weights, x->threads[thread].scratch);
+                              x->dw + (size_t)thread * n_weights, x->threads[thread].scratch);
 }
 
 static void propagate(void *arg, int thread, int begin, int end)
@@ -304,7 +303,7 @@ static void propagate(void *arg, int thread, int begin, int end)
     const int layer = x->net->plan.units[j->ui].layer;
     const size_t n_weights = omq_layer_size(&x->net->plan.layers[layer]);
 
-    memset(x->layers[layer].dw + (size_t)thread * n_weights, 0, sizeof(omq_real) * n_weights);
+    memset(x->dw + (size_t)thread * n_weights, 0, sizeof(omq_real) * n_weights);
     for (int c = begin; c < end; c++) {
         int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
         double start;
@@ -338,6 +337,7 @@ static void backward(struct omq_exec *x, int ui)
     l->in_step = omq_tensor_step(&x->tensors[u->in]);
     b->first_in = !x->net->plan.tensors[u->in].is_input && omq_claim_grad(x, u->in);
     omq_pool_run(x->pool, propagate, &j, j.n_chunks);
+    omq_layer_backward(x, u->layer);
 }
 
 const struct omq_unit_row omq_unit_conv = {forward, backward};

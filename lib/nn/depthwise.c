@@ -50,10 +50,10 @@ void omq_depthwise_gradients(struct omq_exec *x, int ui, int image, int thread)
     const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *out = &x->tensors[u->out];
     const size_t c = (size_t)u->oc, taps = (size_t)u->win.kh * (size_t)u->win.kw;
-    struct omq_layer_buf *l = &x->layers[u->layer];
+    const struct omq_layer_buf *l = &x->layers[u->layer];
     struct omq_thread_buf *t = &x->threads[thread];
     const omq_real *dy = out->g + (size_t)image * out->n_image;
-    omq_real *dw = l->dw + (size_t)thread * c * taps;
+    omq_real *dw = x->dw + (size_t)thread * c * taps;
 
     memset(t->drows, 0, sizeof(*t->drows) * c * taps);
     x->kern->dwconv_dweight(&u->win, reals_of(x, u, image, t->rows), dy, t->drows);

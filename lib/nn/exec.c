@@ -86,14 +86,18 @@ static int logits(const struct omq_exec *x)
     return x->net->plan.units[x->net->plan.n_units - 1].out;
 }
 
+void omq_exec_unit_backward(struct omq_exec *x, int u)
+{
+    unit_rows[x->net->plan.units[u].kind]->backward(x, u);
+}
+
 void omq_exec_backward(struct omq_exec *x, const omq_real *dlogits)
 {
     struct omq_tensor_buf *last = &x->tensors[logits(x)];
 
     memcpy(last->g, dlogits, sizeof(omq_real) * last->n_image * (size_t)x->n);
     for (int u = x->net->plan.n_units; u-- > 0;)
-        unit_rows[x->net->plan.units[u].kind]->backward(x, u);
-    omq_layers_backward(x);
+        omq_exec_unit_backward(x, u);
 }
 
 const omq_real *omq_exec_logits(const struct omq_exec *x) { return x->tensors[logits(x)].x; }

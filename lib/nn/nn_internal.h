@@ -68,9 +68,10 @@ int omq_meta_get(struct omq_net *net, struct omq_model_info *info, const struct 
 struct omq_tensor_buf {
     uint8_t *q;          /* codes [n][h][w][c], unless is_real */
     omq_real *x;         /* reals of the same layout, if is_real */
-    omq_real *g;
+    omq_real *g;         /* from its first reader's backward to that of its writer */
     bool is_real;        /* float precision, or the logits */
     bool has_grad;       /* g holds something to add to */
+    size_t g_at;         /* its place among the gradients */
     struct omq_act act;
     omq_real step;
     size_t n_image;      /* h * w * c */
@@ -78,8 +79,7 @@ struct omq_tensor_buf {
 
 /* A layer's weights at the current precision. */
 struct omq_layer_buf {
-    omq_real *view;      /* [out][in][kh][kw] after the view, where there is one */
-    int8_t *k;           /* codes, same order; unused if float */
+    int8_t *k;           /* codes, [out][in][kh][kw]; unused if float */
     int8_t *codes;       /* the same, [out][kh][kw][in] */
     /* Codes as the kernels of this layer take them, NULL where none does: */
     uint8_t *packed;     /* pack_codes or, if by_bits, pack_bits, group after group */
@@ -98,9 +98,7 @@ struct omq_layer_buf {
     int first_share, n_shares;
     omq_real in_step;    /* real value of one unit of the input, for dw */
     int n_chunks;        /* items that threads had of the images, for dw */
-    omq_real *dw;        /* [threads][out][kh][kw][in] */
-    omq_real *scratch;   /* the method's, as long as view */
-    omq_real *dcodes, *dview; /* gradients of dequant and view, as long and in its order */
+    omq_real *scratch;   /* the method's, if not separable: as long as k */
     omq_real *dsteps;    /* [out]: each output's part of that of the step */
 };
 
@@ -130,6 +128,8 @@ struct omq_thread_buf {
     void *scratch;             /* of the convolutions without rows */
     int16_t *dy16;             /* their gradient in 16 bits, of omq_conv_images() */
     omq_real *v, *res;         /* OMQ_BLOCK values and a pixel */
+    omq_real *view;            /* weights of a layer after the view, where there is one */
+    omq_real *dcodes, *dview;  /* gradients of a share's dequantized weights, and of its view */
     struct omq_exec_times t;
     char pad[64];              /* keeps neighbours off this line */
 };
@@ -153,6 +153,8 @@ struct omq_exec {
     struct omq_share *shares;  /* of all layers, in order */
     struct omq_unit_buf *units;
     struct omq_thread_buf *threads;
+    struct omq_place *places; /* [n_tensors]: room to place gradients */
+    omq_real *dw;           /* [threads][out][kh][kw][in] of the layer that is at work */
     omq_real *ones, *zeros; /* for as many channels as any convolution of codes gives */
     bool *fresh; /* [n_sites]: steps that this forward pass has set */
     bool again;  /* one of them was set too small for a later unit: once more */
@@ -163,6 +165,7 @@ struct omq_unit_row {
     void (*forward)(struct omq_exec *x, int u);
     void (*backward)(struct omq_exec *x, int u);
 };
+void omq_exec_unit_backward(struct omq_exec *x, int u);
 extern const struct omq_unit_row omq_unit_conv, omq_unit_requant, omq_unit_maxpool,
     omq_unit_avgpool, omq_unit_concat, omq_unit_shortcut;
 
@@ -216,11 +219,11 @@ const omq_real *omq_layer_view_some(const struct omq_net *net, int precision, in
                                     int count, omq_real *dst);
 
 /* operands.c: shares, once; every layer's weights for the current precision, and their
- * gradients back to the shared ones. */
+ * gradients, one layer after the other, from dw back to the shared ones. */
 int omq_shares_count(const struct omq_net *net);
 void omq_shares_fill(struct omq_exec *x);
 void omq_layers_forward(struct omq_exec *x);
-void omq_layers_backward(struct omq_exec *x);
+void omq_layer_backward(struct omq_exec *x, int layer);
 
 /* epilogue.c: what follows acc. */
 

@@ -160,8 +160,7 @@ static void quantize(struct omq_exec *x, struct omq_share *s, const omq_real *vi
 
     /* a unit that all shares have is written by the first */
     s->weights = omq_layer_some(x->net, x->precision, s->layer, s->first, s->count, b->k + begin,
-                                own_units || s->first == 0 ? b->unit : &s->unit,
-                                b->scratch + begin);
+                                own_units || s->first == 0 ? b->unit : &s->unit, b->scratch);
     s->weights.w = view;
     omq_layer_method(x->net, s->layer)->forward(&s->weights);
     if (s->first == 0)
@@ -173,13 +172,13 @@ static void quantize(struct omq_exec *x, struct omq_share *s, const omq_real *vi
     spread_codes(x, b, l, s);
 }
 
-static void forward_share(struct omq_exec *x, struct omq_share *s)
+static void forward_share(struct omq_exec *x, struct omq_share *s, omq_real *room)
 {
     struct omq_layer_buf *b = &x->layers[s->layer];
     const struct omq_layer *l = &x->net->plan.layers[s->layer];
     const size_t begin = begin_of(l, s);
     const omq_real *view = omq_layer_view_some(x->net, x->precision, s->layer, s->first, s->count,
-                                               b->view + begin);
+                                               room);
 
     if (omq_layer_bits_at(x->net, x->precision, s->layer) != OMQ_FLOAT_BITS) {
         quantize(x, s, view);
@@ -203,7 +202,7 @@ static void forward(void *arg, int thread, int begin, int end)
     double start = omq_now();
 
     for (int i = begin; i < end; i++)
-        forward_share(x, &x->shares[i]);
+        forward_share(x, &x->shares[i], x->threads[thread].view);
     x->threads[thread].t.quant += omq_now() - start;
 }
 
@@ -212,7 +211,6 @@ static void init_steps(void *arg, int thread, int begin, int end)
 {
     struct omq_exec *x = arg;
 
-    (void)thread;
     for (int layer = begin; layer < end; layer++) {
         struct omq_layer_buf *b = &x->layers[layer];
         const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
@@ -220,8 +218,11 @@ static void init_steps(void *arg, int thread, int begin, int end)
 
         if (b->is_float || !lp->wstep || lp->wstep->value[0] > 0)
             continue;
-        omq_layer_view(x->net, x->precision, layer, b->view);
-        q = omq_layer_weights(x->net, x->precision, layer, b->view, b->k, b->unit, b->scratch);
+        q = omq_layer_weights(x->net, x->precision, layer,
+                              omq_layer_view_some(x->net, x->precision, layer, 0,
+                                                  x->net->plan.layers[layer].out,
+                                                  x->threads[thread].view),
+                              b->k, b->unit, b->scratch);
         omq_layer_method(x->net, layer)->init_step(&q, lp->wstep->value);
     }
 }
@@ -260,15 +261,15 @@ void omq_exec_init_step(struct omq_exec *x, int precision, int layer)
 
 /* The threads' sums, in the first one's; of threads that had none of the images there
  * is nothing. */
-static const omq_real *add_up(const struct omq_exec *x, const struct omq_layer_buf *b, size_t all,
-                              size_t begin, size_t n)
+static const omq_real *add_up(const struct omq_exec *x, int n_chunks, size_t all, size_t begin,
+                              size_t n)
 {
     omq_real *sum = NULL;
 
     for (int t = 0; t < omq_pool_threads(x->pool); t++) {
-        omq_real *dw = b->dw + (size_t)t * all + begin;
+        omq_real *dw = x->dw + (size_t)t * all + begin;
 
-        if (!omq_pool_has_share(x->pool, t, b->n_chunks))
+        if (!omq_pool_has_share(x->pool, t, n_chunks))
             continue;
         if (sum)
             x->kern->add(n, dw, sum);
@@ -280,13 +281,14 @@ static const omq_real *add_up(const struct omq_exec *x, const struct omq_layer_b
 
 /* Through the quantizer. Of steps that outputs share, each leaves its part in dsteps:
  * their sum must not depend on the threads. */
-static void unquantize(const struct omq_exec *x, const struct omq_share *s, const omq_real *dcodes,
-                       omq_real *dview)
+static void unquantize(const struct omq_exec *x, const struct omq_share *s, const omq_real *view,
+                       const omq_real *dcodes, omq_real *dview)
 {
     const struct omq_layer_buf *b = &x->layers[s->layer];
     const struct omq_method *m = omq_layer_method(x->net, s->layer);
     struct omq_weights q = s->weights;
 
+    q.w = view;
     memset(b->dsteps + s->first, 0, sizeof(*b->dsteps) * (size_t)s->count);
     if (!m->is_separable) {
         m->backward(&q, dcodes, dview, b->dsteps);
@@ -303,44 +305,53 @@ static void unquantize(const struct omq_exec *x, const struct omq_share *s, cons
     }
 }
 
-static void backward_share(struct omq_exec *x, const struct omq_share *s)
+static void backward_share(struct omq_exec *x, const struct omq_share *s,
+                           const struct omq_thread_buf *t)
 {
     struct omq_layer_buf *b = &x->layers[s->layer];
     const struct omq_layer *l = &x->net->plan.layers[s->layer];
     const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, s->layer);
     const size_t begin = begin_of(l, s);
     struct omq_view_spec v = omq_layer_spec(x->net, x->precision, s->layer);
-    omq_real *dview = b->dview + begin;
-    const omq_real *sum = add_up(x, b, omq_layer_size(l), begin, (size_t)s->count * filter_of(l));
+    const omq_real *sum = add_up(x, b->n_chunks, omq_layer_size(l), begin,
+                                 (size_t)s->count * filter_of(l));
     omq_real *doffset = NULL;
 
-    from_kernel_order(l, s->count, sum, b->in_step, b->is_float ? dview : b->dcodes + begin);
+    from_kernel_order(l, s->count, sum, b->in_step, b->is_float ? t->dview : t->dcodes);
     if (!b->is_float)
-        unquantize(x, s, b->dcodes + begin, dview);
+        unquantize(x, s, omq_layer_view_some(x->net, x->precision, s->layer, s->first, s->count,
+                                             t->view), t->dcodes, t->dview);
     if (lp->offset)
         doffset = lp->offset->grad + lp->offset->n / (size_t)l->out * (size_t)s->first;
     v.dims[0] = s->count;
-    omq_view_backward(&v, dview, lp->weight->grad + begin, doffset);
+    omq_view_backward(&v, t->dview, lp->weight->grad + begin, doffset);
 }
+
+struct backward {
+    struct omq_exec *x;
+    const struct omq_share *first;
+};
 
 static void backward(void *arg, int thread, int begin, int end)
 {
-    struct omq_exec *x = arg;
+    const struct backward *job = arg;
+    struct omq_thread_buf *t = &job->x->threads[thread];
     double start = omq_now();
 
     for (int i = begin; i < end; i++)
-        backward_share(x, &x->shares[i]);
-    x->threads[thread].t.quant += omq_now() - start;
+        backward_share(job->x, &job->first[i], t);
+    t->t.quant += omq_now() - start;
 }
 
-void omq_layers_backward(struct omq_exec *x)
+void omq_layer_backward(struct omq_exec *x, int layer)
 {
-    omq_pool_run(x->pool, backward, x, x->n_shares);
-    for (int l = 0; l < x->net->plan.n_layers; l++) {
-        const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, l);
-        const int out = omq_layer_method(x->net, l)->is_separable ? x->net->plan.layers[l].out : 1;
+    const struct omq_layer_buf *b = &x->layers[layer];
+    const struct omq_layer_params *lp = omq_net_layer(x->net, x->precision, layer);
+    const int out = omq_layer_method(x->net, layer)->is_separable ? x->net->plan.layers[layer].out
+                                                                  : 1;
+    struct backward job = {x, x->shares + b->first_share};
 
-        for (int o = 0; !x->layers[l].is_float && lp->wstep && o < out; o++)
-            lp->wstep->grad[lp->wstep->n > 1 ? o : 0] += x->layers[l].dsteps[o];
-    }
+    omq_pool_run(x->pool, backward, &job, b->n_shares);
+    for (int o = 0; !b->is_float && lp->wstep && o < out; o++)
+        lp->wstep->grad[lp->wstep->n > 1 ? o : 0] += b->dsteps[o];
 }
