@@ -267,7 +267,8 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     PROBE(conv_dinput_s16, &direct, CONV_CH, CONV_N, dy, w_s16, a[0], false, p->conv_dinput,
           scratch);
     PROBE(quantize_s16, CODES, y, 32767, p->q_s16, &p->q_scale);
-    PROBE(conv_dweight_few, &few, CONV_CH, 1, q, 128, y, p->conv_dweight_few, scratch);
+    PROBE(conv_dweight_s16, &few, CONV_CH, CONV_N, images, 128, dy, a[0], p->conv_dweight_few,
+          scratch);
     if (row->pack_codes != ref->pack_codes || row->conv_codes != ref->conv_codes)
         probe_codes(k, q, m, b_pad, p);
     if (row->pack_bits != ref->pack_bits || row->conv_bits != ref->conv_bits)

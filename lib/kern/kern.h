@@ -10,8 +10,7 @@
  * Layout: activations are [pixels][channels] (NHWC), weights [out][k] with
  * k = (kh, kw, in). "real" is omq_real. Every variant of an elementwise kernel
  * gives the same bits as _ref: sums run over pixels in order, a channel apart,
- * or are of integers. gemm and conv_dweight_few sum reals in an order of their
- * own.
+ * or are of integers. gemm sums reals in an order of its own.
  */
 #ifndef OMQ_KERN_KERN_H
 #define OMQ_KERN_KERN_H
@@ -121,13 +120,13 @@ struct omq_kern {
                       const omq_real *dout, omq_real *dimage);
     void (*unpool)(const struct omq_window *g, const omq_real *image, const omq_real *out,
                    const omq_real *dout, omq_real *dimage);
-    /* Gradients of a convolution without such rows, of n whole images where
-     * omq_conv_direct(), from codes x[n][h][w][c] and dy[n][oh][ow][oc] = scale *
-     * (dy in 16 bits, at most omq_conv_dy_max()): dw[oc][kh][kw][c] += sum of
-     * dy * (x - zero_point), and dx[n][h][w][c] = (or, if add, +=) sum of dy * w, w
-     * being [c/16, rounded up][kh][kw][oc/2][16][2] with each row of taps from right to
-     * left, and 0 for channels that are missing. Sums are
-     * of integers, exact, and rounded to reals and scaled, fma(sum, scale, dw), at
+    /* Gradients of a convolution without such rows, of n whole images, from codes
+     * x[n][h][w][c] and dy[n][oh][ow][oc] = scale * (dy in 16 bits, at most
+     * omq_conv_dy_max()): dw[oc][kh][kw][c] += sum of dy * (x - zero_point) where
+     * omq_conv_direct() or omq_conv_few(), and dx[n][h][w][c] = (or, if add, +=) sum
+     * of dy * w where omq_conv_direct(), w being [c/16, rounded up][kh][kw][oc/2][16][2]
+     * with each row of taps from right to left, and 0 for channels that are missing.
+     * Sums are of integers, exact, and rounded to reals and scaled, fma(sum, scale, dw), at
      * places that the geometry fixes: for dx once, at its end, and for dw after
      * every omq_conv_band() output rows, rows being those of two successive
      * images at once. If add, pixels that no window sees are left alone. No two
@@ -138,9 +137,6 @@ struct omq_kern {
     void (*conv_dinput_s16)(const struct omq_window *g, int oc, int n, const int16_t *dy,
                             const int16_t *w, omq_real scale, bool add, omq_real *dx,
                             void *scratch);
-    /* dw where omq_conv_few(), of reals. */
-    void (*conv_dweight_few)(const struct omq_window *g, int oc, int n, const uint8_t *x,
-                             int zero_point, const omq_real *dy, omq_real *dw, void *scratch);
 
     /* The engine's convolutions: weights k[oc][n_runs][run] to what is kept of
      * them, omq_conv_packed_size() bytes, and start[oc_pad] = -zero_point * sum
@@ -273,12 +269,13 @@ const struct omq_kern *omq_kern(void);
  * oc even, padding below the window's size, rows long enough to be worth it, and
  * windows small enough to leave dy at least 10 bits and a sign. */
 bool omq_conv_direct(const struct omq_window *g, int oc);
-/* The same for fewer than 16 channels of x: a network's first convolution. */
+/* The same for fewer than 16 channels of x, any oc, and without dx: a network's first
+ * convolution. */
 bool omq_conv_few(const struct omq_window *g, int oc);
 /* Values of conv_dinput_s16's w. */
 size_t omq_conv_dinput_weights(const struct omq_window *g, int oc);
-/* The largest |dy| for which no sum of the gradients can overflow, whatever the
- * codes and the weights (of 8 bits): at most 32767. */
+/* The largest |dy| for which no sum of the gradients that there are can overflow,
+ * whatever the codes and the weights (of 8 bits): at most 32767. */
 int omq_conv_dy_max(const struct omq_window *g, int oc);
 /* How many images one call best takes: pairs, as many as conv_dweight_s16 sums
  * up without rounding, if that is any; two where omq_conv_few(). */

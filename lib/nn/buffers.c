@@ -247,7 +247,7 @@ static void take_thread(struct omq_exec *x, struct omq_thread_buf *t)
         rows = rows_of(u) > rows ? rows_of(u) : rows;
         scratch = scratch_of(x, u) > scratch ? scratch_of(x, u) : scratch;
         n_dy = (size_t)omq_direct_images(u) * (size_t)u->win.oh * (size_t)u->win.ow * (size_t)u->oc;
-        if (omq_direct_backward(u) && n_dy > dy)
+        if ((omq_direct_backward(u) || omq_conv_few(&u->win, u->oc)) && n_dy > dy)
             dy = n_dy;
     }
     t->rows = omq_arena_take(&x->arena, rows, sizeof(omq_real));

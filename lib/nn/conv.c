@@ -11,8 +11,8 @@
  * omq_direct_images(), multiply integers too, for which dy is rounded to 16 bits
  * with one scale for those images; a build with OMQ_DOUBLE, which compares
  * gradients with difference quotients, takes the rows for them. Images that a
- * window sees whole are pixels there. Where omq_conv_few(), dw of the network's
- * input goes without rows; depthwise convolutions, a channel apart, are in
+ * window sees whole are pixels there. Of the network's input, which has no gradient,
+ * omq_conv_few() is enough. Depthwise convolutions, a channel apart, are in
  * depthwise.c.
  */
 #include "nn/nn_internal.h"
@@ -61,7 +61,7 @@ static int shape_linear(const struct omq_graph *g, struct omq_node *node, struct
 const struct omq_op_row omq_op_conv = {"conv", 1, shape_conv};
 const struct omq_op_row omq_op_linear = {"linear", 1, shape_linear};
 
-enum way { BY_ROWS, OF_CODES, DIRECT, FEW, BY_CHANNELS };
+enum way { BY_ROWS, OF_CODES, DIRECT, BY_CHANNELS };
 
 struct job {
     struct omq_exec *x;
@@ -159,11 +159,12 @@ static enum way forward_way(const struct omq_exec *x, const struct omq_unit *u)
 
 static enum way backward_way(const struct omq_exec *x, const struct omq_unit *u)
 {
+    const bool few = sizeof(omq_real) == sizeof(float) && omq_conv_few(&u->win, u->oc) &&
+                     x->net->plan.tensors[u->in].is_input;
+
     if (omq_conv_by_channels(u))
         return BY_CHANNELS;
-    if (by_integers(x, u) && x->layers[u->layer].k_pairs)
-        return DIRECT;
-    return omq_conv_few(&u->win, u->oc) && x->net->plan.tensors[u->in].is_input ? FEW : BY_ROWS;
+    return by_integers(x, u) && (x->layers[u->layer].k_pairs || few) ? DIRECT : BY_ROWS;
 }
 
 static void multiply(struct omq_exec *x, int ui, const struct piece *p, int thread)
@@ -283,18 +284,6 @@ static void gradients_direct(struct omq_exec *x, int ui, int i0, int n, int thre
                              !x->units[ui].first_in, in->g + (size_t)i0 * in->n_image, t->scratch);
 }
 
-/* Only dw, for whole images of the network's input. */
-static void dweight_few(struct omq_exec *x, int ui, int i0, int n, int thread)
-{
-    const struct omq_unit *u = &x->net->plan.units[ui];
-    const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
-    size_t n_weights = (size_t)u->oc * (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c;
-
-    x->kern->conv_dweight_few(&u->win, u->oc, n, in->q + (size_t)i0 * in->n_image,
-                              in->act.zero_point, out->g + (size_t)i0 * out->n_image,
-                              x->dw + (size_t)thread * n_weights, x->threads[thread].scratch);
-}
-
 static void propagate(void *arg, int thread, int begin, int end)
 {
     const struct job *j = arg;
@@ -313,8 +302,6 @@ static void propagate(void *arg, int thread, int begin, int end)
         start = omq_now();
         if (j->way == DIRECT)
             gradients_direct(x, j->ui, i0, n, thread);
-        else if (j->way == FEW)
-            dweight_few(x, j->ui, i0, n, thread);
         else if (j->way == BY_CHANNELS)
             omq_depthwise_gradients(x, j->ui, i0, thread);
         else

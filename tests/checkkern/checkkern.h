@@ -15,10 +15,8 @@
 #include "base/rng.h"
 #include "kern/kern_internal.h"
 
-enum shape { FLAT, ROWS, WINDOW, POOL, CONV, CONV_FEW, GEMM, CODES, BITS, DWCONV, DWCODES };
+enum shape { FLAT, ROWS, WINDOW, POOL, CONV, GEMM, CODES, BITS, DWCONV, DWCODES };
 #define IS_CODES(op) ((op)->shape == CODES || (op)->shape == BITS || (op)->shape == DWCODES)
-/* CONV_FEW is of few channels. */
-#define IS_CONV(op) ((op)->shape == CONV || (op)->shape == CONV_FEW)
 enum out {
     NONE, NC_REAL, NC_U8, C_REAL, C3_REAL, C_DOUBLE, TAPS_REAL, IMAGE_REAL, POOL_REAL, POOL_U8,
     X_REAL, W_REAL, MN_REAL, N_S16, ONE_REAL, CODES_Y, CODES_PACKED, CODES_START, DK_REAL,
@@ -34,7 +32,7 @@ struct buf {
 /* One call: what goes in, and room for what comes out. */
 struct job {
     int n, c;                /* FLAT, ROWS */
-    struct omq_window g;     /* WINDOW, POOL, DWCONV, CONV, CONV_FEW */
+    struct omq_window g;     /* WINDOW, POOL, DWCONV, CONV */
     int oc, images;          /* CONV */
     int m, k, lda, ldb, ldc; /* GEMM, with n; FLAT: k is the most in 16 bits */
     bool ta, tb, in_place, whole;

@@ -166,7 +166,7 @@ static bool pick_window(struct omq_window *g, struct omq_rng *r, int index)
 /* A window of pick_window() that the direct kernels serve. */
 static bool pick_conv(struct job *j, const struct op *op, struct omq_rng *r, int index)
 {
-    const bool few = op->shape == CONV_FEW;
+    const bool few = op->out[0] != X_REAL && between(r, 0, 1);
     struct omq_window *g = &j->g;
 
     j->images = between(r, 1, 5);
@@ -199,7 +199,7 @@ static struct buf dinput_s16(struct omq_rng *r, const struct job *j)
 
 void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
 {
-    const bool sums = op->shape == GEMM || op->shape == CONV_FEW;
+    const bool sums = op->shape == GEMM;
     const int real_kind = op->shape == POOL || (sums && j->whole) ? 4 : sums ? 9 : -1;
     size_t n = COUNT(j), size;
 
@@ -215,13 +215,13 @@ void job_fill(struct job *j, const struct op *op, struct omq_rng *r)
     } else if (op->shape == DWCONV) {
         n = out_count(j, IMAGE_REAL, &size) + out_count(j, POOL_REAL, &size) +
             out_count(j, DK_REAL, &size);
-    } else if (IS_CONV(op)) {
+    } else if (op->shape == CONV) {
         j->q = random_bytes(r, (size_t)j->images * image_size(&j->g));
         j->dy = random_s16(r, conv_outputs(j), omq_conv_dy_max(&j->g, j->oc));
         j->w_s16 = dinput_s16(r, j);
         j->scratch = buf_guarded(r, omq_conv_scratch(&j->g, j->oc, j->images) / sizeof(omq_real),
                                  sizeof(omq_real));
-        n = op->shape == CONV_FEW ? conv_outputs(j) : 0;
+        n = 0;
     } else {
         j->q = random_bytes(r, n);
     }
@@ -268,7 +268,7 @@ bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int index)
         if (op->shape == POOL && (j->g.ph > j->g.kh / 2 || j->g.pw > j->g.kw / 2))
             return false;
     }
-    if (IS_CONV(op) && !pick_conv(j, op, r, index))
+    if (op->shape == CONV && !pick_conv(j, op, r, index))
         return false;
     if (IS_CODES(op)) {
         codes_make(j, op, r);

@@ -26,8 +26,6 @@ RUN(conv_dweight_s16, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, S16S(j-
     REALS(j->out[0]), j->scratch.p)
 RUN(conv_dinput_s16, &j->g, j->oc, j->images, S16S(j->dy), S16S(j->w_s16), j->scale, j->in_place,
     REALS(j->out[0]), j->scratch.p)
-RUN(conv_dweight_few, &j->g, j->oc, j->images, U8S(j->q), j->zero_point, REALS(j->x),
-    REALS(j->out[0]), j->scratch.p)
 RUN(pack_codes, &j->cs, S8S(j->q2), j->out[0].p, S32S(j->out[1]))
 RUN(conv_codes, &j->cs, &j->io, j->scratch.p)
 RUN(pack_bits, &j->cs, S8S(j->q2), j->out[0].p, S32S(j->out[1]))
@@ -90,7 +88,6 @@ static const struct op ops[] = {
     {"unpool", run_unpool, POOL, {IMAGE_REAL}, false, 3 * R},
     {"conv_dweight_s16", run_conv_dweight_s16, CONV, {W_REAL}, false, 0},
     {"conv_dinput_s16", run_conv_dinput_s16, CONV, {X_REAL}, false, 0},
-    {"conv_dweight_few", run_conv_dweight_few, CONV_FEW, {W_REAL}, false, 0},
     {"pack_codes", run_pack_codes, CODES, {CODES_PACKED, CODES_START}, false, 1},
     {"conv_codes", run_conv_codes, CODES, {CODES_Y}, false, 0},
     {"pack_bits", run_pack_bits, BITS, {CODES_PACKED, CODES_START}, false, 1},
@@ -207,7 +204,7 @@ void job_shape(const struct job *j, const struct op *op, char *s, size_t size)
     if (op->shape == WINDOW || op->shape == POOL || op->shape == DWCONV)
         snprintf(s, size, "h%d,w%d,c%d,g%d+%d,k%dx%d,s%dx%d,p%dx%d", g->h, g->w, g->c, g->c_begin,
                  g->c_count, g->kh, g->kw, g->sh, g->sw, g->ph, g->pw);
-    else if (IS_CONV(op))
+    else if (op->shape == CONV)
         snprintf(s, size, "n%d,h%d,w%d,c%d,o%d,k%dx%d,s%dx%d,p%dx%d", j->images, g->h, g->w, g->c,
                  j->oc, g->kh, g->kw, g->sh, g->sw, g->ph, g->pw);
     else if (op->shape == GEMM)

@@ -184,42 +184,53 @@ static double distance(size_t n, const double *want, const omq_real *got)
     return sqrt(error / norm);
 }
 
+static double want_dw[32 * H / 2 * W / 2 * 16], want_dx[IMAGES * H * W * 16];
+
+/* From the executor's dy; of the network's input dw alone is meant. */
+static void sum_gradients(const struct omq_exec *x, const struct omq_unit *u, int n)
+{
+    const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
+    const struct omq_layer_buf *l = &x->layers[u->layer];
+    const bool scaled = l->n_units > 1 && !in->is_real && l->k_pairs; /* before dx */
+
+    memset(want_dw, 0, sizeof(want_dw));
+    memset(want_dx, 0, sizeof(want_dx));
+    for (size_t e = 0; e < (size_t)n * out->n_image; e++) {
+        const int o = (int)(e % (size_t)u->oc), pixel = (int)(e % out->n_image) / u->oc;
+        const double dy = (double)out->g[e] / (scaled ? unit_of(l, o) : 1);
+
+        gradient(u, l, in, (int)(e / out->n_image), pixel / u->win.ow, pixel % u->win.ow, o, dy,
+                 want_dw, want_dx);
+    }
+}
+
 /* Each precision, with one unit a layer and one a channel; of a convolution, and of a linear
- * layer with an odd number of images and an even one. */
+ * layer with an odd number of images and an even one; and of the first convolution. */
 START_TEST(gradients_are_nearly_exact)
 {
-    enum { AREA = H / 2 * W / 2 };
-    static double dw[32 * AREA * 16], dx[IMAGES * AREA * 16];
     const bool linear = _i >= 2 * N;
     const int n = _i < 4 * N ? IMAGES : IMAGES - 1;
     struct omq_net net;
     struct omq_pool *p;
     struct omq_exec *x;
     const struct omq_unit *u;
-    const struct omq_tensor_buf *in, *out;
     const struct omq_layer_buf *l;
 
-    memset(dw, 0, sizeof(dw));
-    memset(dx, 0, sizeof(dx));
     open_net(&net, linear ? &whole : &direct, _i / N % 2 ? OMQ_STEPS_CHANNEL : OMQ_STEPS_LAYER);
     ck_assert_int_eq(omq_pool_open(&p, 1, &err), OMQ_OK);
     x = step(&net, p, _i % N, n, false);
     u = &net.plan.units[unit_b(&net)];
-    in = &x->tensors[u->in];
-    out = &x->tensors[u->out];
     l = &x->layers[u->layer];
     ck_assert(omq_direct_backward(u) && l->k_pairs);
-    for (size_t e = 0; e < (size_t)n * out->n_image; e++) {
-        const int o = (int)(e % 32), pixel = (int)(e % out->n_image / 32);
-        double dy = (double)out->g[e];
-
-        if (l->n_units > 1 && !in->is_real) /* multiplied with already */
-            dy /= unit_of(l, o);
-        gradient(u, l, in, (int)(e / out->n_image), pixel / u->win.ow, pixel % u->win.ow, o, dy,
-                 dw, dx);
-    }
-    ck_assert(distance(omq_layer_size(&net.plan.layers[u->layer]), dw, x->dw) < 1e-3);
-    ck_assert(distance((size_t)n * in->n_image, dx, in->g) < 1e-3);
+    sum_gradients(x, u, n);
+    ck_assert(distance(omq_layer_size(&net.plan.layers[u->layer]), want_dw, x->dw) < 1e-3);
+    ck_assert(distance((size_t)n * x->tensors[u->in].n_image, want_dx, x->tensors[u->in].g) < 1e-3);
+    for (int i = unit_b(&net); i-- > 0;)
+        omq_exec_unit_backward(x, i);
+    u = &net.plan.units[0];
+    ck_assert(u->kind == OMQ_UNIT_CONV && omq_conv_few(&u->win, u->oc));
+    sum_gradients(x, u, n);
+    ck_assert(distance(omq_layer_size(&net.plan.layers[u->layer]), want_dw, x->dw) < 1e-3);
     omq_exec_close(x);
     omq_pool_close(p);
     omq_net_release(&net);

@@ -93,8 +93,8 @@ START_TEST(test_gemm)
 END_TEST
 
 /* Three images of 3 x 4 pixels, 16 to 16 channels, all codes 5 with zero point 2,
- * with dy = 2 halves and dw from 5: each tap counts the pixels that see it; and with w = 1: each pixel counts the windows that see
- * it. */
+ * with dy = 2 halves and dw from 5: each tap counts the pixels that see it; and with
+ * w = 1: each pixel counts the windows that see it. */
 START_TEST(test_conv_gradients)
 {
     static const omq_real taps[] = {6, 8, 6, 9, 12, 9, 6, 8, 6};
@@ -144,10 +144,13 @@ START_TEST(test_conv_dy_max)
     ck_assert_int_eq(omq_conv_images(&g, 16), 2);
     g.w = g.ow = 100000;
     ck_assert(!omq_conv_direct(&g, 16));
-    /* a first convolution of any size: its gradient is not of 16 bits */
+    g.c = g.c_count = 1;
+    ck_assert(!omq_conv_few(&g, 16));
+    /* a first convolution has no dx, which would leave its dy fewer bits */
     g = (struct omq_window){.h = 64, .w = 67, .c = 1, .c_count = 1, .kh = 64, .kw = 64,
                             .sh = 1, .sw = 1, .oh = 1, .ow = 4};
     ck_assert(omq_conv_few(&g, 65536));
+    ck_assert_int_eq(omq_conv_dy_max(&g, 65536), INT16_MAX);
     ck_assert_int_eq(omq_conv_images(&g, 65536), 2);
 }
 END_TEST
@@ -183,25 +186,27 @@ START_TEST(test_quantize_s16)
 }
 END_TEST
 
-/* With one channel, whose window has rows of three taps. */
+/* One channel of three images, to 20, the second vector of which is not whole: as
+ * above, dw alone. */
 START_TEST(test_conv_few)
 {
-    static const omq_real seen[] = {6, 8, 6, 9, 12, 9, 6, 8, 6};
+    static const omq_real taps[] = {6, 8, 6, 9, 12, 9, 6, 8, 6};
     const struct omq_window g = {.h = 3, .w = 4, .c = 1, .c_count = 1, .kh = 3, .kw = 3,
                                  .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4};
-    static omq_real scratch[2048], dw[16 * 9], ones[12 * 16];
-    uint8_t x[12];
+    static omq_real scratch[4096], dw[20 * 9];
+    int16_t dy[3 * 12 * 20];
+    uint8_t x[3 * 12];
 
-    ck_assert(omq_conv_few(&g, 16) && !omq_conv_few(&g, 15) && !omq_conv_direct(&g, 16));
-    ck_assert(omq_conv_scratch(&g, 16, 1) <= sizeof(scratch));
-    memset(x, 3, sizeof(x));
+    ck_assert(omq_conv_few(&g, 20) && !omq_conv_few(&g, 15) && !omq_conv_direct(&g, 20));
+    ck_assert(omq_conv_scratch(&g, 20, 3) <= sizeof(scratch));
+    memset(x, 5, sizeof(x));
     for (size_t i = 0; i < N(dw); i++)
         dw[i] = 5;
-    for (size_t i = 0; i < N(ones); i++)
-        ones[i] = 1;
-    table(_i)->conv_dweight_few(&g, 16, 1, x, 2, ones, dw, scratch);
+    for (size_t i = 0; i < N(dy); i++)
+        dy[i] = (int16_t)(i % 20 + 1);
+    table(_i)->conv_dweight_s16(&g, 20, 3, x, 2, dy, (omq_real)0.5, dw, scratch);
     for (size_t i = 0; i < N(dw); i++)
-        ck_assert(dw[i] == 5 + seen[i % 9]);
+        ck_assert(dw[i] == 5 + 3 * 3 * taps[i % 9] * (omq_real)(i / 9 + 1) / 2);
 }
 END_TEST
 

@@ -16,12 +16,12 @@ enum {
 static bool serves(const struct omq_window *g, int oc)
 {
     return g->c_begin == 0 && g->c_count == g->c && oc >= 16 && g->ph < g->kh &&
-           g->pw < g->kw && g->ow >= MIN_ROW;
+           g->pw < g->kw && g->ow >= MIN_ROW && omq_conv_dy_max(g, oc) >= MIN_DY;
 }
 
 bool omq_conv_direct(const struct omq_window *g, int oc)
 {
-    return g->c >= 16 && oc % 2 == 0 && serves(g, oc) && omq_conv_dy_max(g, oc) >= MIN_DY;
+    return g->c >= 16 && oc % 2 == 0 && serves(g, oc);
 }
 
 bool omq_conv_few(const struct omq_window *g, int oc)
@@ -36,12 +36,13 @@ size_t omq_conv_dinput_weights(const struct omq_window *g, int oc)
     return GROUP * (size_t)groups_of(g) * (size_t)g->kh * (size_t)g->kw * (size_t)oc;
 }
 
-/* dx sums kh * kw * oc products with weights, dw at least one output row of two
- * images with codes. */
+/* dx, which few channels have none of, sums kh * kw * oc products with weights, dw at
+ * least one output row of two images with codes. */
 int omq_conv_dy_max(const struct omq_window *g, int oc)
 {
     const int64_t dx = INT32_MAX / ((int64_t)g->kh * g->kw * oc * 128);
-    const int64_t dw = INT32_MAX / ((int64_t)2 * g->ow * 255), least = dx < dw ? dx : dw;
+    const int64_t dw = INT32_MAX / ((int64_t)2 * g->ow * 255);
+    const int64_t least = g->c < 16 || dw < dx ? dw : dx;
 
     return least < INT16_MAX ? (int)least : INT16_MAX;
 }
@@ -58,24 +59,23 @@ int omq_conv_images(const struct omq_window *g, int oc)
     return pairs < 1 ? 2 : pairs > 32 ? 64 : 2 * pairs;
 }
 
-/* Room for pairs of all images of x with their padding
- * and of dy, and one filter's sums; or for one image of dy in 16 bits with all
- * that any pixel of x sees; or, with few channels, all images of x as reals. And
- * for the alignment. */
+/* Room for pairs of all images of x with their padding and of dy, and one filter's
+ * sums, or, with few channels, all of them; or for one image of dy in 16 bits with
+ * all that any pixel of x sees. Channels are those of whole vectors. And for the
+ * alignment. */
 size_t omq_conv_scratch(const struct omq_window *g, int oc, int n)
 {
     size_t h = (size_t)(g->h + 2 * g->ph), w = (size_t)(g->w + 2 * g->pw), image = h * w;
+    size_t c = ((size_t)g->c + 15) / 16 * 16, c_out = ((size_t)oc + 22) / 16 * 16;
     size_t dy_h = (size_t)(g->h + g->kh) / (size_t)g->sh + 2;
     size_t dy_w = (size_t)(g->w + g->kw) / (size_t)g->sw + 2;
     size_t pairs = ((size_t)n + 1) / 2, y = (size_t)g->oh * (size_t)g->ow + 4;
-    size_t x = (pairs + 1) * image * (size_t)g->c + pairs * y * (size_t)oc;
+    size_t k = g->c < 16 ? (size_t)g->kh * (size_t)g->kw * (size_t)g->c : 0;
+    size_t x = (pairs + 1) * image * c + (pairs * y + k) * c_out;
     size_t dy = dy_h * dy_w * (size_t)oc;
 
-    size_t bytes = x * sizeof(int32_t) > dy * sizeof(int16_t) ? x * sizeof(int32_t)
-                                                              : dy * sizeof(int16_t);
-    size_t few = g->c < 16 ? (size_t)n * image * (size_t)g->c * sizeof(omq_real) : 0;
-
-    return (few > bytes ? few : bytes) + 64;
+    return (x * sizeof(int32_t) > dy * sizeof(int16_t) ? x * sizeof(int32_t)
+                                                       : dy * sizeof(int16_t)) + 64;
 }
 
 /* sum[kh * kw * c] += dy * the window of x at one output pixel. */

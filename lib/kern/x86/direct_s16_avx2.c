@@ -57,5 +57,6 @@ OMQ_INLINE void store_first(float *x, VEC sums, float scale, bool add, int n)
                                        : _mm256_mul_ps(s, by));
 }
 
+#include "kern/x86/dweight_s16_template.h"
 #include "kern/x86/direct_s16_template.h"
 #endif

@@ -14,5 +14,6 @@ OMQ_INLINE VEC dot(VEC sums, VEC a, VEC b)
     return _mm512_add_epi32(sums, _mm512_madd_epi16(a, b));
 }
 
+#include "kern/x86/dweight_s16_template.h"
 #include "kern/x86/direct_s16_template.h"
 #endif

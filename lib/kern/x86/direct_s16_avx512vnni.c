@@ -17,5 +17,6 @@ OMQ_INLINE VEC dot(VEC sums, VEC a, VEC b)
     return sums;
 }
 
+#include "kern/x86/dweight_s16_template.h"
 #include "kern/x86/direct_s16_template.h"
 #endif

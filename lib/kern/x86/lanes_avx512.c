@@ -9,5 +9,4 @@
 #define OMQ_SUFFIX _avx512
 #include "kern/x86/sums_template.h"
 #include "kern/x86/unpool_template.h"
-#include "kern/x86/few_template.h"
 #endif
