@@ -172,11 +172,11 @@ static bool pick_conv(struct job *j, const struct op *op, struct omq_rng *r, int
     j->images = between(r, 1, 5);
     j->whole = between(r, 0, 1);
     j->scale = (omq_real)omq_rng_uniform(r);
-    j->oc = between(r, 0, 1) ? 16 * between(r, 1, 5) : 2 * between(r, 8, 40);
+    j->oc = between(r, 0, 1) ? 16 * between(r, 1, 5) : 2 * between(r, 4, 40);
     if (!pick_window(g, r, index % 144 + 144 * between(r, 0, 15)) || g->ph == g->kh ||
         g->pw == g->kw)
         return false;
-    g->w += between(r, 3, 14) * g->sw;
+    g->w += between(r, 0, 14) * g->sw;
     g->ow = (g->w + 2 * g->pw - g->kw) / g->sw + 1;
     g->c = g->c_count = few ? between(r, 1, 15)
                              : between(r, 0, 1) ? 16 * between(r, 1, 5) : between(r, 16, 80);

@@ -7,16 +7,16 @@
 #include "kern/kern_internal.h"
 
 enum {
-    MIN_ROW = 4,   /* output pixels: the kernels keep a few of one row in registers */
     MIN_DY = 1023, /* what dy is rounded to 16 bits for must leave of them */
+    MIN_OUT = 8,   /* outputs: no block of sums of dw has more */
     GROUP = 16,    /* channels of x whose weights for dx are together */
 };
 
 /* But for the number of channels of the input. */
 static bool serves(const struct omq_window *g, int oc)
 {
-    return g->c_begin == 0 && g->c_count == g->c && oc >= 16 && g->ph < g->kh &&
-           g->pw < g->kw && g->ow >= MIN_ROW && omq_conv_dy_max(g, oc) >= MIN_DY;
+    return g->c_begin == 0 && g->c_count == g->c && oc >= MIN_OUT && g->ph < g->kh &&
+           g->pw < g->kw && omq_conv_dy_max(g, oc) >= MIN_DY;
 }
 
 bool omq_conv_direct(const struct omq_window *g, int oc)
