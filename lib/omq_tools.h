@@ -93,7 +93,9 @@ bool omq_train_has_checkpoint(const struct omq_train *t);
 /* Times n_steps training steps after a warm-up; writes nothing. */
 struct omq_train_bench {
     double step_ms, ms_p10, ms_p90, images_per_s;
-    double conv, quant, norm, other; /* shares of the step; with wait, sum 1 */
+    /* Shares of the step, which with wait sum 1: of convolutions, and the gradients of their
+     * input and weights; of quantization, batch norm, and all the rest. */
+    double conv, dx, dw, quant, norm, other;
     double wait;       /* for images */
     int batch_size, threads;
     char widths[128];  /* "8 4 2 1" */

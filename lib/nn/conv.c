@@ -240,10 +240,13 @@ static void gradients(struct omq_exec *x, int ui, const struct piece *p, int thr
     struct omq_thread_buf *t = &x->threads[thread];
     size_t weights = (size_t)p->group * p->oc * p->k;
     const omq_real *dy = x->tensors[u->out].g + p->acc;
+    double start = omq_now(), mid;
 
     fill_rows(x, u, p, t->rows);
     x->kern->gemm(true, false, p->oc, p->k, p->n * p->pixels, dy, u->oc, t->rows, p->k, 1,
                   x->dw + (size_t)thread * u->oc * p->k + weights, p->k);
+    mid = omq_now();
+    t->t.dw += mid - start;
     if (x->net->plan.tensors[u->in].is_input)
         return;
     x->kern->gemm(false, false, p->n * p->pixels, p->k, p->oc, dy, u->oc, l->dequant + weights,
@@ -252,6 +255,7 @@ static void gradients(struct omq_exec *x, int ui, const struct piece *p, int thr
         x->kern->row2im(&p->win, t->drows + (size_t)i * p->pixels * p->k,
                         omq_image_grad(x, u->in, p->i0 + i,
                                        x->units[ui].first_in && p->group == 0 && p->oy == 0));
+    t->t.dx += omq_now() - mid;
 }
 
 /* The same for whole images, without rows. Units that differ between channels
@@ -267,11 +271,14 @@ static void gradients_direct(struct omq_exec *x, int ui, int i0, int n, int thre
     const struct omq_direct d = omq_direct_of(u, n);
     int max = omq_conv_dy_max(&d.win, u->oc);
     omq_real *dy = out->g + (size_t)i0 * out->n_image, scale, unit = 1;
+    double start = omq_now(), mid;
 
     x->kern->quantize_s16(count, dy, max, t->dy16, &scale);
     x->kern->conv_dweight_s16(&d.win, u->oc, d.images, in->q + (size_t)i0 * in->n_image,
                               in->act.zero_point, t->dy16, scale,
                               x->dw + (size_t)thread * n_weights, t->scratch);
+    mid = omq_now();
+    t->t.dw += mid - start;
     if (x->net->plan.tensors[u->in].is_input)
         return;
     if (l->n_units == 1) {
@@ -282,6 +289,7 @@ static void gradients_direct(struct omq_exec *x, int ui, int i0, int n, int thre
     }
     x->kern->conv_dinput_s16(&d.win, u->oc, d.images, t->dy16, l->k_pairs, scale * unit,
                              !x->units[ui].first_in, in->g + (size_t)i0 * in->n_image, t->scratch);
+    t->t.dx += omq_now() - mid;
 }
 
 static void propagate(void *arg, int thread, int begin, int end)
@@ -295,18 +303,15 @@ static void propagate(void *arg, int thread, int begin, int end)
     memset(x->dw + (size_t)thread * n_weights, 0, sizeof(omq_real) * n_weights);
     for (int c = begin; c < end; c++) {
         int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
-        double start;
 
         for (int i = i0; i < i0 + n; i++)
             omq_epilogue_norm(x, j->ui, i, t);
-        start = omq_now();
         if (j->way == DIRECT)
             gradients_direct(x, j->ui, i0, n, thread);
         else if (j->way == BY_CHANNELS)
             omq_depthwise_gradients(x, j->ui, i0, thread);
         else
             for_pieces(x, j->ui, i0, n, gradients, thread);
-        t->t.conv += omq_now() - start;
     }
 }
 

@@ -54,13 +54,17 @@ void omq_depthwise_gradients(struct omq_exec *x, int ui, int image, int thread)
     struct omq_thread_buf *t = &x->threads[thread];
     const omq_real *dy = out->g + (size_t)image * out->n_image;
     omq_real *dw = x->dw + (size_t)thread * c * taps;
+    double start = omq_now(), mid;
 
     memset(t->drows, 0, sizeof(*t->drows) * c * taps);
     x->kern->dwconv_dweight(&u->win, reals_of(x, u, image, t->rows), dy, t->drows);
     for (size_t j = 0; j < taps; j++)
         for (size_t o = 0; o < c; o++)
             dw[o * taps + j] += t->drows[j * c + o];
+    mid = omq_now();
+    t->t.dw += mid - start;
     if (!x->net->plan.tensors[u->in].is_input)
         x->kern->dwconv_dinput(&u->win, dy, l->dequant_by_taps,
                                omq_image_grad(x, u->in, image, x->units[ui].first_in));
+    t->t.dx += omq_now() - mid;
 }

@@ -144,6 +144,8 @@ struct omq_exec_times omq_exec_take_times(struct omq_exec *x)
         struct omq_exec_times *t = &x->threads[i].t;
 
         sum.conv += t->conv / n;
+        sum.dx += t->dx / n;
+        sum.dw += t->dw / n;
         sum.quant += t->quant / n;
         sum.norm += t->norm / n;
         sum.other += t->other / n;

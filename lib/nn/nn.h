@@ -397,9 +397,10 @@ int omq_exec_zero_point(const struct omq_exec *x, int tensor);
  * of the last one if all are. */
 const char *omq_exec_find_nonfinite(const struct omq_exec *x);
 
-/* Seconds spent since the last call, by part; for profiles. */
+/* Seconds spent since the last call, by part, as a mean over threads; for profiles. */
 struct omq_exec_times {
-    double conv, quant, norm, other;
+    double conv, dx, dw; /* of convolutions: sums, and gradients of input and of weights */
+    double quant, norm, other;
 };
 struct omq_exec_times omq_exec_take_times(struct omq_exec *x);
 
