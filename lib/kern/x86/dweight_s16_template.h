@@ -79,6 +79,8 @@ static void fill_pairs(const struct dweight *t, int zero_point, const uint8_t *a
         const int y = r % rows - g->ph;
         const ptrdiff_t at = (ptrdiff_t)y * g->w * g->c + first_channel(t, r / rows);
 
+        if (r % rows % g->sh >= g->kh) /* no window sees it */
+            continue;
         if (y < 0 || y >= g->h) {
             memset(tile, 0, sizeof(*tile) * (size_t)t->row);
             continue;
@@ -87,7 +89,7 @@ static void fill_pairs(const struct dweight *t, int zero_point, const uint8_t *a
         if (t->few)
             pair_up(end - begin, zero_point, a + at, b + at, tile + begin);
         else
-            for (int x = 0; x < w; x++)
+            for (int x = 0; x < w; x += g->kw == 1 ? g->sw : 1)
                 pair_up(LANES, zero_point, a + at + x * (ptrdiff_t)g->c,
                         b + at + x * (ptrdiff_t)g->c, tile + begin + x * LANES);
         memset(tile + end, 0, sizeof(*tile) * (size_t)(t->row - end));
@@ -120,19 +122,20 @@ OMQ_INLINE void join_block(const int16_t *a, const int16_t *b, __m128i second, u
 static void join_band(const struct dweight *t, const struct band *b, int n, const int16_t *dy,
                       ptrdiff_t pixel, ptrdiff_t block, uint32_t *to)
 {
-    const int oh = t->g->oh, blocks = blocks_of_outputs(t->oc), whole = t->oc / MO;
-    const ptrdiff_t row = (ptrdiff_t)t->g->ow * t->oc, image = oh * row;
+    const int oh = t->g->oh, ow = t->g->ow;
+    const ptrdiff_t row = (ptrdiff_t)ow * t->oc, image = oh * row;
 
-    for (int r = b->first; r < b->first + b->n; r++) {
+    for (int r = b->first; r < b->first + b->n; r++, to += ow * pixel) {
         const bool two = r / oh * 2 + 1 < n;
         const __m128i second = _mm_set1_epi16(two ? -1 : 0);
-        const int16_t *a = dy + r / oh * 2 * image + r % oh * row, *other = two ? a + image : a;
+        const int16_t *from = dy + r / oh * 2 * image + r % oh * row;
 
-        for (int ox = 0; ox < t->g->ow; ox++, a += t->oc, other += t->oc, to += pixel) {
-            for (int o = 0; o < whole; o++)
-                join_block(a + o * MO, other + o * MO, second, to + o * block);
-            if (whole < blocks)
-                join_block(a + t->oc - MO, other + t->oc - MO, second, to + whole * block);
+        for (int o = 0; o < blocks_of_outputs(t->oc); o++) {
+            const int16_t *p = from + first_output(t, o), *q = two ? p + image : p;
+            uint32_t *out = to + o * block;
+
+            for (int ox = 0; ox < ow; ox++, p += t->oc, q += t->oc, out += pixel)
+                join_block(p, q, second, out);
         }
     }
 }
@@ -159,10 +162,8 @@ OMQ_INLINE void dweight_block(const int nr, const struct dweight *t, const struc
     OMQ_UNROLL for (int j = 0; j < nr; j++)
         from[j] = tap[j].from - tap[0].from;
     OMQ_UNROLL for (int r = 0; r < MO; r++)
-        OMQ_UNROLL for (int j = 0; j < nr; j++) {
-            __builtin_prefetch(dw + r * t->k + tap[j].to, 1);
+        OMQ_UNROLL for (int j = 0; j < nr; j++)
             sums[r][j] = zero();
-        }
     x += b->first / g->oh * t->image + tap[0].from;
     for (int rows = b->n; rows > 0; rows--) {
         const uint32_t *p = x + oy * down;
