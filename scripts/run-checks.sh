@@ -18,7 +18,7 @@ later man scripts/check-man.sh
 
 step build "${make[@]}" BUILD="$BUILD" CC="$CC" tests
 [ "$step_ok" = yes ] || steps_end # nothing to test
-step symbols scripts/check-symbols.sh "$BUILD/libomq.a"
+later symbols scripts/check-symbols.sh "$BUILD/libomq.a"
 
 # Suites that call no kernel; the others with the best kernels, and with each lower level.
 later "unit, no kernels" scripts/check-levels.sh "$BUILD/unit" none
