@@ -8,7 +8,8 @@ A ResNet, one with grouped bottlenecks, a MobileNetV2 and a plain network withou
 norm are exported, batch norm as it is and folded into the convolutions, with a fixed
 and a free number of images. omq-train (from PATH) reads each, and the logits of its
 float precision must be PyTorch's for the same images, as omq codes them. Then each trains
-a step at 8 and 2 bits, and is exported again. Exit 77 without Debian's python3-torch and
+a step at 8 and 2 bits, and is exported again, but for the free number of images, which
+makes the same network. Exit 77 without Debian's python3-torch and
 python3-torchvision.
 """
 import os
@@ -27,7 +28,7 @@ except ImportError as e:
     print(f"skipped: {e}; needs python3-torch and python3-torchvision")
     sys.exit(77)
 
-SIDE, CLASSES, TRAIN, TEST = 32, 10, 32, 8
+SIDE, CLASSES, TRAIN, TEST = 32, 10, 16, 8
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 TOLERANCE = 1e-4  # of the largest logit
 warnings.filterwarnings("ignore")
@@ -86,11 +87,19 @@ class Cifar(torch.nn.Module):
         return self.linear(x.view(x.size(0), -1))
 
 
+def resnet(block, **more):
+    """Without the last two stages, which are as the second one with many more weights."""
+    net = ResNet(block, [1, 1, 1, 1], CLASSES, **more)
+    net.layer3 = net.layer4 = torch.nn.Sequential()
+    net.fc = torch.nn.Linear(128 * block.expansion, CLASSES)
+    return net
+
+
 def networks():
     torch.manual_seed(1)
     return {
-        "resnet": ResNet(BasicBlock, [1, 1, 1, 1], num_classes=CLASSES),
-        "resnext": ResNet(Bottleneck, [1, 1, 1, 1], CLASSES, groups=4, width_per_group=4),
+        "resnet": resnet(BasicBlock),
+        "resnext": resnet(Bottleneck, groups=4, width_per_group=4),
         "mobilenet": torchvision.models.mobilenet_v2(num_classes=CLASSES, width_mult=0.25),
         "cifar": Cifar(),
         "plain": Plain(),
@@ -146,7 +155,7 @@ output_dir: run
 threads: 1
 bits: [8, 2, 32]
 data: {format: idx, root: data, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}
-train: {batch_size: 32, lr: 0.01, bn_batches: 0}
+train: {batch_size: 16, lr: 0.01, bn_batches: 0}
 """
 
 
@@ -162,7 +171,7 @@ def check(name, kind, net, pixels):
     with torch.no_grad():
         want = net(coded(pixels)).numpy()
     config = ["--set", f"model.onnx={path}", "config.yaml"]
-    tool("omq-train", "-q", "-f", "--set", "train.epochs=0", *config)
+    tool("omq-train", "-q", "-f", "--set", "train.epochs=0", "--set", "bits=[32]", *config)
     tool("omq-eval", "--bits", "32", "--logits", "logits.npy", "run/model.omq")
     got = np.load("logits.npy")
     if name == "plain":  # its softmax is left out
@@ -170,6 +179,8 @@ def check(name, kind, net, pixels):
     error = np.abs(got - want).max() / np.abs(want).max()
     ok = error <= TOLERANCE
     print(f"{path}: logits differ by {error:.1e} of the largest{'' if ok else ': too much'}")
+    if kind == "free":
+        return ok
     tool("omq-train", "-q", "-f", "--set", "train.epochs=1", *config)
     for bits in "8", "2":
         tool("omq-export", "--bits", bits, "--format", "onnx", "--style", "float", "-o", "out.onnx",

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 // check-onnx.js: what ONNX Runtime makes of an exported model.
 //
-//   check-onnx.js [--bits N] MODEL.onnx IMAGES
-//       a line an image: its class, its logits as hexadecimal floats' bits
-//   check-onnx.js --ops MODEL.onnx
-//       a line an operator of the model as the runtime has optimized it, with how
-//       many there are, those of both sides of each If together
+//   check-onnx.js [--ops FILE] [--bits N] MODEL.onnx [IMAGES]
+//       a line an image: its class, its logits as hexadecimal floats' bits. To FILE, a
+//       line an operator of the model as the runtime has optimized it, with how many
+//       there are, those of both sides of each If together
 //
 // IMAGES: 8-bit grey IDX, perhaps gzipped. NODE_PATH says where onnxruntime-node is.
 'use strict';
@@ -48,13 +47,13 @@ function countOps(graph, counts) {
     return counts;
 }
 
-async function printOps(model) {
+async function writeOps(model, file) {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'omq-onnx-'));
     const optimized = path.join(dir, 'optimized.onnx');
     try {
         await ort.InferenceSession.create(model, { optimizedModelFilePath: optimized });
-        for (const [op, n] of countOps(all(fs.readFileSync(optimized), 7)[0], new Map()))
-            console.log(`${op}\t${n}`);
+        const counts = countOps(all(fs.readFileSync(optimized), 7)[0], new Map());
+        fs.writeFileSync(file, [...counts].map(([op, n]) => `${op}\t${n}\n`).join(''));
     } finally {
         fs.rmSync(dir, { recursive: true });
     }
@@ -98,10 +97,15 @@ async function printAnswers(model, file, bits) {
     }
 }
 
-const args = process.argv.slice(2);
-if (args[0] === '--ops')
-    printOps(args[1]);
-else if (args[0] === '--bits')
-    printAnswers(args[2], args[3], args[1]);
-else
-    printAnswers(args[0], args[1]);
+async function main(args) {
+    let ops, bits;
+    if (args[0] === '--ops')
+        [, ops] = args.splice(0, 2);
+    if (args[0] === '--bits')
+        [, bits] = args.splice(0, 2);
+    if (ops !== undefined)
+        await writeOps(args[0], ops);
+    if (args.length > 1)
+        await printAnswers(args[0], args[1], bits);
+}
+main(process.argv.slice(2));

@@ -5,7 +5,7 @@
 # with one; see tests/swap/swap.c.
 set -eu
 cd "$(dirname "$0")/.."
-build=$1 seconds=${2:-2}
+build=$1 seconds=${2:-1}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

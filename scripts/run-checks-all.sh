@@ -52,7 +52,7 @@ tests() {
 }
 
 if part check; then
-    step "make check" scripts/run-checks.sh
+    step "make check" env OMQ_LONG=1 scripts/run-checks.sh
     step "a minute of switching" scripts/check-swap.sh "$BUILD" 60
     step "a folder of 1.28 million" env OMQ_BIN="$PWD/$BUILD/bin" OMQ_SRC="$PWD" \
         LARGE_FOLDER=1280000 tests/cli/run.sh 62-large-folder

@@ -6,6 +6,9 @@
 #                          is shown only if it fails. Exit status 77 = skipped,
 #                          the last line of the output being the reason.
 #                          Sets step_ok to yes or no.
+#   later NAME COMMAND...  the same beside other such steps, as many at a time as
+#                          there are processors; the lines come in the order of the
+#                          calls. step and steps_end wait for them.
 #   steps_end              prints "N passed, N failed[, N skipped]" and exits
 #
 # A step counts the results that its output states, Check's ("100%: Checks: 5,
@@ -14,9 +17,14 @@
 
 passed=0 failed=0 skipped=0
 step_limit=${STEP_LIMIT:-900} # seconds: a test that hangs is a test that fails
+processors=$(nproc)
 logs=$(mktemp -d) || exit 1
+names=() commands=() n_shown=0
+# Jobs with process groups of their own do not ignore SIGINT, which some tests send.
+set -m
 trap 'rm -rf "$logs"' EXIT
-trap 'exit 130' INT TERM
+# shellcheck disable=SC2046 # several jobs
+trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM
 
 # Sums the results stated in a log: "found passed failed skipped".
 step_counts() {
@@ -27,15 +35,27 @@ step_counts() {
         END { print n + 0, p + 0, f + 0, s + 0 }' "$1"
 }
 
-step() {
-    local name=$1 log="$logs/log" start=$SECONDS status=0 word found p f s
+# step_run LOG COMMAND...: a job. Its exit status and seconds go to LOG.end.
+step_run() {
+    local log=$1 start=$SECONDS status=0 pid
     shift
-    timeout -k 10 "$step_limit" "$@" >"$log" 2>&1 </dev/null || status=$?
+    timeout -k 10 "$step_limit" "$@" >"$log" 2>&1 </dev/null &
+    pid=$!
+    trap 'kill $pid; exit 143' TERM
+    wait $pid || status=$?
+    echo "$status $((SECONDS - start))" >"$log.new"
+    mv "$log.new" "$log.end"
+}
+
+# step_show N: the line of a step that has ended, and its part of the sum.
+step_show() {
+    local name=${names[$1]} log="$logs/$1" status seconds word found p f s
+    read -r status seconds <"$log.end"
     read -r found p f s <<<"$(step_counts "$log")"
-    if [ $status -eq 77 ]; then
+    if [ "$status" -eq 77 ]; then
         p=0 f=0 s=1 word="skipped: $(tail -n 1 "$log")"
     else
-        if [ $status -ne 0 ]; then
+        if [ "$status" -ne 0 ]; then
             [ "$f" -gt 0 ] || f=1
         elif [ "$found" -eq 0 ]; then
             p=1
@@ -46,20 +66,53 @@ step() {
         word=$([ "$f" -gt 0 ] && echo "FAILED" || echo ok)
         [ "$found" -eq 0 ] || word="$word, $p passed, $f failed, $s skipped"
         word=${word%, 0 skipped}
-        [ $status -ne 124 ] || word="$word (stopped after $step_limit s)"
+        [ "$status" -ne 124 ] || word="$word (stopped after $step_limit s)"
     fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-    printf '%-24s %4d s  %s\n' "$name" $((SECONDS - start)) "$word"
+    printf '%-24s %4d s  %s\n' "$name" "$seconds" "$word"
     step_ok=yes
     if [ "$f" -gt 0 ]; then
         step_ok=no
-        echo "---- $name: $*"
+        echo "---- $name: ${commands[$1]}"
         tail -n 200 "$log" | sed 's/^/| /'
         echo "---- end of $name, exit status $status"
     fi
+    rm -f "$log" "$log.end"
+}
+
+# steps_wait MOST: until so many jobs run at most; shows what has ended, in order.
+steps_wait() {
+    while [ "$(jobs -rp | wc -l)" -gt "$1" ]; do
+        wait -n || : # its status is in its file
+        steps_show
+    done
+    steps_show
+}
+
+steps_show() {
+    while [ $n_shown -lt ${#names[@]} ] && [ -e "$logs/$n_shown.end" ]; do
+        step_show $n_shown
+        n_shown=$((n_shown + 1))
+    done
+}
+
+later() {
+    local n=${#names[@]}
+    steps_wait $((processors - 1))
+    names+=("$1")
+    shift
+    commands+=("$*")
+    step_run "$logs/$n" "$@" &
+}
+
+step() {
+    steps_wait 0
+    later "$@"
+    steps_wait 0
 }
 
 steps_end() {
+    steps_wait 0
     if [ $skipped -gt 0 ]; then
         echo "$passed passed, $failed failed, $skipped skipped"
     else
@@ -72,4 +125,4 @@ steps_end() {
 # The make to build with: under make, with its jobs if it was given any, else
 # one job a processor.
 read -ra make <<<"${MAKE:-make} --no-print-directory"
-[[ ${MAKEFLAGS-} == *-j* ]] || make+=("-j$(nproc)")
+[[ ${MAKEFLAGS-} == *-j* ]] || make+=("-j$processors")

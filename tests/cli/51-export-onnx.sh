@@ -61,18 +61,20 @@ export NODE_PATH=$ort/node_modules
 runtime() { node "$OMQ_SRC/scripts/check-onnx.js" "$@"; }
 node -e 'require("onnxruntime-node")' 2>err || skip "ONNX Runtime does not run here: $(<err)"
 
-# ops FILE N CONV: it has N convolutions, all of them of that operator.
-ops() {
-    expect 0 runtime --ops "$1"
-    grep -q "^$3	$2\$" out || fail "$1: no $2 $3: $(<out)"
-    [ "$(grep -c Conv out)" -eq 1 ] || fail "$1: other convolutions: $(<out)"
+# has_ops N CONV: the model of the last call has N convolutions, all of that operator.
+has_ops() {
+    grep -q "^$2	$1\$" ops || fail "no $1 $2: $(<ops)"
+    [ "$(grep -c Conv ops)" -eq 1 ] || fail "other convolutions: $(<ops)"
 }
 
-# agree ARCH BITS FILE LEAST: of 200 images, the runtime and omq agree about so many.
+# agree ARCH BITS FILE LEAST N CONV: of 200 images, the runtime and omq agree about so
+# many; the file has those operators. The runtime's answers are kept as FILE.answers.
 agree() {
     expect 0 omq-run -t 1 --bits "$2" "$1/model.omq" images
     cut -f 2 out >omq
-    expect 0 runtime "$3" images
+    expect 0 runtime --ops ops "$3" images
+    has_ops "$5" "$6"
+    cp out "$3.answers"
     cut -f 1 out >ort
     [ "$(wc -l <ort)" -eq 200 ] || fail "$3: not 200 answers"
     local same
@@ -82,27 +84,26 @@ agree() {
 
 for bits in 8 4 1 mixed; do
     expect 0 omq-export --bits $bits -o lenet5-$bits.onnx lenet5/model.omq
-    ops lenet5-$bits.onnx 2 QLinearConv
-    agree lenet5 $bits lenet5-$bits.onnx 199 # biases are rounded to whole units of the sum
+    # biases are rounded to whole units of the sum
+    agree lenet5 $bits lenet5-$bits.onnx 199 2 QLinearConv
     # Where a residual is added, QLinearConv rounds once more than omq does: of noise, the
     # classes of a net that hardly learned differ now and then.
     expect 0 omq-export --bits $bits -o resnet8-$bits.onnx resnet8/model.omq
-    ops resnet8-$bits.onnx 9 QLinearConv
-    agree resnet8 $bits resnet8-$bits.onnx 140
+    agree resnet8 $bits resnet8-$bits.onnx 140 9 QLinearConv
 done
 for bits in 8 1 mixed; do
     expect 0 omq-export --bits $bits --style exact -o exact.onnx resnet8/model.omq
-    ops exact.onnx 10 ConvInteger
-    agree resnet8 $bits exact.onnx 200
+    agree resnet8 $bits exact.onnx 200 10 ConvInteger
 done
 
 # One file for several precisions gives what one for each does, bit for bit.
 expect 0 omq-export --format onnx-switch -o switch.onnx resnet8/model.omq
-ops switch.onnx 36 QLinearConv
+expect 0 runtime --ops ops switch.onnx
+has_ops 36 QLinearConv
 for bits in 8 4 1 mixed; do
     number=$bits
     [ $bits != mixed ] || number=10000
-    runtime resnet8-$bits.onnx images >one
     runtime --bits $number switch.onnx images >switched
-    cmp one switched || fail "onnx-switch at $bits bits is not the file of $bits bits"
+    cmp resnet8-$bits.onnx.answers switched ||
+        fail "onnx-switch at $bits bits is not the file of $bits bits"
 done

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # Networks have the parameters that torchvision's have, by name and shape; resnet20 with
 # shortcuts A those of the file that OMQ_RESNET20_WEIGHTS names, if it does.
+long
 python=/usr/bin/python3 # Debian's, whose torchvision python3-torchvision is
 args=("$(command -v omq-train)")
 [ -z "${OMQ_RESNET20_WEIGHTS:-}" ] || args+=("$OMQ_RESNET20_WEIGHTS")

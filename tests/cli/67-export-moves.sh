@@ -37,7 +37,7 @@ if $python -c "import numpy" 2>/dev/null; then
 fi
 
 # Of random weights classes are close: where rounding differs, some answers do.
-# 51-export-onnx.sh has installed the runtime, if that can be.
+# 51-export-onnx.sh installs the runtime, if that can be.
 need node
 export NODE_PATH=${OMQ_ORT:-${XDG_CACHE_HOME:-/tmp}/omq-test-ort}/node_modules
 node -e 'require("onnxruntime-node")' 2>err || skip "ONNX Runtime does not run here: $(<err)"

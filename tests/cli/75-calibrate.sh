@@ -38,9 +38,9 @@ expect 2 omq-train --bench tiny.yaml
 has err "train.epochs is 0"
 
 # A signal leaves nothing: there is no checkpoint to go on from.
-tiny_config | sed 's/epochs: 2/epochs: 0/; s/train: 96/train: 4000/; s/width: 0.25/width: 4/' \
+tiny_config | sed 's/epochs: 2/epochs: 0/; s/train: 96/train: 400/; s/width: 0.25/width: 1/' \
     >large.yaml
-omq-train -v --set output_dir=stopped --set train.calibration_images=400 large.yaml >out 2>err &
+omq-train -v --set output_dir=stopped --set train.calibration_images=200 large.yaml >out 2>err &
 pid=$!
 wait_for $pid err "w8a8 calibrated"
 kill -TERM $pid

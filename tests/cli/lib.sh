@@ -20,6 +20,11 @@ need() {
     done
 }
 
+# long: only of make check-all, which sets OMQ_LONG.
+long() {
+    [ -n "${OMQ_LONG:-}" ] || skip "long: make check-all runs it"
+}
+
 # expect STATUS COMMAND...: runs it with stdout to the file out and stderr to err.
 expect() {
     local want=$1 status=0

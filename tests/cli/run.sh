@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# run.sh [CASE...]: runs the command line tests, all or those named ("22-eval").
+# run.sh [-j N] [CASE...]: runs the command line tests, all or those named
+# ("22-eval"), N of them at a time (the processors there are).
 #
 # A case is NN-name.sh, run by bash -eu after lib.sh in an empty folder of its
 # own, with the programs first in PATH. It passes if its exit status is that in
@@ -17,10 +18,18 @@ OMQ_BIN=$(cd "${OMQ_BIN:-$OMQ_SRC/build/bin}" && pwd) || exit 1
 export OMQ_SRC OMQ_BIN
 case_limit=${CASE_LIMIT:-600} # seconds
 unset OMQ_CPU
+n_jobs=$(nproc)
+if [ "${1-}" = -j ]; then
+    n_jobs=$2
+    shift 2
+fi
 
 top=$(mktemp -d) || exit 1
+# Jobs with process groups of their own do not ignore SIGINT, which some cases send.
+set -m
 trap 'chmod -R u+w "$top"; rm -rf "$top"' EXIT
-trap 'exit 130' INT TERM
+# shellcheck disable=SC2046 # several jobs
+trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM
 passed=0 failed=0 skipped=0
 
 # same PATTERNS TEXT: line by line, * in a pattern standing for anything.
@@ -37,44 +46,68 @@ same() {
 
 # Compares one stream of a case with what is expected of it.
 check_stream() {
-    local expected=$here/$1.$2
+    local expected=$here/$1.$2 got=$top/$1/$2
     [ -e "$expected" ] || return 0
-    same "$expected" "$top/$2" && return 0
+    same "$expected" "$got" && return 0
     echo "-- $2 differs from $expected:"
-    diff "$expected" "$top/$2"
+    diff "$expected" "$got"
     return 1
 }
 
+# run_case NAME: a job. What is to be said of the case goes to its folder's result.
 run_case() {
-    local name=$1 want=0 status=0 work=$top/work ok=1
-    mkdir "$work" || exit 1
+    local name=$1 want=0 status=0 pid dir=$top/$1 ok=1
+    mkdir -p "$dir/work" || exit 1
     [ ! -e "$here/$name.exit" ] || want=$(<"$here/$name.exit")
     # shellcheck disable=SC2016 # expanded by the bash that is run
-    (cd "$work" && exec timeout -k 5 "$case_limit" \
+    (cd "$dir/work" && exec timeout -k 5 "$case_limit" \
         bash -eu -c '. "$1"; . "$2"' "$name" "$here/lib.sh" "$here/$name.sh") \
-        >"$top/stdout" 2>"$top/stderr" </dev/null || status=$?
+        >"$dir/stdout" 2>"$dir/stderr" </dev/null &
+    pid=$!
+    trap 'kill $pid; exit 143' TERM
+    wait $pid || status=$?
+    {
+        [ $status -eq "$want" ] || { ok=0; echo "-- exit status $status, not $want"; }
+        check_stream "$name" stdout || ok=0
+        check_stream "$name" stderr || ok=0
+    } >"$dir/why"
     if [ $status -eq 77 ] && [ "$want" -ne 77 ]; then
-        echo "skip  $name: $(tail -n 1 "$top/stdout")"
-        skipped=$((skipped + 1))
+        echo "skip  $name: $(tail -n 1 "$dir/stdout")"
+    elif [ $ok -eq 1 ]; then
+        echo "ok    $name"
     else
-        {
-            [ $status -eq "$want" ] || { ok=0; echo "-- exit status $status, not $want"; }
-            check_stream "$name" stdout || ok=0
-            check_stream "$name" stderr || ok=0
-        } >"$top/why"
-        if [ $ok -eq 1 ]; then
-            echo "ok    $name"
-            passed=$((passed + 1))
-        else
-            echo "FAIL  $name"
-            cat "$top/why"
-            echo "-- stdout:"; head -n 60 "$top/stdout"
-            echo "-- stderr:"; head -n 60 "$top/stderr"
-            failed=$((failed + 1))
-        fi
-    fi
-    chmod -R u+w "$work"
-    rm -rf "$work"
+        echo "FAIL  $name"
+        cat "$dir/why"
+        echo "-- stdout:"; head -n 60 "$dir/stdout"
+        echo "-- stderr:"; head -n 60 "$dir/stderr"
+    fi >"$dir/new"
+    chmod -R u+w "$dir/work"
+    rm -rf "$dir/work"
+    mv "$dir/new" "$dir/result"
+}
+
+# Shows the results that are there, in the order of the cases.
+show() {
+    local result
+    while [ $n_shown -lt ${#cases[@]} ]; do
+        result=$top/${cases[n_shown]}/result
+        [ -e "$result" ] || return
+        cat "$result"
+        case $(head -c 4 "$result") in
+        "ok  ") passed=$((passed + 1)) ;;
+        skip) skipped=$((skipped + 1)) ;;
+        *) failed=$((failed + 1)) ;;
+        esac
+        n_shown=$((n_shown + 1))
+    done
+}
+
+# wait_jobs MOST: until so many cases run at most.
+wait_jobs() {
+    while [ "$(jobs -rp | wc -l)" -gt "$1" ]; do
+        wait -n || :
+        show
+    done
 }
 
 if [ $# -eq 0 ]; then
@@ -82,8 +115,13 @@ if [ $# -eq 0 ]; then
         set -- "$@" "$(basename "$f" .sh)"
     done
 fi
-for name in "$@"; do
-    run_case "${name%.sh}"
+cases=("${@%.sh}") n_shown=0
+for name in "${cases[@]}"; do
+    wait_jobs $((n_jobs - 1))
+    run_case "$name" &
 done
+wait_jobs 0
+show
+failed=$((failed + ${#cases[@]} - n_shown)) # what ended without a result
 echo "$passed passed, $failed failed$([ $skipped -eq 0 ] || echo ", $skipped skipped")"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

@@ -2,8 +2,11 @@
  *
  * The main of the unit tests, and once more, in double, of the gradient checks.
  *
- *     unit [SUITE...]   runs all suites, or those named
- *     unit --levels     prints the kernel levels of this machine, lowest first
+ *     unit [SUITE...]            runs all suites, or those named
+ *     unit --but SUITE...        all but those named
+ *     unit --no-kernels SUITE... those named, in which a kernel that is called is
+ *                                a crash
+ *     unit --levels              prints the kernel levels of this machine, lowest first
  *
  * suites.h is written by the Makefile: SUITE(name) for each test_<name>.c,
  * which exports `Suite *omq_suite_<name>(void)`. OMQ_CPU chooses the kernel
@@ -56,38 +59,55 @@ static bool init_kernels(void)
     return true;
 }
 
-static bool wanted(const char *name, int n_words, char **words)
+static bool named(const char *name, int n_words, char **words)
 {
     for (int i = 0; i < n_words; i++)
         if (strcmp(words[i], name) == 0)
             return true;
-    return n_words == 0;
+    return false;
+}
+
+/* Whether each word is a suite's name. */
+static bool known(int n_words, char **words)
+{
+    for (int i = 0; i < n_words; i++) {
+        int k = 0;
+        while (k < N_SUITES && strcmp(suites[k].name, words[i]) != 0)
+            k++;
+        if (k == N_SUITES) {
+            fprintf(stderr, "unit: no suite '%s'; there are:", words[i]);
+            for (k = 0; k < N_SUITES; k++)
+                fprintf(stderr, " %s", suites[k].name);
+            fprintf(stderr, "\n");
+            return false;
+        }
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "--levels") == 0)
+    const char *option = argc > 1 && argv[1][0] == '-' ? argv[1] : "";
+    bool but = strcmp(option, "--but") == 0;
+    int n_words = argc - 1 - (*option != 0);
+    char **words = argv + argc - n_words;
+
+    if (argc == 2 && strcmp(option, "--levels") == 0)
         return print_levels();
-    for (int i = 1; i < argc; i++) {
-        int k = 0;
-        while (k < N_SUITES && strcmp(suites[k].name, argv[i]) != 0)
-            k++;
-        if (k == N_SUITES) {
-            fprintf(stderr, "unit: no suite '%s'; there are:", argv[i]);
-            for (k = 0; k < N_SUITES; k++)
-                fprintf(stderr, " %s", suites[k].name);
-            fprintf(stderr, "\n");
-            return 2;
-        }
-    }
-    if (!init_kernels())
+    if (!known(n_words, words) || !init_kernels())
         return 2;
+    if (strcmp(option, "--no-kernels") == 0)
+        memset((void *)omq_kern(), 0, sizeof(struct omq_kern)); /* the object is not const */
+    else if (*option && !but) {
+        fprintf(stderr, "unit: unknown option '%s'\n", option);
+        return 2;
+    }
 
     /* Check's default of 4 seconds a test is too tight for a busy machine. */
     setenv("CK_DEFAULT_TIMEOUT", "60", 0);
     SRunner *sr = srunner_create(NULL);
     for (int k = 0; k < N_SUITES; k++)
-        if (wanted(suites[k].name, argc - 1, argv + 1))
+        if (n_words == 0 || named(suites[k].name, n_words, words) != but)
             srunner_add_suite(sr, suites[k].make());
     srunner_run_all(sr, CK_ENV);
     int n_run = srunner_ntests_run(sr), n_failed = srunner_ntests_failed(sr);

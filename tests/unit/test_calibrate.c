@@ -340,8 +340,9 @@ START_TEST(test_architectures)
 {
     static const char *const archs[] = {"model={arch: resnet8, width: 0.5, shortcut: A}",
                                         "model={arch: mobilenet_v2, width: 0.25}"};
-    const char *more[] = {NULL, "bits=[32, 8, 4]", "data.synthetic.height=32",
-                          "data.synthetic.width=32"};
+    const char *more[] = {NULL, "bits=[32, 8, 4]", "data.synthetic.height=16",
+                          "data.synthetic.width=16", "train.calibration_images=8",
+                          "train.batch_size=8"};
     struct omq_err err;
 
     for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
@@ -350,7 +351,7 @@ START_TEST(test_architectures)
         double first, off;
 
         more[0] = archs[i];
-        t = open_run(more, 4);
+        t = open_run(more, 6);
         train_a_little(t);
         open_calibration(&c, t, 0);
         ck_assert_int_eq(omq_train_spread(t, &err), OMQ_OK);

@@ -202,26 +202,30 @@ static void count_step(void *ctx, const struct omq_train_progress *p)
         s->flag = 1;
 }
 
-/* Stopped after every possible number of steps, with each optimizer. */
+/* Stopped after every possible number of steps, each optimizer after every other. */
 START_TEST(test_resume)
 {
     const char *adam[] = {"train.highest_first=0.5", "train.optimizer=adam", "train.lr=0.002"};
-    int n_more = _i % 2 ? 3 : 1;
-    struct stopper s = {.at = 1 + _i};
-    struct omq_train_callbacks cb = {.ctx = &s, .step = count_step};
+    int n_more = _i ? 3 : 1;
     struct omq_train *t = open_run("a", adam, n_more);
     struct omq_err err;
 
     run(t, false);
     omq_train_close(t);
-    t = open_run("b", adam, n_more);
-    ck_assert_int_eq(omq_train_run(t, false, false, &cb, &s.flag, &err), OMQ_ESTOPPED);
-    omq_train_close(t);
-    t = open_run("b", adam, n_more);
-    run(t, true);
-    omq_train_close(t);
-    same_file("a/model.omq", "b/model.omq");
-    same_file("a/last.omq", "b/last.omq");
+    for (int at = 1 + _i; at <= 12; at += 2) {
+        struct stopper s = {.at = at};
+        struct omq_train_callbacks cb = {.ctx = &s, .step = count_step};
+
+        t = open_run("b", adam, n_more);
+        ck_assert_int_eq(omq_train_run(t, false, true, &cb, &s.flag, &err), OMQ_ESTOPPED);
+        omq_train_close(t);
+        t = open_run("b", adam, n_more);
+        run(t, true);
+        ck_assert_int_eq(t->epoch, 2);
+        omq_train_close(t);
+        same_file("a/model.omq", "b/model.omq");
+        same_file("a/last.omq", "b/last.omq");
+    }
 }
 END_TEST
 
@@ -237,7 +241,7 @@ static struct omq_train *open_method(const char *out, int method)
 {
     const char *sets[] = {method_sets[method][0], method_sets[method][1],
                           method == 0 ? "train.distill=1" : "train.distill=0", "quant.view=off",
-                          "train.widths_per_step=0", "train.epochs=10", "train.warmup_epochs=0",
+                          "train.widths_per_step=0", "train.epochs=6", "train.warmup_epochs=0",
                           "train.highest_first=0",
                           "data.augment.crop_padding=0"};
 
@@ -597,7 +601,7 @@ Suite *omq_suite_train(void)
     tcase_add_test(t, test_loss_sequence);
     tcase_add_test(t, test_norm_of_any_threads);
     tcase_add_test(t, test_same_twice);
-    tcase_add_loop_test(t, test_resume, 0, 12);
+    tcase_add_loop_test(t, test_resume, 0, 2);
     tcase_add_test(t, test_highest_first);
     tcase_add_test(t, test_epochs_alone);
     tcase_add_loop_test(t, test_statistics, 0, 2);
