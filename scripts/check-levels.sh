@@ -6,7 +6,7 @@
 # not in it runs at every level.
 set -eu
 unit=$1 level=$2
-none=(base cifar ckpt conf conf_errors data folder governor idx image kern loader model
+none=(base cifar ckpt conf conf_errors data folder governor gradients idx image kern loader model
     model_meta nn onnx_read onnx_refuse plan presence profile sensors shards trace transform view)
 
 # export_c compares compiled programs with the engine, once; that the engine says the same
@@ -19,8 +19,8 @@ none)
 best)
     "$unit" --but "${none[@]}"
     ;;
-avxvnni | dotprod) # the level below, but for conv_codes, which training does not call
-    OMQ_CPU=$level "$unit" --but "${none[@]}" "${others[@]}" calibrate conv exec method quant train
+avxvnni | dotprod) # the level below, but for conv_codes
+    OMQ_CPU=$level "$unit" --but "${none[@]}" "${others[@]}" calibrate method quant train
     ;;
 *)
     OMQ_CPU=$level "$unit" --but "${none[@]}" "${others[@]}"
