@@ -5,6 +5,7 @@
 set -u
 export LC_ALL=C
 cd "$(dirname "$0")/../.." || exit 1
+. scripts/bench/peers.sh || exit 1
 
 me=inference.sh
 bin=${OMQ_BIN:-build/bin}
@@ -44,12 +45,7 @@ while getopts p:r:t:n:s:c:o:h opt; do
     esac
 done
 [ -f "$peers/pytorch_int8.py" ] || { echo "$me: -p must name the peers' folder" >&2; exit 2; }
-case $level in
-'') dnnl='' ;;
-avx2) dnnl=AVX2 ;;
-avx512vnni) dnnl=AVX512_CORE_VNNI ;;
-*) echo "$me: unknown level '$level'; there are avx2 and avx512vnni" >&2; exit 2 ;;
-esac
+set_level "$level"
 
 # Untrained networks: speed does not depend on what the weights are.
 make_models() {
@@ -64,13 +60,10 @@ make_models() {
         /usr/bin/python3 "$peers/make_onnx.py" --out "$work" >/dev/null || exit 1
 }
 
-# field JSON NAME
-field() { sed -n "s/.*\"$2\": *\"\{0,1\}\([^,\"}]*\).*/\1/p" <<<"$1"; }
-
 # run_omq NET BATCH THREADS BITS: milliseconds.
 run_omq() {
     local line
-    line=$(OMQ_CPU=$level "$bin/omq-run" --bench --json -t "$3" --batch "$2" --bits "$4" \
+    line=$(env "${omq_env[@]}" "$bin/omq-run" --bench --json -t "$3" --batch "$2" --bits "$4" \
         --time $((seconds * 1000)) "$work/$1/model.omq") || exit 1
     field "$line" kernel >"$work/kernel"
     field "$line" ms
@@ -86,11 +79,9 @@ run_ort() {
 }
 
 run_torch() {
-    field "$(ONEDNN_MAX_CPU_ISA=$dnnl /usr/bin/python3 "$peers/pytorch_int8.py" --model "$1" \
+    field "$(env "${dnnl_env[@]}" /usr/bin/python3 "$peers/pytorch_int8.py" --model "$1" \
         --kind int8 --engine onednn --batch "$2" --threads "$3" --seconds "$seconds")" median_ms
 }
-
-median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 # compare NET BATCH THREADS: one row.
 compare() {
@@ -124,5 +115,4 @@ for t in $threads; do
     compare resnet18 16 "$t"
 done
 echo
-echo "omq's kernels: $(cat "$work/kernel"); $(nproc) processors," \
-    "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+machine "$(cat "$work/kernel")"

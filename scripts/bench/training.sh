@@ -5,6 +5,7 @@
 set -u
 export LC_ALL=C
 cd "$(dirname "$0")/../.." || exit 1
+. scripts/bench/peers.sh || exit 1
 
 me=training.sh
 bin=${OMQ_BIN:-build/bin}
@@ -42,25 +43,17 @@ done
 shift $((OPTIND - 1))
 [ $# -eq 0 ] || names=$*
 [ -f "$peer" ] || { echo "$me: -p must name the peer's folder" >&2; exit 2; }
-case $level in
-'') dnnl='' ;;
-avx2) dnnl=AVX2 ;;
-avx512vnni) dnnl=AVX512_CORE_VNNI ;;
-*) echo "$me: unknown level '$level'; there are avx2 and avx512vnni" >&2; exit 2 ;;
-esac
+set_level "$level"
 for name in $names; do
     [ -f "configs/bench/$name.yaml" ] || { echo "$me: no network '$name'" >&2; exit 2; }
 done
-
-# field JSON NAME
-field() { sed -n "s/.*\"$2\": *\"\{0,1\}\([^,\"}]*\).*/\1/p" <<<"$1"; }
 
 steps_of() { case $1 in lenet5) echo 20 ;; resnet20) echo 6 ;; *) echo 3 ;; esac; }
 
 # run_omq NAME THREADS: milliseconds.
 run_omq() {
     local line
-    line=$(env ${level:+"OMQ_CPU=$level"} "$bin/omq-train" --bench --json \
+    line=$(env "${omq_env[@]}" "$bin/omq-train" --bench --json \
         --steps "$(steps_of "$1")" --set "threads=$2" --set train.batches=shared \
         "configs/bench/$1.yaml") || exit 1
     field "$line" kernel >"$rows/kernel"
@@ -71,12 +64,10 @@ run_omq() {
 run_torch() {
     local net=$1
     [ "$net" != lenet5 ] || net=lenet
-    field "$(env ${dnnl:+"ONEDNN_MAX_CPU_ISA=$dnnl"} /usr/bin/python3 "$peer" --model "$net" \
+    field "$(env "${dnnl_env[@]}" /usr/bin/python3 "$peer" --model "$net" \
         --mode joint --bits 8,4,2,1 --fq builtin --threads "$2" --channels-last "$3" \
         --steps "$(steps_of "$1")" --warmup 2)" step_ms
 }
-
-median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 # compare NAME THREADS: one row. Of PyTorch, the better of its two layouts.
 compare() {
@@ -104,5 +95,4 @@ for t in $threads; do
     done
 done
 echo
-echo "omq's kernels: $(cat "$rows/kernel"); $(nproc) processors," \
-    "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+machine "$(cat "$rows/kernel")"

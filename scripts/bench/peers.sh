@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of the script that sources it
+# Sourced by inference.sh and training.sh: what comparing with other programs takes.
+
+# set_level LEVEL: caps omq and oneDNN to it; of an empty one, to nothing. Then
+# "${omq_env[@]}" and "${dnnl_env[@]}" are for env.
+set_level() {
+    omq_env=() dnnl_env=()
+    case $1 in
+    '') return ;;
+    avx2) dnnl_env=(ONEDNN_MAX_CPU_ISA=AVX2) ;;
+    avx512vnni) dnnl_env=(ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI) ;;
+    *) echo "$me: unknown level '$1'; there are avx2 and avx512vnni" >&2; exit 2 ;;
+    esac
+    omq_env=("OMQ_CPU=$1")
+}
+
+# field JSON NAME
+field() { sed -n "s/.*\"$2\": *\"\{0,1\}\([^,\"}]*\).*/\1/p" <<<"$1"; }
+
+# Of numbers, a line each.
+median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+# machine KERNEL: what ran, and where.
+machine() {
+    echo "omq's kernels: $1; $(nproc) processors," \
+        "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+}
