@@ -243,7 +243,7 @@ void omq_epilogue_reduce(struct omq_exec *x, int u);
 /* Through the batch norm: to the gradient of acc's real value, in place. */
 void omq_epilogue_norm(struct omq_exec *x, int u, int image, struct omq_thread_buf *t);
 
-/* A site's step: its first value from x[n] reals, and the gradient of what is
+/* tensors.c: a site's step: its first value from x[n] reals, and the gradient of what is
  * learned there from sum = sum of g * d(output)/d(step). */
 void omq_site_init_step(struct omq_exec *x, int site, size_t n, const omq_real *values);
 /* Whether a unit's output has a step yet, or one of this pass, of another input of the
