@@ -356,7 +356,8 @@ static int run_bench(struct omq_train *t)
     }
     printf("widths %s, batch %d, threads %d, kernels %s, steps %d\n", b.widths, b.batch_size,
            b.threads, b.kernel, bench_steps);
-    printf(" ms/step      p10      p90  images/s   conv     dx     dw  quant   norm  other   wait\n");
+    printf(" ms/step      p10      p90  images/s   conv     dx     dw  quant   norm  other   "
+           "wait\n");
     printf("%8.1f %8.1f %8.1f %9.0f %5.1f%% %5.1f%% %5.1f%% %5.1f%% %5.1f%% %5.1f%% %5.1f%%\n",
            b.step_ms, b.ms_p10, b.ms_p90, b.images_per_s, 100 * b.conv, 100 * b.dx, 100 * b.dw,
            100 * b.quant, 100 * b.norm, 100 * b.other, 100 * b.wait);

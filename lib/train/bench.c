@@ -76,7 +76,8 @@ int omq_train_bench(struct omq_train *t, int n_steps, struct omq_train_bench *ou
     *out = (struct omq_train_bench){
         .step_ms = ms[n_steps / 2], .ms_p10 = ms[n_steps / 10], .ms_p90 = ms[n_steps * 9 / 10],
         .images_per_s = 1e3 * t->config.train.batch_size / ms[n_steps / 2],
-        .conv = times.conv / total, .dx = times.dx / total, .dw = times.dw / total, .quant = times.quant / total, .norm = times.norm / total,
+        .conv = times.conv / total, .dx = times.dx / total, .dw = times.dw / total,
+        .quant = times.quant / total, .norm = times.norm / total,
         .wait = t->wait_s / total,
         .other = 1 - (times.conv + times.dx + times.dw + times.quant + times.norm + t->wait_s) /
                      total,
