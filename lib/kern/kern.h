@@ -266,7 +266,8 @@ const char *omq_kern_dropped(void);
 const struct omq_kern *omq_kern(void);
 
 /* Whether the conv_ kernels serve: one group, 16 channels of x or more, oc even and 8
- * or more, padding below the window's size, and windows small enough to leave dy at least 10 bits and a sign. */
+ * or more, padding below the window's size, and windows small enough to leave dy at
+ * least 10 bits and a sign. */
 bool omq_conv_direct(const struct omq_window *g, int oc);
 /* The same for fewer than 16 channels of x, any oc, and without dx: a network's first
  * convolution. */

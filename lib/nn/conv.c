@@ -7,7 +7,7 @@
  *   dw[out][K]      += dy^T rows
  *   drows[pixels][K] = dy dequant;          dinput += row2im(drows)
  * or, where input and weights are codes, without the rows. Their sums, exact
- * integers, are of codes.c. Their gradients, where omq_direct_backward() and for
+ * integers, are of conv_sums.c. Their gradients, where omq_direct_backward() and for
  * omq_direct_images(), multiply integers too, for which dy is rounded to 16 bits
  * with one scale for those images; a build with OMQ_DOUBLE, which compares
  * gradients with difference quotients, takes the rows for them. Images that a

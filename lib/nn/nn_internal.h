@@ -186,7 +186,7 @@ void omq_depthwise_gradients(struct omq_exec *x, int ui, int image, int thread);
 /* Whether its window is the whole image, as a linear layer's is. */
 bool omq_conv_is_whole(const struct omq_unit *u);
 
-/* codes.c: convolutions of codes, forward. Their memory, of which a thread needs
+/* conv_sums.c: convolutions of codes, forward. Their memory, of which a thread needs
  * omq_codes_scratch() bytes and tensors OMQ_CODES_BEHIND behind them; once a pass, how
  * weights are packed, and then those of some outputs (of layers with groups, all); and
  * the sums of n images, best omq_codes_images() at once. */
