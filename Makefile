@@ -2,7 +2,7 @@
 # omq: plain GNU make, one file, no recursion but for the fuzzers' own build.
 #
 #: make              the programs (build/bin/omq-*) and the library (build/libomq.a)
-#: make check        all tests, about two minutes
+#: make check        all tests, two to three minutes
 #: make check-all    and again under sanitizers, valgrind, other compilers and flags
 #: make check-headers, check-style, check-includes
 #: make bench        time of a joint training step, with shares
