@@ -7,7 +7,8 @@
 set -eu
 unit=$1 level=$2
 none=(base cifar ckpt conf conf_errors data folder governor gradients idx image kern loader model
-    model_meta nn onnx_read onnx_refuse plan presence profile sensors shards trace transform view)
+    model_meta nn onnx_read onnx_refuse place plan presence profile sensors shards trace
+    transform view)
 
 # export_c compares compiled programs with the engine, once; that the engine says the same
 # at each level is the suite engine's.

@@ -87,24 +87,14 @@ static bool is_whole_image(const struct omq_window *w, const struct omq_engine_t
 /* Whether what an output sees of one pixel does not lie beside what it sees of the next. */
 static bool is_apart(const struct omq_engine_unit *u) { return u->groups > 1 || u->is_depthwise; }
 
-void omq_engine_runs(const struct omq_engine *e, const struct omq_engine_unit *u, int *n_runs,
-                     int *run)
+void omq_engine_runs(const struct omq_engine *e, struct omq_engine_unit *u)
 {
-    const struct omq_window *w = &u->win;
+    const bool whole = !is_apart(u) && is_whole_image(&u->win, &e->tensors[u->in]);
 
-    *n_runs = is_apart(u) ? w->kh * w->kw : w->kh;
-    *run = is_apart(u) ? w->c_count : w->kw * w->c;
-    if (!is_apart(u) && is_whole_image(w, &e->tensors[u->in])) {
-        *n_runs = 1;
-        *run = w->h * w->w * w->c;
-    }
+    omq_conv_set_runs(&u->shape, &u->win, is_apart(u), whole);
 }
 
 void omq_engine_place_runs(const struct omq_engine *e, struct omq_engine_unit *u)
 {
-    const struct omq_engine_tensor *in = &e->tensors[u->in];
-
-    for (int i = 0; i < u->shape.n_runs; i++)
-        u->run_at[i] = is_apart(u) ? i / u->win.kw * in->row + i % u->win.kw * (ptrdiff_t)in->c
-                                     : i * in->row;
+    omq_conv_place_runs(&u->shape, &u->win, is_apart(u), e->tensors[u->in].row, u->run_at);
 }

@@ -125,7 +125,7 @@ static void plan_shape(const struct planner *p, const struct omq_unit *from,
         .x_max = in->act.q_max, .zero_point = in->act.zero_point,
         .q_max = p->e->tensors[u->out].act.q_max,
     };
-    omq_engine_runs(p->e, u, &u->shape.n_runs, &u->shape.run);
+    omq_engine_runs(p->e, u);
     u->by_bits = !u->is_depthwise && omq_conv_by_bits(&u->shape);
     u->group_bytes = u->is_depthwise ? omq_dwconv_packed_size(&u->shape)
                                      : omq_conv_packed_size(&u->shape);

@@ -52,7 +52,7 @@ struct omq_engine {
 /* Channels of a group's arrays: those of whole blocks of 16. */
 static inline int omq_engine_padded(const struct omq_engine_unit *u)
 {
-    return (u->oc / u->groups + 15) / 16 * 16;
+    return omq_conv_padded(u->oc / u->groups);
 }
 
 /* ---- arrange.c ---- */
@@ -62,8 +62,7 @@ static inline int omq_engine_padded(const struct omq_engine_unit *u)
 int omq_engine_arrange(struct omq_engine *e, struct omq_err *err) OMQ_WARN_UNUSED;
 /* How a convolution's window lies in its input: the runs of its shape, and then,
  * in u->run_at, where they are. */
-void omq_engine_runs(const struct omq_engine *e, const struct omq_engine_unit *u, int *n_runs,
-                     int *run);
+void omq_engine_runs(const struct omq_engine *e, struct omq_engine_unit *u);
 void omq_engine_place_runs(const struct omq_engine *e, struct omq_engine_unit *u);
 
 /* ---- units.c ---- */

@@ -287,6 +287,15 @@ size_t omq_conv_scratch(const struct omq_window *g, int oc, int n);
  * and two; midrise weights, no zero point, runs of multiples of 64) and the
  * table's are faster than its pack_codes and conv_codes. */
 bool omq_conv_by_bits(const struct omq_conv_shape *s);
+/* The runs of s, of windows g: its rows, or, where what an output sees of one pixel does
+ * not lie beside what it sees of the next (apart), its pixels, or the image as one run
+ * (whole); and where each begins in images whose rows lie `row` bytes apart. */
+void omq_conv_set_runs(struct omq_conv_shape *s, const struct omq_window *g, bool apart,
+                       bool whole);
+void omq_conv_place_runs(const struct omq_conv_shape *s, const struct omq_window *g, bool apart,
+                         ptrdiff_t row, ptrdiff_t *run_at);
+/* oc_pad of oc outputs. */
+static inline int omq_conv_padded(int oc) { return (oc + 15) / 16 * 16; }
 /* Of pack_ and conv_codes, and of pack_ and conv_bits. */
 size_t omq_conv_packed_size(const struct omq_conv_shape *s);
 size_t omq_conv_codes_scratch(const struct omq_conv_shape *s);

@@ -101,6 +101,14 @@ static size_t gradient_bytes(const struct omq_exec *x, int tensor)
     return (n + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
 }
 
+/* A place from unit u on, backward, for a gradient. */
+static void place_gradient(struct omq_exec *x, struct omq_places *places, int tensor, int u)
+{
+    if (!x->net->plan.tensors[tensor].is_input)
+        x->tensors[tensor].g_at = omq_places_take(places, gradient_bytes(x, tensor), -u,
+                                                  -writer_of(&x->net->plan, tensor));
+}
+
 /* Gradients are there from the unit that reads their tensor last to the one that writes
  * it: units in this order are the time. */
 static void take_gradients(struct omq_exec *x)
@@ -109,14 +117,17 @@ static void take_gradients(struct omq_exec *x)
     struct omq_places places = {.live = x->places};
     char *base;
 
-    for (int u = p->n_units; u >= 0; u--) /* the logits have no reader */
-        for (int i = 0; i < p->n_tensors; i++) {
-            const int reader = reader_of(p, i), from = reader < 0 ? p->n_units : reader;
+    for (int i = 0; i < p->n_tensors; i++) /* the logits */
+        if (reader_of(p, i) < 0)
+            place_gradient(x, &places, i, p->n_units);
+    for (int u = p->n_units - 1; u >= 0; u--) {
+        const int in = p->units[u].in, res = p->units[u].res;
 
-            if (from == u && !p->tensors[i].is_input)
-                x->tensors[i].g_at = omq_places_take(&places, gradient_bytes(x, i), -u,
-                                                     -writer_of(p, i));
-        }
+        if (reader_of(p, in) == u)
+            place_gradient(x, &places, in, u);
+        if (res >= 0 && res != in && reader_of(p, res) == u)
+            place_gradient(x, &places, res, u);
+    }
     base = omq_arena_take(&x->arena, places.size, 1);
     for (int i = 0; base && i < p->n_tensors; i++)
         if (!p->tensors[i].is_input)

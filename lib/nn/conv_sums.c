@@ -31,24 +31,10 @@ static ptrdiff_t image_of(const struct omq_unit *u)
     return (u->win.h + 2 * u->win.ph) * row_of(u);
 }
 
-/* A window's runs: its rows; or its pixels, of which a group sees some channels; or one. */
 static void set_runs(const struct omq_unit *u, struct omq_conv_shape *s)
 {
-    const struct omq_window *w = &u->win;
-
-    s->n_runs = omq_conv_is_whole(u) ? 1 : u->groups > 1 ? w->kh * w->kw : w->kh;
-    s->run = omq_conv_is_whole(u) ? w->h * w->w * w->c
-           : u->groups > 1 ? w->c_count : w->kw * w->c;
+    omq_conv_set_runs(s, &u->win, u->groups > 1, omq_conv_is_whole(u));
 }
-
-static void place_runs(const struct omq_unit *u, const struct omq_conv_shape *s, ptrdiff_t *at)
-{
-    for (int i = 0; i < s->n_runs; i++)
-        at[i] = u->groups > 1 ? i / u->win.kw * row_of(u) + i % u->win.kw * (ptrdiff_t)u->win.c
-                              : i * row_of(u);
-}
-
-static int padded(int oc) { return (oc + 15) / 16 * 16; }
 
 int omq_codes_images(const struct omq_unit *u)
 {
@@ -64,14 +50,14 @@ void omq_codes_take(struct omq_exec *x, const struct omq_unit *u, struct omq_uni
 {
     struct omq_layer_buf *l = &x->layers[u->layer];
     struct omq_conv_shape s = {.oc = u->oc / u->groups, .w_bits = 8};
-    const size_t groups = (size_t)u->groups, outputs = groups * (size_t)padded(s.oc);
+    const size_t groups = (size_t)u->groups, outputs = groups * (size_t)omq_conv_padded(s.oc);
 
     set_runs(u, &s);
     l->packed = omq_arena_take(&x->arena, groups, omq_conv_packed_size(&s));
     l->start = omq_arena_take(&x->arena, outputs, sizeof(*l->start));
     b->run_at = omq_arena_take(&x->arena, (size_t)s.n_runs, sizeof(*b->run_at));
     if (b->run_at)
-        place_runs(u, &s, b->run_at);
+        omq_conv_place_runs(&s, &u->win, u->groups > 1, row_of(u), b->run_at);
 }
 
 /* The kernel's, and images with what is around them, of which three bytes more are read. */
@@ -113,7 +99,7 @@ void omq_codes_pack(const struct omq_exec *x, struct omq_layer_buf *l, int first
 
     for (int o = first; o < first + count; o += s.oc) {
         const int group = o / l->shape.oc, left = l->shape.oc - o % l->shape.oc;
-        const int at = group * padded(l->shape.oc) + o % l->shape.oc;
+        const int at = group * omq_conv_padded(l->shape.oc) + o % l->shape.oc;
 
         s.oc = left < first + count - o ? left : first + count - o;
         before.oc = at;
@@ -175,7 +161,7 @@ void omq_codes_multiply(struct omq_exec *x, int ui, int i0, int n, void *scratch
         (l->by_bits ? x->kern->conv_bits : x->kern->conv_codes)(&l->shape, &c, scratch);
         c.x += u->win.c_count;
         c.w = (const uint8_t *)c.w + omq_conv_packed_size(&l->shape);
-        c.start += padded(l->shape.oc);
+        c.start += omq_conv_padded(l->shape.oc);
         c.y = (omq_real *)c.y + l->shape.oc;
     }
 }

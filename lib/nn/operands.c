@@ -232,7 +232,7 @@ void omq_layers_forward(struct omq_exec *x)
     for (int l = 0; l < x->net->plan.n_layers; l++)
         x->layers[l].is_float = omq_layer_bits_at(x->net, x->precision, l) == OMQ_FLOAT_BITS;
     for (int i = 0; i < x->net->plan.n_units; i++)
-        if (x->units[i].run_at)
+        if (x->units[i].run_at && !x->layers[x->net->plan.units[i].layer].is_float)
             omq_codes_begin(x, &x->net->plan.units[i]);
     if (x->mode == OMQ_MODE_TRAIN)
         omq_pool_run(x->pool, init_steps, x, x->net->plan.n_layers);

@@ -373,7 +373,7 @@ static void check_conv(const struct gcase *c)
     u->shape = (struct omq_conv_shape){.oc = u->oc / u->groups, .q_max = integer(c, "q_max"),
                                        .x_max = l.tensors[0].act.q_max,
                                        .zero_point = l.tensors[0].act.zero_point};
-    omq_engine_runs(&l.engine, u, &u->shape.n_runs, &u->shape.run);
+    omq_engine_runs(&l.engine, u);
     omq_engine_place_runs(&l.engine, u);
     make_factors(c, u, make_weights(c, u));
     ck_assert_int_eq(bytes(c, "x", x), u->win.h * u->win.w * u->win.c);

@@ -20,6 +20,20 @@ static size_t blocks_of_16(const struct omq_conv_shape *s)
     return (size_t)s->n_runs * fours(s);
 }
 
+void omq_conv_set_runs(struct omq_conv_shape *s, const struct omq_window *g, bool apart,
+                       bool whole)
+{
+    s->n_runs = whole ? 1 : apart ? g->kh * g->kw : g->kh;
+    s->run = whole ? g->h * g->w * g->c : apart ? g->c_count : g->kw * g->c;
+}
+
+void omq_conv_place_runs(const struct omq_conv_shape *s, const struct omq_window *g, bool apart,
+                         ptrdiff_t row, ptrdiff_t *run_at)
+{
+    for (int i = 0; i < s->n_runs; i++)
+        run_at[i] = apart ? i / g->kw * row + i % g->kw * (ptrdiff_t)g->c : i * row;
+}
+
 size_t omq_conv_packed_size(const struct omq_conv_shape *s)
 {
     size_t groups = ((size_t)s->oc + OUTPUTS - 1) / OUTPUTS;

@@ -53,13 +53,6 @@
  * multiplies. */
 #define OMQ_RELOAD(p) (*(__typeof__(p) volatile *)&(p))
 
-/* Vectors of the block at channel c of n: `most` of them, or `last` where fewer are left
- * or there are fewer in all. */
-static inline int omq_block_vectors(int n, int c, int most, int last, int lanes)
-{
-    return n - c > last * lanes && n >= most * lanes ? most : last;
-}
-
 /* Where block i of n begins, of n that share a row of `pixels` evenly. */
 static inline int omq_block_begin(int pixels, int n, int i)
 {
