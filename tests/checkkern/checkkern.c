@@ -292,7 +292,16 @@ static void bench(const struct op *op, const struct omq_kern *ref, const struct 
 
 /* ---- the program */
 
-#define EMULATED "omq_conv_codes_amx, emulated"
+/* Checks a kernel of AMX by its emulation. */
+#define EMULATED(op, seed)                                                              \
+    if (strstr("omq_" #op "_amx, emulated", name)) {                                    \
+        trial = ref;                                                                    \
+        trial.op = op##_emulated;                                                       \
+        if (check(op_find(#op), "omq_" #op "_amx, emulated", &ref, &trial, (seed)))      \
+            passed++;                                                                   \
+        else                                                                            \
+            failed++;                                                                   \
+    }
 
 int main(int argc, char **argv)
 {
@@ -343,14 +352,10 @@ int main(int argc, char **argv)
 #include "kern/kernels.def"
 #undef OMQ_KERNEL
 #if defined(__x86_64__) && !defined(OMQ_NO_SIMD)
-    if (!timing && omq_kern_allows(OMQ_LEVEL_AVX512, max_isa) && strstr(EMULATED, name)) {
-        bool ok;
-
-        trial = ref;
-        trial.conv_codes = conv_codes_emulated;
-        ok = check(op_find("conv_codes"), EMULATED, &ref, &trial, (uint32_t)seed);
-        passed += ok;
-        failed += !ok;
+    if (!timing && omq_kern_allows(OMQ_LEVEL_AVX512, max_isa)) {
+        EMULATED(conv_codes, (uint32_t)seed)
+        EMULATED(conv_dinput_s16, (uint32_t)seed)
+        EMULATED(conv_dweight_s16, (uint32_t)seed)
     }
 #endif
     if (!timing)

@@ -108,9 +108,10 @@ void codes_free(struct job *j);
 int codes_bench_count(const struct op *op);
 bool codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i);
 
-/* conv_codes by tiles, without AMX; needs AVX-512. */
-void conv_codes_emulated(const struct omq_conv_shape *s, const struct omq_conv_io *io,
-                         void *scratch);
+/* The kernels of AMX, without it; they need AVX-512. */
+__typeof__(*((struct omq_kern *)0)->conv_codes) conv_codes_emulated;
+__typeof__(*((struct omq_kern *)0)->conv_dinput_s16) conv_dinput_s16_emulated;
+__typeof__(*((struct omq_kern *)0)->conv_dweight_s16) conv_dweight_s16_emulated;
 
 /* Peaks of the machine, one file each: see peak_template.h. */
 double peak_avx2(int rounds);

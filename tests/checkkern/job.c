@@ -184,7 +184,7 @@ static bool pick_conv(struct job *j, const struct op *op, struct omq_rng *r, int
     return few ? omq_conv_few(g, j->oc) : omq_conv_direct(g, j->oc);
 }
 
-/* Weights of conv_dinput_s16, with zeros for channels that are missing. */
+/* Weights of conv_dinput_s16, of 8 bits, with zeros for channels that are missing. */
 static struct buf dinput_s16(struct omq_rng *r, const struct job *j)
 {
     const size_t n = omq_conv_dinput_weights(&j->g, j->oc);
@@ -194,6 +194,8 @@ static struct buf dinput_s16(struct omq_rng *r, const struct job *j)
     for (size_t i = 0; i < n; i++)
         if (i / group * 16 + i % 32 / 2 >= (size_t)j->g.c)
             S16S(b)[i] = 0;
+        else if (S16S(b)[i] > INT8_MAX)
+            S16S(b)[i] = INT8_MAX;
     return b;
 }
 

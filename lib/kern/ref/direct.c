@@ -59,23 +59,49 @@ int omq_conv_images(const struct omq_window *g, int oc)
     return pairs < 1 ? 2 : pairs > 32 ? 64 : 2 * pairs;
 }
 
-/* Room for pairs of all images of x with their padding and of dy, and one filter's
- * sums, or, with few channels, all of them; or for one image of dy in 16 bits with
- * all that any pixel of x sees. Channels are those of whole vectors. And for the
- * alignment. */
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/* For dw: pairs of all images of x with their padding and of dy, and one filter's sums,
+ * or, with few channels, all of them. Channels are those of whole vectors. */
+static size_t dweight_scratch(const struct omq_window *g, int oc, int n)
+{
+    const size_t image = (size_t)(g->h + 2 * g->ph) * (size_t)(g->w + 2 * g->pw);
+    const size_t c = ((size_t)g->c + 15) / 16 * 16, c_out = ((size_t)oc + 22) / 16 * 16;
+    const size_t pairs = ((size_t)n + 1) / 2, y = (size_t)g->oh * (size_t)g->ow + 4;
+    const size_t k = g->c < 16 ? (size_t)g->kh * (size_t)g->kw * (size_t)g->c : 0;
+
+    return ((pairs + 1) * image * c + (pairs * y + k) * c_out) * sizeof(int32_t);
+}
+
+/* The same by tiles: places of x, each with two columns of two images, as many in front
+ * of dy as a tile may read beyond, dy in high and low bytes, and for each tile and each
+ * block of outputs a little. */
+static size_t dweight_tiles_scratch(const struct omq_window *g, int oc, int n)
+{
+    const size_t rows = (size_t)(g->oh + (g->kh - 1) / g->sh), c = ((size_t)g->c + 15) / 16;
+    const size_t places = (size_t)((g->ow + 1) / 2 + (g->kw - 1) / (2 * g->sw));
+    const size_t plane = ((size_t)n + 1) / 2 * rows * places, tiles = plane / 16 + 1;
+    const size_t x = c * (size_t)(2 * g->sh * g->sw) * plane + 16;
+
+    return 64 * (x + ((size_t)oc + 15) / 16 * (32 * tiles + 1) + tiles);
+}
+
+/* For dx: an image of dy in 16 bits with all that any pixel of x sees, or by tiles two
+ * of them, and the weights in 8 bits. */
+static size_t dinput_scratch(const struct omq_window *g, int oc)
+{
+    const size_t h = (size_t)(g->h + g->kh) / (size_t)g->sh + 2;
+    const size_t w = (size_t)(g->w + g->kw) / (size_t)g->sw + 2;
+
+    return 2 * h * w * (size_t)oc * sizeof(int16_t) + omq_conv_dinput_weights(g, oc);
+}
+
+/* And for the alignment. */
 size_t omq_conv_scratch(const struct omq_window *g, int oc, int n)
 {
-    size_t h = (size_t)(g->h + 2 * g->ph), w = (size_t)(g->w + 2 * g->pw), image = h * w;
-    size_t c = ((size_t)g->c + 15) / 16 * 16, c_out = ((size_t)oc + 22) / 16 * 16;
-    size_t dy_h = (size_t)(g->h + g->kh) / (size_t)g->sh + 2;
-    size_t dy_w = (size_t)(g->w + g->kw) / (size_t)g->sw + 2;
-    size_t pairs = ((size_t)n + 1) / 2, y = (size_t)g->oh * (size_t)g->ow + 4;
-    size_t k = g->c < 16 ? (size_t)g->kh * (size_t)g->kw * (size_t)g->c : 0;
-    size_t x = (pairs + 1) * image * c + (pairs * y + k) * c_out;
-    size_t dy = dy_h * dy_w * (size_t)oc;
+    const size_t dw = larger(dweight_scratch(g, oc, n), dweight_tiles_scratch(g, oc, n));
 
-    return (x * sizeof(int32_t) > dy * sizeof(int16_t) ? x * sizeof(int32_t)
-                                                       : dy * sizeof(int16_t)) + 64;
+    return larger(dw, dinput_scratch(g, oc)) + 64;
 }
 
 /* sum[kh * kw * c] += dy * the window of x at one output pixel. */

@@ -5,12 +5,10 @@
  * pixels by outputs. Two of each in turn make four sums.
  *
  * The includer has included conv_block_template.h, OMQ_MR being 32 and PANEL 2,
- * and unpack_codes_zmm_template.h, and defines, for tiles 0 to 7,
- *   TILES_CONFIGURE(config), TILES_RELEASE()    config: struct tile_config *
- *   TILE_LOAD(tile, p, stride), TILE_STORE(tile, p, stride)    bytes apart
- *   TILE_DOT(c, a, b)                                          u8 by s8
+ * and unpack_codes_zmm_template.h, and what tiles.h asks for.
  */
-enum { TILE_PIXELS = 16, TILE_STEPS = 16, TILES = 8 };
+#include "kern/x86/tiles.h"
+
 /* Of C, the first figure is A's. */
 #define C00 0
 #define C01 1
@@ -21,37 +19,10 @@ enum { TILE_PIXELS = 16, TILE_STEPS = 16, TILES = 8 };
 #define B0 6
 #define B1 7
 
-struct tile_config {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-};
-
-/* Steps of a tile: as many as divide a run, so that none reads beyond it. */
-static ptrdiff_t steps_of_tile(ptrdiff_t steps)
-{
-    ptrdiff_t n = steps < TILE_STEPS ? steps : TILE_STEPS;
-
-    while (steps % n != 0)
-        n--;
-    return n;
-}
-
-static struct tile_config config_of(int pixels, ptrdiff_t steps)
-{
-    struct tile_config c = {.palette = 1};
-
-    for (int i = 0; i < TILES; i++) {
-        c.rows[i] = (uint8_t)(i >= B0 ? steps : pixels);
-        c.row_bytes[i] = (uint16_t)(i == A0 || i == A1 ? INPUTS * steps : BLOCK);
-    }
-    return c;
-}
-
 /* The sums of two tiles of pixels; a row of acc is a pixel. */
 OMQ_INLINE void sum_tiles(const int blocks, const struct conv_codes *t, ptrdiff_t steps,
                           const uint8_t *x0, const uint8_t *x1, const int8_t *k,
-                          int32_t acc[2][TILE_PIXELS * PANEL * OUTPUTS])
+                          int32_t acc[2][TILE_ROWS * PANEL * OUTPUTS])
 {
     const ptrdiff_t next = t->io->x_pixel, pitch = blocks * BLOCK;
     const int32_t *start = t->io->start + t->first;
@@ -68,13 +39,13 @@ OMQ_INLINE void sum_tiles(const int blocks, const struct conv_codes *t, ptrdiff_
         for (ptrdiff_t i = at; i < end; i += INPUTS * steps, k += BLOCK * steps) {
             TILE_LOAD(A0, x0 + i, next);
             TILE_LOAD(B0, k, BLOCK);
-            TILE_DOT(C00, A0, B0);
+            TILE_DOT_US(C00, A0, B0);
             TILE_LOAD(A1, x1 + i, next);
-            TILE_DOT(C10, A1, B0);
+            TILE_DOT_US(C10, A1, B0);
             if (blocks == 2) {
                 TILE_LOAD(B1, k + t->k_bytes, BLOCK);
-                TILE_DOT(C01, A0, B1);
-                TILE_DOT(C11, A1, B1);
+                TILE_DOT_US(C01, A0, B1);
+                TILE_DOT_US(C11, A1, B1);
             }
         }
     }
@@ -104,14 +75,14 @@ static bool lines_of_images(const struct omq_conv_io *io, struct lines *l)
 {
     const ptrdiff_t width = io->x_row / io->x_pixel;
 
-    if (3 * io->ow > 2 * TILE_PIXELS || width < io->ow || 2 * width > 3 * io->ow + 2 ||
+    if (3 * io->ow > 2 * TILE_ROWS || width < io->ow || 2 * width > 3 * io->ow + 2 ||
         width * io->x_pixel != io->x_row)
         return false;
     l->ox = 0;
     l->ow = io->ow;
     l->width = (int)width;
     l->length = (io->oh - 1) * l->width + io->ow;
-    l->pixels = l->length < TILE_PIXELS ? l->length : TILE_PIXELS;
+    l->pixels = l->length < TILE_ROWS ? l->length : TILE_ROWS;
     return true;
 }
 
@@ -168,7 +139,7 @@ static void finish_tile(const int blocks, const struct conv_codes *c, const stru
 /* Places of the pixels of a tile. */
 static void take_row(const struct conv_codes *c, struct pixels *p)
 {
-    for (int i = 0; i < TILE_PIXELS; i += AT_ONCE) {
+    for (int i = 0; i < TILE_ROWS; i += AT_ONCE) {
         put_places(p->y + i, c->y_at, i * c->io->y_pixel);
         put_places(p->res + i, c->res_at, i * c->io->res_pixel);
     }
@@ -178,9 +149,9 @@ static void take_row(const struct conv_codes *c, struct pixels *p)
 OMQ_INLINE void conv_lines(const int blocks, const struct conv_codes *c, const struct lines *l,
                            const int8_t *k)
 {
-    _Alignas(64) int32_t acc[2][TILE_PIXELS * PANEL * OUTPUTS];
+    _Alignas(64) int32_t acc[2][TILE_ROWS * PANEL * OUTPUTS];
     const ptrdiff_t steps = steps_of_tile(c->steps);
-    const struct tile_config config = config_of(l->pixels, steps);
+    const struct tile_config config = tile_config_of(l->pixels, steps, A0, B0);
     struct tile_at next = {0, 0, 0, 0};
     struct pixels p;
 
@@ -205,7 +176,7 @@ OMQ_INLINE void conv_lines(const int blocks, const struct conv_codes *c, const s
 
 OMQ_INLINE void conv_panel(const int blocks, const struct conv_codes *c, const int8_t *k)
 {
-    const int n = (c->io->ow + TILE_PIXELS - 1) / TILE_PIXELS;
+    const int n = (c->io->ow + TILE_ROWS - 1) / TILE_ROWS;
     struct lines l;
 
     if (lines_of_images(c->io, &l)) {
