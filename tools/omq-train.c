@@ -5,17 +5,13 @@
 #define _GNU_SOURCE /* sigaction */
 
 #include <errno.h>
-#include <math.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "omq_tools.h"
 #include "tool.h"
-
-enum { LINE_SIZE = 1024 };
 
 static struct tool_list sets, maps, skips;
 static const char *init;
@@ -124,133 +120,6 @@ static void catch_signals(void)
             sigaction(numbers[i], &action, NULL);
 }
 
-/* ---- progress ---- */
-
-static struct {
-    double last_shown;        /* seconds on the monotonic clock */
-    struct omq_train_progress last;
-} show;
-
-/* Appends a part of a line, two spaces apart, if it fits the columns as a
- * whole; a part is never cut. Returns whether it did. */
-__attribute__((format(printf, 3, 4)))
-static bool add_part(char *line, int columns, const char *fmt, ...)
-{
-    size_t used = strlen(line);
-    char part[160];
-    va_list ap;
-    int n;
-
-    va_start(ap, fmt);
-    n = vsnprintf(part, sizeof(part), fmt, ap);
-    va_end(ap);
-    if (n < 0 || (size_t)n >= sizeof(part) || (int)used + n > columns ||
-        used + (size_t)n >= LINE_SIZE)
-        return false;
-    memcpy(line + used, part, (size_t)n + 1);
-    return true;
-}
-
-static void add_top1(char *line, int columns, const struct omq_train_progress *p)
-{
-    bool first = true;
-    char name[16];
-
-    for (int i = 0; i < p->n_precisions; i++) {
-        if (isnan(p->precisions[i].top1))
-            continue;
-        if (!add_part(line, columns, "%s%s:%.1f", first ? "  top-1 " : " ",
-                      tool_short_precision(p->precisions[i].name, name, sizeof(name)),
-                      p->precisions[i].top1))
-            return;
-        first = false;
-    }
-}
-
-static void format_line(char line[LINE_SIZE], int columns, const struct omq_train_progress *p,
-                        bool with_step)
-{
-    char left[32];
-
-    line[0] = '\0';
-    if (p->n_epochs == 0) {
-        add_part(line, columns, "calibrated");
-        add_top1(line, columns, p);
-        return;
-    }
-    add_part(line, columns, "epoch %d/%d", p->epoch, p->n_epochs);
-    if (with_step)
-        add_part(line, columns, "  step %d/%d", p->step, p->n_steps);
-    add_part(line, columns, "  loss %.4f", p->loss);
-    if (!with_step && tool_common.verbose)
-        add_part(line, columns, "  lr %.3g", p->lr);
-    add_part(line, columns, "  %.0f images/s", p->images_per_s);
-    if (p->left_s >= 0)
-        add_part(line, columns, "  %s left", tool_duration(p->left_s, left, sizeof(left)));
-    add_top1(line, columns, p);
-}
-
-static void put_line(const struct omq_train_progress *p, bool with_step)
-{
-    char line[LINE_SIZE];
-
-    format_line(line, LINE_SIZE - 1, p, with_step);
-    tool_progress_clear();
-    fprintf(stderr, "%s\n", line);
-}
-
-static void on_step(void *ctx, const struct omq_train_progress *p)
-{
-    const double live_interval = 0.1, log_interval = 10;
-    double t = tool_now();
-    char line[LINE_SIZE];
-
-    (void)ctx;
-    if (live && t - show.last_shown >= live_interval) {
-        format_line(line, tool_progress_columns(), p, true);
-        tool_progress(line);
-        show.last_shown = t;
-    } else if (!live && tool_common.verbose >= 2 && t - show.last_shown >= log_interval) {
-        put_line(p, true);
-        show.last_shown = t;
-    }
-}
-
-static void put_precisions(const struct omq_train_progress *p)
-{
-    char name[16];
-
-    tool_progress_clear();
-    fprintf(stderr, "precision    top-1     loss  training loss\n");
-    for (int i = 0; i < p->n_precisions; i++) {
-        const struct omq_train_precision *q = &p->precisions[i];
-
-        fprintf(stderr, "%-9s", tool_short_precision(q->name, name, sizeof(name)));
-        tool_put_figure(stderr, q->top1, 9, 2);
-        tool_put_figure(stderr, q->eval_loss, 9, 4);
-        tool_put_figure(stderr, q->loss, 15, 4);
-        putc('\n', stderr);
-    }
-}
-
-static void on_epoch(void *ctx, const struct omq_train_progress *p)
-{
-    (void)ctx;
-    show.last = *p;
-    if (tool_common.quiet)
-        return;
-    put_line(p, false);
-    if (tool_common.verbose && p->epoch < p->n_epochs)
-        put_precisions(p);
-}
-
-static void on_log(void *ctx, const char *line)
-{
-    (void)ctx;
-    if (!tool_common.quiet || strncmp(line, "warning: ", 9) == 0)
-        tool_message("%s", line);
-}
-
 /* ---- the jobs ---- */
 
 /* Without a checkpoint the same command starts again. */
@@ -268,15 +137,13 @@ static void say_how_to_continue(const struct omq_train *t, const char *config)
 
 static int train(struct omq_train *t, const char *config)
 {
-    static const struct omq_train_callbacks callbacks = { .step = on_step, .epoch = on_epoch,
-                                                          .log = on_log };
     struct omq_err err = { 0 };
+    double seconds;
     char took[32];
     int rc;
 
     live = tool_progress_wanted();
-    show.last_shown = -1e9;
-    rc = omq_train_run(t, resume, force, &callbacks, &stop, &err);
+    rc = omq_train_run(t, resume, force, tool_training_begin(live), &stop, &err);
     tool_progress_clear();
     if (rc != OMQ_OK) {
         rc = tool_fail(&err);
@@ -286,28 +153,26 @@ static int train(struct omq_train *t, const char *config)
     }
     if (tool_common.quiet)
         return TOOL_OK;
-    if (show.last.n_precisions == 0) { /* no epoch was trained */
+    seconds = tool_training_end();
+    if (seconds < 0)
         tool_message("the run in '%s' is complete: nothing to do", omq_train_output_dir(t));
-    } else {
-        put_precisions(&show.last);
+    else
         tool_message("model in '%s/model.omq' after %s", omq_train_output_dir(t),
-                     tool_duration(show.last.elapsed_s, took, sizeof(took)));
-    }
+                     tool_duration(seconds, took, sizeof(took)));
     return TOOL_OK;
 }
 
 static int run_recalibrate(const char *model)
 {
-    static const struct omq_train_callbacks callbacks = { .epoch = on_epoch, .log = on_log };
     struct omq_recalibrate_options opt = { .bits = bits, .profile = profile, .data = data,
-                                           .cb = &callbacks, .stop = &stop,
+                                           .cb = tool_training_begin(false), .stop = &stop,
                                            .threads = tool_common.threads };
     struct omq_err err = { 0 };
 
     if (omq_recalibrate(model, output, &opt, &err) != OMQ_OK)
         return tool_fail(&err);
     if (!tool_common.quiet) {
-        put_precisions(&show.last);
+        tool_training_end();
         tool_message("model in '%s'", output);
     }
     return TOOL_OK;

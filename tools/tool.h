@@ -10,6 +10,7 @@
 #ifndef OMQ_TOOL_H
 #define OMQ_TOOL_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -194,5 +195,25 @@ void tool_put_answer(const struct omq_model *m, const char *name, float *logits,
 struct omq_model_bench;
 /* The speed of a precision, with a header before the first. */
 void tool_put_bench(const char *name, int batch, const struct omq_model_bench *b, bool is_first);
+
+/* ---- tool_training.c: what omq-train shows of a training ---- */
+
+struct omq_train_callbacks;
+/* For one omq_train_run() or omq_recalibrate(). live: in a line that is rewritten in
+ * place. */
+const struct omq_train_callbacks *tool_training_begin(bool live);
+/* The last table; returns the seconds that all took, -1 (and no table) where there was
+ * nothing to do. */
+double tool_training_end(void);
+
+/* ---- tool_followers.c: the processes that follow a model ---- */
+
+/* A table of them. These return the program's status. */
+int tool_followers_show(const char *model);
+/* Each that begins, switches or ends, until *stop or nobody reads. */
+int tool_followers_watch(const char *model, const volatile sig_atomic_t *stop);
+/* Until all run a precision, *stop or the time is over; tells which do not. */
+int tool_followers_wait(const char *model, const char *precision, int timeout_s,
+                        const volatile sig_atomic_t *stop);
 
 #endif
