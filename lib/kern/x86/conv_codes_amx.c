@@ -3,7 +3,7 @@
 
 #if defined(__x86_64__) && !defined(OMQ_DOUBLE) && !defined(OMQ_NO_SIMD) && \
     !defined(OMQ_OLD_SIMD)
-#include "kern/x86/tiles_amx.h"
+#include "kern/x86/tiles_amx_template.h"
 
 #define OMQ_MR 32
 #define PANEL 2

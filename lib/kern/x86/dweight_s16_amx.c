@@ -4,7 +4,7 @@
 #if defined(__x86_64__) && !defined(OMQ_DOUBLE) && !defined(OMQ_NO_SIMD) && \
     !defined(OMQ_OLD_SIMD)
 #include "kern/simd/block.h"
-#include "kern/x86/tiles_amx.h"
+#include "kern/x86/tiles_amx_template.h"
 #include "kern/x86/dweight_tiles_template.h"
 
 void omq_conv_dweight_s16_amx(const struct omq_window *g, int oc, int n, const uint8_t *x,

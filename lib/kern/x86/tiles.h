@@ -9,7 +9,8 @@
  *   TILE_LOAD(tile, p, stride), TILE_STORE(tile, p, stride)    bytes apart
  *   TILE_ZERO(tile)
  *   TILE_DOT_SS(c, a, b), _SU, _US, _UU         a and b signed or unsigned
- * tiles_amx.h by instructions, tests/checkkern/tiles_emulated.h where there are none.
+ * tiles_amx_template.h by instructions, tests/checkkern/tiles_emulated.h where there are
+ * none.
  */
 #ifndef OMQ_KERN_X86_TILES_H
 #define OMQ_KERN_X86_TILES_H

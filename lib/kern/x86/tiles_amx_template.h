@@ -3,9 +3,6 @@
  * Tiles of AMX. Not by intrinsics: GCC 12 does not know that those read and write
  * memory.
  */
-#ifndef OMQ_KERN_X86_TILES_AMX_H
-#define OMQ_KERN_X86_TILES_AMX_H
-
 #include "kern/x86/tiles.h"
 
 #if !defined(__AVX512F__) || !defined(__AVX512BW__) || \
@@ -30,5 +27,3 @@
 #define TILE_DOT_SU(c, a, b) DOT("tdpbsud", c, a, b)
 #define TILE_DOT_US(c, a, b) DOT("tdpbusd", c, a, b)
 #define TILE_DOT_UU(c, a, b) DOT("tdpbuud", c, a, b)
-
-#endif
