@@ -5,56 +5,14 @@
 #if !defined(__AVX2__) || !defined(__FMA__)
 #error "compile this file with -mavx2 -mfma, or everything with -DOMQ_NO_SIMD"
 #endif
-#include <string.h>
-
-#include "kern/kern_internal.h"
-#include "kern/simd/block.h"
+#include "kern/x86/direct_s16_ymm_template.h"
 
 #define OMQ_DIRECT(op) omq_##op##_avx2
-#define VEC __m256i
-#define LANES 8
-#define OMQ_MR 6
-#define NR 2
-#define NR_LAST 2 /* of 16 channels at least */
-#define MO 4
-#define NRW 2     /* products need registers, too */
-
-OMQ_INLINE VEC zero(void) { return _mm256_setzero_si256(); }
-OMQ_INLINE VEC load(const void *x) { return _mm256_loadu_si256(x); }
-
-OMQ_INLINE VEC broadcast(const void *pair)
-{
-    int32_t both;
-
-    memcpy(&both, pair, sizeof(both));
-    return _mm256_set1_epi32(both);
-}
+#define NRW 2 /* products need registers, too */
 
 OMQ_INLINE VEC dot(VEC sums, VEC a, VEC b)
 {
     return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b));
-}
-
-OMQ_INLINE void store_scaled(float *x, VEC sums, float scale, bool add, int skip)
-{
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256 s = _mm256_cvtepi32_ps(sums), by = _mm256_set1_ps(scale);
-    const __m256 v = add ? _mm256_fmadd_ps(s, by, _mm256_loadu_ps(x)) : _mm256_mul_ps(s, by);
-
-    if (skip > 0)
-        _mm256_maskstore_ps(x, _mm256_cmpgt_epi32(lane, _mm256_set1_epi32(skip - 1)), v);
-    else
-        _mm256_storeu_ps(x, v);
-}
-
-OMQ_INLINE void store_first(float *x, VEC sums, float scale, bool add, int n)
-{
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i stored = _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane);
-    const __m256 s = _mm256_cvtepi32_ps(sums), by = _mm256_set1_ps(scale);
-
-    _mm256_maskstore_ps(x, stored, add ? _mm256_fmadd_ps(s, by, _mm256_maskload_ps(x, stored))
-                                       : _mm256_mul_ps(s, by));
 }
 
 #include "kern/x86/dweight_s16_template.h"
