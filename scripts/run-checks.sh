@@ -15,6 +15,7 @@ later includes scripts/check-includes.sh
 later headers scripts/check-headers.sh "$CC"
 later shellcheck scripts/check-shell.sh
 later man scripts/check-man.sh
+later curves scripts/check-curves.sh
 
 step build "${make[@]}" BUILD="$BUILD" CC="$CC" tests
 [ "$step_ok" = yes ] || steps_end # nothing to test
