@@ -115,7 +115,7 @@ struct probe {
     omq_real epilogue_grad[2][CODES], epilogue_sums[2][3][CH];
     omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
     uint8_t q[CODES], transposed[CODES], rescaled[CODES];
-    int8_t weights[2][CODES];
+    int8_t weights[2][CODES], unpacked[W_WIDTHS][CODES];
     omq_real rescale_grad[CODES], rescale_ds[CH];
     omq_real ds[CH], q_grad[CODES], relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
     omq_real scale[CODES], add[CODES], sum[CH];
@@ -284,6 +284,8 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     PROBE(quantize_u8, CODES, x, 15, p->q);
     PROBE(quantize_weights, CODES, x, a[1], false, 127, p->weights[0]);
     PROBE(quantize_weights, CODES, x, a[1], true, 7, p->weights[1]);
+    for (int bits = 1; bits <= W_WIDTHS; bits++)
+        PROBE(unpack_row, bits, bits <= 2, CODES, q, p->unpacked[bits - 1]);
     PROBE(transpose_u8, PIX, CH, q, p->transposed);
     PROBE(rescale_u8, 1, CODES, q, 0, &r, p->rescaled, 0);
     PROBE(rescale_backward, PIX, CH, q, &r, y, true, p->rescale_grad, p->rescale_ds);

@@ -205,6 +205,9 @@ struct omq_kern {
      *   else:    k = clamp(rint(t), -k_max, k_max), half to even; k_max <= 127 */
     void (*quantize_weights)(size_t n, const omq_real *w, omq_real s, bool midrise, int k_max,
                              int8_t *k);
+    /* Codes k[n] of levels j of `bits` bits each, side by side from the lowest bit of
+     * the first byte on: midrise (1 to 7 bits) 2j - (2^bits - 1), else j - 2^(bits - 1). */
+    void (*unpack_row)(int bits, bool midrise, size_t n, const uint8_t *packed, int8_t *k);
     /* dst[n_cols][n_rows] = src[n_rows][n_cols], transposed; no two overlap. */
     void (*transpose_u8)(int n_rows, int n_cols, const uint8_t *src, uint8_t *dst);
     /* out = clamp(rint(v), 0, q_max) of each code of rows of n, which lie q_row and

@@ -50,6 +50,13 @@ static void run_quantize_weights(const struct omq_kern *k, struct job *j)
     k->quantize_weights(COUNT(j), REALS(j->x), (omq_real)0.37, j->in_place,
                         (1 << bits) - 1, S8S(j->out[0]));
 }
+/* Any number of bits, of bytes for 8 bits each. */
+static void run_unpack_row(const struct omq_kern *k, struct job *j)
+{
+    const int bits = 1 + j->r.q_max % 8;
+
+    k->unpack_row(bits, j->in_place && bits < 8, COUNT(j), U8S(j->q), S8S(j->out[0]));
+}
 RUN(transpose_u8, j->n, j->c, U8S(j->q), U8S(j->out[0]))
 RUN(rescale_u8, (size_t)j->n, (size_t)j->c, U8S(j->q), j->c, &j->r, U8S(j->out[0]), j->c)
 RUN(rescale_backward, j->n, j->c, U8S(j->q), &j->r, REALS(j->x), j->in_place, REALS(j->out[0]),
@@ -102,6 +109,7 @@ static const struct op ops[] = {
     {"quantize_u8", run_quantize_u8, FLAT, {NC_U8}, true, R + 1},
     {"quantize_s16", run_quantize_s16, FLAT, {N_S16, ONE_REAL}, false, R + 2},
     {"quantize_weights", run_quantize_weights, FLAT, {NC_U8}, true, R + 1},
+    {"unpack_row", run_unpack_row, FLAT, {NC_U8}, false, 2},
     {"transpose_u8", run_transpose_u8, ROWS, {NC_U8}, false, 2},
     {"rescale_u8", run_rescale_u8, ROWS, {NC_U8}, false, 2},
     {"rescale_backward", run_rescale_backward, ROWS, {NC_REAL, C_REAL}, false, 3 * R + 1},
