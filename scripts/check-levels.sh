@@ -6,9 +6,9 @@
 # not in it runs at every level.
 set -eu
 unit=$1 level=$2
-none=(base cifar ckpt conf conf_errors data folder governor gradients idx image kern loader model
-    model_meta nn onnx_read onnx_refuse place plan presence profile sensors shards trace
-    transform view)
+none=(base cifar ckpt conf conf_errors data file folder governor gradients idx image kern loader
+    model model_meta nn onnx_read onnx_refuse place plan presence profile schedule sensors shards
+    switch_word trace transform)
 
 # export_c compares compiled programs with the engine, once; that the engine says the same
 # at each level is the suite engine's.
@@ -20,7 +20,7 @@ none)
 best)
     "$unit" --but "${none[@]}"
     ;;
-avxvnni | dotprod) # the level below, but for conv_codes
+avxvnni | dotprod) # the level below, but for convolutions
     OMQ_CPU=$level "$unit" --but "${none[@]}" "${others[@]}" calibrate method quant train
     ;;
 *)

@@ -182,3 +182,14 @@ uint8_t *ckpt_compress_all(size_t *n)
     }
     return p;
 }
+
+void ckpt_assert_is_old(void)
+{
+    uint8_t *p;
+    size_t n;
+
+    ckpt_read_bytes(ckpt_path, &p, &n);
+    ck_assert_uint_eq(n, ckpt_size);
+    ck_assert_mem_eq(p, ckpt_good, n);
+    free(p);
+}

@@ -43,6 +43,8 @@ void ckpt_teardown(void);
 struct omq_ckpt_writer *ckpt_writer(const char *meta);
 void ckpt_write(const char *to, const char *meta);
 void ckpt_assert_is_sample(const struct omq_ckpt *c);
+/* That the file has the bytes of the fixture. */
+void ckpt_assert_is_old(void);
 
 void ckpt_read_bytes(const char *from, uint8_t **p, size_t *n);
 void ckpt_write_bytes(const char *to, const void *p, size_t n);

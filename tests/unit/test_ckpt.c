@@ -203,17 +203,6 @@ static int write_something(const char *to, struct omq_err *err)
     return rc;
 }
 
-static void assert_old_file(void)
-{
-    uint8_t *p;
-    size_t n;
-
-    ckpt_read_bytes(ckpt_path, &p, &n);
-    ck_assert_uint_eq(n, ckpt_size);
-    ck_assert_mem_eq(p, ckpt_good, n);
-    free(p);
-}
-
 START_TEST(write_without_memory)
 {
     long tries = 0;
@@ -229,7 +218,7 @@ START_TEST(write_without_memory)
             break;
         ck_assert_int_eq(rc, OMQ_ENOMEM);
         ck_assert_uint_ne(err.msg[0], 0);
-        assert_old_file();
+        ckpt_assert_is_old();
     }
     ck_assert_int_eq(rc, OMQ_OK);
     ck_assert_int_gt(tries, 100);
@@ -250,7 +239,7 @@ START_TEST(wrong_arguments)
     name[256] = 0;
     ck_assert_int_eq(omq_ckpt_writer_open(&w, &err), OMQ_OK);
     ck_assert_int_eq(omq_ckpt_write(w, ckpt_path, &err), OMQ_EARG); /* no META */
-    assert_old_file();
+    ckpt_assert_is_old();
 #define ADD(kind, name, dtype, bits, ndim, dims) \
     omq_ckpt_add(w, kind, name, dtype, bits, ndim, dims, ckpt_floats, &err)
     ck_assert_int_eq(ADD("WFPT", "", OMQ_F32, 0, 1, one), OMQ_EARG);
@@ -282,7 +271,7 @@ START_TEST(wrong_arguments)
     omq_ckpt_set_meta(w, "{}", 2);
     omq_ckpt_set_switch(w, (struct omq_switch_word){.w = 4, .profile = -1});
     ck_assert_int_eq(omq_ckpt_write(w, ckpt_path, &err), OMQ_EARG);
-    assert_old_file();
+    ckpt_assert_is_old();
     omq_ckpt_set_switch(w, (struct omq_switch_word){.profile = -1});
     ck_assert_int_eq(omq_ckpt_write(w, ckpt_path, &err), OMQ_OK);
     omq_ckpt_writer_close(w);
@@ -340,7 +329,7 @@ static bool full_disk_is_reported(void)
 START_TEST(full_disk_keeps_the_old_file)
 {
     ck_assert_int_eq(in_child(full_disk_is_reported, -1, -1), 0);
-    assert_old_file();
+    ckpt_assert_is_old();
 }
 END_TEST
 
@@ -357,7 +346,7 @@ START_TEST(unwritable_directory_keeps_the_old_file)
     ck_assert_int_eq(chmod(ckpt_dir, 0755), 0);
     ck_assert_int_eq(rc, OMQ_EIO);
     ck_assert_ptr_nonnull(strstr(err.msg, "Permission denied"));
-    assert_old_file();
+    ckpt_assert_is_old();
     ck_assert_int_eq(write_something("/nonexistent/m.omq", &err), OMQ_EIO);
 }
 END_TEST
@@ -470,122 +459,6 @@ START_TEST(standard_input_and_output)
 }
 END_TEST
 
-/* ---- the switch word */
-
-START_TEST(switch_round_trip)
-{
-    static const struct omq_switch_word words[] = {
-        {8, 8, -1}, {1, 1, -1}, {4, 8, -1}, {32, 32, -1}, {0, 0, 0}, {0, 0, 65534}, {0, 0, -1},
-    };
-    struct omq_switch_word s;
-    struct omq_ckpt *c;
-    struct omq_err err;
-    uint8_t *p;
-    size_t n;
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        ck_assert_int_eq(omq_switch_write(ckpt_path, words[i], &err), OMQ_OK);
-        ck_assert_int_eq(omq_switch_read(ckpt_path, &s, &err), OMQ_OK);
-        ck_assert_mem_eq(&s, &words[i], sizeof(s));
-        ck_assert_int_eq(omq_ckpt_open(&c, ckpt_path, 0, &err), OMQ_OK); /* no checksum is hurt */
-        s = omq_ckpt_switch(c);
-        ck_assert_mem_eq(&s, &words[i], sizeof(s));
-        omq_ckpt_close(c);
-    }
-    ckpt_read_bytes(ckpt_path, &p, &n); /* nothing else has changed */
-    ck_assert_uint_eq(n, ckpt_size);
-    ck_assert_uint_eq(omq_get_le64(p + 56), 0);
-    memcpy(p + 56, ckpt_good + 56, 8);
-    ck_assert_mem_eq(p, ckpt_good, n);
-    free(p);
-}
-END_TEST
-
-START_TEST(switch_refuses_words)
-{
-    static const struct omq_switch_word words[] = {
-        {0, 8, -1}, {8, 0, -1}, {33, 8, -1}, {8, 33, -1}, {-1, 8, -1},
-        {8, 8, 0},  {0, 8, 1},  {0, 0, -2},  {0, 0, 65535}, {0, 0, INT32_MAX},
-    };
-    struct omq_err err;
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        ck_assert_int_eq(omq_switch_write(ckpt_path, words[i], &err), OMQ_EARG);
-    assert_old_file();
-}
-END_TEST
-
-START_TEST(switch_word_damaged)
-{
-    static const struct {
-        uint32_t word, complement;
-        const char *text;
-    } words[] = {
-        {0x0804, 0xfffff7fa, "does not match its complement"},
-        {0x0804, 0, "does not match its complement"},
-        {0, 0xffffffff, "names no precision"},
-        {0x0004, 0xfffffffb, "names no precision"},
-        {0x10808, 0xfffef7f7, "names no precision"},
-        {0x2121, 0xffffdede, "names no precision"},
-    };
-    struct omq_switch_word s = {7, 7, 7};
-    struct omq_ckpt *c;
-    struct omq_err err;
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        omq_put_le32(ckpt_good + 56, words[i].word);
-        omq_put_le32(ckpt_good + 60, words[i].complement);
-        ckpt_write_bytes(ckpt_path, ckpt_good, ckpt_size);
-        ck_assert_int_eq(omq_switch_read(ckpt_path, &s, &err), OMQ_EFORMAT);
-        ck_assert_ptr_nonnull(strstr(err.msg, words[i].text));
-        ck_assert_ptr_nonnull(strstr(err.msg, ckpt_path));
-        ck_assert_int_eq(s.w, 7); /* untouched */
-        ck_assert_int_eq(omq_ckpt_open(&c, ckpt_path, 0, &err), OMQ_OK);
-        ck_assert_int_eq(omq_ckpt_switch(c).w, 0);
-        ck_assert_int_eq(omq_ckpt_switch(c).profile, -1);
-        omq_ckpt_close(c);
-    }
-    s = (struct omq_switch_word){2, 2, -1};
-    ck_assert_int_eq(omq_switch_write(ckpt_path, s, &err), OMQ_OK);
-    ck_assert_int_eq(omq_switch_read(ckpt_path, &s, &err), OMQ_OK);
-}
-END_TEST
-
-/* Neither reads nor writes the word of what is not a model. */
-START_TEST(switch_checks_the_file)
-{
-    struct omq_switch_word s = {4, 4, -1};
-    struct omq_err err;
-    char text[100];
-    uint8_t *p;
-    size_t n;
-
-    memset(text, 'a', sizeof(text));
-    ckpt_write_bytes(ckpt_path, text, sizeof(text));
-    ck_assert_int_eq(omq_switch_write(ckpt_path, s, &err), OMQ_EFORMAT);
-    ck_assert_ptr_nonnull(strstr(err.msg, "is text"));
-    ck_assert_int_eq(omq_switch_read(ckpt_path, &s, &err), OMQ_EFORMAT);
-    ckpt_read_bytes(ckpt_path, &p, &n);
-    ck_assert_mem_eq(p, text, sizeof(text));
-    free(p);
-    ckpt_write_bytes(ckpt_path, ckpt_good, 60);
-    ck_assert_int_eq(omq_switch_write(ckpt_path, s, &err), OMQ_EFORMAT);
-    ckpt_good[8] = 2;
-    ckpt_write_bytes(ckpt_path, ckpt_good, ckpt_size);
-    ck_assert_int_eq(omq_switch_write(ckpt_path, s, &err), OMQ_EVERSION);
-    ck_assert_int_eq(omq_switch_read(ckpt_path, &s, &err), OMQ_EVERSION);
-    unlink(ckpt_path);
-    ck_assert_int_eq(omq_switch_read(ckpt_path, &s, &err), OMQ_EIO);
-    ck_assert_int_eq(omq_switch_write(ckpt_path, s, &err), OMQ_EIO);
-    ck_assert_int_eq(access(ckpt_path, F_OK), -1);
-    ck_assert_int_eq(mkfifo(ckpt_fifo, 0600), 0);
-    ck_assert_int_eq(omq_switch_read(ckpt_fifo, &s, &err), OMQ_EIO); /* and does not wait */
-    ck_assert_ptr_nonnull(strstr(err.msg, "is not a regular file"));
-    ck_assert_int_eq(omq_switch_write(ckpt_fifo, s, &err), OMQ_EIO);
-    ck_assert_int_eq(omq_switch_write(ckpt_dir, s, &err), OMQ_EIO);
-}
-END_TEST
-
 static void add_system(TCase *t)
 {
     tcase_add_test(t, open_without_memory);
@@ -604,8 +477,8 @@ Suite *omq_suite_ckpt(void)
 {
     Suite *s = suite_create("ckpt");
     TCase *t = tcase_create("round trip"), *c = omq_tcase_ckpt_checks();
-    TCase *y = tcase_create("system"), *w = tcase_create("switch word");
-    TCase *all[] = {t, c, y, w};
+    TCase *y = tcase_create("system");
+    TCase *all[] = {t, c, y};
 
     tcase_add_test(t, round_trip);
     tcase_add_test(t, round_trip_without_tensors);
@@ -614,11 +487,7 @@ Suite *omq_suite_ckpt(void)
     tcase_add_test(t, bytes_as_specified);
     tcase_add_test(t, get_says_what_is_wrong);
     add_system(y);
-    tcase_add_test(w, switch_round_trip);
-    tcase_add_test(w, switch_refuses_words);
-    tcase_add_test(w, switch_word_damaged);
-    tcase_add_test(w, switch_checks_the_file);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 3; i++) {
         tcase_add_checked_fixture(all[i], ckpt_setup, ckpt_teardown);
         suite_add_tcase(s, all[i]);
     }
