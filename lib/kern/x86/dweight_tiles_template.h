@@ -57,8 +57,8 @@ OMQ_INLINE __m256i pair_of(const uint8_t *a, const uint8_t *b)
     return _mm256_or_si256(va, _mm256_slli_epi16(vb, 8));
 }
 
-/* A row of places: the first column of x, which may be outside, and the distance to its
- * neighbour's. a and b are the images' rows, NULL outside. */
+/* A row of places, from column `col` of x on, which may be outside. a and b are the
+ * images' rows; NULL: the row is outside. */
 static void fill_places(const struct dweight *t, int col, const uint8_t *a, const uint8_t *b,
                         uint8_t *to)
 {
