@@ -25,6 +25,7 @@ usage() {
 usage: $me [options] [NAME|GROUP]...
        $me -n|--report|--accept [options] [NAME|GROUP]...
        $me --compare A B [options]
+       $me --curves [options] [NAME|GROUP]...
 
 Trains each configuration of a table, or those with one of the names or in one
 of the groups, with several seeds; appends a line of figures to a file for each
@@ -50,6 +51,8 @@ call. Several calls may run at once. The first seed of all names comes first.
   --report      Print the report only.
   --compare A B Print what A is ahead of B at each width, with its standard error,
                 paired by seed where both have it.
+  --curves      Print the accuracy after each epoch that was measured, for curves.awk,
+                from the folders of runs: stopped ones too.
   --accept      Take figures and stopped runs of other settings as those of the
                 present ones: after a key was added whose default changes nothing.
 
@@ -109,7 +112,7 @@ parse_options() {
             what=report compare="$2 $3"
             shift 2 ;;
         -n) what=show ;;
-        --report | --accept) what=${1#--} ;;
+        --report | --accept | --curves) what=${1#--} ;;
         -h | --help) usage; exit 0 ;;
         -*) usage_error "unknown option '$1'" ;;
         *) words+=("$1") ;;
@@ -308,6 +311,19 @@ accept() {
     done < <(list_states)
 }
 
+curves() {
+    local name seed
+    printf 'label\tprecision\tepoch\ttop1\n'
+    for name in "${names[@]}"; do
+        for seed in "${seeds[@]}"; do
+            [ ! -e "$runs/$name-s$seed/metrics.csv" ] ||
+                awk -F , -v OFS='\t' -v label="$name" \
+                    'NR > 1 && $7 != "" { print label, $4, $2, $7 }' \
+                    "$runs/$name-s$seed/metrics.csv"
+        done
+    done
+}
+
 report() {
     local name
     for name in "${names[@]}"; do
@@ -335,6 +351,7 @@ commit=$(source_commit)
 case $what in
 show) show ;;
 report) report; exit ;; # a configuration that cannot be trained has its figures
+curves) curves ;;
 accept) accept ;;
 run)
     run_all

@@ -47,6 +47,11 @@ cmp first results/tiny.tsv
 expect 0 "${accuracy[@]}" -s 1-2 -n both
 [ "$(grep -c "^done" out)" -eq 4 ] || fail "not done: $(<out)"
 
+# The accuracy after each epoch, here one.
+expect 0 "${accuracy[@]}" --curves -s 2 joint
+grep -qF "joint	${epoch%=*}	1	${epoch#*=}" out || fail "no curve: $(<out)"
+[ "$(wc -l <out)" -eq 3 ] || fail "not two figures and a head: $(<out)"
+
 # Another width is one more run, in the same row. The report, by hand:
 expect 0 "${accuracy[@]}" -s 1 one-2
 awk -F '\t' 'BEGIN {
