@@ -66,35 +66,7 @@ OMQ_INLINE void add_steps(const int mr, const struct bits *b, ptrdiff_t at, ptrd
     add_to_32(mr, bytes, shift, acc);
 }
 
-OMQ_INLINE void add_planes(const int mr, const struct conv_codes *t, const struct bits *b,
-                           const uint8_t *w, int p, int q, int32_t *acc)
-{
-    const ptrdiff_t next = t->s->w_bits * BLOCK;
-
-    w += p * BLOCK;
-    for (int run = 0; run < t->s->n_runs; run++)
-        for (ptrdiff_t i = 0; i < t->steps; i += STEPS_IN_8) {
-            const ptrdiff_t n = t->steps - i < STEPS_IN_8 ? t->steps - i : STEPS_IN_8;
-            const ptrdiff_t at = q * b->plane + run * b->run + 4 * i;
-
-            add_steps(mr, b, at, at + 4 * n, w, next, p + q + 1, acc);
-            w += n * next;
-        }
-}
-
-OMQ_INLINE void sum_bits(const int mr, const int w_bits, const int x_bits,
-                         const struct conv_codes *t, const struct bits *b, const uint8_t *w,
-                         int32_t *acc)
-{
-    for (int r = 0; r < mr; r++)
-        for (int o = 0; o < OUTPUTS; o++)
-            acc[OUTPUTS * r + o] = t->io->start[t->first + o] - b->sum[r];
-    for (int p = 0; p < w_bits; p++)
-        for (int q = 0; q < x_bits; q++)
-            add_planes(mr, t, b, w, p, q, acc);
-}
-
-#include "kern/simd/conv_bits_template.h"
+#include "kern/simd/conv_planes_template.h"
 
 void omq_conv_bits_neon(const struct omq_conv_shape *s, const struct omq_conv_io *io, void *scratch)
 {

@@ -15,7 +15,7 @@
 
 enum { OUTPUTS = 16, INPUTS = 32, WORD = 4 };
 
-/* One output; 2j = k + 2^w_bits - 1, whose highest bit goes to that of its byte. */
+/* The highest bit of 2j goes to that of its byte. */
 static void pack_output(int bits, size_t n, const int8_t *k, uint8_t *packed)
 {
     const __m256i offset = _mm256_set1_epi8((char)((1 << bits) - 1));
@@ -33,19 +33,6 @@ static void pack_output(int bits, size_t n, const int8_t *k, uint8_t *packed)
     }
 }
 
-void omq_pack_bits_avx2(const struct omq_conv_shape *s, const int8_t *k, void *packed,
-                        int32_t *start)
-{
-    const size_t n = (size_t)s->n_runs * (size_t)s->run;
-    const size_t group = n / INPUTS * (size_t)s->w_bits * WORD * OUTPUTS;
-    uint8_t *to = packed;
-
-    for (int o = 0; o < s->oc; o += OUTPUTS, to += group) {
-        if (s->oc - o < OUTPUTS)
-            memset(to, 0, group);
-        memset(start + o, 0, sizeof(*start) * OUTPUTS);
-        for (int i = 0; i < OUTPUTS && o + i < s->oc; i++)
-            pack_output(s->w_bits, n, k + (size_t)(o + i) * n, to + WORD * i);
-    }
-}
+#define PACK_BITS omq_pack_bits_avx2
+#include "kern/simd/pack_bits_template.h"
 #endif
