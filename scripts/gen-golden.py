@@ -118,7 +118,19 @@ def act_code(v, q_max):
 EPS = f64(F(1, 100000))
 
 
-def fold(c, unit, s_in, norm, s_out, zp_out, s_res, zp_res):
+BIAS_MAX = 2 ** 30
+
+
+def bias_parts(k_max, x_max, terms):
+    """How many times larger codes can be made: quant.h."""
+    in_pair = 32767 // (2 * k_max * x_max)
+    most = 127 // k_max
+    if 1 <= in_pair < most:
+        most = in_pair
+    return min(most, (2 ** 31 - 1) // 2 // (terms * k_max * x_max))
+
+
+def fold(c, unit, s_in, norm, parts, s_out, zp_out, s_res, zp_res):
     """m, b, r of the epilogue: in double, operation by operation, then float."""
     res = f64(s_res / s_out)
     m, b = [], []
@@ -129,6 +141,9 @@ def fold(c, unit, s_in, norm, s_out, zp_out, s_res, zp_res):
             g = f64(norm["gamma"][j] / f64_sqrt(f64(norm["var"][j] + EPS)))
             scale = f64(scale * g)
             shift = f64(shift - f64(g * norm["mean"][j]))
+        part = f64(scale / parts) if parts else F(0)
+        if abs(shift) < f64(abs(part) * BIAS_MAX):
+            shift = f64(part * rint(f64(shift / part)))
         m.append(f32(f64(scale / s_out)))
         b.append(f32(f64(f64(f64(shift / s_out) + zp_out) - f64(res * zp_res))))
     return m, b, f32(res)
@@ -285,8 +300,10 @@ def gen_fold(out, rng):
         a = dict(s_in=real(rng, 0.001, 0.2), s_out=real(rng, 0.001, 0.2) if i % 5 else F(1),
                  zp_out=rng.choice((0, 0, 2, 128)) if i % 5 else 0,
                  s_res=real(rng, 0.001, 0.2) if has_res else F(0),
-                 zp_res=rng.choice((0, 128)) if has_res else 0)
-        m, b, r = fold(c, unit, a["s_in"], norm, a["s_out"], a["zp_out"], a["s_res"], a["zp_res"])
+                 zp_res=rng.choice((0, 128)) if has_res else 0,
+                 parts=(0, 1, 18, 42, 127)[i % 5])
+        m, b, r = fold(c, unit, a["s_in"], norm, a["parts"], a["s_out"], a["zp_out"], a["s_res"],
+                       a["zp_res"])
         out.case("fold", unit=unit, **a, **norm, m=m, b=b, r=r)
     for count in (1, 4, 9, 49, 64):
         a = dict(s_in=real(rng, 0.001, 0.2), count=count, s_out=real(rng, 0.001, 0.2),
@@ -360,11 +377,11 @@ def conv_case(out, rng, i, kind, w, a, ties):
     res = [rng.randint(0, 255) for _ in range(m)] if has_res else None
     s_res = (F(1, 2) if ties else f32(s_out * real(rng, 0.1, 1))) if has_res else F(0)
     zp_res = res_zp if has_res else 0
-    em, eb, er = fold(n_out, unit, s_in, norm, s_out, out_zp, s_res, zp_res)
+    em, eb, er = fold(n_out, unit, s_in, norm, 0, s_out, out_zp, s_res, zp_res)
     v = epilogue(conv_sums(win, x, in_zp, codes), em, eb, res, er)
     lines = dict(grid=kind, wbits=w, abits=a, signed=int(signed_in), h=h, w=wd, c=c, out=n_out,
                  kernel=k, stride=s, pad=p, groups=g, step=step, s_in=s_in, s_out=s_out,
-                 q_max=out_q, zp_out=out_zp, s_res=s_res, zp_res=zp_res, **norm,
+                 q_max=out_q, zp_out=out_zp, s_res=s_res, zp_res=zp_res, parts=0, **norm,
                  weight=[t for o in master for pl in o for row in pl for t in row], x=x)
     if has_res:
         lines["res"] = res
@@ -449,7 +466,9 @@ class Net:
             norm = {"beta": self.param(name + ".bias", [real(rng, -1, 1) for _ in range(n_out)])}
         zp_out = act[1] if act else 0
         unit = [weight_unit("auto", bits, step)]
-        m, b, r = fold(n_out, unit, s_in, norm, s_out, zp_out, s_res, 0)
+        x_max = 255 if name in ("conv1", "fc") else act_of(self.a, False)[0]
+        parts = bias_parts(weight_top("auto", bits), x_max, n)
+        m, b, r = fold(n_out, unit, s_in, norm, parts, s_out, zp_out, s_res, 0)
         v = epilogue(conv_sums(win, x, zp_in, codes), m, b, res, r)
         return [act_code(t, act[0]) for t in v] if act else v
 

@@ -224,9 +224,10 @@ static void fill_conv(struct planner *p, const struct omq_unit *from, struct omq
     struct omq_norm norm = omq_layer_norm(omq_net_layer(p->net, precision_of(p, from->layer),
                                                         from->layer));
     int n_units = pack_weights(p, from, u, ws);
+    int parts = omq_layer_bias_parts(p->net, precision_of(p, from->layer), from->layer, &in->act);
     omq_real *m = ws->factors, *b = m + u->oc, *r = b + u->oc;
 
-    omq_fold(u->oc, ws->unit, n_units, in->step, &norm, out->step, out->act.zero_point,
+    omq_fold(u->oc, ws->unit, n_units, in->step, &norm, parts, out->step, out->act.zero_point,
              res ? res->step : 0, res ? res->act.zero_point : 0, m, b, r);
     spread(u, m, u->m);
     spread(u, b, u->b);

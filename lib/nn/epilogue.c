@@ -128,7 +128,11 @@ static void fold(struct omq_exec *x, int ui, double s_out, int zp_out)
         norm.beta = lp->bias->value;
     }
     omq_fold(u->oc, x->layers[u->layer].unit, x->layers[u->layer].n_units,
-             (double)omq_tensor_step(in), &norm, s_out, zp_out,
+             (double)omq_tensor_step(in), &norm,
+             in->is_real || x->layers[u->layer].is_float
+                 ? 0
+                 : omq_layer_bias_parts(x->net, x->precision, u->layer, &in->act),
+             s_out, zp_out,
              res ? (double)omq_tensor_step(res) : 0, res && !res->is_real ? res->act.zero_point : 0,
              b->m, b->b, b->r);
 }

@@ -29,7 +29,6 @@ enum {
     OMQ_NODE_NAME_MAX = OMQ_NAME_SIZE - 25, /* bytes: leaves room for what is appended */
     OMQ_CLASS_NAME_SIZE = 64,
     OMQ_MAX_NODES = 4096,
-    OMQ_STREAM_BITS = 8, /* of the residual stream, at every precision */
 };
 
 /* ---- graph ---- */
@@ -125,6 +124,7 @@ struct omq_tensor {
 struct omq_site {
     char name[OMQ_NAME_SIZE]; /* "layer1.0.conv1.in", "layer1.0.out" */
     int layer;                /* the layer that reads it; -1: the residual stream */
+    int step_of;              /* the site whose step it has: itself, or another of the stream */
     bool is_signed;
     double max;               /* its codes stand for no greater value; 0 = no end */
 };
@@ -141,6 +141,7 @@ struct omq_layer {
 
 struct omq_plan {
     int n_units, n_tensors, n_sites, n_layers;
+    int stream_bits;        /* of the residual stream, at every precision */
     struct omq_unit *units; /* in order of execution */
     struct omq_tensor *tensors; /* 0 is the input, the last unit's is the logits */
     struct omq_site *sites;
@@ -148,7 +149,7 @@ struct omq_plan {
 };
 
 /* Lowers a graph. A pattern that cannot be fused is OMQ_EUNSUP, naming the node. */
-int omq_plan_init(struct omq_plan *p, const struct omq_graph *g,
+int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, enum omq_residual stream,
                   struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_plan_release(struct omq_plan *p);
 
@@ -257,6 +258,9 @@ size_t omq_layer_codes_scratch(const struct omq_net *net, int layer);
 /* Its batch norm, or its bias. */
 struct omq_norm omq_layer_norm(const struct omq_layer_params *lp);
 struct omq_grid omq_layer_grid(const struct omq_net *net, int precision, int layer);
+/* omq_bias_parts() of a layer that reads codes. */
+int omq_layer_bias_parts(const struct omq_net *net, int precision, int layer,
+                         const struct omq_act *in);
 /* The same in two steps, for those who look between them. What the method's
  * forward() takes: codes and units (k, unit) of the weights w; scratch as long
  * as w. */

@@ -255,7 +255,8 @@ static int add_site(struct omq_plan *p, const char *name, const char *suffix, in
 {
     struct omq_site *s = &p->sites[p->n_sites];
 
-    *s = (struct omq_site){.layer = layer, .is_signed = p->tensors[tensor].is_signed,
+    *s = (struct omq_site){.layer = layer, .step_of = p->n_sites,
+                           .is_signed = p->tensors[tensor].is_signed,
                            .max = p->tensors[tensor].max};
     snprintf(s->name, sizeof(s->name), "%.*s.%s", OMQ_NAME_SIZE - 8, name, suffix);
     return p->n_sites++;
@@ -330,7 +331,20 @@ static void share_with_shortcuts(struct omq_plan *p, int t)
         }
 }
 
-static int place_site(struct omq_plan *p, int t, struct omq_err *err)
+/* Site s of tensor t has the step of the sum that t is added in, if both are of the
+ * stream and have the same end. */
+static void share_with_sum(struct omq_plan *p, int t, int s)
+{
+    for (int u = 0; u < p->n_units; u++)
+        if (p->units[u].kind == OMQ_UNIT_CONV && p->units[u].res == t) {
+            const struct omq_site *sum = &p->sites[p->tensors[p->units[u].out].site];
+
+            if (sum->layer < 0 && sum->max == p->sites[s].max)
+                p->sites[s].step_of = sum->step_of;
+        }
+}
+
+static int place_site(struct omq_plan *p, int t, enum omq_residual stream, struct omq_err *err)
 {
     struct omq_tensor *tensor = &p->tensors[t];
     const struct omq_unit *from = &p->units[producer(p, t)], *r;
@@ -347,6 +361,8 @@ static int place_site(struct omq_plan *p, int t, struct omq_err *err)
         tensor->site = add_site(p, p->layers[r->layer].name, "in", r->layer, t);
     } else {
         tensor->site = add_site(p, from->name, "out", -1, t);
+        if (stream == OMQ_STREAM_EXACT)
+            share_with_sum(p, t, tensor->site);
         requantize_readers(p, t);
         share_with_shortcuts(p, t);
     }
@@ -355,12 +371,12 @@ static int place_site(struct omq_plan *p, int t, struct omq_err *err)
 
 /* Backwards over the tensors, so that the output of a max pool or concat is
  * placed before its input, which shares its quantizer. */
-static int place_sites(struct omq_plan *p, struct omq_err *err)
+static int place_sites(struct omq_plan *p, enum omq_residual stream, struct omq_err *err)
 {
     int rc;
 
     for (int t = p->n_tensors - 1; t >= 1; t--)
-        if (!p->tensors[t].is_logits && (rc = place_site(p, t, err)) < 0)
+        if (!p->tensors[t].is_logits && (rc = place_site(p, t, stream, err)) < 0)
             return rc;
     for (int u = 0; u < p->n_units; u++)
         if (p->units[u].res == 0 || (p->units[u].in == 0 && p->units[u].kind != OMQ_UNIT_CONV))
@@ -388,13 +404,15 @@ static int mark_edges(struct lowering *w)
     return OMQ_OK;
 }
 
-int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, struct omq_err *err)
+int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, enum omq_residual stream,
+                  struct omq_err *err)
 {
     struct lowering w = {.g = g, .p = p, .err = err};
     size_t n = 3 * (size_t)g->n_nodes; /* at most two requantizations for every node */
     int rc;
 
     *p = (struct omq_plan){
+        .stream_bits = stream == OMQ_STREAM_EXACT ? 7 : 8,
         .units = calloc(n, sizeof(*p->units)),
         .tensors = calloc(n, sizeof(*p->tensors)),
         .sites = calloc(n, sizeof(*p->sites)),
@@ -412,7 +430,7 @@ int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, struct omq_err 
     for (int i = 1; i < g->n_nodes; i++)
         if ((rc = lower_node(&w, i)) < 0)
             goto err_release;
-    if ((rc = mark_edges(&w)) < 0 || (rc = place_sites(p, err)) < 0)
+    if ((rc = mark_edges(&w)) < 0 || (rc = place_sites(p, stream, err)) < 0)
         goto err_release;
     free(w.tensor_of);
     return OMQ_OK;
@@ -445,6 +463,6 @@ int omq_site_bits(const struct omq_plan *plan, int site, struct omq_precision p,
     if (p.a == OMQ_FLOAT_BITS)
         return p.a;
     if (s->layer < 0)
-        return OMQ_STREAM_BITS;
+        return plan->stream_bits;
     return plan->layers[s->layer].edge && first_last_bits ? first_last_bits : p.a;
 }

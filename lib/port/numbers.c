@@ -59,6 +59,7 @@ static void read_conv(const struct reader *r, int i, struct omq_export_unit *u)
     const struct omq_engine_numbers numbers = omq_engine_numbers(r->e, i);
     const int precision = precision_of(r->n, from->layer), n = from->oc / from->groups;
     const struct omq_norm norm = omq_layer_norm(omq_net_layer(net, precision, from->layer));
+    const struct omq_export_tensor *in = &r->n->tensors[from->in];
     const int at_once = omq_layer_codes_outputs(net, from->layer);
     const size_t filter = weights_of(l) / (size_t)l->out;
     struct omq_layer_codes codes = {.unit = u->unit};
@@ -72,8 +73,9 @@ static void read_conv(const struct reader *r, int i, struct omq_export_unit *u)
     }
     for (int o = 1; codes.n_units == 1 && o < l->out; o++)
         u->unit[o] = u->unit[0];
-    omq_fold(from->oc, u->unit, from->oc, r->n->tensors[from->in].step, &norm, 1, 0, 0, 0,
-             u->scale, u->bias, u->r); /* r is set below */
+    omq_fold(from->oc, u->unit, from->oc, in->step, &norm,
+             omq_layer_bias_parts(net, precision, from->layer, &in->act), 1, 0, 0, 0, u->scale,
+             u->bias, u->r); /* r is set below */
     for (int o = 0; o < from->oc; o++) {
         const int at = o / n * numbers.group + o % n;
 

@@ -37,9 +37,11 @@ static double value_of(const struct omq_export_tensor *t, int code)
     return t->step * (code - t->act.zero_point);
 }
 
-/* All values that matter: with those beyond, the sum is the least code or the
- * greatest, whatever the residual. (What batch norm saw is less, and a finer step for
- * it changes one class in ten fewer; but what it never saw would be cut off.) */
+/* Where what is added has the step of the sum (quant.stream: exact), that step: then all
+ * three are whole, and rounding before the sum changes nothing. Else the finest for all
+ * values that matter: with those beyond, the sum is the least code or the greatest,
+ * whatever the residual. (What batch norm saw is less, and a finer step for it changes
+ * one class in ten fewer; but what it never saw would be cut off.) */
 struct omq_onnx_act omq_onnx_act_before_add(const struct omq_export_numbers *n, int unit)
 {
     const struct omq_unit *u = &n->net->plan.units[unit];
@@ -48,41 +50,20 @@ struct omq_onnx_act omq_onnx_act_before_add(const struct omq_export_numbers *n, 
     const double high = value_of(out, out->act.q_max) - value_of(res, 0);
     struct omq_onnx_act a = {.bits = 8, .max = UINT8_MAX};
 
-    a.step = (float)((high - low) / a.max);
+    a.step = out->step == res->step && high - low <= out->step * UINT8_MAX
+                 ? out->step
+                 : (float)((high - low) / a.max);
     a.zero_point = (int)rint(-low / a.step);
     return a;
 }
 
 /* ---- weights ---- */
 
-/* Small codes are made larger, and their scale smaller, so that the bias, in units of
- * their sums, is finer. Not so far that two products leave 16 bits, which kernels for
- * processors without VNNI cannot hold, unless they do anyway. */
-static int multiplier(int64_t k_max, int64_t x_max, int64_t terms)
-{
-    const int64_t in_sum = BIAS_MAX / (terms * x_max * k_max);
-    const int64_t in_pair = INT16_MAX / (2 * x_max * k_max);
-    int64_t most = INT8_MAX / k_max;
-
-    if (in_pair >= 1 && in_pair < most)
-        most = in_pair;
-    return (int)(in_sum < most ? in_sum : most);
-}
-
 struct filter {
     const int8_t *from; /* [kh][kw][ic] */
     int8_t *k;          /* [ic][kh][kw] */
     size_t pixels, channels;
 };
-
-static int k_max_of(const struct filter *f)
-{
-    int most = 1;
-
-    for (size_t i = 0; i < f->pixels * f->channels; i++)
-        most = abs(f->from[i]) > most ? abs(f->from[i]) : most;
-    return most;
-}
 
 static void place(const struct filter *f, double factor)
 {
@@ -127,19 +108,21 @@ int omq_onnx_codes_init(struct omq_onnx_codes *c, const struct omq_export_number
                        .channels = (size_t)from->win.c_count};
     const size_t size = f.pixels * f.channels;
     const int x_max = x.max > -x.min ? x.max : -x.min;
+    const int k_max = -u->grid.k_min > u->grid.k_max ? -u->grid.k_min : u->grid.k_max;
+    const int times = omq_bias_parts(k_max, x_max, terms);
     int rc;
 
     *c = (struct omq_onnx_codes){0};
     if ((rc = allocate(c, (size_t)from->oc, size, err)) < 0)
         return rc;
+    if (times < 1) {
+        omq_onnx_codes_release(c);
+        return omq_fail(err, OMQ_EUNSUP, "sums of '%s' could leave the 32 bits that ONNX has for "
+                        "them", from->name);
+    }
     for (int o = 0; o < from->oc; o++) {
-        int times;
-
         f.from = u->k + (size_t)o * size;
         f.k = c->k + (size_t)o * size;
-        if ((times = multiplier(k_max_of(&f), x_max, terms)) < 1)
-            return omq_fail(err, OMQ_EUNSUP, "sums of '%s' could leave the 32 bits that ONNX has "
-                            "for them", from->name);
         make_filter(c, o, u, n->tensors[from->in].step, x.step, times, &f);
     }
     return OMQ_OK;

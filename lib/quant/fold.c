@@ -6,9 +6,23 @@
  */
 #include "quant/quant.h"
 
+enum { BIAS_MAX = 1 << 30 }; /* in parts; beyond, no runtime could add it */
+
+int omq_bias_parts(int k_max, int x_max, int64_t terms)
+{
+    const int64_t product = (int64_t)k_max * x_max;
+    const int64_t in_sum = INT32_MAX / 2 / (terms * product);
+    const int64_t in_pair = INT16_MAX / (2 * product);
+    int64_t most = INT8_MAX / k_max;
+
+    if (in_pair >= 1 && in_pair < most)
+        most = in_pair;
+    return (int)(in_sum < most ? in_sum : most);
+}
+
 void omq_fold(int c, const omq_real *unit, int n_units, double s_in, const struct omq_norm *norm,
-              double s_out, int zp_out, double s_res, int zp_res, omq_real *m, omq_real *b,
-              omq_real *r)
+              int parts, double s_out, int zp_out, double s_res, int zp_res, omq_real *m,
+              omq_real *b, omq_real *r)
 {
     double res = s_res / s_out;
 
@@ -22,6 +36,8 @@ void omq_fold(int c, const omq_real *unit, int n_units, double s_in, const struc
             scale *= g;
             shift -= g * (double)norm->mean[j];
         }
+        if (parts > 0 && fabs(shift) < fabs(scale / parts) * BIAS_MAX)
+            shift = scale / parts * rint(shift / (scale / parts));
         m[j] = (omq_real)(scale / s_out);
         b[j] = (omq_real)(shift / s_out + zp_out - res * zp_res);
         r[j] = (omq_real)res;

@@ -97,10 +97,17 @@ struct omq_norm {
  *   v[c] = fma(acc, m[c], fma(res, r, b[c])),
  * computed in double, rounded once. unit[c] (or unit[0] if n_units == 1) times
  * s_in is the real value of one unit of acc; s_out, zp_out describe the output
- * (1 and 0: real output); s_res, zp_res the residual (s_res 0: none, r = 0). */
+ * (1 and 0: real output); s_res, zp_res the residual (s_res 0: none, r = 0). The bias
+ * is a whole number of acc's unit / parts, as runtimes have it that add it in integers
+ * to sums of codes that were made so many times larger; 0: as it is. */
 void omq_fold(int c, const omq_real *unit, int n_units, double s_in, const struct omq_norm *norm,
-              double s_out, int zp_out, double s_res, int zp_res, omq_real *m, omq_real *b,
-              omq_real *r);
+              int parts, double s_out, int zp_out, double s_res, int zp_res, omq_real *m,
+              omq_real *b, omq_real *r);
+/* Those parts: how many times larger codes of weights up to k_max can be made in 8 bits,
+ * and not so far that two products leave 16 bits, which kernels for processors without
+ * VNNI cannot hold, unless they do anyway; nor that sums of `terms` products leave half
+ * of 32 bits. */
+int omq_bias_parts(int k_max, int x_max, int64_t terms);
 
 /* The same for an average of count codes: v = fma(sum of (code - zero point),
  * m, b). */

@@ -133,12 +133,13 @@ static size_t take_values(struct omq_calibration *c, int ui)
     return n;
 }
 
-/* The inputs of a concat share a step: the largest, with which those before it have
- * to run again. */
+/* The inputs of a concat share a step, and what is added in an exact stream: the largest,
+ * with which those before it have to run again. */
 static void set_output(struct omq_calibration *c, int ui)
 {
     const struct omq_net *net = c->net;
     int site = net->plan.tensors[net->plan.units[ui].out].site;
+    int of = site < 0 ? site : net->plan.sites[site].step_of;
     struct omq_param *p = site < 0 ? NULL : omq_net_site(net, c->precision, site);
     omq_real value, old;
     struct omq_act a;
@@ -151,11 +152,11 @@ static void set_output(struct omq_calibration *c, int ui)
     /* every method's step is in proportion to its parameter */
     value = omq_fit_act_step(&a, take_values(c, ui), c->values) /
             omq_site_method(net, site)->step(&a, 1);
-    if (!c->placed[site] || value > old) {
+    if (!c->placed[of] || value > old) {
         p->value[0] = value;
         omq_net_bound_step(c->net, c->precision, site);
-        c->again |= c->placed[site] && p->value[0] > old;
-        c->placed[site] = true;
+        c->again |= c->placed[of] && p->value[0] > old;
+        c->placed[of] = true;
     }
 }
 

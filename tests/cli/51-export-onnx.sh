@@ -6,15 +6,17 @@
 # OMQ_ORT is a folder with node_modules/onnxruntime-node; without it, one is filled
 # from npm, once.
 
-# A network without residuals and one with, for pictures of 16 x 16.
+# A network without residuals, one with, and that with an exact stream, for pictures of
+# 16 x 16.
 config() {
-    tiny_config | sed -e "s/resnet8, width: 0.25/$1, width: 0.5/" \
+    tiny_config | sed -e "s/resnet8, width: 0.25/${1%-*}, width: 0.5/" \
         -e "s/output_dir: run/output_dir: $1/" -e 's/bits: .*/bits: [8, 4, 1]/' \
         -e '4a profiles: ["mixed 4 *1=1 *conv2=8"]' \
         -e 's/height: 12, width: 12/height: 16, width: 16/'
 }
-for arch in lenet5 resnet8; do
+for arch in lenet5 resnet8 resnet8-exact; do
     config $arch >$arch.yaml
+    [ $arch != resnet8-exact ] || echo 'quant: {stream: exact}' >>$arch.yaml
     expect 0 omq-train -q $arch.yaml
 done
 make_idx images 16 16 200
@@ -90,6 +92,9 @@ for bits in 8 4 1 mixed; do
     # classes of a net that hardly learned differ now and then.
     expect 0 omq-export --bits $bits -o resnet8-$bits.onnx resnet8/model.omq
     agree resnet8 $bits resnet8-$bits.onnx 140 9 QLinearConv
+    # But in an exact stream all are whole steps.
+    expect 0 omq-export --bits $bits -o exact-$bits.onnx resnet8-exact/model.omq
+    agree resnet8-exact $bits exact-$bits.onnx 199 9 QLinearConv
 done
 for bits in 8 1 mixed; do
     expect 0 omq-export --bits $bits --style exact -o exact.onnx resnet8/model.omq

@@ -158,8 +158,8 @@ static void fold(const struct gcase *c, int n, const omq_real *unit, int n_units
     struct norm_values values;
     struct omq_norm norm = norm_of(c, &values);
 
-    omq_fold(n, unit, n_units, number(c, "s_in"), &norm, number(c, "s_out"), integer(c, "zp_out"),
-             number(c, "s_res"), integer(c, "zp_res"), m, b, r);
+    omq_fold(n, unit, n_units, number(c, "s_in"), &norm, integer(c, "parts"), number(c, "s_out"),
+             integer(c, "zp_out"), number(c, "s_res"), integer(c, "zp_res"), m, b, r);
 }
 
 static void check_fold(const struct gcase *c)

@@ -119,18 +119,24 @@ static void check_sums(const struct omq_export_numbers *n, int unit, struct omq_
             }
         want = acc * (double)u->scale[o] + (double)u->bias[o];
         assert_each(c->scale[o] > 0, "scale %g", (double)c->scale[o]);
-        assert_each(fabs(sum * unit_of_sum - want) <= 0.5 * unit_of_sum + 1e-5 * fabs(want) + 1e-5,
+        assert_each(fabs(sum * unit_of_sum - want) <= 0.001 * unit_of_sum + 1e-5 * fabs(want) +
+                                                          1e-5,
                     "output %d of '%s': %g, not %g", o, from->name, sum * unit_of_sum, want);
     }
 }
 
-/* Codes are large, so that the bias is fine, but two products stay in 16 bits. */
+/* Codes are as many times larger as the bias has parts, and two products stay in 16 bits. */
 static void check_range(const struct omq_export_numbers *n, int unit, struct omq_onnx_act x,
                         const struct omq_onnx_codes *c)
 {
     const struct omq_unit *u = &n->net->plan.units[unit];
+    const struct omq_grid *g = &n->units[unit].grid;
     const int filter = u->win.kh * u->win.kw * u->win.c_count;
+    const int k_max = g->k_max > -g->k_min ? g->k_max : -g->k_min;
+    const int times = omq_bias_parts(k_max, x.max, filter);
 
+    ck_assert_int_ge(times * k_max, 33);
+    ck_assert(times == 1 || 2 * times * k_max * x.max <= 32767);
     for (int o = 0; o < u->oc; o++) {
         int before = 0, after = 0;
 
@@ -138,9 +144,8 @@ static void check_range(const struct omq_export_numbers *n, int unit, struct omq
             before = abs(n->units[unit].k[i]) > before ? abs(n->units[unit].k[i]) : before;
             after = abs(c->k[i]) > after ? abs(c->k[i]) : after;
         }
-        assert_each(after == 0 || after >= 33, "'%s': codes up to %d", u->name, after);
-        assert_each(after == before || 2 * after * x.max <= 32767, "'%s': %d * %d", u->name,
-                    after, x.max);
+        assert_each(after == 0 || after == times * before, "'%s': codes up to %d, not %d times %d",
+                    u->name, after, times, before);
     }
 }
 

@@ -117,6 +117,34 @@ START_TEST(plan_of_resnet8)
 }
 END_TEST
 
+/* What is added has the step of the sum, whatever its sign, as far as the stream goes. */
+START_TEST(plan_of_an_exact_stream)
+{
+    static const char *const pairs[][2] = {
+        {"relu.out", "layer1.0.relu2.out"},
+        {"layer2.0.shortcut.1.out", "layer2.0.relu2.out"},
+        {"layer3.0.shortcut.1.out", "layer3.0.relu2.out"},
+    };
+    int own = 0;
+    struct omq_net net;
+    struct omq_plan p;
+
+    build_net(&net, "resnet8", 1, 28, 28, 1, 10);
+    ck_assert_int_eq(omq_plan_init(&p, &net.graph, OMQ_STREAM_EXACT, &err), OMQ_OK);
+    for (int i = 0; i < p.n_sites; i++)
+        own += p.sites[i].step_of == i;
+    ck_assert_int_eq(own, p.n_sites - 3);
+    for (int i = 0; i < 3; i++) {
+        const struct omq_site *added = site_of(&p, pairs[i][0]), *sum = site_of(&p, pairs[i][1]);
+
+        ck_assert_str_eq(p.sites[added->step_of].name, sum->name);
+        ck_assert_int_eq(omq_site_bits(&p, added->step_of, (struct omq_precision){8, 8}, 8), 7);
+    }
+    omq_plan_release(&p);
+    omq_net_release(&net);
+}
+END_TEST
+
 START_TEST(plan_of_lenet5)
 {
     struct omq_net net;
@@ -143,7 +171,7 @@ END_TEST
 
 static void plan_of(struct omq_plan *p, struct omq_graph *g)
 {
-    ck_assert_msg(omq_plan_init(p, g, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_msg(omq_plan_init(p, g, OMQ_STREAM_FINE, &err) == OMQ_OK, "%s", err.msg);
     check_plan(p);
     omq_graph_release(g);
 }
@@ -227,7 +255,7 @@ START_TEST(long_chains_take_no_time)
         x = add(&g, name, x, (struct omq_node){.op = OMQ_OP_AVGPOOL, .kernel = 1, .stride = 1});
     }
     head(&g, x);
-    ck_assert_int_eq(omq_plan_init(&p, &g, &err), OMQ_OK);
+    ck_assert_int_eq(omq_plan_init(&p, &g, OMQ_STREAM_FINE, &err), OMQ_OK);
     ck_assert_int_eq(p.n_sites, OMQ_MAX_NODES - 3);
     omq_graph_release(&g);
     omq_plan_release(&p);
@@ -412,7 +440,7 @@ static void refuse_plan(void (*build)(struct omq_graph *g))
 
     start(&g, 8, 8, 3);
     build(&g);
-    ck_assert_int_eq(omq_plan_init(&p, &g, &err), OMQ_EUNSUP);
+    ck_assert_int_eq(omq_plan_init(&p, &g, OMQ_STREAM_FINE, &err), OMQ_EUNSUP);
     has_text("'culprit'");
     ck_assert(p.units == NULL && p.n_units == 0);
     omq_graph_release(&g);
@@ -431,7 +459,8 @@ START_TEST(bits_of_layers_and_sites)
     struct omq_layer edge = {.edge = true}, inner = {.edge = false};
     struct omq_layer layers[] = {edge, inner};
     struct omq_site sites[] = {{.layer = 0}, {.layer = 1}, {.layer = -1}};
-    struct omq_plan p = {.n_layers = 2, .n_sites = 3, .layers = layers, .sites = sites};
+    struct omq_plan p = {.n_layers = 2, .n_sites = 3, .stream_bits = 8, .layers = layers,
+                         .sites = sites};
     static const struct {
         struct omq_precision p;
         int edge_bits, w_edge, w_inner, a_edge, a_inner, a_stream;
@@ -479,6 +508,7 @@ Suite *omq_suite_plan(void)
     TCase *t = tcase_create("plan");
 
     tcase_add_test(t, plan_of_resnet8);
+    tcase_add_test(t, plan_of_an_exact_stream);
     tcase_add_test(t, plan_of_lenet5);
     tcase_add_test(t, max_pools_do_not_mix_steps);
     tcase_add_test(t, a_residual_of_one_layer_keeps_its_bits);

@@ -440,7 +440,7 @@ START_TEST(folding_is_the_chain_it_stands_for)
     double s_in = 0.07, s_out = _i & 8 ? 0.11 : 1, s_res = _i & 32 ? 0.05 : 0;
     omq_real m[4], b[4], r[4];
 
-    omq_fold(4, units, n_units, s_in, &norm, s_out, zp_out, s_res, zp_res, m, b, r);
+    omq_fold(4, units, n_units, s_in, &norm, 0, s_out, zp_out, s_res, zp_res, m, b, r);
     for (int c = 0; c < 4; c++) {
         ck_assert(isfinite(m[c]) && isfinite(b[c]) && isfinite(r[c]));
         ck_assert(s_res > 0 || r[c] == 0);
