@@ -122,7 +122,7 @@ struct omq_quant_config {
     int view_max_bits;        /* wider weights have no view; 0 = all have */
     enum omq_grid_kind grid;
     enum omq_steps weight_steps;
-    enum omq_residual stream; /* residual */
+    enum omq_residual stream;
     /* Of the first convolution and the last linear layer; 0: as the others. */
     int first_last_bits;
     double offset_decay;      /* weight decay of view: offsets */

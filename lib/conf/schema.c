@@ -213,9 +213,8 @@ const struct omq_conf_key omq_conf_keys[] = {
          "One learned step a layer or one an output channel."),
     WORD("quant.stream", quant.stream, omq_residual, stream_words,
          "The residual stream: of 8 bits, each place with a step of its own; or of 7\n"
-         "bits, where sums have the step of what is added, so that programs which\n"
-         "round to 8 bits before they add, as ONNX Runtime and CMSIS-NN do, compute\n"
-         "the same."),
+         "bits, where sums have the step of what is added, so that ONNX Runtime, which\n"
+         "rounds to 8 bits before it adds, computes the same."),
     INT("quant.first_last_bits", quant.first_last_bits, 0, 8,
         "Bits of the first convolution and the last linear layer; 0 is as all others."),
     NUMBER("quant.offset_decay", quant.offset_decay, 0, 1, "Weight decay of the offsets."),

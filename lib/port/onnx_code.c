@@ -115,14 +115,16 @@ int omq_onnx_codes_init(struct omq_onnx_codes *c, const struct omq_export_number
     *c = (struct omq_onnx_codes){0};
     if ((rc = allocate(c, (size_t)from->oc, size, err)) < 0)
         return rc;
-    if (times < 1) {
-        omq_onnx_codes_release(c);
+    if (times < 1)
         return omq_fail(err, OMQ_EUNSUP, "sums of '%s' could leave the 32 bits that ONNX has for "
                         "them", from->name);
-    }
     for (int o = 0; o < from->oc; o++) {
         f.from = u->k + (size_t)o * size;
         f.k = c->k + (size_t)o * size;
+        for (size_t i = 0; i < size; i++)
+            if (abs(f.from[i]) > INT8_MAX)
+                return omq_fail(err, OMQ_EUNSUP, "a weight of '%s' is -128, which a negative "
+                                "scale would make 128: 8 bits end at 127", from->name);
         make_filter(c, o, u, n->tensors[from->in].step, x.step, times, &f);
     }
     return OMQ_OK;

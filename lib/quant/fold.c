@@ -13,7 +13,7 @@ int omq_bias_parts(int k_max, int x_max, int64_t terms)
     const int64_t product = (int64_t)k_max * x_max;
     const int64_t in_sum = INT32_MAX / 2 / (terms * product);
     const int64_t in_pair = INT16_MAX / (2 * product);
-    int64_t most = INT8_MAX / k_max;
+    int64_t most = k_max < INT8_MAX ? INT8_MAX / k_max : 1; /* -128 is one of 8 bits, too */
 
     if (in_pair >= 1 && in_pair < most)
         most = in_pair;

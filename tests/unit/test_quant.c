@@ -432,6 +432,18 @@ static const omq_real gamma_[] = {1, 0, -0.7f, 2.5f}, beta_[] = {0.25f, -1, 0, 3
 static const omq_real mean_[] = {-0.5f, 2, 0, 0.125f}, var_[] = {1, 0.3f, 0, 9};
 static const omq_real units[] = {0.01f, 0.5f, 0.003f, 0.02f};
 
+START_TEST(parts_of_a_bias)
+{
+    ck_assert_int_eq(omq_bias_parts(1, 1, 144), 127);
+    ck_assert_int_eq(omq_bias_parts(3, 3, 144), 42);
+    ck_assert_int_eq(omq_bias_parts(7, 15, 144), 18);
+    ck_assert_int_eq(omq_bias_parts(1, 255, 144), 64); /* 16 bits for two products */
+    ck_assert_int_eq(omq_bias_parts(127, 255, 144), 1);
+    ck_assert_int_eq(omq_bias_parts(128, 255, 144), 1); /* double-rounding's grid */
+    ck_assert_int_eq(omq_bias_parts(127, 255, 40000), 0); /* beyond half of 32 bits */
+}
+END_TEST
+
 START_TEST(folding_is_the_chain_it_stands_for)
 {
     struct omq_norm norm = {.gamma = _i & 1 ? gamma_ : NULL, .beta = _i & 2 ? beta_ : NULL,
@@ -496,6 +508,7 @@ Suite *omq_suite_quant(void)
     tcase_add_test(t, first_activation_step_meets_every_channel);
     tcase_add_test(t, requant_tables_keep_values);
     tcase_add_test(t, requant_tables_of_any_step_hold_codes);
+    tcase_add_test(t, parts_of_a_bias);
     tcase_add_loop_test(t, folding_is_the_chain_it_stands_for, 0, 64);
     tcase_add_test(t, pool_folding_is_a_mean);
     suite_add_tcase(s, t);
