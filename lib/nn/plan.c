@@ -331,17 +331,22 @@ static void share_with_shortcuts(struct omq_plan *p, int t)
         }
 }
 
-/* Site s of tensor t has the step of the sum that t is added in, if both are of the
- * stream and have the same end. */
-static void share_with_sum(struct omq_plan *p, int t, int s)
+/* Site s has the step of the sums that its tensor t is added in, also behind a shortcut
+ * without parameters, if both are of the stream and have the same end. */
+static void share_with_sums(struct omq_plan *p, int t, int s)
 {
-    for (int u = 0; u < p->n_units; u++)
-        if (p->units[u].kind == OMQ_UNIT_CONV && p->units[u].res == t) {
-            const struct omq_site *sum = &p->sites[p->tensors[p->units[u].out].site];
+    for (int i = 0; i < p->n_units; i++) {
+        const struct omq_unit *u = &p->units[i];
+        const int sum = u->kind == OMQ_UNIT_CONV && u->res == t ? p->tensors[u->out].site : -1;
 
-            if (sum->layer < 0 && sum->max == p->sites[s].max)
-                p->sites[s].step_of = sum->step_of;
-        }
+        if (u->kind == OMQ_UNIT_SHORTCUT && u->in == t)
+            share_with_sums(p, u->out, s);
+        if (sum < 0 || p->sites[sum].layer >= 0 || p->sites[sum].max != p->sites[s].max)
+            continue;
+        for (int j = 0, of = p->sites[s].step_of; j < p->n_sites; j++)
+            if (p->sites[j].step_of == of)
+                p->sites[j].step_of = p->sites[sum].step_of;
+    }
 }
 
 static int place_site(struct omq_plan *p, int t, enum omq_residual stream, struct omq_err *err)
@@ -357,12 +362,13 @@ static int place_site(struct omq_plan *p, int t, enum omq_residual stream, struc
         requantize_readers(p, t);
     } else if (n == 1 && shares_output(p, r, t)) {
         tensor->site = p->tensors[r->out].site;
-    } else if (n == 1 && r->kind == OMQ_UNIT_CONV && r->in == t) {
+    } else if (n == 1 && r->kind == OMQ_UNIT_CONV && r->in == t &&
+               !(stream == OMQ_STREAM_EXACT && from->res >= 0)) {
         tensor->site = add_site(p, p->layers[r->layer].name, "in", r->layer, t);
     } else {
         tensor->site = add_site(p, from->name, "out", -1, t);
         if (stream == OMQ_STREAM_EXACT)
-            share_with_sum(p, t, tensor->site);
+            share_with_sums(p, t, tensor->site);
         requantize_readers(p, t);
         share_with_shortcuts(p, t);
     }

@@ -45,10 +45,10 @@ static int node(struct omq_graph *g, const char *name, struct omq_node n)
 /* Builds the network of a graph at one precision, with every parameter moved
  * away from its special starting value. */
 static void open_net(struct fixture *f, struct omq_graph *g, struct omq_precision p,
-                     enum omq_view view)
+                     enum omq_residual stream)
 {
     struct omq_data_config data = {.n_mean = 1, .n_std = 1, .mean = {0.4}, .std = {0.3}};
-    struct omq_quant_config quant = {.view = view, .levels = 1, .first_last_bits = 8};
+    struct omq_quant_config quant = {.levels = 1, .first_last_bits = 8, .stream = stream};
     struct omq_preprocess pre;
     struct omq_err err;
     struct omq_rng r;
@@ -94,6 +94,21 @@ static void zero_grads(struct omq_net *net)
             memset(net->params[i].grad, 0, sizeof(omq_real) * net->params[i].n);
 }
 
+static void backward(struct fixture *f)
+{
+    zero_grads(&f->net);
+    omq_exec_backward(f->exec, f->dlogits);
+}
+
+static const struct omq_param *param_of(const struct omq_net *net, const char *name)
+{
+    for (int i = 0; i < net->n_params; i++)
+        if (strcmp(net->params[i].name, name) == 0)
+            return &net->params[i];
+    ck_abort_msg("there is no parameter '%s'", name);
+    return NULL;
+}
+
 /* Each parameter along a random direction: (L(p + hd) - L(p - hd)) / 2h
  * against grad . d. */
 static void check_params(struct fixture *f)
@@ -101,9 +116,8 @@ static void check_params(struct fixture *f)
     const double h = 1e-6;
     struct omq_rng r;
 
-    zero_grads(&f->net);
     loss(f);
-    omq_exec_backward(f->exec, f->dlogits);
+    backward(f);
     omq_rng_init(&r, 5, OMQ_STREAM_TEST, 1, 0);
     for (int i = 0; i < f->net.n_params; i++) {
         struct omq_param *p = &f->net.params[i];
@@ -238,7 +252,7 @@ START_TEST(test_moves)
     struct omq_graph g;
 
     build_moves(&g);
-    open_net(&f, &g, as_float, OMQ_VIEW_OFF);
+    open_net(&f, &g, as_float, OMQ_STREAM_FINE);
     check_params(&f);
     close_net(&f);
 }
@@ -250,7 +264,7 @@ START_TEST(test_conv_norm_relu)
     struct omq_graph g;
 
     build_conv(&g);
-    open_net(&f, &g, as_float, OMQ_VIEW_OFF);
+    open_net(&f, &g, as_float, OMQ_STREAM_FINE);
     check_params(&f);
     close_net(&f);
 }
@@ -263,7 +277,7 @@ START_TEST(test_residual_pools)
     struct omq_graph g;
 
     build_residual(&g, pools[_i]);
-    open_net(&f, &g, as_float, OMQ_VIEW_OFF);
+    open_net(&f, &g, as_float, OMQ_STREAM_FINE);
     check_params(&f);
     close_net(&f);
 }
@@ -279,9 +293,9 @@ START_TEST(test_quantized_direction)
     struct omq_graph g;
 
     build_residual(&g, OMQ_OP_GLOBALPOOL);
-    open_net(&f, &g, as_float, OMQ_VIEW_OFF);
+    open_net(&f, &g, as_float, OMQ_STREAM_FINE);
     build_residual(&g, OMQ_OP_GLOBALPOOL);
-    open_net(&q, &g, precisions[_i], OMQ_VIEW_OFF);
+    open_net(&q, &g, precisions[_i], OMQ_STREAM_FINE);
     for (int i = 0; i < f.net.n_params; i++) /* shared and BN come first in both */
         for (int j = 0; j < q.net.n_params; j++)
             if (strcmp(f.net.params[i].name, q.net.params[j].name) == 0)
@@ -310,6 +324,56 @@ START_TEST(test_quantized_direction)
     ck_assert_msg(b2 / a2 > 0.8 && b2 / a2 < 1.25, "norms %.4g %.4g", sqrt(a2), sqrt(b2));
     close_net(&f);
     close_net(&q);
+}
+END_TEST
+
+/* Sites whose step is one parameter: its gradient is the sum of those that they have
+ * with parameters of their own, of the same value. */
+START_TEST(test_shared_step)
+{
+    struct fixture one, own;
+    struct omq_graph g;
+    struct omq_err err;
+    int shared = 0;
+
+    build_residual(&g, OMQ_OP_GLOBALPOOL);
+    open_net(&one, &g, (struct omq_precision){4, 4}, OMQ_STREAM_EXACT);
+    build_residual(&g, OMQ_OP_GLOBALPOOL);
+    open_net(&own, &g, (struct omq_precision){4, 4}, OMQ_STREAM_FINE);
+    own.net.plan.stream_bits = one.net.plan.stream_bits;
+    omq_exec_close(own.exec);
+    ck_assert_int_eq(omq_exec_open(&own.exec, &own.net, own.pool, N, true, &err), OMQ_OK);
+    memcpy(own.codes, one.codes, sizeof(own.codes));
+    memcpy(own.labels, one.labels, sizeof(own.labels));
+    loss(&one); /* which finds the steps */
+    for (int i = 0; i < own.net.n_params; i++) {
+        struct omq_param *p = &own.net.params[i];
+
+        if (p->kind != OMQ_PARAM_ASTEP)
+            memcpy(p->value, param_of(&one.net, p->name)->value, sizeof(omq_real) * p->n);
+    }
+    for (int s = 0; s < own.net.plan.n_sites; s++)
+        omq_net_site(&own.net, 0, s)->value[0] = omq_net_site(&one.net, 0, s)->value[0];
+    ck_assert_double_eq(loss(&one), loss(&own));
+    backward(&one);
+    backward(&own);
+    for (int i = 0; i < one.net.plan.n_sites; i++) {
+        const struct omq_param *p = omq_net_site(&one.net, 0, i);
+        double sum = 0;
+        int n = 0;
+
+        for (int s = 0; s < own.net.plan.n_sites; s++)
+            if (omq_net_site(&one.net, 0, s) == p) {
+                sum += omq_net_site(&own.net, 0, s)->grad[0];
+                n++;
+            }
+        ck_assert_msg(p->grad[0] != 0 && fabs(p->grad[0] - sum) <= 1e-9 * fabs(sum),
+                      "%s: %.9g, the sum of %d is %.9g", p->name, p->grad[0], n, sum);
+        shared += n > 1;
+    }
+    ck_assert_int_eq(shared, 3); /* the two sums, and what the first adds */
+    close_net(&one);
+    close_net(&own);
 }
 END_TEST
 
@@ -472,6 +536,7 @@ Suite *omq_suite_grad(void)
     tcase_add_test(t, test_moves);
     tcase_add_loop_test(t, test_residual_pools, 0, 3);
     tcase_add_loop_test(t, test_quantized_direction, 0, 3);
+    tcase_add_test(t, test_shared_step);
     tcase_add_loop_test(t, test_weight_quantizer, 0, 22);
     tcase_add_loop_test(t, test_act_quantizer, 0, 16);
     tcase_add_loop_test(t, test_views, 0, N_VIEWS);

@@ -169,12 +169,65 @@ START_TEST(plan_of_lenet5)
 }
 END_TEST
 
-static void plan_of(struct omq_plan *p, struct omq_graph *g)
+static void lower(struct omq_plan *p, struct omq_graph *g, enum omq_residual stream)
 {
-    ck_assert_msg(omq_plan_init(p, g, OMQ_STREAM_FINE, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_msg(omq_plan_init(p, g, stream, &err) == OMQ_OK, "%s", err.msg);
     check_plan(p);
     omq_graph_release(g);
 }
+
+static void plan_of(struct omq_plan *p, struct omq_graph *g) { lower(p, g, OMQ_STREAM_FINE); }
+
+static const char *step_at(const struct omq_plan *p, const char *name)
+{
+    return p->sites[site_of(p, name)->step_of].name;
+}
+
+/* What is added in two sums gives both one step; a shortcut without parameters carries
+ * it; sums have it even if one layer alone reads them. */
+START_TEST(sums_of_an_exact_stream_share_a_step)
+{
+    struct omq_graph g;
+    struct omq_plan p;
+    int x, y, z;
+
+    start(&g, 8, 8, 1);
+    x = relu(&g, "a_relu", conv(&g, "a", 0, 4, 3, 1));
+    y = relu(&g, "y", join(&g, "add1", conv(&g, "b", x, 4, 3, 1), x));
+    z = relu(&g, "z", join(&g, "add2", conv(&g, "c", y, 4, 3, 1), x));
+    x = add(&g, "short", z, (struct omq_node){.op = OMQ_OP_SHORTCUT, .channels = 6, .stride = 1});
+    x = join(&g, "add3", conv(&g, "d", z, 6, 3, 1), x);
+    head(&g, x);
+    lower(&p, &g, OMQ_STREAM_EXACT);
+    check_unit(&p, "y", OMQ_UNIT_CONV, "b.in", "a_relu.out", "y.out", true);
+    check_unit(&p, "c.in", OMQ_UNIT_REQUANT, "y.out", "-", "c.in", false);
+    check_unit(&p, "add3", OMQ_UNIT_CONV, "d.in", "z.out", "add3.out", false);
+    ck_assert_str_eq(step_at(&p, "a_relu.out"), "add3.out");
+    ck_assert_str_eq(step_at(&p, "y.out"), "add3.out");
+    ck_assert_str_eq(step_at(&p, "z.out"), "add3.out");
+    ck_assert_str_eq(step_at(&p, "b.in"), "b.in");
+    omq_plan_release(&p);
+}
+END_TEST
+
+/* A step must not pass an end: what has another keeps its own. */
+START_TEST(ends_of_an_exact_stream_keep_their_steps)
+{
+    struct omq_graph g;
+    struct omq_plan p;
+    int x;
+
+    start(&g, 8, 8, 1);
+    x = add(&g, "r", conv(&g, "a", 0, 4, 3, 1), (struct omq_node){.op = OMQ_OP_RELU, .max = 6});
+    x = relu(&g, "y", join(&g, "add1", conv(&g, "b", x, 4, 3, 1), x));
+    x = relu(&g, "z", join(&g, "add2", conv(&g, "c", x, 4, 3, 1), x));
+    head(&g, x);
+    lower(&p, &g, OMQ_STREAM_EXACT);
+    ck_assert_str_eq(step_at(&p, "r.out"), "r.out");
+    ck_assert_str_eq(step_at(&p, "y.out"), "z.out");
+    omq_plan_release(&p);
+}
+END_TEST
 
 /* A tensor that a pool and a convolution read belongs to the stream: both
  * requantize, each to the step of its own. */
@@ -509,6 +562,8 @@ Suite *omq_suite_plan(void)
 
     tcase_add_test(t, plan_of_resnet8);
     tcase_add_test(t, plan_of_an_exact_stream);
+    tcase_add_test(t, sums_of_an_exact_stream_share_a_step);
+    tcase_add_test(t, ends_of_an_exact_stream_keep_their_steps);
     tcase_add_test(t, plan_of_lenet5);
     tcase_add_test(t, max_pools_do_not_mix_steps);
     tcase_add_test(t, a_residual_of_one_layer_keeps_its_bits);
