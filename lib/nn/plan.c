@@ -271,9 +271,9 @@ static bool needs_requant(const struct omq_unit *u, int t)
     return u->in == t && (u->kind == OMQ_UNIT_CONV || u->kind == OMQ_UNIT_MAXPOOL);
 }
 
-/* Puts a requantization of tensor `from`, which unit `at` reads, before it. The
- * output of a max pool or concat has its site by now, which is its input's too. */
-static void insert_requant(struct omq_plan *p, int at, int from)
+/* Puts a requantization of tensor `from`, which unit `at` reads, before it. Returns the
+ * tensor that it makes, whose site is to be set. */
+static int insert_requant(struct omq_plan *p, int at, int from)
 {
     struct omq_unit *u = &p->units[at], *reader = u + 1;
     const struct omq_tensor *in = &p->tensors[from];
@@ -291,8 +291,7 @@ static void insert_requant(struct omq_plan *p, int at, int from)
     snprintf(u->name, sizeof(u->name), "%.*s.in%s", OMQ_NAME_SIZE - 8, name, second ? "2" : "");
     p->tensors[t] = *in;
     *(second ? &reader->res : &reader->in) = t;
-    p->tensors[t].site = reader->layer >= 0 ? add_site(p, name, "in", reader->layer, t)
-                                            : p->tensors[reader->out].site;
+    return t;
 }
 
 static int producer(const struct omq_plan *p, int t)
@@ -304,11 +303,17 @@ static int producer(const struct omq_plan *p, int t)
     return u;
 }
 
+/* The output of a max pool or concat has its site by now, which is its input's too. */
 static void requantize_readers(struct omq_plan *p, int t)
 {
     for (int u = 0; u < p->n_units; u++)
-        while (needs_requant(&p->units[u], t))
-            insert_requant(p, u++, t);
+        while (needs_requant(&p->units[u], t)) {
+            const int copy = insert_requant(p, u++, t);
+            const struct omq_unit *reader = &p->units[u];
+
+            p->tensors[copy].site = reader->layer < 0 ? p->tensors[reader->out].site
+                : add_site(p, p->layers[reader->layer].name, "in", reader->layer, copy);
+        }
 }
 
 /* Whether tensor t, which unit r alone reads, has the quantizer of r's output.
@@ -331,21 +336,38 @@ static void share_with_shortcuts(struct omq_plan *p, int t)
         }
 }
 
-/* Site s has the step of the sums that its tensor t is added in, also behind a shortcut
- * without parameters, if both are of the stream and have the same end. */
+/* All sites that have the step of site s have that of site `with`. */
+static void share_step(struct omq_plan *p, int s, int with)
+{
+    const int of = p->sites[s].step_of;
+
+    for (int i = 0; i < p->n_sites; i++)
+        if (p->sites[i].step_of == of)
+            p->sites[i].step_of = p->sites[with].step_of;
+}
+
+/* What is added to a sum of the stream has its step: tensor t, of site s, also behind a
+ * shortcut without parameters; or, as a step must not pass an end, a copy of it. */
 static void share_with_sums(struct omq_plan *p, int t, int s)
 {
-    for (int i = 0; i < p->n_units; i++) {
-        const struct omq_unit *u = &p->units[i];
-        const int sum = u->kind == OMQ_UNIT_CONV && u->res == t ? p->tensors[u->out].site : -1;
+    for (int u = 0; u < p->n_units; u++) {
+        const struct omq_unit *reader = &p->units[u];
+        const int sum = reader->kind == OMQ_UNIT_CONV && reader->res == t
+                            ? p->tensors[reader->out].site : -1;
 
-        if (u->kind == OMQ_UNIT_SHORTCUT && u->in == t)
-            share_with_sums(p, u->out, s);
-        if (sum < 0 || p->sites[sum].layer >= 0 || p->sites[sum].max != p->sites[s].max)
+        if (reader->kind == OMQ_UNIT_SHORTCUT && reader->in == t)
+            share_with_sums(p, reader->out, s);
+        if (sum < 0 || p->sites[sum].layer >= 0)
             continue;
-        for (int j = 0, of = p->sites[s].step_of; j < p->n_sites; j++)
-            if (p->sites[j].step_of == of)
-                p->sites[j].step_of = p->sites[sum].step_of;
+        if (p->sites[sum].max == p->sites[s].max) {
+            share_step(p, s, sum);
+        } else {
+            const int copy = insert_requant(p, u++, t);
+
+            p->tensors[copy].max = p->sites[sum].max;
+            p->tensors[copy].site = add_site(p, p->units[u].name, "in2", -1, copy);
+            share_step(p, p->tensors[copy].site, sum);
+        }
     }
 }
 
@@ -367,9 +389,9 @@ static int place_site(struct omq_plan *p, int t, enum omq_residual stream, struc
         tensor->site = add_site(p, p->layers[r->layer].name, "in", r->layer, t);
     } else {
         tensor->site = add_site(p, from->name, "out", -1, t);
+        requantize_readers(p, t);
         if (stream == OMQ_STREAM_EXACT)
             share_with_sums(p, t, tensor->site);
-        requantize_readers(p, t);
         share_with_shortcuts(p, t);
     }
     return OMQ_OK;

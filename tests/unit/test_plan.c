@@ -210,7 +210,7 @@ START_TEST(sums_of_an_exact_stream_share_a_step)
 }
 END_TEST
 
-/* A step must not pass an end: what has another keeps its own. */
+/* A step must not pass an end: of what has another a copy is added. */
 START_TEST(ends_of_an_exact_stream_keep_their_steps)
 {
     struct omq_graph g;
@@ -223,8 +223,12 @@ START_TEST(ends_of_an_exact_stream_keep_their_steps)
     x = relu(&g, "z", join(&g, "add2", conv(&g, "c", x, 4, 3, 1), x));
     head(&g, x);
     lower(&p, &g, OMQ_STREAM_EXACT);
+    check_unit(&p, "b.in2", OMQ_UNIT_REQUANT, "r.out", "-", "y.in2", false);
+    check_unit(&p, "y", OMQ_UNIT_CONV, "b.in", "y.in2", "y.out", true);
     ck_assert_str_eq(step_at(&p, "r.out"), "r.out");
+    ck_assert_str_eq(step_at(&p, "y.in2"), "z.out");
     ck_assert_str_eq(step_at(&p, "y.out"), "z.out");
+    ck_assert(site_of(&p, "r.out")->max == 6 && site_of(&p, "y.in2")->max == 0);
     omq_plan_release(&p);
 }
 END_TEST
