@@ -24,6 +24,12 @@ int omq_shape_same(const struct omq_graph *g, struct omq_node *node, struct omq_
 extern const struct omq_op_row omq_op_conv, omq_op_linear, omq_op_batchnorm, omq_op_relu,
     omq_op_add, omq_op_maxpool, omq_op_avgpool, omq_op_globalpool, omq_op_concat, omq_op_shortcut;
 
+/* ---- plan ---- */
+
+/* Gives every tensor of a plan of units its site and puts in the requantizations. */
+int omq_place_sites(struct omq_plan *p, enum omq_residual stream,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+
 /* ---- net ---- */
 
 /* omq_net_init() in two steps, for readers that must find the parameters before

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lowering: graph -> plan. First each convolution or linear layer takes the
- * batch norm, add and ReLU that follow it alone (fuse); then every tensor gets
- * its quantizer, and readers of the residual stream get a requantization of
- * their own (place_sites).
+ * Lowering: graph -> plan. Each convolution or linear layer takes the batch
+ * norm, add and ReLU that follow it alone (fuse); sites.c then gives every
+ * tensor its quantizer.
  */
 #include "nn/nn_internal.h"
 
@@ -236,183 +235,6 @@ static int lower_node(struct lowering *w, int i)
     }
 }
 
-/* ---- quantizers ---- */
-
-/* How often units read tensor t, as input or residual; *last is one of them. */
-static int readers(const struct omq_plan *p, int t, int *last)
-{
-    int n = 0;
-
-    for (int u = 0; u < p->n_units; u++)
-        if (p->units[u].in == t || p->units[u].res == t) {
-            *last = u;
-            n += (p->units[u].in == t) + (p->units[u].res == t);
-        }
-    return n;
-}
-
-static int add_site(struct omq_plan *p, const char *name, const char *suffix, int layer, int tensor)
-{
-    struct omq_site *s = &p->sites[p->n_sites];
-
-    *s = (struct omq_site){.layer = layer, .step_of = p->n_sites,
-                           .is_signed = p->tensors[tensor].is_signed,
-                           .max = p->tensors[tensor].max};
-    snprintf(s->name, sizeof(s->name), "%.*s.%s", OMQ_NAME_SIZE - 8, name, suffix);
-    return p->n_sites++;
-}
-
-/* Whether a unit reads codes at a step of its own choice: its layer's, or that
- * of its output. Averages and residuals take those of the stream as they are. */
-static bool needs_requant(const struct omq_unit *u, int t)
-{
-    if (u->kind == OMQ_UNIT_CONCAT)
-        return u->in == t || u->res == t;
-    return u->in == t && (u->kind == OMQ_UNIT_CONV || u->kind == OMQ_UNIT_MAXPOOL);
-}
-
-/* Puts a requantization of tensor `from`, which unit `at` reads, before it. Returns the
- * tensor that it makes, whose site is to be set. */
-static int insert_requant(struct omq_plan *p, int at, int from)
-{
-    struct omq_unit *u = &p->units[at], *reader = u + 1;
-    const struct omq_tensor *in = &p->tensors[from];
-    const char *name;
-    int t = p->n_tensors++;
-    bool second = u->in != from;
-
-    memmove(reader, u, sizeof(*u) * (size_t)(p->n_units - at));
-    p->n_units++;
-    name = reader->layer >= 0 ? p->layers[reader->layer].name : reader->name;
-    *u = (struct omq_unit){.kind = OMQ_UNIT_REQUANT, .in = from, .out = t, .res = -1,
-                           .groups = 1, .oc = in->c, .layer = -1,
-                           .win = {.h = in->h, .w = in->w, .c = in->c, .c_count = in->c,
-                                   .kh = 1, .kw = 1, .sh = 1, .sw = 1, .oh = in->h, .ow = in->w}};
-    snprintf(u->name, sizeof(u->name), "%.*s.in%s", OMQ_NAME_SIZE - 8, name, second ? "2" : "");
-    p->tensors[t] = *in;
-    *(second ? &reader->res : &reader->in) = t;
-    return t;
-}
-
-static int producer(const struct omq_plan *p, int t)
-{
-    int u = 0;
-
-    while (p->units[u].out != t)
-        u++;
-    return u;
-}
-
-/* The output of a max pool or concat has its site by now, which is its input's too. */
-static void requantize_readers(struct omq_plan *p, int t)
-{
-    for (int u = 0; u < p->n_units; u++)
-        while (needs_requant(&p->units[u], t)) {
-            const int copy = insert_requant(p, u++, t);
-            const struct omq_unit *reader = &p->units[u];
-
-            p->tensors[copy].site = reader->layer < 0 ? p->tensors[reader->out].site
-                : add_site(p, p->layers[reader->layer].name, "in", reader->layer, copy);
-        }
-}
-
-/* Whether tensor t, which unit r alone reads, has the quantizer of r's output.
- * That of a concat may have another sign or end than one of its inputs. */
-static bool shares_output(const struct omq_plan *p, const struct omq_unit *r, int t)
-{
-    const struct omq_tensor *in = &p->tensors[t], *out = &p->tensors[r->out];
-
-    return r->kind == OMQ_UNIT_MAXPOOL || (r->kind == OMQ_UNIT_CONCAT &&
-                                           in->is_signed == out->is_signed && in->max == out->max);
-}
-
-/* A shortcut's output is another reading of the stream that it comes from. */
-static void share_with_shortcuts(struct omq_plan *p, int t)
-{
-    for (int u = 0; u < p->n_units; u++)
-        if (p->units[u].kind == OMQ_UNIT_SHORTCUT && p->units[u].in == t) {
-            p->tensors[p->units[u].out].site = p->tensors[t].site;
-            share_with_shortcuts(p, p->units[u].out);
-        }
-}
-
-/* All sites that have the step of site s have that of site `with`. */
-static void share_step(struct omq_plan *p, int s, int with)
-{
-    const int of = p->sites[s].step_of;
-
-    for (int i = 0; i < p->n_sites; i++)
-        if (p->sites[i].step_of == of)
-            p->sites[i].step_of = p->sites[with].step_of;
-}
-
-/* What is added to a sum of the stream has its step: tensor t, of site s, also behind a
- * shortcut without parameters; or, as a step must not pass an end, a copy of it. */
-static void share_with_sums(struct omq_plan *p, int t, int s)
-{
-    for (int u = 0; u < p->n_units; u++) {
-        const struct omq_unit *reader = &p->units[u];
-        const int sum = reader->kind == OMQ_UNIT_CONV && reader->res == t
-                            ? p->tensors[reader->out].site : -1;
-
-        if (reader->kind == OMQ_UNIT_SHORTCUT && reader->in == t)
-            share_with_sums(p, reader->out, s);
-        if (sum < 0 || p->sites[sum].layer >= 0)
-            continue;
-        if (p->sites[sum].max == p->sites[s].max) {
-            share_step(p, s, sum);
-        } else {
-            const int copy = insert_requant(p, u++, t);
-
-            p->tensors[copy].max = p->sites[sum].max;
-            p->tensors[copy].site = add_site(p, p->units[u].name, "in2", -1, copy);
-            share_step(p, p->tensors[copy].site, sum);
-        }
-    }
-}
-
-static int place_site(struct omq_plan *p, int t, enum omq_residual stream, struct omq_err *err)
-{
-    struct omq_tensor *tensor = &p->tensors[t];
-    const struct omq_unit *from = &p->units[producer(p, t)], *r;
-    int reader = -1, n = readers(p, t, &reader);
-
-    if (n == 0)
-        return omq_fail(err, OMQ_EUNSUP, "nothing reads the output of '%s'", from->name);
-    r = &p->units[reader];
-    if (from->kind == OMQ_UNIT_SHORTCUT) { /* its input gives it its site */
-        requantize_readers(p, t);
-    } else if (n == 1 && shares_output(p, r, t)) {
-        tensor->site = p->tensors[r->out].site;
-    } else if (n == 1 && r->kind == OMQ_UNIT_CONV && r->in == t &&
-               !(stream == OMQ_STREAM_EXACT && from->res >= 0)) {
-        tensor->site = add_site(p, p->layers[r->layer].name, "in", r->layer, t);
-    } else {
-        tensor->site = add_site(p, from->name, "out", -1, t);
-        requantize_readers(p, t);
-        if (stream == OMQ_STREAM_EXACT)
-            share_with_sums(p, t, tensor->site);
-        share_with_shortcuts(p, t);
-    }
-    return OMQ_OK;
-}
-
-/* Backwards over the tensors, so that the output of a max pool or concat is
- * placed before its input, which shares its quantizer. */
-static int place_sites(struct omq_plan *p, enum omq_residual stream, struct omq_err *err)
-{
-    int rc;
-
-    for (int t = p->n_tensors - 1; t >= 1; t--)
-        if (!p->tensors[t].is_logits && (rc = place_site(p, t, stream, err)) < 0)
-            return rc;
-    for (int u = 0; u < p->n_units; u++)
-        if (p->units[u].res == 0 || (p->units[u].in == 0 && p->units[u].kind != OMQ_UNIT_CONV))
-            return omq_fail(err, OMQ_EUNSUP, "'%s' reads the input image: only convolutions and "
-                            "linear layers can", p->units[u].name);
-    return OMQ_OK;
-}
-
 /* The last node must be that of the logits: nothing behind them, no other end. */
 static int mark_edges(struct lowering *w)
 {
@@ -458,7 +280,7 @@ int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, enum omq_residu
     for (int i = 1; i < g->n_nodes; i++)
         if ((rc = lower_node(&w, i)) < 0)
             goto err_release;
-    if ((rc = mark_edges(&w)) < 0 || (rc = place_sites(p, stream, err)) < 0)
+    if ((rc = mark_edges(&w)) < 0 || (rc = omq_place_sites(p, stream, err)) < 0)
         goto err_release;
     free(w.tensor_of);
     return OMQ_OK;
