@@ -124,7 +124,7 @@ BIAS_MAX = 2 ** 30
 def bias_parts(k_max, x_max, terms):
     """How many times larger codes can be made: quant.h."""
     in_pair = 32767 // (2 * k_max * x_max)
-    most = 127 // k_max
+    most = (7 if k_max <= 7 else 127) // k_max
     if 1 <= in_pair < most:
         most = in_pair
     return min(most, (2 ** 31 - 1) // 2 // (terms * k_max * x_max))

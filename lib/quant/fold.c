@@ -6,14 +6,18 @@
  */
 #include "quant/quant.h"
 
-enum { BIAS_MAX = 1 << 30 }; /* in parts; beyond, no runtime could add it */
+enum {
+    BIAS_MAX = 1 << 30, /* in parts; beyond, no runtime could add it */
+    INT4_CODES = 7,     /* what int4 holds of both signs */
+};
 
 int omq_bias_parts(int k_max, int x_max, int64_t terms)
 {
     const int64_t product = (int64_t)k_max * x_max;
     const int64_t in_sum = INT32_MAX / 2 / (terms * product);
     const int64_t in_pair = INT16_MAX / (2 * product);
-    int64_t most = k_max < INT8_MAX ? INT8_MAX / k_max : 1; /* -128 is one of 8 bits, too */
+    int64_t most = k_max <= INT4_CODES ? INT4_CODES / k_max
+                   : k_max < INT8_MAX  ? INT8_MAX / k_max : 1; /* -128 is one of 8 bits, too */
 
     if (in_pair >= 1 && in_pair < most)
         most = in_pair;

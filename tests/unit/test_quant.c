@@ -434,10 +434,11 @@ static const omq_real units[] = {0.01f, 0.5f, 0.003f, 0.02f};
 
 START_TEST(parts_of_a_bias)
 {
-    ck_assert_int_eq(omq_bias_parts(1, 1, 144), 127);
-    ck_assert_int_eq(omq_bias_parts(3, 3, 144), 42);
-    ck_assert_int_eq(omq_bias_parts(7, 15, 144), 18);
-    ck_assert_int_eq(omq_bias_parts(1, 255, 144), 64); /* 16 bits for two products */
+    ck_assert_int_eq(omq_bias_parts(1, 1, 144), 7);
+    ck_assert_int_eq(omq_bias_parts(3, 3, 144), 2);
+    ck_assert_int_eq(omq_bias_parts(7, 15, 144), 1);
+    ck_assert_int_eq(omq_bias_parts(15, 31, 144), 8);
+    ck_assert_int_eq(omq_bias_parts(15, 255, 144), 4); /* 16 bits for two products */
     ck_assert_int_eq(omq_bias_parts(127, 255, 144), 1);
     ck_assert_int_eq(omq_bias_parts(128, 255, 144), 1); /* double-rounding's grid */
     ck_assert_int_eq(omq_bias_parts(127, 255, 40000), 0); /* beyond half of 32 bits */
