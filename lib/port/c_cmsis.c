@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * Convolutions for CMSIS-NN: 32-bit multipliers and shifts an output, as TensorFlow
- * Lite has them, and integer biases. A sum is rounded twice there, half up and half
- * away from zero, so that a code next to the middle of two levels can be the other.
+ * Lite has them, and integer biases, of which omq's have whole numbers (omq_fold()).
  *
  * A residual, which omq adds before it rounds, takes two calls: the convolution gives
- * t, signed 8 bits whose step T is just large enough for every sum that does not leave
- * the output's codes anyway, and arm_elementwise_add_s8() adds. The output is off by
- * half of T, which is 2 to 3 of its 256 levels, and half a level. (A smaller T, from
- * what batch norm says is likely, is closer on average, but what is unlikely saturates.)
+ * t, signed 8 bits of step T, and arm_elementwise_add_s8() adds. In an exact stream T is
+ * the step of the sum and nothing is lost. Otherwise it is just large enough for every
+ * sum that does not leave the output's codes anyway; the output is off by half of T,
+ * which is 2 to 3 of its 256 levels, and half a level. (A smaller T, from what batch norm
+ * says is likely, is closer on average, but what is unlikely saturates.)
  */
 #include "port/c_source.h"
 
@@ -81,7 +81,7 @@ static int check_finite(const struct omq_export_numbers *n, int unit, const stru
     return OMQ_OK;
 }
 
-/* x = multiplier * 2^(shift - 31), 0 <= x. */
+/* x = multiplier * 2^(shift - 31), 0 <= x: all 31 bits of it. */
 static void quantize(double x, int32_t *multiplier, int32_t *shift)
 {
     int e;
@@ -99,12 +99,26 @@ static void quantize(double x, int32_t *multiplier, int32_t *shift)
     *shift = e;
 }
 
+/* For codes of 8 bits. A product is rounded before it is shifted right and again then,
+ * which moves a code as often as it is within x / 2 of the middle of two. Without the
+ * shift there is one rounding, of a multiplier whose error moves v by v / x * 2^-32. */
+static void quantize_for_codes(double x, int32_t *multiplier, int32_t *shift)
+{
+    static const double LEAST = 0x1p-11;
+
+    quantize(x, multiplier, shift);
+    if (x >= LEAST && *shift < 0) {
+        *multiplier = (int32_t)llrint(ldexp(x, 31));
+        *shift = 0;
+    }
+}
+
 /* ---- one output ---- */
 
 /* A channel whose sum moves its output by less than DEAD of a code, as one with
  * gamma = 0: the bias alone, and not in units of the tiny m. */
 static const double DEAD = 1.0 / 64;
-enum { DEAD_SHIFT = 15, FEW_CODES = 15 };
+enum { DEAD_SHIFT = 15 };
 
 static bool is_dead(const struct line *l)
 {
@@ -121,78 +135,55 @@ static int largest_code(const int8_t *k, size_t n)
     return most;
 }
 
-/* What codes are multiplied by: as much as container and 32 bits leave room for; 0 if
- * nothing fits. */
-static int factor_for(const struct line *l, int most, int container)
+/* What codes are multiplied by: a multiple of the bias' parts, as much as container and
+ * 32 bits leave room for; 0 if nothing fits. */
+static int factor_for(const struct line *l, int most, int container, int parts)
 {
     const double sum = fmax(fabs(l->lo), fabs(l->hi)) + fabs(l->b / l->m);
     int f = most > 0 ? container / most : 1;
 
+    f -= f % parts;
     while (f > 0 && !(f * sum * fmax(1, 2 * fabs(l->m) / f) < INT32_MAX))
-        f--;
+        f -= parts;
     return f;
 }
 
-/* Thresholds of codes that a bias puts at another sum than omq has them. Sums are whole
- * numbers, so that most shifts of a threshold do nothing. */
-static int wrong_thresholds(const struct line *l, int f, int q_max, double bias)
+/* Output o of a unit; line l is its. */
+static int put_output(struct omq_c_cmsis_conv *c, const struct omq_export_unit *u, int o,
+                      const struct line *l, bool logits)
 {
-    const double m = fabs(l->m);
-    int wrong = 0;
-
-    for (int j = 1; j <= q_max; j++) {
-        const double first = ceil((j - 0.5 - l->b) / m); /* sum with code j */
-
-        wrong += !(m / f * (f * first + bias) >= j - 0.5) ||
-                 m / f * (f * (first - 1) + bias) >= j - 0.5;
-    }
-    return wrong;
-}
-
-/* Of the biases around the exact one, that which moves fewest thresholds: with codes of
- * 1 bit there is one threshold, and a bias that keeps it. */
-static double best_bias(const struct line *l, int f, int q_max)
-{
-    const double nearest = rint(l->b * f / fabs(l->m));
-    double best = nearest;
-
-    for (int i = -1; i <= 1 && q_max <= FEW_CODES; i++)
-        if (wrong_thresholds(l, f, q_max, nearest + i) < wrong_thresholds(l, f, q_max, best))
-            best = nearest + i;
-    return best;
-}
-
-/* k: of this output, its first at `to`, others `apart`. */
-static int put_output(struct omq_c_cmsis_conv *c, int o, const struct line *l, const int8_t *k,
-                      size_t filter, int q_max)
-{
-    const int container = c->int4 ? INT4_MAX : INT8_MAX;
+    const int container = c->int4 ? INT4_MAX : INT8_MAX, parts = u->parts > 0 ? u->parts : 1;
+    const size_t filter = c->filter, apart = c->depthwise ? c->n / filter : 1;
+    const int8_t *k = u->k + (size_t)o * filter;
     const bool dead = is_dead(l);
-    const int f = dead ? 0 : factor_for(l, largest_code(k, filter), container);
-    const size_t apart = c->depthwise ? c->n / filter : 1;
+    const int f = dead ? 0 : factor_for(l, largest_code(k, filter), container, parts);
     int8_t *to = c->k + (c->depthwise ? (size_t)o : (size_t)o * filter);
-    const double m = dead ? ldexp(1, -DEAD_SHIFT) : fabs(l->m) / f;
 
     if (!dead && f == 0)
         return OMQ_EUNSUP;
     for (size_t i = 0; i < filter; i++)
         to[i * apart] = (int8_t)(l->m < 0 ? -f * k[i] : f * k[i]);
-    c->bias[o] = (int32_t)lrint(dead ? ldexp(fmax(-INT16_MAX, fmin(INT16_MAX, l->b)), DEAD_SHIFT)
-                                     : best_bias(l, f, q_max));
-    quantize(m, &c->multiplier[o], &c->shift[o]);
+    if (dead) {
+        c->bias[o] = (int32_t)lrint(ldexp(fmax(-INT16_MAX, fmin(INT16_MAX, l->b)), DEAD_SHIFT));
+        quantize(ldexp(1, -DEAD_SHIFT), &c->multiplier[o], &c->shift[o]);
+    } else {
+        c->bias[o] = (int32_t)lrint(l->b * f / fabs(l->m));
+        (logits ? quantize : quantize_for_codes)(fabs(l->m) / f, &c->multiplier[o], &c->shift[o]);
+    }
     return OMQ_OK;
 }
 
 /* ---- residuals ---- */
 
 /* The step T of t, in codes of the output, and the zero point of t as it is stored.
- * Sums beyond lo .. hi are beyond the output's codes, whatever is added. */
+ * Sums beyond lo .. hi are beyond the output's codes, whatever is added; a residual of
+ * whole steps leaves them no doubt. */
 static int step_for_sums(const struct omq_export_numbers *n, int unit, double *step, int *zero,
                          struct omq_err *err)
 {
     const struct omq_unit *u = &n->net->plan.units[unit];
     const struct omq_act out = n->tensors[u->out].act, res = n->tensors[u->res].act;
-    const double r = (double)n->units[unit].r[0];
+    const double r = (double)n->units[unit].r[0], doubt = r == 1 ? 0 : 1;
     double lo = 0, hi = 0;
 
     for (int o = 0; o < u->oc; o++) {
@@ -204,36 +195,18 @@ static int step_for_sums(const struct omq_export_numbers *n, int unit, double *s
         lo = fmin(lo, lowest(&l));
         hi = fmax(hi, highest(&l));
     }
-    lo = fmax(lo, -out.zero_point - 1 - r * (res.q_max - res.zero_point));
-    hi = fmin(hi, out.q_max - out.zero_point + 1 + r * res.zero_point);
-    *step = hi > lo ? (hi - lo) / 255 : 1;
+    lo = fmax(lo, -out.zero_point - doubt - r * (res.q_max - res.zero_point));
+    hi = fmin(hi, out.q_max - out.zero_point + doubt + r * res.zero_point);
+    *step = hi > lo && !(r == 1 && hi - lo <= 255) ? (hi - lo) / 255 : 1;
     *zero = (int)fmax(-128, fmin(127, rint(-128 - lo / *step)));
     return OMQ_OK;
 }
 
-/* There is int4 for one group only; depthwise weights are few, and faster in int8. And
- * int4 leaves little room for factors: where the bias would be off by more than a
- * quarter of a level, as in a shortcut of few bits to a stream of 8, int8 is better. */
+/* There is int4 for one group only; depthwise weights are few, and faster in int8. */
 bool omq_c_cmsis_int4(const struct omq_export_numbers *n, int unit)
 {
-    const struct omq_unit *u = &n->net->plan.units[unit];
-    const struct omq_export_unit *x = &n->units[unit];
-    const size_t filter = omq_c_filter(u);
-    struct omq_err none; /* who makes the numbers says it */
-    double step = 1;
-    int zero;
-
-    if (u->groups > 1 || gives_logits(n, unit) || omq_export_k_max(x) > INT4_MAX ||
-        (u->res >= 0 && step_for_sums(n, unit, &step, &zero, &none) < 0))
-        return false;
-    for (int o = 0; o < u->oc; o++) {
-        const struct line l = line_of(n, unit, o, step);
-        const int most = largest_code(x->k + (size_t)o * filter, filter);
-
-        if (!is_dead(&l) && !(fabs(l.m) / 2 <= factor_for(&l, most, INT4_MAX) / 4.0))
-            return false;
-    }
-    return true;
+    return n->net->plan.units[unit].groups == 1 && !gives_logits(n, unit) &&
+           omq_export_k_max(&n->units[unit]) <= INT4_MAX;
 }
 
 static struct omq_c_cmsis_sum addition(const struct omq_export_numbers *n, int unit, double step,
@@ -316,7 +289,6 @@ static int put_outputs(struct omq_c_cmsis_conv *c, const struct omq_export_numbe
                        double step, struct omq_err *err)
 {
     const struct omq_unit *u = &n->net->plan.units[unit];
-    const size_t filter = omq_c_filter(u);
     int rc = OMQ_OK;
 
     for (int o = 0; rc == OMQ_OK && o < u->oc; o++) {
@@ -324,8 +296,7 @@ static int put_outputs(struct omq_c_cmsis_conv *c, const struct omq_export_numbe
 
         if ((rc = check_finite(n, unit, &l, err)) < 0)
             return rc;
-        if (put_output(c, o, &l, n->units[unit].k + (size_t)o * filter, filter,
-                       c->max - c->min) < 0)
+        if (put_output(c, &n->units[unit], o, &l, gives_logits(n, unit)) < 0)
             rc = omq_fail(err, OMQ_EUNSUP, "the bias of output %d of '%s' is beyond 32 bits in "
                           "units of its sums: leave out --cmsis", o, u->name);
     }
@@ -342,7 +313,7 @@ int omq_c_cmsis_conv_init(struct omq_c_cmsis_conv *c, const struct omq_export_nu
 
     *c = (struct omq_c_cmsis_conv){
         .int4 = omq_c_cmsis_int4(n, unit), .depthwise = omq_c_cmsis_depthwise(u),
-        .n = (size_t)u->oc * omq_c_filter(u),
+        .n = (size_t)u->oc * omq_c_filter(u), .filter = omq_c_filter(u),
         .in_offset = omq_c_cmsis_less(in) - in.zero_point,
     };
     if (rc < 0 || (rc = output_of(c, n, unit, logit_one, &step, err)) < 0 ||

@@ -116,7 +116,7 @@ enum { OMQ_C_CMSIS_ADD_SHIFT = 20 }; /* to the left, of both; stands in the text
 
 struct omq_c_cmsis_conv {
     bool int4, depthwise;
-    size_t n;       /* weights */
+    size_t n, filter; /* weights, of them of one output */
     int8_t *k;      /* [oc][kh][kw][channels of a group], depthwise [kh][kw][oc] */
     int32_t *bias, *multiplier, *shift; /* [oc] */
     int32_t in_offset, out_offset, min, max;

@@ -73,8 +73,8 @@ static void read_conv(const struct reader *r, int i, struct omq_export_unit *u)
     }
     for (int o = 1; codes.n_units == 1 && o < l->out; o++)
         u->unit[o] = u->unit[0];
-    omq_fold(from->oc, u->unit, from->oc, in->step, &norm,
-             omq_layer_bias_parts(net, precision, from->layer, &in->act), 1, 0, 0, 0, u->scale,
+    u->parts = omq_layer_bias_parts(net, precision, from->layer, &in->act);
+    omq_fold(from->oc, u->unit, from->oc, in->step, &norm, u->parts, 1, 0, 0, 0, u->scale,
              u->bias, u->r); /* r is set below */
     for (int o = 0; o < from->oc; o++) {
         const int at = o / n * numbers.group + o % n;

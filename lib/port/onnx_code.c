@@ -103,19 +103,15 @@ int omq_onnx_codes_init(struct omq_onnx_codes *c, const struct omq_export_number
 {
     const struct omq_unit *from = &n->net->plan.units[unit];
     const struct omq_export_unit *u = &n->units[unit];
-    const int64_t terms = (int64_t)from->win.kh * from->win.kw * from->win.c_count;
     struct filter f = {.pixels = (size_t)from->win.kh * (size_t)from->win.kw,
                        .channels = (size_t)from->win.c_count};
     const size_t size = f.pixels * f.channels;
-    const int x_max = x.max > -x.min ? x.max : -x.min;
-    const int k_max = -u->grid.k_min > u->grid.k_max ? -u->grid.k_min : u->grid.k_max;
-    const int times = omq_bias_parts(k_max, x_max, terms);
     int rc;
 
     *c = (struct omq_onnx_codes){0};
     if ((rc = allocate(c, (size_t)from->oc, size, err)) < 0)
         return rc;
-    if (times < 1)
+    if (u->parts < 1)
         return omq_fail(err, OMQ_EUNSUP, "sums of '%s' could leave the 32 bits that ONNX has for "
                         "them", from->name);
     for (int o = 0; o < from->oc; o++) {
@@ -125,7 +121,7 @@ int omq_onnx_codes_init(struct omq_onnx_codes *c, const struct omq_export_number
             if (abs(f.from[i]) > INT8_MAX)
                 return omq_fail(err, OMQ_EUNSUP, "a weight of '%s' is -128, which a negative "
                                 "scale would make 128: 8 bits end at 127", from->name);
-        make_filter(c, o, u, n->tensors[from->in].step, x.step, times, &f);
+        make_filter(c, o, u, n->tensors[from->in].step, x.step, u->parts, &f);
     }
     return OMQ_OK;
 }

@@ -33,6 +33,7 @@ struct omq_export_tensor {
 struct omq_export_unit {
     /* CONV: */
     struct omq_grid grid;
+    int parts;               /* of acc's unit, of which the bias has a whole number; or 0 */
     int8_t *k;               /* [oc][kh][kw][channels of a group] */
     omq_real *unit;          /* [oc]: real value of one code of the weights */
     omq_real *m, *b, *r;     /* [oc]; r: of the residual's codes as they are, zero point

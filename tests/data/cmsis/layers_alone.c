@@ -3,7 +3,8 @@
  * Each layer of generated C alone: given what the engine's layer read, how far is what
  * it writes from what the engine's wrote? Arguments are a precision and a file of, for
  * each image and layer, input, residual if there is one, and output as they are stored
- * (of the logits, as 32-bit integers). Prints for each layer the largest difference.
+ * (of the logits, as 32-bit integers). Prints for each layer the largest difference and
+ * how many values differ.
  */
 #include "net.c"
 
@@ -12,7 +13,7 @@
 
 enum { N_LAYERS = sizeof(layers) / sizeof(layers[0]) };
 
-static uint32_t arena[(NET_ARENA_BYTES + 3) / 4], most[N_LAYERS];
+static uint32_t arena[(NET_ARENA_BYTES + 3) / 4], most[N_LAYERS], differ[N_LAYERS];
 static int32_t got[NET_CLASSES];
 
 static void fail(const char *what)
@@ -49,6 +50,7 @@ static void compare(FILE *f, int i, const struct memory *m)
         }
         d = (uint32_t)(have > want ? have - want : want - have);
         most[i] = d > most[i] ? d : most[i];
+        differ[i] += d > 0;
     }
 }
 
@@ -93,6 +95,6 @@ int main(int argc, char **argv)
             run_layer(f, i, &m);
     }
     for (int i = 0; i < N_LAYERS; i++)
-        printf("%u\n", (unsigned)most[i]);
+        printf("%u %u\n", (unsigned)most[i], (unsigned)differ[i]);
     return 0;
 }
