@@ -104,9 +104,9 @@ void omq_fold(int c, const omq_real *unit, int n_units, double s_in, const struc
               int parts, double s_out, int zp_out, double s_res, int zp_res, omq_real *m,
               omq_real *b, omq_real *r);
 /* Those parts: how many times larger codes of weights up to k_max can be made in 4 bits,
- * which int4 kernels have, or, where they do not fit, in 8; and not so far that two products leave 16 bits, which kernels for processors without
- * VNNI cannot hold, unless they do anyway; nor that sums of `terms` products leave half
- * of 32 bits. */
+ * which int4 kernels have, or, where they do not fit, in 8; and not so far that two
+ * products leave 16 bits, which kernels for processors without VNNI cannot hold, unless
+ * they do anyway; nor that sums of `terms` products leave half of 32 bits. */
 int omq_bias_parts(int k_max, int x_max, int64_t terms);
 
 /* The same for an average of count codes: v = fma(sum of (code - zero point),
