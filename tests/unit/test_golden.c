@@ -10,111 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "engine/engine_internal.h"
+#include "golden_case.h"
 
 Suite *omq_suite_golden(void);
 
-enum { MAX_LINES = 128, MAX_VALUES = 4096, MAX_PACKED = 1 << 16 };
+enum { MAX_PACKED = 1 << 16 };
 
 static struct omq_err err;
-
-/* ---- the text ---- */
-
-/* A case: borrowed lines of the file's text. */
-struct gcase {
-    const char *kind;
-    int number, n;
-    struct {
-        char *key, *value;
-    } lines[MAX_LINES];
-};
-
-static const char *text_of(const struct gcase *c, const char *key)
-{
-    for (int i = 0; i < c->n; i++)
-        if (strcmp(c->lines[i].key, key) == 0)
-            return c->lines[i].value;
-    return NULL;
-}
-
-/* The numbers of a value; 0 of them if there is none. */
-static int parse(const char *text, double *out)
-{
-    int n = 0;
-    char *end;
-
-    for (; text && *text; text = end) {
-        ck_assert_int_lt(n, MAX_VALUES);
-        out[n++] = strtod(text, &end);
-        ck_assert_msg(end > text, "not a number: %.20s", text);
-        while (*end == ' ')
-            end++;
-    }
-    return n;
-}
-
-static double number(const struct gcase *c, const char *key)
-{
-    double values[MAX_VALUES];
-
-    ck_assert_msg(parse(text_of(c, key), values) == 1, "case %d has no single '%s'", c->number,
-                  key);
-    return values[0];
-}
-
-static int integer(const struct gcase *c, const char *key) { return (int)number(c, key); }
-
-/* Reals of a key; NULL if the case has none. out has MAX_VALUES. */
-static const omq_real *reals(const struct gcase *c, const char *key, omq_real *out, int *n)
-{
-    double values[MAX_VALUES];
-
-    *n = parse(text_of(c, key), values);
-    for (int i = 0; i < *n; i++)
-        out[i] = (omq_real)values[i];
-    return *n ? out : NULL;
-}
-
-static int bytes(const struct gcase *c, const char *key, uint8_t *out)
-{
-    double values[MAX_VALUES];
-    int n = parse(text_of(c, key), values);
-
-    for (int i = 0; i < n; i++)
-        out[i] = (uint8_t)values[i];
-    return n;
-}
-
-/* got[n] is what the case says under key, to the bit. */
-static void same_reals(const struct gcase *c, const char *key, const omq_real *got, int n_got)
-{
-    omq_real want[MAX_VALUES];
-    int n;
-
-    reals(c, key, want, &n);
-    ck_assert_int_eq(n, n_got);
-    for (int i = 0; i < n; i++)
-        ck_assert_msg(got[i] == want[i], "case %d (%s), %s[%d]: got %a, golden %a", c->number,
-                      c->kind, key, i, (double)got[i], (double)want[i]);
-}
-
-static void same_bytes(const struct gcase *c, const char *key, const uint8_t *got, int n_got)
-{
-    uint8_t want[MAX_VALUES];
-    int n = bytes(c, key, want);
-
-    ck_assert_int_eq(n, n_got);
-    for (int i = 0; i < n; i++)
-        ck_assert_msg(got[i] == want[i], "case %d (%s), %s[%d]: got %d, golden %d", c->number,
-                      c->kind, key, i, got[i], want[i]);
-}
 
 /* ---- quant ---- */
 
 static enum omq_grid_kind grid_kind(const struct gcase *c)
 {
-    const char *word = text_of(c, "grid");
+    const char *word = golden_text(c, "grid");
 
     return strcmp(word, "auto") == 0 ? OMQ_GRID_AUTO
          : strcmp(word, "midrise") == 0 ? OMQ_GRID_MIDRISE : OMQ_GRID_SYMMETRIC;
@@ -122,18 +31,19 @@ static enum omq_grid_kind grid_kind(const struct gcase *c)
 
 static void check_weights(const struct gcase *c)
 {
-    struct omq_grid g = omq_grid_of(grid_kind(c), integer(c, "bits"));
-    omq_real w[MAX_VALUES], step = (omq_real)number(c, "step"), unit = omq_grid_unit(&g, step);
+    struct omq_grid g = omq_grid_of(grid_kind(c), golden_integer(c, "bits"));
+    omq_real w[MAX_VALUES], step = (omq_real)golden_number(c, "step");
+    omq_real unit = omq_grid_unit(&g, step);
     omq_real got[MAX_VALUES];
     int8_t k[MAX_VALUES];
     int n;
 
-    reals(c, "w", w, &n);
+    golden_reals(c, "w", w, &n);
     omq_weights_quantize(&g, 1, (size_t)n, w, &step, 1, k);
     for (int i = 0; i < n; i++)
         got[i] = k[i];
-    same_reals(c, "k", got, n);
-    same_reals(c, "unit", &unit, 1);
+    golden_same_reals(c, "k", got, n);
+    golden_same_reals(c, "unit", &unit, 1);
 }
 
 struct norm_values {
@@ -145,10 +55,10 @@ static struct omq_norm norm_of(const struct gcase *c, struct norm_values *v)
     struct omq_norm norm = {.eps = OMQ_BN_EPS};
     int n;
 
-    norm.gamma = reals(c, "gamma", v->gamma, &n);
-    norm.beta = reals(c, "beta", v->beta, &n);
-    norm.mean = reals(c, "mean", v->mean, &n);
-    norm.var = reals(c, "var", v->var, &n);
+    norm.gamma = golden_reals(c, "gamma", v->gamma, &n);
+    norm.beta = golden_reals(c, "beta", v->beta, &n);
+    norm.mean = golden_reals(c, "mean", v->mean, &n);
+    norm.var = golden_reals(c, "var", v->var, &n);
     return norm;
 }
 
@@ -158,8 +68,9 @@ static void fold(const struct gcase *c, int n, const omq_real *unit, int n_units
     struct norm_values values;
     struct omq_norm norm = norm_of(c, &values);
 
-    omq_fold(n, unit, n_units, number(c, "s_in"), &norm, integer(c, "parts"), number(c, "s_out"),
-             integer(c, "zp_out"), number(c, "s_res"), integer(c, "zp_res"), m, b, r);
+    omq_fold(n, unit, n_units, golden_number(c, "s_in"), &norm, golden_integer(c, "parts"),
+             golden_number(c, "s_out"), golden_integer(c, "zp_out"), golden_number(c, "s_res"),
+             golden_integer(c, "zp_res"), m, b, r);
 }
 
 static void check_fold(const struct gcase *c)
@@ -167,22 +78,22 @@ static void check_fold(const struct gcase *c)
     omq_real unit[MAX_VALUES], m[6], b[6], r[6];
     int n_units;
 
-    reals(c, "unit", unit, &n_units);
+    golden_reals(c, "unit", unit, &n_units);
     fold(c, 6, unit, n_units, m, b, r);
-    same_reals(c, "m", m, 6);
-    same_reals(c, "b", b, 6);
+    golden_same_reals(c, "m", m, 6);
+    golden_same_reals(c, "b", b, 6);
     for (int i = 0; i < 6; i++)
-        same_reals(c, "r", &r[i], 1);
+        golden_same_reals(c, "r", &r[i], 1);
 }
 
 static void check_foldpool(const struct gcase *c)
 {
     omq_real m, b;
 
-    omq_fold_pool(number(c, "s_in"), integer(c, "count"), number(c, "s_out"), integer(c, "zp_out"),
-                  &m, &b);
-    same_reals(c, "m", &m, 1);
-    same_reals(c, "b", &b, 1);
+    omq_fold_pool(golden_number(c, "s_in"), golden_integer(c, "count"),
+                  golden_number(c, "s_out"), golden_integer(c, "zp_out"), &m, &b);
+    golden_same_reals(c, "m", &m, 1);
+    golden_same_reals(c, "b", &b, 1);
 }
 
 /* ---- one unit alone ---- */
@@ -252,12 +163,12 @@ static void lone_run(struct lone *l, uint8_t *x, uint8_t *res, uint8_t *q, float
 
 static void check_requant(const struct gcase *c)
 {
-    bool is_signed = integer(c, "signed") != 0;
+    bool is_signed = golden_integer(c, "signed") != 0;
     const struct omq_act in = omq_act_of(8, is_signed);
-    const struct omq_act out = omq_act_of(integer(c, "bits"), is_signed);
+    const struct omq_act out = omq_act_of(golden_integer(c, "bits"), is_signed);
     const struct omq_rescale r = {
         .zp_in = in.zero_point, .zp_out = out.zero_point, .q_max = out.q_max,
-        .ratio = (omq_real)number(c, "s_in") / (omq_real)number(c, "s_out"),
+        .ratio = (omq_real)golden_number(c, "s_in") / (omq_real)golden_number(c, "s_out"),
     };
     struct lone l = {.unit = {.kind = OMQ_UNIT_REQUANT, .rescale = r, .oc = 1,
                               .win = {.h = 1, .w = 256, .c = 1, .oh = 1, .ow = 256}}};
@@ -266,17 +177,18 @@ static void check_requant(const struct gcase *c)
     for (int i = 0; i < 256; i++)
         codes[i] = (uint8_t)i;
     lone_run(&l, codes, NULL, q, NULL, NULL);
-    same_bytes(c, "table", q, 256);
+    golden_same_bytes(c, "table", q, 256);
 }
 
 static struct omq_window window_of(const struct gcase *c, int groups)
 {
-    struct omq_window w = {.h = integer(c, "h"), .w = integer(c, "w"), .c = integer(c, "c")};
+    struct omq_window w = {.h = golden_integer(c, "h"), .w = golden_integer(c, "w"),
+                           .c = golden_integer(c, "c")};
 
     w.c_count = w.c / groups;
-    w.kh = w.kw = integer(c, "kernel");
-    w.sh = w.sw = integer(c, "stride");
-    w.ph = w.pw = integer(c, "pad");
+    w.kh = w.kw = golden_integer(c, "kernel");
+    w.sh = w.sw = golden_integer(c, "stride");
+    w.ph = w.pw = golden_integer(c, "pad");
     w.oh = (w.h + 2 * w.ph - w.kh) / w.sh + 1;
     w.ow = (w.w + 2 * w.pw - w.kw) / w.sw + 1;
     return w;
@@ -286,12 +198,12 @@ static struct omq_window window_of(const struct gcase *c, int groups)
  * unit, and its start. Returns the real value of one code. */
 static omq_real make_weights(const struct gcase *c, struct omq_engine_unit *u)
 {
-    struct omq_grid g = omq_grid_of(grid_kind(c), integer(c, "wbits"));
-    omq_real master[MAX_VALUES], step = (omq_real)number(c, "step");
+    struct omq_grid g = omq_grid_of(grid_kind(c), golden_integer(c, "wbits"));
+    omq_real master[MAX_VALUES], step = (omq_real)golden_number(c, "step");
     int n, in = u->win.c_count, kk = u->win.kh * u->win.kw, oc = u->oc / u->groups;
     int8_t k[MAX_VALUES], w[MAX_VALUES];
 
-    reals(c, "weight", master, &n);
+    golden_reals(c, "weight", master, &n);
     ck_assert_int_eq(n, u->oc * in * kk);
     omq_weights_quantize(&g, u->oc, (size_t)(in * kk), master, &step, 1, k);
     for (int o = 0; o < u->oc; o++)
@@ -342,10 +254,10 @@ static void check_codes(const struct gcase *c, struct lone *l, uint8_t *x, uint8
     uint8_t q[MAX_VALUES];
 
     lone_run(l, x, res, q, NULL, NULL);
-    same_bytes(c, "q", q, n);
+    golden_same_bytes(c, "q", q, n);
     memset(q, 0, sizeof(q));
     lone_run(l, x, res, q, NULL, &watch);
-    same_bytes(c, "q", q, n);
+    golden_same_bytes(c, "q", q, n);
     if (l->unit.kind != OMQ_UNIT_MAXPOOL)
         ck_assert_int_eq(seen, n);
 }
@@ -358,28 +270,28 @@ static void check_conv(const struct gcase *c)
     int32_t start[256];
     ptrdiff_t run_at[64];
     float logits[MAX_VALUES];
-    struct lone l = {.unit = {.kind = OMQ_UNIT_CONV, .groups = integer(c, "groups"),
-                              .oc = integer(c, "out"), .m = m, .b = b, .r = r, .w = packed,
+    struct lone l = {.unit = {.kind = OMQ_UNIT_CONV, .groups = golden_integer(c, "groups"),
+                              .oc = golden_integer(c, "out"), .m = m, .b = b, .r = r, .w = packed,
                               .start = start, .run_at = run_at}};
     struct omq_engine_unit *u = &l.unit;
-    bool has_res = text_of(c, "res") != NULL;
+    bool has_res = golden_text(c, "res") != NULL;
     int n;
 
     u->win = window_of(c, u->groups);
-    l.tensors[0].act = omq_act_of(integer(c, "abits"), integer(c, "signed") != 0);
-    l.tensors[1].act.q_max = integer(c, "q_max");
-    l.tensors[1].is_logits = integer(c, "q_max") == 0;
+    l.tensors[0].act = omq_act_of(golden_integer(c, "abits"), golden_integer(c, "signed") != 0);
+    l.tensors[1].act.q_max = golden_integer(c, "q_max");
+    l.tensors[1].is_logits = golden_integer(c, "q_max") == 0;
     lone_arrange(&l, has_res);
-    u->shape = (struct omq_conv_shape){.oc = u->oc / u->groups, .q_max = integer(c, "q_max"),
+    u->shape = (struct omq_conv_shape){.oc = u->oc / u->groups, .q_max = golden_integer(c, "q_max"),
                                        .x_max = l.tensors[0].act.q_max,
                                        .zero_point = l.tensors[0].act.zero_point};
     omq_engine_runs(&l.engine, u);
     omq_engine_place_runs(&l.engine, u);
     make_factors(c, u, make_weights(c, u));
-    ck_assert_int_eq(bytes(c, "x", x), u->win.h * u->win.w * u->win.c);
+    ck_assert_int_eq(golden_bytes(c, "x", x), u->win.h * u->win.w * u->win.c);
     n = u->win.oh * u->win.ow * u->oc;
     if (has_res)
-        ck_assert_int_eq(bytes(c, "res", res), n);
+        ck_assert_int_eq(golden_bytes(c, "res", res), n);
     if (u->shape.q_max) {
         check_codes(c, &l, x, has_res ? res : NULL, n);
         return;
@@ -387,7 +299,7 @@ static void check_conv(const struct gcase *c)
     lone_run(&l, x, NULL, NULL, logits, NULL);
     for (int i = 0; i < n; i++)
         got[i] = (omq_real)logits[i];
-    same_reals(c, "logits", got, n);
+    golden_same_reals(c, "logits", got, n);
 }
 
 static void check_pool(const struct gcase *c)
@@ -399,12 +311,12 @@ static void check_pool(const struct gcase *c)
                               .win = window_of(c, 1), .m = &m, .b = &b}};
 
     l.unit.oc = l.unit.win.c;
-    ck_assert_int_eq(bytes(c, "x", x), l.unit.win.h * l.unit.win.w * l.unit.win.c);
+    ck_assert_int_eq(golden_bytes(c, "x", x), l.unit.win.h * l.unit.win.w * l.unit.win.c);
     if (!max) {
-        l.tensors[0].act.zero_point = integer(c, "zp_in");
-        l.tensors[1].act.q_max = integer(c, "q_max");
-        omq_fold_pool(number(c, "s_in"), l.unit.win.kh * l.unit.win.kw, number(c, "s_out"),
-                      integer(c, "zp_out"), &m, &b);
+        l.tensors[0].act.zero_point = golden_integer(c, "zp_in");
+        l.tensors[1].act.q_max = golden_integer(c, "q_max");
+        omq_fold_pool(golden_number(c, "s_in"), l.unit.win.kh * l.unit.win.kw,
+                      golden_number(c, "s_out"), golden_integer(c, "zp_out"), &m, &b);
     }
     check_codes(c, &l, x, NULL, l.unit.win.oh * l.unit.win.ow * l.unit.oc);
 }
@@ -467,7 +379,7 @@ static void set_param(struct omq_net *net, const char *value)
 {
     double values[MAX_VALUES];
     char name[OMQ_NAME_SIZE];
-    int n = parse(split_name(value, name), values);
+    int n = golden_parse(split_name(value, name), values);
 
     for (int i = 0; i < net->n_params; i++) {
         struct omq_param *p = &net->params[i];
@@ -510,7 +422,7 @@ static void same_codes(void *ctx, int unit, const uint8_t *codes, ptrdiff_t imag
     const struct omq_tensor *t = &check->net->plan.tensors[u->out];
     double values[MAX_VALUES];
     char name[OMQ_NAME_SIZE];
-    int n = parse(codes_of(check->c, u->name, name), values), w = t->w * t->c;
+    int n = golden_parse(codes_of(check->c, u->name, name), values), w = t->w * t->c;
 
     (void)image;
     ck_assert_int_eq(n, t->h * w);
@@ -525,8 +437,8 @@ static void check_net(const struct gcase *c)
 {
     struct omq_quant_config quant = {.levels = 1, .first_last_bits = 8};
     struct omq_preprocess pre = {.height = 6, .width = 6, .channels = 2,
-                                 .step = (float)number(c, "s_x")};
-    struct omq_precision p = {integer(c, "w"), integer(c, "a")};
+                                 .step = (float)golden_number(c, "s_x")};
+    struct omq_precision p = {golden_integer(c, "w"), golden_integer(c, "a")};
     struct omq_net net;
     struct net_check check = {.c = c, .net = &net};
     const struct omq_engine_watch watch = {.ctx = &check, .codes = same_codes};
@@ -546,14 +458,14 @@ static void check_net(const struct gcase *c)
             n_params++;
         }
     ck_assert_int_eq(n_params, net.n_params);
-    ck_assert_int_eq(bytes(c, "x", x), 6 * 6 * 2);
+    ck_assert_int_eq(golden_bytes(c, "x", x), 6 * 6 * 2);
     ck_assert_msg(omq_engine_open(&e, &net, NULL, 0, &err) == 0, "%s", err.msg);
     scratch = omq_calloc(1, omq_engine_scratch_size(e, 1, 1));
     omq_engine_run_watched(e, x, 1, logits, scratch, &watch);
     ck_assert_int_eq(check.n_codes, net.plan.n_units - 1); /* the last one's are the logits */
     for (int i = 0; i < 3; i++)
         got[i] = (omq_real)logits[i];
-    same_reals(c, "logits", got, 3);
+    golden_same_reals(c, "logits", got, 3);
     free(scratch);
     omq_engine_close(e);
     omq_net_release(&net);
@@ -580,52 +492,6 @@ static void check_case(const struct gcase *c)
     ck_abort_msg("case %d is of an unknown kind '%s'", c->number, c->kind);
 }
 
-/* Takes a line from *text, without its end; NULL at the end of the file. */
-static char *next_line(char **text)
-{
-    char *line = *text, *end = strchr(line, '\n');
-
-    if (!*line)
-        return NULL;
-    ck_assert_ptr_nonnull(end);
-    *end = 0;
-    *text = end + 1;
-    return line;
-}
-
-/* Checks every case of a file; returns how many there are. */
-static int check_file(const char *path)
-{
-    struct gcase c = {.number = -1};
-    uint8_t *content;
-    size_t size;
-    char *at, *line;
-
-    ck_assert_msg(omq_file_read(path, 1 << 20, &content, &size, &err) == 0,
-                  "%s (run the tests from the top of the tree)", err.msg);
-    for (at = (char *)content; (line = next_line(&at)) != NULL;) {
-        char *value = strchr(line, ' ');
-
-        if (line[0] == '#')
-            continue;
-        if (strcmp(line, "end") == 0) {
-            check_case(&c);
-            continue;
-        }
-        ck_assert_ptr_nonnull(value);
-        *value++ = 0;
-        if (strcmp(line, "case") == 0) {
-            c = (struct gcase){.kind = value, .number = c.number + 1};
-            continue;
-        }
-        ck_assert_int_lt(c.n, MAX_LINES);
-        c.lines[c.n].key = line;
-        c.lines[c.n++].value = value;
-    }
-    free(content);
-    return c.number + 1;
-}
-
 static const struct {
     const char *name;
     int n_cases;
@@ -639,7 +505,7 @@ START_TEST(library_matches_the_vectors)
     char path[64];
 
     snprintf(path, sizeof(path), "tests/golden/%s.txt", files[_i].name);
-    ck_assert_int_eq(check_file(path), files[_i].n_cases);
+    ck_assert_int_eq(golden_each(path, check_case), files[_i].n_cases);
 }
 END_TEST
 
