@@ -130,9 +130,8 @@ def bias_parts(k_max, x_max, terms):
     return min(most, (2 ** 31 - 1) // 2 // (terms * k_max * x_max))
 
 
-def fold(c, unit, s_in, norm, parts, s_out, zp_out, s_res, zp_res):
-    """m, b, r of the epilogue: in double, operation by operation, then float."""
-    res = f64(s_res / s_out)
+def fold(c, unit, s_in, norm, parts, s_out, zp_out):
+    """m, b of the epilogue: in double, operation by operation, then float."""
     m, b = [], []
     for j in range(c):
         scale = f64(unit[j % len(unit)] * s_in)
@@ -145,8 +144,14 @@ def fold(c, unit, s_in, norm, parts, s_out, zp_out, s_res, zp_res):
         if abs(shift) < f64(abs(part) * BIAS_MAX):
             shift = f64(part * rint(f64(shift / part)))
         m.append(f32(f64(scale / s_out)))
-        b.append(f32(f64(f64(f64(shift / s_out) + zp_out) - f64(res * zp_res))))
-    return m, b, f32(res)
+        b.append(f32(f64(f64(shift / s_out) + zp_out)))
+    return m, b
+
+
+def fold_residual(s_res, zp_res, s_out, zp_out):
+    """r, zero of what a residual adds."""
+    r = f64(s_res / s_out)
+    return f32(r), f32(f64(zp_out - f64(r * zp_res)))
 
 
 def fold_pool(s_in, count, s_out, zp_out):
@@ -196,12 +201,15 @@ def conv_sums(win, x, zp, weights):
     return acc
 
 
-def epilogue(acc, m, b, res=None, r=None):
+def epilogue(acc, m, b, res=None, r=None, zero=None):
+    """What is added is added to 8 bits with a sign, of the sum's step."""
     v = []
     for i, a in enumerate(acc):
         c = i % len(m)
-        bias = fma(F(res[i]), r, b[c]) if res else b[c]
-        v.append(fma(f32(F(a)), m[c], bias))
+        v.append(fma(f32(F(a)), m[c], b[c]))
+        if res:
+            part = rint(clamp(v[i], -128, 127))
+            v[i] = fma(F(res[i]), r, f32(part + zero))
     return v
 
 
@@ -302,9 +310,10 @@ def gen_fold(out, rng):
                  s_res=real(rng, 0.001, 0.2) if has_res else F(0),
                  zp_res=rng.choice((0, 128)) if has_res else 0,
                  parts=(0, 1, 18, 42, 127)[i % 5])
-        m, b, r = fold(c, unit, a["s_in"], norm, a["parts"], a["s_out"], a["zp_out"], a["s_res"],
-                       a["zp_res"])
-        out.case("fold", unit=unit, **a, **norm, m=m, b=b, r=r)
+        m, b = fold(c, unit, a["s_in"], norm, a["parts"], a["s_out"],
+                    0 if has_res else a["zp_out"])
+        r, zero = fold_residual(a["s_res"], a["zp_res"], a["s_out"], a["zp_out"])
+        out.case("fold", unit=unit, **a, **norm, m=m, b=b, r=r, zero=zero)
     for count in (1, 4, 9, 49, 64):
         a = dict(s_in=real(rng, 0.001, 0.2), count=count, s_out=real(rng, 0.001, 0.2),
                  zp_out=rng.choice((0, 128)))
@@ -377,8 +386,9 @@ def conv_case(out, rng, i, kind, w, a, ties):
     res = [rng.randint(0, 255) for _ in range(m)] if has_res else None
     s_res = (F(1, 2) if ties else f32(s_out * real(rng, 0.1, 1))) if has_res else F(0)
     zp_res = res_zp if has_res else 0
-    em, eb, er = fold(n_out, unit, s_in, norm, 0, s_out, out_zp, s_res, zp_res)
-    v = epilogue(conv_sums(win, x, in_zp, codes), em, eb, res, er)
+    em, eb = fold(n_out, unit, s_in, norm, 0, s_out, 0 if has_res else out_zp)
+    er, ez = fold_residual(s_res, zp_res, s_out, out_zp)
+    v = epilogue(conv_sums(win, x, in_zp, codes), em, eb, res, er, ez)
     lines = dict(grid=kind, wbits=w, abits=a, signed=int(signed_in), h=h, w=wd, c=c, out=n_out,
                  kernel=k, stride=s, pad=p, groups=g, step=step, s_in=s_in, s_out=s_out,
                  q_max=out_q, zp_out=out_zp, s_res=s_res, zp_res=zp_res, parts=0, **norm,
@@ -468,8 +478,9 @@ class Net:
         unit = [weight_unit("auto", bits, step)]
         x_max = 255 if name in ("conv1", "fc") else act_of(self.a, False)[0]
         parts = bias_parts(weight_top("auto", bits), x_max, n)
-        m, b, r = fold(n_out, unit, s_in, norm, parts, s_out, zp_out, s_res, 0)
-        v = epilogue(conv_sums(win, x, zp_in, codes), m, b, res, r)
+        m, b = fold(n_out, unit, s_in, norm, parts, s_out, 0 if res else zp_out)
+        r, zero = fold_residual(s_res, 0, s_out, zp_out)
+        v = epilogue(conv_sums(win, x, zp_in, codes), m, b, res, r, zero)
         return [act_code(t, act[0]) for t in v] if act else v
 
     def codes(self, unit, q):
@@ -492,8 +503,12 @@ class Net:
         ta = self.codes("a.in", [table[q] for q in t1])
         sb = self.site("b.in", f32(real(rng, 0.6, 1) * small))
         tb = self.codes("arelu", self.layer("a", "abn", self.w, ta, win, 4, sa, 0, sb, a))
+        s2 = self.site("brelu.out", real(rng, 0.01, 0.03))
+        t2 = self.codes("brelu", self.layer("b", "bbn", self.w, tb, win, 4, sb, 0, s2, stream, t1,
+                                            s1))
         sc = self.site("c.in", f32(real(rng, 0.8, 1.2) * small))
-        tc = self.codes("brelu", self.layer("b", "bbn", self.w, tb, win, 4, sb, 0, sc, a, t1, s1))
+        table = requant(0, s2, a, sc)
+        tc = self.codes("pool.in", [table[q] for q in t2])
         tp = self.codes("pool", maxpool(dict(win, k=2, s=2, p=0), tc))
         win = dict(h=3, w=3, c=4, k=3, s=1, p=1, g=2)
         so = self.site("crelu.out", real(rng, 0.01, 0.02))

@@ -47,7 +47,6 @@ enum omq_quant_method {
 enum omq_view { OMQ_VIEW_OFF, OMQ_VIEW_OFFSETS };
 enum omq_grid_kind { OMQ_GRID_AUTO, OMQ_GRID_MIDRISE, OMQ_GRID_SYMMETRIC };
 enum omq_steps { OMQ_STEPS_LAYER, OMQ_STEPS_CHANNEL };
-enum omq_residual { OMQ_STREAM_FINE, OMQ_STREAM_EXACT };
 enum omq_optimizer { OMQ_OPT_SGD, OMQ_OPT_ADAM };
 enum omq_batches { OMQ_BATCHES_OWN, OMQ_BATCHES_SHARED };
 enum omq_teacher { OMQ_TEACHER_HIGHEST, OMQ_TEACHER_NEXT };
@@ -122,7 +121,6 @@ struct omq_quant_config {
     int view_max_bits;        /* wider weights have no view; 0 = all have */
     enum omq_grid_kind grid;
     enum omq_steps weight_steps;
-    enum omq_residual stream;
     /* Of the first convolution and the last linear layer; 0: as the others. */
     int first_last_bits;
     double offset_decay;      /* weight decay of view: offsets */

@@ -20,7 +20,6 @@ static const char *const method_words[] = {"omq", "any-precision", "adabits", "d
 static const char *const view_words[] = {"off", "offsets", NULL};
 static const char *const grid_words[] = {"auto", "midrise", "symmetric", NULL};
 static const char *const steps_words[] = {"layer", "channel", NULL};
-static const char *const stream_words[] = {"fine", "exact", NULL};
 static const char *const optimizer_words[] = {"sgd", "adam", NULL};
 static const char *const batches_words[] = {"own", "shared", NULL};
 static const char *const teacher_words[] = {"highest", "next", NULL};
@@ -211,10 +210,6 @@ const struct omq_conf_key omq_conf_keys[] = {
          "auto takes midrise up to 3 bits and symmetric above."),
     WORD("quant.weight_steps", quant.weight_steps, omq_steps, steps_words,
          "One learned step a layer or one an output channel."),
-    WORD("quant.stream", quant.stream, omq_residual, stream_words,
-         "The residual stream: of 8 bits, each place with a step of its own; or of 7\n"
-         "bits, where sums have the step of what is added, so that ONNX Runtime, which\n"
-         "rounds to 8 bits before it adds, computes the same."),
     INT("quant.first_last_bits", quant.first_last_bits, 0, 8,
         "Bits of the first convolution and the last linear layer; 0 is as all others."),
     NUMBER("quant.offset_decay", quant.offset_decay, 0, 1, "Weight decay of the offsets."),

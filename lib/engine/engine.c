@@ -145,7 +145,7 @@ static void spread(const struct omq_engine_unit *u, const omq_real *from, omq_re
 
 /* Room for any layer's; kept from one to the next. */
 struct workspace {
-    omq_real *scratch, *unit, *factors; /* [omq_layer_codes_scratch()], [oc], [3][oc] */
+    omq_real *scratch, *unit, *factors; /* [omq_layer_codes_scratch()], [oc], [2][oc] */
     int8_t *k;                          /* some outputs', or of grouped layers all */
 };
 
@@ -176,7 +176,7 @@ static int workspace_init(struct planner *p, struct workspace *ws)
     }
     *ws = (struct workspace){.scratch = malloc(sizeof(omq_real) * scratch),
                              .unit = malloc(sizeof(omq_real) * oc),
-                             .factors = malloc(3 * sizeof(omq_real) * oc), .k = malloc(k)};
+                             .factors = malloc(2 * sizeof(omq_real) * oc), .k = malloc(k)};
     if (ws->scratch && ws->unit && ws->factors && ws->k)
         return OMQ_OK;
     workspace_release(ws);
@@ -225,13 +225,15 @@ static void fill_conv(struct planner *p, const struct omq_unit *from, struct omq
                                                         from->layer));
     int n_units = pack_weights(p, from, u, ws);
     int parts = omq_layer_bias_parts(p->net, precision_of(p, from->layer), from->layer, &in->act);
-    omq_real *m = ws->factors, *b = m + u->oc, *r = b + u->oc;
+    omq_real *m = ws->factors, *b = m + u->oc;
 
-    omq_fold(u->oc, ws->unit, n_units, in->step, &norm, parts, out->step, out->act.zero_point,
-             res ? res->step : 0, res ? res->act.zero_point : 0, m, b, r);
+    omq_fold(u->oc, ws->unit, n_units, in->step, &norm, parts, out->step,
+             res ? 0 : out->act.zero_point, m, b);
+    if (res)
+        u->add = omq_fold_residual(res->step, res->act.zero_point, out->step,
+                                   out->act.zero_point);
     spread(u, m, u->m);
     spread(u, b, u->b);
-    spread(u, r, u->r);
     omq_engine_place_runs(p->e, u);
 }
 
@@ -299,7 +301,6 @@ static void lay_out(struct omq_engine *e)
         }
         u->m = omq_arena_take(&e->arena, n, sizeof(*u->m));
         u->b = omq_arena_take(&e->arena, n, sizeof(*u->b));
-        u->r = omq_arena_take(&e->arena, n, sizeof(*u->r));
     }
 }
 
@@ -418,7 +419,7 @@ struct omq_engine_numbers omq_engine_numbers(const struct omq_engine *e, int uni
     const struct omq_engine_unit *u = &e->units[unit];
 
     return (struct omq_engine_numbers){
-        .m = u->m, .b = u->b, .r = u->r, .rescale = u->rescale,
+        .m = u->m, .b = u->b, .add = u->add, .rescale = u->rescale,
         .group = u->kind == OMQ_UNIT_CONV && !u->is_depthwise ? omq_engine_padded(u) : 1,
     };
 }

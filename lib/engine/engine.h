@@ -77,10 +77,12 @@ struct omq_act omq_engine_act(const struct omq_engine *e, int tensor);
 double omq_engine_step(const struct omq_engine *e, int tensor);
 
 /* What a unit computes with, for those who write it down: the plan's own arrays.
- * CONV: omq_fold() of output o of group g stands at g * group + o. AVGPOOL:
+ * CONV: omq_fold() of output o of group g stands at g * group + o, and in add
+ * omq_fold_residual(), if there is one. AVGPOOL:
  * omq_fold_pool() in m[0] and b[0]. */
 struct omq_engine_numbers {
-    const omq_real *m, *b, *r;
+    const omq_real *m, *b;
+    struct omq_addend add;
     int group;
     struct omq_rescale rescale; /* REQUANT */
 };

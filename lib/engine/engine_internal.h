@@ -29,7 +29,8 @@ struct omq_engine_unit {
     int groups, oc;        /* a depthwise one counts as one group */
     bool is_depthwise;     /* by dwconv_codes */
     struct omq_rescale rescale; /* REQUANT */
-    omq_real *m, *b, *r;   /* CONV: [groups][channels of one, padded]; AVGPOOL: m, b [1] */
+    omq_real *m, *b;       /* CONV: [groups][channels of one, padded]; AVGPOOL: [1] */
+    struct omq_addend add; /* CONV with a residual */
     /* CONV, of a group each, weights of whichever kernel it is: */
     struct omq_conv_shape shape;
     bool by_bits;          /* by pack_bits and conv_bits */

@@ -89,7 +89,7 @@ static struct omq_conv_io whole_conv(const struct omq_engine_io *io,
         .n = n, .oh = u->win.oh, .ow = u->win.ow, .run_at = u->run_at,
         .x = omq_engine_codes(io, u->in, first) - u->win.ph * (in->row + in->c),
         .x_image = in->image, .x_row = u->win.sh * in->row, .x_pixel = u->win.sw * (ptrdiff_t)in->c,
-        .y_pixel = u->oc,
+        .y_pixel = u->oc, .add = u->add,
     };
 
     if (out->is_logits) {
@@ -133,7 +133,6 @@ static void take_outputs(struct omq_conv_shape *s, struct omq_conv_io *c, int be
     c->start += begin;
     c->m += begin;
     c->b += begin;
-    c->r += begin;
     move_y(s, c, begin);
     s->oc = (end < s->oc ? end : s->oc) - begin;
 }
@@ -177,7 +176,6 @@ static void run_groups(const struct omq_engine_io *io, const struct omq_engine_u
         c.start = u->start + at;
         c.m = u->m + at;
         c.b = u->b + at;
-        c.r = u->r + at;
         move_y(s, &c, g * (ptrdiff_t)s->oc);
         run_share(io, u, *s, c);
     }

@@ -121,6 +121,8 @@ struct probe {
     omq_real scale[CODES], add[CODES], sum[CH];
 };
 
+static const struct omq_addend added = {.r = (omq_real)0.375, .zero = (omq_real)-2.3};
+
 /* The engine's convolutions: 3 x 4 pixels of codes that are cut from q. */
 static void probe_conv(const struct omq_kern *k, const struct omq_conv_shape *s, bool by_bits,
                        const uint8_t *q, const omq_real *m, const omq_real *b,
@@ -134,7 +136,7 @@ static void probe_conv(const struct omq_kern *k, const struct omq_conv_shape *s,
     uint8_t x[3 * 4 * 12 + MOST + 10 + 3];
     const struct omq_conv_io io = {
         .n = 1, .oh = 3, .ow = 4, .x = x, .x_row = 48, .x_pixel = 12, .run_at = run_at,
-        .w = p->packed, .start = p->start, .m = m, .b = b, .r = b,
+        .w = p->packed, .start = p->start, .m = m, .b = b, .add = added,
         .res = s->w_bits % 2 ? NULL : q, .res_row = 4 * OC, .res_pixel = OC,
         .y = s->q_max > 0 ? (void *)p->y : p->reals, .y_row = 4 * OC, .y_pixel = OC,
     };
@@ -194,8 +196,8 @@ static void probe_dwconv(const struct omq_kern *k, const uint8_t *q, const omq_r
                                          .x_max = 255, .zero_point = 3, .q_max = i ? 255 : 0};
         const struct omq_conv_io io = {
             .n = 1, .oh = 3, .ow = 4, .x = x, .x_row = 80, .x_pixel = 40, .run_at = run_at,
-            .w = to->packed, .start = to->start, .m = m, .b = b, .r = b, .res = i ? NULL : q,
-            .res_row = 4 * OC, .res_pixel = OC,
+            .w = to->packed, .start = to->start, .m = m, .b = b, .add = added,
+            .res = i ? NULL : q, .res_row = 4 * OC, .res_pixel = OC,
             .y = i ? (void *)to->y : to->reals, .y_row = 4 * OC, .y_pixel = OC,
         };
 
@@ -280,7 +282,7 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     PROBE(dwconv_dinput, &g, y, rows, p->dw_dx);
     PROBE(channel_stats, PIX, CH, x, p->mean, p->m2);
     PROBE(affine, PIX, CH, x, a, b, p->affine);
-    PROBE(affine_res, PIX, CH, x, a, y, b, b, p->affine_res);
+    PROBE(affine_res, PIX, CH, x, a, y, &added, b, p->affine_res);
     PROBE(quantize_u8, CODES, x, 15, p->q);
     PROBE(quantize_weights, CODES, x, a[1], false, 127, p->weights[0]);
     PROBE(quantize_weights, CODES, x, a[1], true, 7, p->weights[1]);
@@ -294,7 +296,7 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     memcpy(p->q_grad, y, sizeof(y));
     PROBE(quantize_backward, PIX, CH, x, 15, 8, p->q_grad, p->ds);
     for (int i = 0; i < 2; i++) {
-        const struct omq_epilogue e = {.m = a, .b = b, .r = b, .mu = a, .q_max = 15,
+        const struct omq_epilogue e = {.m = a, .b = b, .add = added, .mu = a, .q_max = 15,
                                        .zero_point = 8};
         const struct omq_epilogue_sums sums = {p->epilogue_sums[i][0], p->epilogue_sums[i][1],
                                                p->epilogue_sums[i][2]};
@@ -307,7 +309,7 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     PROBE(relu_backward, CODES, x, p->relu_grad);
     PROBE(norm_sums, PIX, CH, y, x, a, p->sum_g, p->sum_gx);
     memcpy(p->norm_grad, y, sizeof(y));
-    PROBE(norm_backward, PIX, CH, p->norm_grad, x, a, a, b, b);
+    PROBE(norm_backward, PIX, CH, p->norm_grad, x, a, a, b, b, NULL);
     memcpy(p->scale, y, sizeof(y));
     PROBE(scale, PIX, CH, p->scale, a);
     memcpy(p->add, y, sizeof(y));

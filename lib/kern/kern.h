@@ -54,11 +54,19 @@ struct omq_rescale {
     omq_real ratio; /* s_in / s_out */
 };
 
-/* What follows acc[n][c] in one unit, in channel j:
- *   v = fma(acc, m[j], b[j]), or fma(acc, m[j], fma(res, r[j], b[j])),
+/* What follows acc[n][c] in one unit, in channel j: v = fma(acc, m[j], b[j]), to which a
+ * residual of codes is added as runtimes do whose convolutions give 8 bits:
+ *   t = clamp(rint(fma(acc, m[j], b[j])), OMQ_PART_MIN, OMQ_PART_MAX), a NaN staying one
+ *   v = fma(res, r, t + zero)
  * and then quantize_u8. */
+enum { OMQ_PART_MIN = -128, OMQ_PART_MAX = 127 };
+struct omq_addend {
+    omq_real r;    /* one code of res, in codes of v */
+    omq_real zero; /* v of t = 0, but for codes that are 0 and not at their zero point */
+};
 struct omq_epilogue {
-    const omq_real *m, *b, *r;
+    const omq_real *m, *b;
+    struct omq_addend add; /* with a residual */
     const omq_real *mu; /* mean of acc; NULL: no sum_gx */
     int q_max, zero_point;
 };
@@ -81,7 +89,7 @@ struct omq_conv_shape {
 /* What one call computes: n images of oh rows of ow pixels. Distances are in
  * bytes of x and res, in elements of y. oc_pad below is oc, rounded up to a
  * multiple of 16. Work may be split into calls by images, by rows, and by outputs
- * at multiples of 16 (w, start, m, b, r, res and y moved on, and oc less): each
+ * at multiples of 16 (w, start, m, b, res and y moved on, and oc less): each
  * call unpacks the weights that it is given. w is best aligned to 64 bytes. */
 struct omq_conv_io {
     int n, oh, ow;
@@ -90,7 +98,8 @@ struct omq_conv_io {
     const ptrdiff_t *run_at;             /* [n_runs], from a window's first code */
     const void *w;                       /* of pack_codes, as are: */
     const int32_t *start;                /* [oc_pad] */
-    const omq_real *m, *b, *r;           /* [oc_pad]; r only with res */
+    const omq_real *m, *b;               /* [oc_pad] */
+    struct omq_addend add;               /* with res */
     const uint8_t *res;                  /* or NULL */
     ptrdiff_t res_image, res_row, res_pixel;
     void *y;                             /* uint8_t, or omq_real where q_max is 0 */
@@ -150,7 +159,7 @@ struct omq_kern {
     /* y = clamp(rint(v), 0, q_max), a NaN giving 0, or y = v where q_max is 0:
      *   acc = start[o] + sum over the window of x * k, exact, missing codes as 0:
      *         the caller keeps n_runs * run * x_max * max|k| < 2^31
-     *   v = fma(acc, m[o], b[o]), or fma(acc, m[o], fma(res, r[o], b[o]))
+     *   v as in struct omq_epilogue
      * scratch: omq_conv_codes_scratch() bytes. */
     void (*conv_codes)(const struct omq_conv_shape *s, const struct omq_conv_io *io,
                        void *scratch);
@@ -187,12 +196,12 @@ struct omq_kern {
      * s1^2 / n is at most n times the result, and little of it cancels. */
     void (*channel_stats)(int n, int c, const omq_real *x, double *mean, double *m2);
 
-    /* v[i][j] = fma(acc[i][j], m[j], b[j]); with res also fma(res, r[j], b[j])
-     * in place of b: v = fma(acc, m, fma(res, r, b)). v may be acc. */
+    /* v[i][j] = fma(acc[i][j], m[j], b[j]); with res, where nothing is rounded, v =
+     * fma(acc, m[j], fma(res, r, b[j] + zero)). v may be acc. */
     void (*affine)(int n, int c, const omq_real *acc, const omq_real *m, const omq_real *b,
                    omq_real *v);
     void (*affine_res)(int n, int c, const omq_real *acc, const omq_real *m, const omq_real *res,
-                       const omq_real *r, const omq_real *b, omq_real *v);
+                       const struct omq_addend *add, const omq_real *b, omq_real *v);
 
     /* q = clamp(rint(v), 0, q_max), half to even; a NaN gives 0. */
     void (*quantize_u8)(size_t n, const omq_real *v, int q_max, uint8_t *q);
@@ -230,9 +239,12 @@ struct omq_kern {
      * what passes added to dq, or stored there if store. */
     void (*rescale_backward)(int n, int c, const uint8_t *q, const struct omq_rescale *r,
                              const omq_real *g, bool store, omq_real *dq, omq_real *ds);
-    /* From acc and the raw codes of a residual (NULL: none) to codes, and back:
-     * affine or affine_res, then quantize_u8; again, then quantize_backward and
-     * norm_sums (channel_sum without mu) of what it leaves in g. */
+    /* From acc and the raw codes of a residual (NULL: none) to codes, and back: v, then
+     * quantize_u8; again, then quantize_backward and norm_sums (channel_sum without mu)
+     * of what it leaves in g.
+     * With a residual and c = fma(acc, m, b), g keeps what the residual gets, sums are
+     * of what the convolution gets, which is nothing where c is beyond t's ends, and to
+     * ds of v inside comes t - c (t beyond those ends), the step's part in t. */
     void (*epilogue)(int n, int c, const struct omq_epilogue *e, const omq_real *acc,
                      const uint8_t *res, uint8_t *q);
     void (*epilogue_backward)(int n, int c, const struct omq_epilogue *e, const omq_real *acc,
@@ -244,9 +256,11 @@ struct omq_kern {
     /* sum_g[j] += sum of g; sum_gx[j] += sum of g * (x - mu[j]). */
     void (*norm_sums)(int n, int c, const omq_real *g, const omq_real *x, const omq_real *mu,
                       omq_real *sum_g, omq_real *sum_gx);
-    /* g = a[j] * g + k[j] * (x - mu[j]) + d[j], in place. */
+    /* g = a[j] * g + k[j] * (x - mu[j]) + d[j], in place; with the epilogue of a residual
+     * (or NULL), 0 in place of g where fma(x, m[j], b[j]) is beyond the ends of t. */
     void (*norm_backward)(int n, int c, omq_real *g, const omq_real *x, const omq_real *mu,
-                          const omq_real *a, const omq_real *k, const omq_real *d);
+                          const omq_real *a, const omq_real *k, const omq_real *d,
+                          const struct omq_epilogue *e);
     /* g[i][j] *= a[j]. */
     void (*scale)(int n, int c, omq_real *g, const omq_real *a);
     /* y += x; sum[j] += sum of x[i][j]. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What follows a convolution in one unit: batch norm, residual add, ReLU and
- * the output's quantizer, as v = fma(acc, m, fma(res, r, b)) and one rounding.
+ * the output's quantizer, as struct omq_epilogue has it.
  * Training uses the same fold as the engine, with the batch's statistics in
  * place of the running ones.
  *
@@ -132,12 +132,13 @@ static void fold(struct omq_exec *x, int ui, double s_out, int zp_out)
              in->is_real || x->layers[u->layer].is_float
                  ? 0
                  : omq_layer_bias_parts(x->net, x->precision, u->layer, &in->act),
-             s_out, zp_out,
-             res ? (double)omq_tensor_step(res) : 0, res && !res->is_real ? res->act.zero_point : 0,
-             b->m, b->b, b->r);
+             s_out, res ? 0 : zp_out, b->m, b->b);
+    if (res)
+        b->add = omq_fold_residual((double)omq_tensor_step(res),
+                                   res->is_real ? 0 : res->act.zero_point, s_out, zp_out);
 }
 
-/* v of pixels [from, from + n) of one image. */
+/* v of pixels [from, from + n) of one image, a sum without the rounding within. */
 static void values(const struct omq_exec *x, int ui, int image, int from, int n, omq_real *res_buf,
                    omq_real *v)
 {
@@ -151,9 +152,20 @@ static void values(const struct omq_exec *x, int ui, int image, int from, int n,
         return;
     }
     res = x->tensors[u->res].is_real ? x->tensors[u->res].x + at : res_buf;
-    if (res == res_buf) /* raw codes: the zero point is in b */
+    if (res == res_buf) /* raw codes: the zero point is in add.zero */
         x->kern->codes_to_real((size_t)n * u->oc, x->tensors[u->res].q + at, 0, res_buf);
-    x->kern->affine_res(n, u->oc, b->acc + at, b->m, res, b->r, b->b, v);
+    x->kern->affine_res(n, u->oc, b->acc + at, b->m, res, &b->add, b->b, v);
+}
+
+/* What a convolution gives to a sum, of one image. */
+static void parts(const struct omq_exec *x, int ui, int image, omq_real *v)
+{
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    const struct omq_unit_buf *b = &x->units[ui];
+    const int pixels = u->win.oh * u->win.ow;
+
+    x->kern->affine(pixels, u->oc, b->acc + (size_t)image * (size_t)pixels * (size_t)u->oc, b->m,
+                    b->b, v);
 }
 
 /* What the fused kernels need; false where they do not serve: they make codes,
@@ -166,7 +178,7 @@ static bool fused(const struct omq_exec *x, int ui, struct omq_epilogue *e, cons
 
     if (out->is_real || (u->res >= 0 && x->tensors[u->res].is_real))
         return false;
-    *e = (struct omq_epilogue){.m = b->m, .b = b->b, .r = b->r,
+    *e = (struct omq_epilogue){.m = b->m, .b = b->b, .add = b->add,
                                .mu = has_norm(x, u) ? b->mu : NULL,
                                .q_max = out->act.q_max, .zero_point = out->act.zero_point};
     *res = u->res < 0 ? NULL : x->tensors[u->res].q;
@@ -196,8 +208,9 @@ static int block_pixels(const struct omq_unit *u)
     return OMQ_BLOCK > u->oc ? OMQ_BLOCK / u->oc : 1;
 }
 
-/* The first value of the output's step, from the first images' real outputs;
- * the gradient's buffer is free to hold them. */
+/* The first value of the output's step, from the first images' real outputs, and where a
+ * residual is added from what the convolution gives, too; the gradient's buffer is free
+ * to hold them. */
 static void init_step(struct omq_exec *x, int ui)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
@@ -205,14 +218,22 @@ static void init_step(struct omq_exec *x, int ui)
     int pixels = u->win.oh * u->win.ow, images = x->n < 16 ? x->n : 16;
     struct omq_thread_buf *t = &x->threads[0];
     int pb = block_pixels(u);
+    const struct omq_act part = omq_act_of(8, true);
+    omq_real least = 0;
 
     fold(x, ui, 1, 0);
+    if (u->res >= 0) {
+        for (int i = 0; i < images; i++)
+            parts(x, ui, i, out->g + (size_t)i * out->n_image);
+        least = omq_act_init_step(&part, out->n_image * (size_t)images, out->g);
+    }
     for (int i = 0; i < images; i++)
         for (int p = 0; p < pixels; p += pb)
             values(x, ui, i, p, pixels - p < pb ? pixels - p : pb, t->res,
                    out->g + ((size_t)i * pixels + p) * u->oc);
     end_relu(u, out->n_image * (size_t)images, out->g);
-    omq_site_init_step(x, x->net->plan.tensors[u->out].site, out->n_image * images, out->g);
+    omq_site_init_step(x, x->net->plan.tensors[u->out].site, least, out->n_image * images,
+                       out->g);
 }
 
 void omq_epilogue_fold(struct omq_exec *x, int ui)
@@ -342,8 +363,11 @@ void omq_epilogue_reduce(struct omq_exec *x, int ui)
         ds += total(x, b->ds_i, u->oc, c);
         if (lp && lp->bias)
             lp->bias->grad[c] += (omq_real)g;
-        if (!has_norm(x, u))
+        if (!has_norm(x, u)) {
+            b->ka[c] = 1;
+            b->kk[c] = b->kd[c] = b->mu[c] = 0;
             continue;
+        }
         s = scale_of(x, u, c);
         inv = s / sqrt(s * s * b->var[c] + OMQ_BN_EPS); /* xhat = inv * (acc - mu) */
         gxhat = inv * total(x, b->gx_i, u->oc, c);
@@ -364,11 +388,14 @@ void omq_epilogue_norm(struct omq_exec *x, int ui, int image, struct omq_thread_
     struct omq_unit_buf *b = &x->units[ui];
     size_t at = (size_t)image * x->tensors[u->out].n_image;
     double start = omq_now();
+    struct omq_epilogue e;
+    const uint8_t *res = NULL;
+    const bool ends = fused(x, ui, &e, &res) && res;
 
-    if (!has_norm(x, u))
+    if (!has_norm(x, u) && !ends)
         return;
     x->kern->norm_backward(u->win.oh * u->win.ow, u->oc, x->tensors[u->out].g + at, b->acc + at,
-                           b->mu, b->ka, b->kk, b->kd);
+                           b->mu, b->ka, b->kk, b->kd, ends ? &e : NULL);
     t->t.norm += omq_now() - start;
 }
 
@@ -390,6 +417,15 @@ static void requantized(const struct omq_tensor_buf *in, int image, omq_real *to
 
     for (size_t i = 0; i < in->n_image; i++)
         to[i] = in->step * (omq_real)(q[i] - in->act.zero_point);
+}
+
+void omq_exec_parts(struct omq_exec *x, int unit, int image, omq_real *to)
+{
+    const struct omq_tensor_buf *out = &x->tensors[x->net->plan.units[unit].out];
+
+    parts(x, unit, image, to);
+    for (size_t i = 0; i < out->n_image; i++)
+        to[i] *= out->step;
 }
 
 void omq_exec_values(struct omq_exec *x, int unit, int image, omq_real *to)

@@ -95,8 +95,6 @@ static void declare_site(struct omq_net *net, int p, int s)
     const struct omq_act_method *m = omq_site_method(net, s);
     int one = 1;
 
-    if (net->plan.sites[s].step_of != s)
-        return;
     if (!m->learned || omq_site_bits(&net->plan, s, net->precisions[p],
                                      net->quant.first_last_bits) == OMQ_FLOAT_BITS)
         return;
@@ -185,16 +183,14 @@ static void init_values(struct omq_net *net, uint64_t seed)
 static uint64_t least_params(const struct omq_net *net)
 {
     const struct omq_method *m = omq_method_of(net->quant.method, false);
-    uint64_t n = net->packed ? 0 : (uint64_t)net->plan.n_layers, steps = 0;
+    uint64_t n = net->packed ? 0 : (uint64_t)net->plan.n_layers;
 
-    for (int s = 0; s < net->plan.n_sites; s++)
-        steps += net->plan.sites[s].step_of == s;
     for (int p = 0; p < net->n_precisions; p++) {
         if (net->packed ||
             (net->precisions[p].w != OMQ_FLOAT_BITS && m->wstep == OMQ_WSTEP_PRECISION))
             n += (uint64_t)net->plan.n_layers;
         if (net->precisions[p].a != OMQ_FLOAT_BITS && m->act->learned)
-            n += steps;
+            n += (uint64_t)net->plan.n_sites;
     }
     return n;
 }
@@ -248,7 +244,7 @@ int omq_net_declare(struct omq_net *net, struct omq_graph *graph, const struct o
                             .packed = packed};
     *graph = (struct omq_graph){0};
     memcpy(net->precisions, prec, sizeof(*prec) * (size_t)n_prec);
-    if ((rc = omq_plan_init(&net->plan, &net->graph, quant->stream, err)) < 0 ||
+    if ((rc = omq_plan_init(&net->plan, &net->graph, err)) < 0 ||
         (rc = check_sums(net, err)) < 0)
         goto err_release;
     if (least_params(net) > (uint64_t)max_params) {
@@ -329,7 +325,7 @@ struct omq_view_spec omq_layer_spec(const struct omq_net *net, int precision, in
 
 struct omq_param *omq_net_site(const struct omq_net *net, int precision, int site)
 {
-    return net->site_steps[precision * net->plan.n_sites + net->plan.sites[site].step_of];
+    return net->site_steps[precision * net->plan.n_sites + site];
 }
 
 const struct omq_act_method *omq_site_method(const struct omq_net *net, int site)

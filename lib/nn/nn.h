@@ -29,6 +29,7 @@ enum {
     OMQ_NODE_NAME_MAX = OMQ_NAME_SIZE - 25, /* bytes: leaves room for what is appended */
     OMQ_CLASS_NAME_SIZE = 64,
     OMQ_MAX_NODES = 4096,
+    OMQ_STREAM_BITS = 8, /* of the residual stream, at every precision */
 };
 
 /* ---- graph ---- */
@@ -124,7 +125,6 @@ struct omq_tensor {
 struct omq_site {
     char name[OMQ_NAME_SIZE]; /* "layer1.0.conv1.in", "layer1.0.out" */
     int layer;                /* the layer that reads it; -1: the residual stream */
-    int step_of;              /* the site whose step it has: itself, or another of the stream */
     bool is_signed;
     double max;               /* its codes stand for no greater value; 0 = no end */
 };
@@ -141,7 +141,6 @@ struct omq_layer {
 
 struct omq_plan {
     int n_units, n_tensors, n_sites, n_layers;
-    int stream_bits;        /* of the residual stream, at every precision */
     struct omq_unit *units; /* in order of execution */
     struct omq_tensor *tensors; /* 0 is the input, the last unit's is the logits */
     struct omq_site *sites;
@@ -149,7 +148,7 @@ struct omq_plan {
 };
 
 /* Lowers a graph. A pattern that cannot be fused is OMQ_EUNSUP, naming the node. */
-int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, enum omq_residual stream,
+int omq_plan_init(struct omq_plan *p, const struct omq_graph *g,
                   struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_plan_release(struct omq_plan *p);
 
@@ -391,9 +390,10 @@ void omq_exec_init_step(struct omq_exec *x, int precision, int layer);
 /* After it ran: the sums [n][oh][ow][oc] of a CONV, in units of scale[oc]. */
 const omq_real *omq_exec_sums(const struct omq_exec *x, int unit, double *scale);
 /* After it ran, of a unit whose output has codes: what they stand for in one image,
- * not rounded and without the codes' upper end, [oh][ow][oc]. Of CONV, AVGPOOL,
- * REQUANT. */
+ * not rounded and without the codes' ends, [oh][ow][oc]. Of CONV, AVGPOOL, REQUANT. And
+ * of a CONV with a residual the convolution's part in that. */
 void omq_exec_values(struct omq_exec *x, int unit, int image, omq_real *values);
+void omq_exec_parts(struct omq_exec *x, int unit, int image, omq_real *values);
 /* Zero point of a tensor's codes; 0 of reals. */
 int omq_exec_zero_point(const struct omq_exec *x, int tensor);
 

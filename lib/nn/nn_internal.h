@@ -27,8 +27,7 @@ extern const struct omq_op_row omq_op_conv, omq_op_linear, omq_op_batchnorm, omq
 /* ---- plan ---- */
 
 /* Gives every tensor of a plan of units its site and puts in the requantizations. */
-int omq_place_sites(struct omq_plan *p, enum omq_residual stream,
-                    struct omq_err *err) OMQ_WARN_UNUSED;
+int omq_place_sites(struct omq_plan *p, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* ---- net ---- */
 
@@ -119,7 +118,8 @@ struct omq_share {
 struct omq_unit_buf {
     omq_real *acc;             /* [n][oh][ow][oc], before the epilogue */
     ptrdiff_t *run_at;         /* of its windows in codes, as in struct omq_conv_io */
-    omq_real *m, *b, *r, *mu;  /* [oc] */
+    omq_real *m, *b, *mu;      /* [oc] */
+    struct omq_addend add;     /* with a residual */
     double *var;               /* [oc], of acc */
     double *mean_i, *m2_i;     /* [n][oc], per image */
     omq_real *ds_i, *g_i, *gx_i; /* [n][oc]: sums of backward, per image */
@@ -249,9 +249,10 @@ void omq_epilogue_reduce(struct omq_exec *x, int u);
 /* Through the batch norm: to the gradient of acc's real value, in place. */
 void omq_epilogue_norm(struct omq_exec *x, int u, int image, struct omq_thread_buf *t);
 
-/* tensors.c: a site's step: its first value from x[n] reals, and the gradient of what is
- * learned there from sum = sum of g * d(output)/d(step). */
-void omq_site_init_step(struct omq_exec *x, int site, size_t n, const omq_real *values);
+/* tensors.c: a site's step: its first value from values[n], at least `least`, and the
+ * gradient of what is learned there from sum = sum of g * d(output)/d(step). */
+void omq_site_init_step(struct omq_exec *x, int site, omq_real least, size_t n,
+                        const omq_real *values);
 /* Whether a unit's output has a step yet, or one of this pass, of another input of the
  * same concat, in which this unit must have a say too: the larger one is taken. */
 bool omq_needs_step(const struct omq_exec *x, int tensor);

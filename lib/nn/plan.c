@@ -254,15 +254,13 @@ static int mark_edges(struct lowering *w)
     return OMQ_OK;
 }
 
-int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, enum omq_residual stream,
-                  struct omq_err *err)
+int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, struct omq_err *err)
 {
     struct lowering w = {.g = g, .p = p, .err = err};
     size_t n = 3 * (size_t)g->n_nodes; /* at most two requantizations for every node */
     int rc;
 
     *p = (struct omq_plan){
-        .stream_bits = stream == OMQ_STREAM_EXACT ? 7 : 8,
         .units = calloc(n, sizeof(*p->units)),
         .tensors = calloc(n, sizeof(*p->tensors)),
         .sites = calloc(n, sizeof(*p->sites)),
@@ -280,7 +278,7 @@ int omq_plan_init(struct omq_plan *p, const struct omq_graph *g, enum omq_residu
     for (int i = 1; i < g->n_nodes; i++)
         if ((rc = lower_node(&w, i)) < 0)
             goto err_release;
-    if ((rc = mark_edges(&w)) < 0 || (rc = omq_place_sites(p, stream, err)) < 0)
+    if ((rc = mark_edges(&w)) < 0 || (rc = omq_place_sites(p, err)) < 0)
         goto err_release;
     free(w.tensor_of);
     return OMQ_OK;
@@ -313,6 +311,6 @@ int omq_site_bits(const struct omq_plan *plan, int site, struct omq_precision p,
     if (p.a == OMQ_FLOAT_BITS)
         return p.a;
     if (s->layer < 0)
-        return plan->stream_bits;
+        return OMQ_STREAM_BITS;
     return plan->layers[s->layer].edge && first_last_bits ? first_last_bits : p.a;
 }

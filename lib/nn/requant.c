@@ -41,7 +41,7 @@ static void forward(struct omq_exec *x, int ui)
         x->kern->codes_to_real(n, in->q, in->act.zero_point, out->g);
         for (size_t i = 0; i < n; i++)
             out->g[i] *= in->step;
-        omq_site_init_step(x, x->net->plan.tensors[u->out].site, n, out->g);
+        omq_site_init_step(x, x->net->plan.tensors[u->out].site, 0, n, out->g);
     }
     if (!out->is_real)
         x->units[ui].rescale = (struct omq_rescale){

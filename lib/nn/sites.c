@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sites: where a plan's tensors are quantized, and which share a quantizer or a
- * step. A tensor with one reader is quantized for that; what several read, or
- * is added, is the residual stream, whose readers get a requantization of their
- * own.
+ * Sites: where a plan's tensors are quantized, and which share a quantizer. A
+ * tensor with one reader is quantized for that; what several read, what is added
+ * and sums are the residual stream, whose readers get a requantization of their own.
  */
 #include "nn/nn_internal.h"
 
@@ -27,8 +26,7 @@ static int add_site(struct omq_plan *p, const char *name, const char *suffix, in
 {
     struct omq_site *s = &p->sites[p->n_sites];
 
-    *s = (struct omq_site){.layer = layer, .step_of = p->n_sites,
-                           .is_signed = p->tensors[tensor].is_signed,
+    *s = (struct omq_site){.layer = layer, .is_signed = p->tensors[tensor].is_signed,
                            .max = p->tensors[tensor].max};
     snprintf(s->name, sizeof(s->name), "%.*s.%s", OMQ_NAME_SIZE - 8, name, suffix);
     return p->n_sites++;
@@ -43,9 +41,9 @@ static bool needs_requant(const struct omq_unit *u, int t)
     return u->in == t && (u->kind == OMQ_UNIT_CONV || u->kind == OMQ_UNIT_MAXPOOL);
 }
 
-/* Puts a requantization of tensor `from`, which unit `at` reads, before it. Returns the
- * tensor that it makes, whose site is to be set. */
-static int insert_requant(struct omq_plan *p, int at, int from)
+/* Puts a requantization of tensor `from`, which unit `at` reads, before it. The
+ * output of a max pool or concat has its site by now, which is its input's too. */
+static void insert_requant(struct omq_plan *p, int at, int from)
 {
     struct omq_unit *u = &p->units[at], *reader = u + 1;
     const struct omq_tensor *in = &p->tensors[from];
@@ -63,7 +61,8 @@ static int insert_requant(struct omq_plan *p, int at, int from)
     snprintf(u->name, sizeof(u->name), "%.*s.in%s", OMQ_NAME_SIZE - 8, name, second ? "2" : "");
     p->tensors[t] = *in;
     *(second ? &reader->res : &reader->in) = t;
-    return t;
+    p->tensors[t].site = reader->layer >= 0 ? add_site(p, name, "in", reader->layer, t)
+                                            : p->tensors[reader->out].site;
 }
 
 static int producer(const struct omq_plan *p, int t)
@@ -75,17 +74,11 @@ static int producer(const struct omq_plan *p, int t)
     return u;
 }
 
-/* The output of a max pool or concat has its site by now, which is its input's too. */
 static void requantize_readers(struct omq_plan *p, int t)
 {
     for (int u = 0; u < p->n_units; u++)
-        while (needs_requant(&p->units[u], t)) {
-            const int copy = insert_requant(p, u++, t);
-            const struct omq_unit *reader = &p->units[u];
-
-            p->tensors[copy].site = reader->layer < 0 ? p->tensors[reader->out].site
-                : add_site(p, p->layers[reader->layer].name, "in", reader->layer, copy);
-        }
+        while (needs_requant(&p->units[u], t))
+            insert_requant(p, u++, t);
 }
 
 /* Whether tensor t, which unit r alone reads, has the quantizer of r's output.
@@ -108,45 +101,11 @@ static void share_with_shortcuts(struct omq_plan *p, int t)
         }
 }
 
-/* All sites that have the step of site s have that of site `with`. */
-static void share_step(struct omq_plan *p, int s, int with)
-{
-    const int of = p->sites[s].step_of;
-
-    for (int i = 0; i < p->n_sites; i++)
-        if (p->sites[i].step_of == of)
-            p->sites[i].step_of = p->sites[with].step_of;
-}
-
-/* What is added to a sum of the stream has its step: tensor t, of site s, also behind a
- * shortcut without parameters; or, as a step must not pass an end, a copy of it. */
-static void share_with_sums(struct omq_plan *p, int t, int s)
-{
-    for (int u = 0; u < p->n_units; u++) {
-        const struct omq_unit *reader = &p->units[u];
-        const int sum = reader->kind == OMQ_UNIT_CONV && reader->res == t
-                            ? p->tensors[reader->out].site : -1;
-
-        if (reader->kind == OMQ_UNIT_SHORTCUT && reader->in == t)
-            share_with_sums(p, reader->out, s);
-        if (sum < 0 || p->sites[sum].layer >= 0)
-            continue;
-        if (p->sites[sum].max == p->sites[s].max) {
-            share_step(p, s, sum);
-        } else {
-            const int copy = insert_requant(p, u++, t);
-
-            p->tensors[copy].max = p->sites[sum].max;
-            p->tensors[copy].site = add_site(p, p->units[u].name, "in2", -1, copy);
-            share_step(p, p->tensors[copy].site, sum);
-        }
-    }
-}
-
-static int place_site(struct omq_plan *p, int t, enum omq_residual stream, struct omq_err *err)
+static int place_site(struct omq_plan *p, int t, struct omq_err *err)
 {
     struct omq_tensor *tensor = &p->tensors[t];
     const struct omq_unit *from = &p->units[producer(p, t)], *r;
+    const bool is_sum = from->kind == OMQ_UNIT_CONV && from->res >= 0;
     int reader = -1, n = readers(p, t, &reader);
 
     if (n == 0)
@@ -154,16 +113,13 @@ static int place_site(struct omq_plan *p, int t, enum omq_residual stream, struc
     r = &p->units[reader];
     if (from->kind == OMQ_UNIT_SHORTCUT) { /* its input gives it its site */
         requantize_readers(p, t);
-    } else if (n == 1 && shares_output(p, r, t)) {
+    } else if (n == 1 && !is_sum && shares_output(p, r, t)) {
         tensor->site = p->tensors[r->out].site;
-    } else if (n == 1 && r->kind == OMQ_UNIT_CONV && r->in == t &&
-               !(stream == OMQ_STREAM_EXACT && from->res >= 0)) {
+    } else if (n == 1 && !is_sum && r->kind == OMQ_UNIT_CONV && r->in == t) {
         tensor->site = add_site(p, p->layers[r->layer].name, "in", r->layer, t);
     } else {
         tensor->site = add_site(p, from->name, "out", -1, t);
         requantize_readers(p, t);
-        if (stream == OMQ_STREAM_EXACT)
-            share_with_sums(p, t, tensor->site);
         share_with_shortcuts(p, t);
     }
     return OMQ_OK;
@@ -171,12 +127,12 @@ static int place_site(struct omq_plan *p, int t, enum omq_residual stream, struc
 
 /* Backwards over the tensors, so that the output of a max pool or concat is
  * placed before its input, which shares its quantizer. */
-int omq_place_sites(struct omq_plan *p, enum omq_residual stream, struct omq_err *err)
+int omq_place_sites(struct omq_plan *p, struct omq_err *err)
 {
     int rc;
 
     for (int t = p->n_tensors - 1; t >= 1; t--)
-        if (!p->tensors[t].is_logits && (rc = place_site(p, t, stream, err)) < 0)
+        if (!p->tensors[t].is_logits && (rc = place_site(p, t, err)) < 0)
             return rc;
     for (int u = 0; u < p->n_units; u++)
         if (p->units[u].res == 0 || (p->units[u].in == 0 && p->units[u].kind != OMQ_UNIT_CONV))

@@ -52,29 +52,28 @@ static omq_real first_step(const struct omq_exec *x, int site, size_t n, const o
     return first;
 }
 
-void omq_site_init_step(struct omq_exec *x, int site, size_t n, const omq_real *values)
+void omq_site_init_step(struct omq_exec *x, int site, omq_real least, size_t n,
+                        const omq_real *values)
 {
-    const struct omq_plan *plan = &x->net->plan;
-    const int of = plan->sites[site].step_of;
     struct omq_param *p = omq_net_site(x->net, x->precision, site);
-    const omq_real old = p->value[0], first = first_step(x, site, n, values);
+    const omq_real old = p->value[0], first = fmax(least, first_step(x, site, n, values));
 
     if (!(old >= first)) {
         p->value[0] = first;
         omq_net_bound_step(x->net, x->precision, site);
-        x->again |= x->fresh[of] && p->value[0] > old;
+        x->again |= x->fresh[site] && p->value[0] > old;
     }
-    x->fresh[of] = true;
-    for (int i = 0; i < plan->n_tensors; i++)
-        if (plan->tensors[i].site >= 0 && plan->sites[plan->tensors[i].site].step_of == of)
-            x->tensors[i].step = omq_net_site_step(x->net, x->precision, plan->tensors[i].site);
+    x->fresh[site] = true;
+    for (int i = 0; i < x->net->plan.n_tensors; i++)
+        if (x->net->plan.tensors[i].site == site)
+            x->tensors[i].step = omq_net_site_step(x->net, x->precision, site);
 }
 
 bool omq_needs_step(const struct omq_exec *x, int tensor)
 {
-    const int of = x->net->plan.sites[x->net->plan.tensors[tensor].site].step_of;
+    const int site = x->net->plan.tensors[tensor].site;
 
-    return x->mode == OMQ_MODE_TRAIN && (!(x->tensors[tensor].step > 0) || x->fresh[of]);
+    return x->mode == OMQ_MODE_TRAIN && (!(x->tensors[tensor].step > 0) || x->fresh[site]);
 }
 
 void omq_site_add_grad(struct omq_exec *x, int tensor, double sum)

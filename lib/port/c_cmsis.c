@@ -3,12 +3,8 @@
  * Convolutions for CMSIS-NN: 32-bit multipliers and shifts an output, as TensorFlow
  * Lite has them, and integer biases, of which omq's have whole numbers (omq_fold()).
  *
- * A residual, which omq adds before it rounds, takes two calls: the convolution gives
- * t, signed 8 bits of step T, and arm_elementwise_add_s8() adds. In an exact stream T is
- * the step of the sum and nothing is lost. Otherwise it is just large enough for every
- * sum that does not leave the output's codes anyway; the output is off by half of T,
- * which is 2 to 3 of its 256 levels, and half a level. (A smaller T, from what batch norm
- * says is likely, is closer on average, but what is unlikely saturates.)
+ * A residual takes two calls: the convolution gives its part in the sum, 8 bits with a
+ * sign and the sum's step, as omq has it, and arm_elementwise_add_s8() adds.
  */
 #include "port/c_source.h"
 
@@ -44,7 +40,7 @@ static bool gives_logits(const struct omq_export_numbers *n, int unit)
     return n->net->plan.tensors[n->net->plan.units[unit].out].is_logits;
 }
 
-/* Output o in units of `step`, its zero point left out of b, and its residual's too. */
+/* Output o in units of `step`, its zero point left out of b. */
 static struct line line_of(const struct omq_export_numbers *n, int unit, int o, double step)
 {
     const struct omq_unit *u = &n->net->plan.units[unit];
@@ -53,10 +49,8 @@ static struct line line_of(const struct omq_export_numbers *n, int unit, int o, 
     const size_t filter = omq_c_filter(u);
     struct line l = {.m = (double)x->m[o], .b = (double)x->b[o]};
 
-    if (!gives_logits(n, unit))
+    if (!gives_logits(n, unit) && u->res < 0)
         l.b -= n->tensors[u->out].act.zero_point;
-    if (u->res >= 0)
-        l.b += (double)x->r[o] * n->tensors[u->res].act.zero_point;
     for (size_t i = 0; i < filter; i++) {
         const int k = x->k[(size_t)o * filter + i];
         const int most = k * (in.q_max - in.zero_point), least = k * -in.zero_point;
@@ -175,33 +169,6 @@ static int put_output(struct omq_c_cmsis_conv *c, const struct omq_export_unit *
 
 /* ---- residuals ---- */
 
-/* The step T of t, in codes of the output, and the zero point of t as it is stored.
- * Sums beyond lo .. hi are beyond the output's codes, whatever is added; a residual of
- * whole steps leaves them no doubt. */
-static int step_for_sums(const struct omq_export_numbers *n, int unit, double *step, int *zero,
-                         struct omq_err *err)
-{
-    const struct omq_unit *u = &n->net->plan.units[unit];
-    const struct omq_act out = n->tensors[u->out].act, res = n->tensors[u->res].act;
-    const double r = (double)n->units[unit].r[0], doubt = r == 1 ? 0 : 1;
-    double lo = 0, hi = 0;
-
-    for (int o = 0; o < u->oc; o++) {
-        const struct line l = line_of(n, unit, o, 1);
-        const int rc = check_finite(n, unit, &l, err);
-
-        if (rc < 0)
-            return rc;
-        lo = fmin(lo, lowest(&l));
-        hi = fmax(hi, highest(&l));
-    }
-    lo = fmax(lo, -out.zero_point - doubt - r * (res.q_max - res.zero_point));
-    hi = fmin(hi, out.q_max - out.zero_point + doubt + r * res.zero_point);
-    *step = hi > lo && !(r == 1 && hi - lo <= 255) ? (hi - lo) / 255 : 1;
-    *zero = (int)fmax(-128, fmin(127, rint(-128 - lo / *step)));
-    return OMQ_OK;
-}
-
 /* There is int4 for one group only; depthwise weights are few, and faster in int8. */
 bool omq_c_cmsis_int4(const struct omq_export_numbers *n, int unit)
 {
@@ -209,19 +176,18 @@ bool omq_c_cmsis_int4(const struct omq_export_numbers *n, int unit)
            omq_export_k_max(&n->units[unit]) <= INT4_MAX;
 }
 
-static struct omq_c_cmsis_sum addition(const struct omq_export_numbers *n, int unit, double step,
-                                       int zero)
+static struct omq_c_cmsis_sum addition(const struct omq_export_numbers *n, int unit)
 {
     const struct omq_unit *u = &n->net->plan.units[unit];
     const struct omq_act out = n->tensors[u->out].act, res = n->tensors[u->res].act;
-    const double r = (double)n->units[unit].r[0], twice = 2 * fmax(step, r);
+    const double r = (double)n->units[unit].add.r, twice = 2 * fmax(1, r);
     struct omq_c_cmsis_sum a = {
-        .in_offset = -zero, .res_offset = omq_c_cmsis_less(res) - res.zero_point,
+        .res_offset = omq_c_cmsis_less(res) - res.zero_point,
         .out_offset = out.zero_point - omq_c_cmsis_less(out),
         .min = -omq_c_cmsis_less(out), .max = out.q_max - omq_c_cmsis_less(out),
     };
 
-    quantize(step / twice, &a.in_multiplier, &a.in_shift);
+    quantize(1 / twice, &a.in_multiplier, &a.in_shift);
     quantize(r / twice, &a.res_multiplier, &a.res_shift);
     quantize(ldexp(twice, -OMQ_C_CMSIS_ADD_SHIFT), &a.out_multiplier, &a.out_shift);
     return a;
@@ -256,33 +222,29 @@ static int allocate(struct omq_c_cmsis_conv *c, int oc, struct omq_err *err)
     return OMQ_OK;
 }
 
-/* What the convolution's own output is: codes, t, or logits. Returns its step, in the
- * units of v. */
-static int output_of(struct omq_c_cmsis_conv *c, const struct omq_export_numbers *n, int unit,
-                     int logit_one, double *step, struct omq_err *err)
+/* What the convolution's own output is: codes, its part in a sum, or logits. Returns its
+ * step, in the units of v. */
+static double output_of(struct omq_c_cmsis_conv *c, const struct omq_export_numbers *n, int unit,
+                        int logit_one)
 {
     const struct omq_unit *u = &n->net->plan.units[unit];
     const struct omq_act out = n->tensors[u->out].act;
-    int zero, rc;
 
-    *step = 1;
     if (gives_logits(n, unit)) {
-        *step = 1.0 / logit_one;
         c->min = INT16_MIN;
         c->max = INT16_MAX;
-    } else if (u->res < 0) {
-        c->out_offset = out.zero_point - omq_c_cmsis_less(out);
-        c->min = -omq_c_cmsis_less(out);
-        c->max = out.q_max - omq_c_cmsis_less(out);
-    } else {
-        if ((rc = step_for_sums(n, unit, step, &zero, err)) < 0)
-            return rc;
-        c->out_offset = zero;
-        c->min = INT8_MIN;
-        c->max = INT8_MAX;
-        c->add = addition(n, unit, *step, zero);
+        return 1.0 / logit_one;
     }
-    return OMQ_OK;
+    if (u->res >= 0) {
+        c->min = OMQ_PART_MIN;
+        c->max = OMQ_PART_MAX;
+        c->add = addition(n, unit);
+        return 1;
+    }
+    c->out_offset = out.zero_point - omq_c_cmsis_less(out);
+    c->min = -omq_c_cmsis_less(out);
+    c->max = out.q_max - omq_c_cmsis_less(out);
+    return 1;
 }
 
 static int put_outputs(struct omq_c_cmsis_conv *c, const struct omq_export_numbers *n, int unit,
@@ -316,9 +278,9 @@ int omq_c_cmsis_conv_init(struct omq_c_cmsis_conv *c, const struct omq_export_nu
         .n = (size_t)u->oc * omq_c_filter(u), .filter = omq_c_filter(u),
         .in_offset = omq_c_cmsis_less(in) - in.zero_point,
     };
-    if (rc < 0 || (rc = output_of(c, n, unit, logit_one, &step, err)) < 0 ||
-        (rc = allocate(c, u->oc, err)) < 0)
+    if (rc < 0 || (rc = allocate(c, u->oc, err)) < 0)
         return rc;
+    step = output_of(c, n, unit, logit_one);
     if ((rc = put_outputs(c, n, unit, step, err)) < 0)
         omq_c_cmsis_conv_release(c);
     return rc;

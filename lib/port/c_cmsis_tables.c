@@ -63,10 +63,9 @@ static const char *function_of(const struct omq_c_source *s, int unit,
 static void put_add(FILE *rows, const struct omq_c_cmsis_sum *a)
 {
     fprintf(rows, ",\n     .add = {%" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32
-            ", %" PRId32 ",\n             %" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32
-            ", %" PRId32 "}", a->in_offset, a->in_multiplier, a->in_shift, a->res_offset,
-            a->res_multiplier, a->res_shift, a->out_offset, a->out_multiplier, a->out_shift,
-            a->min, a->max);
+            ",\n             %" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 "}",
+            a->in_multiplier, a->in_shift, a->res_offset, a->res_multiplier, a->res_shift,
+            a->out_offset, a->out_multiplier, a->out_shift, a->min, a->max);
 }
 
 /* The first precision whose array of this layer's weights serves: profiles have their

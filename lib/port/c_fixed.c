@@ -18,13 +18,13 @@ struct omq_c_factors omq_c_factors_of(const struct omq_export_numbers *n, int un
 
     switch (u->kind) {
     case OMQ_UNIT_CONV:
-        return (struct omq_c_factors){u->oc, x->m, x->b, u->res >= 0 ? x->r[0] : 0};
+        return (struct omq_c_factors){.n = u->oc, .m = x->m, .b = x->b, .add = x->add};
     case OMQ_UNIT_AVGPOOL:
-        return (struct omq_c_factors){1, x->m, x->b, 0};
+        return (struct omq_c_factors){.n = 1, .m = x->m, .b = x->b};
     case OMQ_UNIT_REQUANT:
         room[0] = x->rescale.ratio;
         room[1] = (omq_real)x->rescale.zp_out;
-        return (struct omq_c_factors){1, room, room + 1, 0};
+        return (struct omq_c_factors){.n = 1, .m = room, .b = room + 1};
     case OMQ_UNIT_MAXPOOL:
     case OMQ_UNIT_CONCAT:
     case OMQ_UNIT_SHORTCUT:
@@ -74,7 +74,8 @@ int omq_c_fix(const struct omq_export_numbers *n, int unit, const struct omq_c_f
 
     shift = shift_for(m * sum_of(n, unit), ldexp(1, 61), shift);
     shift = shift_for(b, ldexp(1, 60), shift);
-    shift = shift_for(255 * fabs((double)from->r), ldexp(1, 60), shift);
+    shift = shift_for(255 * fabs((double)from->add.r), ldexp(1, 60), shift);
+    shift = shift_for(fabs((double)from->add.zero), ldexp(1, 60), shift);
     to->shift = shift;
     to->b_shift = shift - shift_for(b, INT32_MAX - 1, shift);
     if (shift < 0 || to->b_shift > shift)
@@ -84,6 +85,7 @@ int omq_c_fix(const struct omq_export_numbers *n, int unit, const struct omq_c_f
         to->m[o] = (int32_t)lrint(ldexp((double)from->m[o], up + shift));
         to->b[o] = (int32_t)lrint(ldexp((double)from->b[o], up + shift - to->b_shift));
     }
-    to->r = (int64_t)llrint(ldexp((double)from->r, shift));
+    to->r = (int64_t)llrint(ldexp((double)from->add.r, shift));
+    to->add = (int64_t)llrint(ldexp((double)from->add.zero, shift));
     return OMQ_OK;
 }

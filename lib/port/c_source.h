@@ -67,21 +67,22 @@ void omq_c_places_release(struct omq_c_places *p);
 
 /* ---- factors: what follows the sums ---- */
 
-/* v = fmaf(sum, m[o], fmaf(res, r, b[o])) */
+/* v = fmaf(sum, m[o], b[o]), and with a residual what struct omq_export_unit says */
 struct omq_c_factors {
     int n;              /* one an output, or one; 0: none */
     const omq_real *m, *b;
-    omq_real r;
+    struct omq_addend add;
 };
 struct omq_c_factors omq_c_factors_of(const struct omq_export_numbers *n, int unit,
                                       omq_real room[2]);
 
-/* c_fixed.c: v = (sum * m[o] + b[o] * 2^b_shift + res * r) / 2^shift, which no sum
- * takes beyond 63 bits; of logits, v in units of 2^-OMQ_C_LOGIT_SHIFT. */
+/* c_fixed.c: v = (sum * m[o] + b[o] * 2^b_shift) / 2^shift, which no sum takes beyond
+ * 63 bits; with a residual t of it, v = t + (add + res * r) / 2^shift; of logits, v in
+ * units of 2^-OMQ_C_LOGIT_SHIFT. */
 enum { OMQ_C_LOGIT_SHIFT = 16 };
 struct omq_c_fixed {
     int32_t *m, *b; /* caller's room, [n] */
-    int64_t r;
+    int64_t r, add;
     int shift, b_shift;
 };
 /* OMQ_EUNSUP if a factor is beyond what that holds. */
@@ -108,7 +109,7 @@ extern const char *const omq_c_layer[], *const omq_c_float_numbers[],
 
 /* t, what the convolution gave, and the residual, as arm_elementwise_add_s8() adds. */
 struct omq_c_cmsis_sum {
-    int32_t in_offset, in_multiplier, in_shift;
+    int32_t in_multiplier, in_shift; /* of the convolution, whose zero is 0 */
     int32_t res_offset, res_multiplier, res_shift;
     int32_t out_offset, out_multiplier, out_shift, min, max;
 };

@@ -148,7 +148,7 @@ static int put_fixed(const struct omq_c_source *s, int choice, int unit,
 static int check_finite(const struct omq_c_source *s, int unit, const struct omq_c_factors *x,
                         struct omq_err *err)
 {
-    bool finite = isfinite(x->r);
+    bool finite = isfinite(x->add.r) && isfinite(x->add.zero);
 
     for (int i = 0; i < x->n; i++)
         finite = finite && isfinite(x->m[i]) && isfinite(x->b[i]);
@@ -207,13 +207,15 @@ static int put_numbers(const struct omq_c_source *s, int choice, int unit, FILE 
     if (factors.n > 0 && s->job->opt->integer) {
         if ((rc = put_fixed(s, choice, unit, &factors, &fixed, err)) < 0)
             return rc;
-        fprintf(rows, ", .r = INT64_C(%" PRId64 "), .shift = %d, .b_shift = %d", fixed.r,
-                fixed.shift, fixed.b_shift);
+        fprintf(rows, ", .r = INT64_C(%" PRId64 "), .add = INT64_C(%" PRId64 "), .shift = %d, "
+                ".b_shift = %d", fixed.r, fixed.add, fixed.shift, fixed.b_shift);
     } else if (factors.n > 0) {
         put_floats(s, "m", choice, unit, factors.m, factors.n);
         put_floats(s, "b", choice, unit, factors.b, factors.n);
         fputs(", .r = ", rows);
-        put_float(rows, factors.r);
+        put_float(rows, factors.add.r);
+        fputs(", .add = ", rows);
+        put_float(rows, factors.add.zero);
     }
     if (factors.n > 0)
         fprintf(rows, ",\n     .zero = %d, .most = %d", n->tensors[u->in].act.zero_point,

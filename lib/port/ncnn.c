@@ -233,9 +233,13 @@ static void put_conv(struct writer *w, int unit)
     const bool fits = is_int8(w->n, u), is_logits = p->tensors[u->out].is_logits;
     const bool is_clipped = u->res < 0 && !is_logits && !w->tensors[u->out].on_grid;
     const int weights = l->out * l->in * l->kh * l->kw, in = take(w, u->in);
-    const int out = is_logits && u->res < 0 ? LOGITS : NONE;
+    const struct omq_export_tensor part = { /* in a sum */
+        .act = {.q_max = OMQ_PART_MAX - OMQ_PART_MIN, .zero_point = -OMQ_PART_MIN},
+        .step = w->n->tensors[u->out].step,
+    };
     const bool gives_int8 = fits && is_clipped && !l->linear && w->tensors[u->out].is_int8;
     const double in_step = w->n->tensors[u->in].step;
+    const int out = is_logits ? LOGITS : NONE;
     char act[64], groups[32] = "", int8[32] = "";
     int blob;
 
@@ -255,9 +259,10 @@ static void put_conv(struct writer *w, int unit)
     put_weights(w->bin, l, &w->n->units[unit], fits, in_step);
     put_scales(w->bin, l->out, &w->n->units[unit], fits, in_step,
                gives_int8 ? w->n->tensors[u->out].step : 0);
-    if (u->res >= 0)
-        blob = put_layer(w, "BinaryOp", l->name, "/add", blob, take(w, u->res),
-                         is_logits ? LOGITS : NONE, " 0=0");
+    if (u->res >= 0) {
+        blob = put_rounding(w, u->name, &part, blob);
+        blob = put_layer(w, "BinaryOp", l->name, "/add", blob, take(w, u->res), NONE, " 0=0");
+    }
     quantize(w, u->out, u->name, blob, is_clipped);
 }
 

@@ -43,7 +43,6 @@ static void lay_out(struct omq_export_numbers *n)
         u.unit = omq_arena_take(&n->arena, oc, sizeof(*u.unit));
         u.m = omq_arena_take(&n->arena, oc, sizeof(*u.m));
         u.b = omq_arena_take(&n->arena, oc, sizeof(*u.b));
-        u.r = omq_arena_take(&n->arena, oc, sizeof(*u.r));
         u.bias = omq_arena_take(&n->arena, oc, sizeof(*u.bias));
         u.scale = omq_arena_take(&n->arena, oc, sizeof(*u.scale));
         if (n->units)
@@ -74,14 +73,13 @@ static void read_conv(const struct reader *r, int i, struct omq_export_unit *u)
     for (int o = 1; codes.n_units == 1 && o < l->out; o++)
         u->unit[o] = u->unit[0];
     u->parts = omq_layer_bias_parts(net, precision, from->layer, &in->act);
-    omq_fold(from->oc, u->unit, from->oc, in->step, &norm, u->parts, 1, 0, 0, 0, u->scale,
-             u->bias, u->r); /* r is set below */
+    omq_fold(from->oc, u->unit, from->oc, in->step, &norm, u->parts, 1, 0, u->scale, u->bias);
+    u->add = numbers.add;
     for (int o = 0; o < from->oc; o++) {
         const int at = o / n * numbers.group + o % n;
 
         u->m[o] = numbers.m[at];
         u->b[o] = numbers.b[at];
-        u->r[o] = numbers.r[at];
     }
 }
 

@@ -92,8 +92,7 @@ struct omq_onnx_act {
     double step;
 };
 struct omq_onnx_act omq_onnx_act_of(const struct omq_export_numbers *n, int tensor, bool s8);
-/* Of a convolution's output before its residual is added, which omq does not round:
- * u8, for kernels that do. */
+/* Of a convolution's part in a sum, before a residual is added: u8. */
 struct omq_onnx_act omq_onnx_act_before_add(const struct omq_export_numbers *n, int unit);
 
 /* A unit's weights: real output = (sum of x's codes * k + bias) * x.step * scale. */

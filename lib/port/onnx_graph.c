@@ -245,13 +245,13 @@ static void put_affine(struct layer *l, bool gemm)
     l->at = to;
 }
 
-/* ONNX Runtime's integer convolutions give codes, so the sum has codes on both sides.
- * TensorRT adds what is quantized on the other side only in the convolution itself. */
+/* The convolution's part in the sum is rounded, as ONNX Runtime's integer convolutions
+ * give codes. TensorRT adds in the convolution what is quantized on the other side only. */
 static void add_residual(struct layer *l)
 {
     int dims[4], n_dims = dims_of(l->g, l->u->out, dims);
 
-    if (l->g->style == OMQ_ONNX_QCDQ && !l->g->s8)
+    if (!l->g->s8)
         requantize(l, "_conv", (struct omq_onnx_quantizer){
                        .act = omq_onnx_act_before_add(l->g->n, l->unit)}, dims, n_dims);
     step(l, "Add", "_sum", quantized(l->g, l->u->res).s);

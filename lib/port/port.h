@@ -28,16 +28,17 @@ struct omq_export_tensor {
 
 /* A unit of the plan. With acc = sum over the window of (x - zero point of x) * k,
  * where what lies outside the image is 0, and v = fmaf(acc, m, b) or, with a
- * residual, fmaf(acc, m, fmaf(res, r, b)), its output's code is
- * clamp(rintf(v), 0, q_max), or v itself where the output is the logits. */
+ * residual, v = fmaf(res, r, clamp(rintf(fmaf(acc, m, b)), -128, 127) + zero), its
+ * output's code is clamp(rintf(v), 0, q_max), or v itself where the output is the
+ * logits. */
 struct omq_export_unit {
     /* CONV: */
     struct omq_grid grid;
     int parts;               /* of acc's unit, of which the bias has a whole number; or 0 */
     int8_t *k;               /* [oc][kh][kw][channels of a group] */
     omq_real *unit;          /* [oc]: real value of one code of the weights */
-    omq_real *m, *b, *r;     /* [oc]; r: of the residual's codes as they are, zero point
-                                included in b. AVGPOOL: m[0] and b[0], of the sum */
+    omq_real *m, *b;         /* [oc]; AVGPOOL: [1], of the sum */
+    struct omq_addend add;   /* with a residual: of its codes as they are */
     omq_real *scale, *bias;  /* [oc]: real output is acc * scale + bias + residual */
     struct omq_rescale rescale; /* REQUANT: v = fmaf(code - zp_in, ratio, zp_out) */
 };

@@ -25,11 +25,8 @@ int omq_bias_parts(int k_max, int x_max, int64_t terms)
 }
 
 void omq_fold(int c, const omq_real *unit, int n_units, double s_in, const struct omq_norm *norm,
-              int parts, double s_out, int zp_out, double s_res, int zp_res, omq_real *m,
-              omq_real *b, omq_real *r)
+              int parts, double s_out, int zp_out, omq_real *m, omq_real *b)
 {
-    double res = s_res / s_out;
-
     for (int j = 0; j < c; j++) {
         double scale = (double)unit[n_units == 1 ? 0 : j] * s_in;
         double shift = norm->beta ? (double)norm->beta[j] : 0;
@@ -43,9 +40,15 @@ void omq_fold(int c, const omq_real *unit, int n_units, double s_in, const struc
         if (parts > 0 && fabs(shift) < fabs(scale / parts) * BIAS_MAX)
             shift = scale / parts * rint(shift / (scale / parts));
         m[j] = (omq_real)(scale / s_out);
-        b[j] = (omq_real)(shift / s_out + zp_out - res * zp_res);
-        r[j] = (omq_real)res;
+        b[j] = (omq_real)(shift / s_out + zp_out);
     }
+}
+
+struct omq_addend omq_fold_residual(double s_res, int zp_res, double s_out, int zp_out)
+{
+    const double r = s_res / s_out;
+
+    return (struct omq_addend){.r = (omq_real)r, .zero = (omq_real)(zp_out - r * zp_res)};
 }
 
 void omq_fold_pool(double s_in, int count, double s_out, int zp_out, omq_real *m, omq_real *b)

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/real.h"
 #include "conf/conf.h"
+#include "kern/kern.h"
 
 /* Weight grid of one width. */
 struct omq_grid {
@@ -93,16 +94,16 @@ struct omq_norm {
     double eps;
 };
 
-/* Folds scales and batch norm into the epilogue
- *   v[c] = fma(acc, m[c], fma(res, r, b[c])),
- * computed in double, rounded once. unit[c] (or unit[0] if n_units == 1) times
- * s_in is the real value of one unit of acc; s_out, zp_out describe the output
- * (1 and 0: real output); s_res, zp_res the residual (s_res 0: none, r = 0). The bias
- * is a whole number of acc's unit / parts, as runtimes have it that add it in integers
- * to sums of codes that were made so many times larger; 0: as it is. */
+/* Folds scales and batch norm into the epilogue's fma(acc, m[c], b[c]), computed in
+ * double, rounded once. unit[c] (or unit[0] if n_units == 1) times s_in is the real value
+ * of one unit of acc; s_out, zp_out describe the output (1 and 0: real output; zp_out is
+ * 0, too, where a residual is added). The bias is a whole number of acc's unit / parts, as
+ * runtimes have it that add it in integers to sums of codes that were made so many times
+ * larger; 0: as it is. */
 void omq_fold(int c, const omq_real *unit, int n_units, double s_in, const struct omq_norm *norm,
-              int parts, double s_out, int zp_out, double s_res, int zp_res, omq_real *m,
-              omq_real *b, omq_real *r);
+              int parts, double s_out, int zp_out, omq_real *m, omq_real *b);
+/* What a residual of step s_res adds to it. */
+struct omq_addend omq_fold_residual(double s_res, int zp_res, double s_out, int zp_out);
 /* Those parts: how many times larger codes of weights up to k_max can be made in 4 bits,
  * which int4 kernels have, or, where they do not fit, in 8; and not so far that two
  * products leave 16 bits, which kernels for processors without VNNI cannot hold, unless

@@ -39,9 +39,10 @@ struct job {
     omq_real beta, scale;    /* GEMM; of dy, CONV */
     int q_max, zero_point;
     struct omq_rescale r;
+    struct omq_addend add;   /* of a residual */
     struct buf x, y, ch[4], q, q2; /* inputs */
     struct buf dy, w_s16, scratch; /* CONV */
-    struct omq_conv_shape cs;      /* IS_CODES, with scratch; q2 is k, q is x, ch are m, b, r */
+    struct omq_conv_shape cs;      /* IS_CODES, with scratch; q2 is k, q is x, ch are m, b */
     struct omq_conv_io io;
     ptrdiff_t run_at[64];
     struct buf packed, start, res;

@@ -195,7 +195,7 @@ static void random_affine(struct job *j, struct omq_rng *r, bool specials)
     const double k = (double)j->cs.n_runs * j->cs.run;
     const double sum = sqrt(k) * j->cs.x_max * (1 << (j->cs.w_bits - 1));
 
-    for (int set = 0; set < 3; set++)
+    for (int set = 0; set < 2; set++)
         j->ch[set] = buf_make(r, (size_t)j->c, sizeof(omq_real));
     for (int o = 0; o < j->c; o++) {
         double v = omq_rng_uniform(r), sign = between(r, 0, 3) ? 1 : -1;
@@ -204,10 +204,14 @@ static void random_affine(struct job *j, struct omq_rng *r, bool specials)
                                                                             : v * 2 * top / sum));
         REALS(j->ch[1])[o] = (omq_real)(kind == 0 ? between(r, -top, 2 * top) / 2.0
                                                   : (v - 0.25) * 2 * top);
-        REALS(j->ch[2])[o] = (omq_real)(sign * (kind == 0 ? 0.5 : omq_rng_uniform(r) * 4));
         if (specials && kind == 2 && between(r, 0, 3) == 0)
-            REALS(j->ch[between(r, 0, 2)])[o] = special[between(r, 0, 3)];
+            REALS(j->ch[between(r, 0, 1)])[o] = special[between(r, 0, 3)];
     }
+    if (kind == 0) /* ties */
+        j->io.add = (struct omq_addend){(omq_real)0.5, (omq_real)(between(r, -255, 255) / 2.0)};
+    else
+        j->io.add = (struct omq_addend){(omq_real)(omq_rng_uniform(r) * 4),
+                                        (omq_real)((omq_rng_uniform(r) - 0.5) * 2 * top)};
 }
 
 static void fill_out(struct job *j, const struct op *op, struct omq_rng *r)
@@ -250,7 +254,7 @@ static void codes_fill(struct job *j, const struct op *op, struct omq_rng *r, in
     j->scratch = buf_guarded(r, omq_conv_codes_scratch(s), 1);
     fill_out(j, op, r);
     j->io.x = U8S(j->q), j->io.w = j->packed.p, j->io.start = S32S(j->start);
-    j->io.m = REALS(j->ch[0]), j->io.b = REALS(j->ch[1]), j->io.r = REALS(j->ch[2]);
+    j->io.m = REALS(j->ch[0]), j->io.b = REALS(j->ch[1]);
     j->io.res = j->in_place ? U8S(j->res) : NULL;
     j->io.y = j->out[0].p;
 }

@@ -259,6 +259,8 @@ bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int index)
     j->ta = between(r, 0, 1);
     j->r = (struct omq_rescale){.zp_in = between(r, 0, 1) ? 128 : 0, .zp_out = j->zero_point,
                                 .q_max = j->q_max, .ratio = (omq_real)between(r, 1, 256) / 128};
+    j->add = (struct omq_addend){.r = (omq_real)between(r, 1, 300) / 150,
+                                 .zero = (omq_real)between(r, -500, 500) / 3};
     j->k = between(r, 0, 1) ? INT16_MAX : between(r, 1023, INT16_MAX);
     if (op->shape == FLAT && between(r, 0, 3) == 0)
         j->n = 1000 + odd_size(r);

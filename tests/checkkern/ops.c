@@ -36,8 +36,8 @@ RUN(dwconv_dweight, &j->g, REALS(j->x), REALS(j->y), REALS(j->out[0]))
 RUN(dwconv_dinput, &j->g, REALS(j->y), REALS(j->x), REALS(j->out[0]))
 RUN(channel_stats, j->n, j->c, REALS(j->x), DOUBLES(j->out[0]), DOUBLES(j->out[1]))
 RUN(affine, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->ch[1]), REALS(j->out[0]))
-RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), REALS(j->ch[1]),
-    REALS(j->ch[2]), REALS(j->out[0]))
+RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), &j->add, REALS(j->ch[2]),
+    REALS(j->out[0]))
 RUN(quantize_u8, COUNT(j), REALS(j->x), j->q_max, U8S(j->out[0]))
 RUN(quantize_s16, COUNT(j), REALS(j->x), j->k, S16S(j->out[0]), REALS(j->out[1]))
 /* The widest grid of either kind that q_max, up to 255, has room for. */
@@ -65,9 +65,9 @@ RUN(codes_to_real, COUNT(j), U8S(j->q), j->zero_point, REALS(j->out[0]))
 RUN(relu, COUNT(j), ACC(j), REALS(j->out[0]))
 RUN(quantize_backward, j->n, j->c, REALS(j->x), j->q_max, j->zero_point, REALS(j->out[0]),
     REALS(j->out[1]))
-/* Four sets of channels serve both; the sums of the backward pass are outputs. */
+/* Sets of channels serve both; the sums of the backward pass are outputs. */
 #define EPILOGUE(j) &(struct omq_epilogue){.m = REALS((j)->ch[0]), .b = REALS((j)->ch[1]), \
-    .r = REALS((j)->ch[2]), .mu = (j)->ta ? REALS((j)->ch[3]) : NULL, .q_max = (j)->q_max, \
+    .add = (j)->add, .mu = (j)->ta ? REALS((j)->ch[3]) : NULL, .q_max = (j)->q_max, \
     .zero_point = (j)->zero_point}
 RUN(epilogue, j->n, j->c, EPILOGUE(j), REALS(j->x), j->in_place ? U8S(j->q) : NULL,
     U8S(j->out[0]))
@@ -78,7 +78,7 @@ RUN(relu_backward, COUNT(j), REALS(j->x), REALS(j->out[0]))
 RUN(norm_sums, j->n, j->c, REALS(j->y), REALS(j->x), REALS(j->ch[0]), REALS(j->out[0]),
     REALS(j->out[1]))
 RUN(norm_backward, j->n, j->c, REALS(j->out[0]), REALS(j->x), REALS(j->ch[0]), REALS(j->ch[1]),
-    REALS(j->ch[2]), REALS(j->ch[3]))
+    REALS(j->ch[2]), REALS(j->ch[3]), j->in_place ? EPILOGUE(j) : NULL)
 RUN(scale, j->n, j->c, REALS(j->out[0]), REALS(j->ch[0]))
 RUN(add, COUNT(j), REALS(j->x), REALS(j->out[0]))
 RUN(channel_sum, j->n, j->c, REALS(j->x), REALS(j->out[0]))

@@ -45,10 +45,10 @@ static int node(struct omq_graph *g, const char *name, struct omq_node n)
 /* Builds the network of a graph at one precision, with every parameter moved
  * away from its special starting value. */
 static void open_net(struct fixture *f, struct omq_graph *g, struct omq_precision p,
-                     enum omq_residual stream)
+                     enum omq_view view)
 {
     struct omq_data_config data = {.n_mean = 1, .n_std = 1, .mean = {0.4}, .std = {0.3}};
-    struct omq_quant_config quant = {.levels = 1, .first_last_bits = 8, .stream = stream};
+    struct omq_quant_config quant = {.view = view, .levels = 1, .first_last_bits = 8};
     struct omq_preprocess pre;
     struct omq_err err;
     struct omq_rng r;
@@ -94,21 +94,6 @@ static void zero_grads(struct omq_net *net)
             memset(net->params[i].grad, 0, sizeof(omq_real) * net->params[i].n);
 }
 
-static void backward(struct fixture *f)
-{
-    zero_grads(&f->net);
-    omq_exec_backward(f->exec, f->dlogits);
-}
-
-static const struct omq_param *param_of(const struct omq_net *net, const char *name)
-{
-    for (int i = 0; i < net->n_params; i++)
-        if (strcmp(net->params[i].name, name) == 0)
-            return &net->params[i];
-    ck_abort_msg("there is no parameter '%s'", name);
-    return NULL;
-}
-
 /* Each parameter along a random direction: (L(p + hd) - L(p - hd)) / 2h
  * against grad . d. */
 static void check_params(struct fixture *f)
@@ -116,8 +101,9 @@ static void check_params(struct fixture *f)
     const double h = 1e-6;
     struct omq_rng r;
 
+    zero_grads(&f->net);
     loss(f);
-    backward(f);
+    omq_exec_backward(f->exec, f->dlogits);
     omq_rng_init(&r, 5, OMQ_STREAM_TEST, 1, 0);
     for (int i = 0; i < f->net.n_params; i++) {
         struct omq_param *p = &f->net.params[i];
@@ -252,7 +238,7 @@ START_TEST(test_moves)
     struct omq_graph g;
 
     build_moves(&g);
-    open_net(&f, &g, as_float, OMQ_STREAM_FINE);
+    open_net(&f, &g, as_float, OMQ_VIEW_OFF);
     check_params(&f);
     close_net(&f);
 }
@@ -264,7 +250,7 @@ START_TEST(test_conv_norm_relu)
     struct omq_graph g;
 
     build_conv(&g);
-    open_net(&f, &g, as_float, OMQ_STREAM_FINE);
+    open_net(&f, &g, as_float, OMQ_VIEW_OFF);
     check_params(&f);
     close_net(&f);
 }
@@ -277,7 +263,7 @@ START_TEST(test_residual_pools)
     struct omq_graph g;
 
     build_residual(&g, pools[_i]);
-    open_net(&f, &g, as_float, OMQ_STREAM_FINE);
+    open_net(&f, &g, as_float, OMQ_VIEW_OFF);
     check_params(&f);
     close_net(&f);
 }
@@ -293,9 +279,9 @@ START_TEST(test_quantized_direction)
     struct omq_graph g;
 
     build_residual(&g, OMQ_OP_GLOBALPOOL);
-    open_net(&f, &g, as_float, OMQ_STREAM_FINE);
+    open_net(&f, &g, as_float, OMQ_VIEW_OFF);
     build_residual(&g, OMQ_OP_GLOBALPOOL);
-    open_net(&q, &g, precisions[_i], OMQ_STREAM_FINE);
+    open_net(&q, &g, precisions[_i], OMQ_VIEW_OFF);
     for (int i = 0; i < f.net.n_params; i++) /* shared and BN come first in both */
         for (int j = 0; j < q.net.n_params; j++)
             if (strcmp(f.net.params[i].name, q.net.params[j].name) == 0)
@@ -324,56 +310,6 @@ START_TEST(test_quantized_direction)
     ck_assert_msg(b2 / a2 > 0.8 && b2 / a2 < 1.25, "norms %.4g %.4g", sqrt(a2), sqrt(b2));
     close_net(&f);
     close_net(&q);
-}
-END_TEST
-
-/* Sites whose step is one parameter: its gradient is the sum of those that they have
- * with parameters of their own, of the same value. */
-START_TEST(test_shared_step)
-{
-    struct fixture one, own;
-    struct omq_graph g;
-    struct omq_err err;
-    int shared = 0;
-
-    build_residual(&g, OMQ_OP_GLOBALPOOL);
-    open_net(&one, &g, (struct omq_precision){4, 4}, OMQ_STREAM_EXACT);
-    build_residual(&g, OMQ_OP_GLOBALPOOL);
-    open_net(&own, &g, (struct omq_precision){4, 4}, OMQ_STREAM_FINE);
-    own.net.plan.stream_bits = one.net.plan.stream_bits;
-    omq_exec_close(own.exec);
-    ck_assert_int_eq(omq_exec_open(&own.exec, &own.net, own.pool, N, true, &err), OMQ_OK);
-    memcpy(own.codes, one.codes, sizeof(own.codes));
-    memcpy(own.labels, one.labels, sizeof(own.labels));
-    loss(&one); /* which finds the steps */
-    for (int i = 0; i < own.net.n_params; i++) {
-        struct omq_param *p = &own.net.params[i];
-
-        if (p->kind != OMQ_PARAM_ASTEP)
-            memcpy(p->value, param_of(&one.net, p->name)->value, sizeof(omq_real) * p->n);
-    }
-    for (int s = 0; s < own.net.plan.n_sites; s++)
-        omq_net_site(&own.net, 0, s)->value[0] = omq_net_site(&one.net, 0, s)->value[0];
-    ck_assert_double_eq(loss(&one), loss(&own));
-    backward(&one);
-    backward(&own);
-    for (int i = 0; i < one.net.plan.n_sites; i++) {
-        const struct omq_param *p = omq_net_site(&one.net, 0, i);
-        double sum = 0;
-        int n = 0;
-
-        for (int s = 0; s < own.net.plan.n_sites; s++)
-            if (omq_net_site(&one.net, 0, s) == p) {
-                sum += omq_net_site(&own.net, 0, s)->grad[0];
-                n++;
-            }
-        ck_assert_msg(p->grad[0] != 0 && fabs(p->grad[0] - sum) <= 1e-9 * fabs(sum),
-                      "%s: %.9g, the sum of %d is %.9g", p->name, p->grad[0], n, sum);
-        shared += n > 1;
-    }
-    ck_assert_int_eq(shared, 3); /* the two sums, and what the first adds */
-    close_net(&one);
-    close_net(&own);
 }
 END_TEST
 
@@ -472,6 +408,72 @@ START_TEST(test_act_quantizer)
 }
 END_TEST
 
+/* A sum of a convolution's value x and a residual's, with codes 0 .. 255 of steps s, where
+ * both roundings are what they are at `at`. */
+struct point { double x, res, s; };
+
+static double sum_surrogate(struct point p, struct point at, int zp)
+{
+    const double x = p.x, res = p.res, s = p.s, c0 = at.x / at.s, c = x / s;
+    const double u0 = rint(fmin(fmax(c0, -128), 127)) + at.res / at.s + zp;
+    const double t = c0 < -128 ? -128 : c0 > 127 ? 127 : c + (rint(c0) - c0);
+    const double u = t + res / s + zp, q0 = rint(fmin(fmax(u0, 0), 255));
+
+    return u0 < 0 || u0 > 255 ? s * (q0 - zp) : s * (u + (q0 - u0) - zp);
+}
+
+START_TEST(test_sum_quantizer)
+{
+    enum { PIXELS = 400, C = 3 };
+    const int zp = _i ? 128 : 0;
+    const double s = 0.3, s_res = 0.2113, h = 1e-6;
+    const double scale[C] = {0.5, -0.8, 2}, shift[C] = {0, 3, -1};
+    double m[C], b[C], mu[C] = {0.5, 0, 1}, acc[PIXELS * C], g[PIXELS * C], g0[PIXELS * C];
+    double ds[C] = {0}, gx[C] = {0}, sum[C] = {0}, want[C] = {0}, want_sum[C] = {0};
+    const struct omq_epilogue e = {.m = m, .b = b, .mu = mu, .q_max = 255, .zero_point = zp,
+                                   .add = omq_fold_residual(s_res, 100, s, zp)};
+    uint8_t res[PIXELS * C];
+    int ends = 0;
+    struct omq_rng r;
+
+    omq_rng_init(&r, 19, OMQ_STREAM_TEST, (uint32_t)_i, 0);
+    for (int c = 0; c < C; c++) {
+        m[c] = scale[c] / s;
+        b[c] = shift[c] / s;
+    }
+    for (int i = 0; i < PIXELS * C; i++) {
+        acc[i] = 25 * normal(&r);
+        res[i] = (uint8_t)(omq_rng_below(&r, 256) | 1); /* not its zero: no tie at an end */
+        g[i] = g0[i] = normal(&r);
+    }
+    omq_kern()->epilogue_backward(PIXELS, C, &e, acc, res, g,
+                                  &(struct omq_epilogue_sums){ds, sum, gx});
+    for (int i = 0; i < PIXELS * C; i++) {
+        const int c = i % C;
+        const struct point at = {acc[i] * scale[c] + shift[c], s_res * (res[i] - 100), s};
+        double d[3];
+
+        for (int k = 0; k < 3; k++) {
+            const struct point by = {k == 0 ? h : 0, k == 1 ? h : 0, k == 2 ? h : 0};
+            const struct point up = {at.x + by.x, at.res + by.res, s + by.s};
+            const struct point down = {at.x - by.x, at.res - by.res, s - by.s};
+
+            d[k] = (sum_surrogate(up, at, zp) - sum_surrogate(down, at, zp)) / (2 * h);
+        }
+        ck_assert_msg(fabs(g[i] - g0[i] * d[1]) < 1e-6, "residual: %g, not %g", g[i],
+                      g0[i] * d[1]);
+        want_sum[c] += g0[i] * d[0];
+        want[c] += g0[i] * d[2];
+        ends += d[0] == 0 && d[1] != 0;
+    }
+    ck_assert_int_gt(ends, 20);
+    for (int c = 0; c < C; c++) {
+        ck_assert_msg(fabs(ds[c] - want[c]) < 1e-4, "ds %g %g", ds[c], want[c]);
+        ck_assert_msg(fabs(sum[c] - want_sum[c]) < 1e-4, "sum %g %g", sum[c], want_sum[c]);
+    }
+}
+END_TEST
+
 enum { N_LEVELS = 4, N_VIEWS = 2 * 2 * 2 * 3 * N_LEVELS };
 
 /* Views: <forward(w + h d) - forward(w - h d), u> / 2h = <d, backward(u)>, for
@@ -536,9 +538,9 @@ Suite *omq_suite_grad(void)
     tcase_add_test(t, test_moves);
     tcase_add_loop_test(t, test_residual_pools, 0, 3);
     tcase_add_loop_test(t, test_quantized_direction, 0, 3);
-    tcase_add_test(t, test_shared_step);
     tcase_add_loop_test(t, test_weight_quantizer, 0, 22);
     tcase_add_loop_test(t, test_act_quantizer, 0, 16);
+    tcase_add_loop_test(t, test_sum_quantizer, 0, 2);
     tcase_add_loop_test(t, test_views, 0, N_VIEWS);
     suite_add_tcase(s, t);
     return s;

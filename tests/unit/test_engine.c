@@ -173,8 +173,7 @@ START_TEST(engine_equals_training_forward)
     struct omq_quant_config quant = {.view = (enum omq_view)(_i / N_GRAPHS / N_STEPS),
                                      .levels = 2 * steps, .first_last_bits = 8,
                                      .view_max_bits = steps ? 0 : 4,
-                                     .weight_steps = (enum omq_steps)steps,
-                                     .stream = steps ? OMQ_STREAM_EXACT : OMQ_STREAM_FINE};
+                                     .weight_steps = (enum omq_steps)steps};
 
     compare_all(_i % N_GRAPHS, &quant, 1 + steps);
 }

@@ -62,28 +62,31 @@ static struct omq_norm norm_of(const struct gcase *c, struct norm_values *v)
     return norm;
 }
 
-static void fold(const struct gcase *c, int n, const omq_real *unit, int n_units, omq_real *m,
-                 omq_real *b, omq_real *r)
+static struct omq_addend fold(const struct gcase *c, int n, const omq_real *unit, int n_units,
+                              omq_real *m, omq_real *b)
 {
+    const double s_out = golden_number(c, "s_out"), s_res = golden_number(c, "s_res");
+    const int zp_out = golden_integer(c, "zp_out");
     struct norm_values values;
     struct omq_norm norm = norm_of(c, &values);
 
-    omq_fold(n, unit, n_units, golden_number(c, "s_in"), &norm, golden_integer(c, "parts"),
-             golden_number(c, "s_out"), golden_integer(c, "zp_out"), golden_number(c, "s_res"),
-             golden_integer(c, "zp_res"), m, b, r);
+    omq_fold(n, unit, n_units, golden_number(c, "s_in"), &norm, golden_integer(c, "parts"), s_out,
+             s_res > 0 ? 0 : zp_out, m, b);
+    return omq_fold_residual(s_res, golden_integer(c, "zp_res"), s_out, zp_out);
 }
 
 static void check_fold(const struct gcase *c)
 {
-    omq_real unit[MAX_VALUES], m[6], b[6], r[6];
+    omq_real unit[MAX_VALUES], m[6], b[6];
+    struct omq_addend add;
     int n_units;
 
     golden_reals(c, "unit", unit, &n_units);
-    fold(c, 6, unit, n_units, m, b, r);
+    add = fold(c, 6, unit, n_units, m, b);
     golden_same_reals(c, "m", m, 6);
     golden_same_reals(c, "b", b, 6);
-    for (int i = 0; i < 6; i++)
-        golden_same_reals(c, "r", &r[i], 1);
+    golden_same_reals(c, "r", &add.r, 1);
+    golden_same_reals(c, "zero", &add.zero, 1);
 }
 
 static void check_foldpool(const struct gcase *c)
@@ -224,17 +227,16 @@ static omq_real make_weights(const struct gcase *c, struct omq_engine_unit *u)
 /* fold()'s factors of all outputs, to where each group has its own. */
 static void make_factors(const struct gcase *c, struct omq_engine_unit *u, omq_real unit)
 {
-    omq_real m[16], b[16], r[16];
+    omq_real m[16], b[16];
     int oc = u->oc / u->groups;
 
     ck_assert_int_le(u->oc, 16);
-    fold(c, u->oc, &unit, 1, m, b, r);
+    u->add = fold(c, u->oc, &unit, 1, m, b);
     for (int o = 0; o < u->oc; o++) {
         int at = o / oc * omq_engine_padded(u) + o % oc;
 
         u->m[at] = m[o];
         u->b[at] = b[o];
-        u->r[at] = r[o];
     }
 }
 
@@ -265,13 +267,13 @@ static void check_codes(const struct gcase *c, struct lone *l, uint8_t *x, uint8
 static void check_conv(const struct gcase *c)
 {
     uint8_t x[MAX_VALUES], res[MAX_VALUES];
-    omq_real m[256] = {0}, b[256] = {0}, r[256] = {0}, got[MAX_VALUES];
+    omq_real m[256] = {0}, b[256] = {0}, got[MAX_VALUES];
     static uint8_t packed[MAX_PACKED];
     int32_t start[256];
     ptrdiff_t run_at[64];
     float logits[MAX_VALUES];
     struct lone l = {.unit = {.kind = OMQ_UNIT_CONV, .groups = golden_integer(c, "groups"),
-                              .oc = golden_integer(c, "out"), .m = m, .b = b, .r = r, .w = packed,
+                              .oc = golden_integer(c, "out"), .m = m, .b = b, .w = packed,
                               .start = start, .run_at = run_at}};
     struct omq_engine_unit *u = &l.unit;
     bool has_res = golden_text(c, "res") != NULL;

@@ -328,37 +328,59 @@ START_TEST(test_rescale_backward)
 }
 END_TEST
 
-/* The fused kernels: the bits of the passes that they stand for. */
+/* What epilogue_backward has beside the passes, of one value: kern.h. */
+static void backward_of_sum(const struct omq_epilogue *e, int j, omq_real acc, omq_real v,
+                            omq_real *g, omq_real *const sum[3])
+{
+    const omq_real c = fma(acc, e->m[j], e->b[j]), t = c < -128 ? -128 : c > 127 ? 127 : c;
+    const omq_real top = e->q_max, x = v < 0 ? 0 : v > top ? top : v;
+    const omq_real of_part = rint(t) - (t == c ? c : 0);
+
+    sum[0][j] += *g * (rint(x) - (x == v ? x : (omq_real)e->zero_point) +
+                       (x == v ? of_part : 0));
+    *g = x == v ? *g : 0;
+    sum[1][j] += t == c ? *g : 0;
+    if (e->mu)
+        sum[2][j] += t == c ? *g * (acc - e->mu[j]) : 0;
+}
+
+/* The fused kernels: the bits of the passes that they stand for, and of the sums'
+ * definition. */
 START_TEST(test_epilogue)
 {
     enum { PIXELS = 5, C = 18, COUNT = PIXELS * C };
     const struct omq_kern *k = table(_i);
-    omq_real acc[COUNT], res[COUNT], v[COUNT], g[2][COUNT], ch[4][C], sum[2][3][C] = {0};
+    omq_real acc[COUNT], v[COUNT], g[2][COUNT], ch[3][C], sum[2][3][C] = {0};
     uint8_t codes[COUNT], q[2][COUNT];
 
     for (int i = 0; i < COUNT; i++) {
-        acc[i] = (omq_real)((i * 37) % 101 - 40);
+        acc[i] = (omq_real)((i * 37) % 601 - 240);
         g[0][i] = g[1][i] = (omq_real)((i * 11) % 17 - 8) / 3;
         codes[i] = (uint8_t)(i * 53);
     }
-    for (int i = 0; i < 4 * C; i++)
+    for (int i = 0; i < 3 * C; i++)
         ch[i / C][i % C] = (omq_real)((i * 7) % 10 - 2) / 9;
     for (int with = 0; with < 4; with++) {
         bool has_res = with & 1, has_mu = with & 2;
-        const struct omq_epilogue e = {.m = ch[0], .b = ch[1], .r = ch[2],
-                                       .mu = has_mu ? ch[3] : NULL, .q_max = 15, .zero_point = 8};
+        const struct omq_epilogue e = {.m = ch[0], .b = ch[1],
+                                       .add = {(omq_real)0.3, (omq_real)-20.25},
+                                       .mu = has_mu ? ch[2] : NULL, .q_max = 15, .zero_point = 8};
         const struct omq_epilogue_sums sums = {sum[0][0], sum[0][1], sum[0][2]};
 
-        k->codes_to_real(COUNT, codes, 0, res);
-        if (has_res)
-            k->affine_res(PIXELS, C, acc, ch[0], res, ch[2], ch[1], v);
-        else
-            k->affine(PIXELS, C, acc, ch[0], ch[1], v);
+        k->affine(PIXELS, C, acc, ch[0], ch[1], v);
+        for (int i = 0; has_res && i < COUNT; i++) {
+            const omq_real t = rint(v[i] < -128 ? -128 : v[i] > 127 ? 127 : v[i]);
+
+            v[i] = fma((omq_real)codes[i], e.add.r, t + e.add.zero);
+            backward_of_sum(&e, i % C, acc[i], v[i], &g[1][i],
+                            (omq_real *const[]){sum[1][0], sum[1][1], sum[1][2]});
+        }
         k->quantize_u8(COUNT, v, 15, q[1]);
-        k->quantize_backward(PIXELS, C, v, 15, 8, g[1], sum[1][0]);
-        if (has_mu)
-            k->norm_sums(PIXELS, C, g[1], acc, ch[3], sum[1][1], sum[1][2]);
-        else
+        if (!has_res)
+            k->quantize_backward(PIXELS, C, v, 15, 8, g[1], sum[1][0]);
+        if (!has_res && has_mu)
+            k->norm_sums(PIXELS, C, g[1], acc, ch[2], sum[1][1], sum[1][2]);
+        else if (!has_res)
             k->channel_sum(PIXELS, C, g[1], sum[1][1]);
         k->epilogue(PIXELS, C, &e, acc, has_res ? codes : NULL, q[0]);
         k->epilogue_backward(PIXELS, C, &e, acc, has_res ? codes : NULL, g[0], &sums);
@@ -413,6 +435,8 @@ END_TEST
 START_TEST(test_rows)
 {
     static const omq_real x[] = {1, 10, 3, 30, 5, 80}, m[] = {2, 3}, b[] = {1, -1}, r[] = {4, 5};
+    static const struct omq_addend add = {.r = 4, .zero = -1};
+    const struct omq_epilogue e = {.m = m, .b = b}; /* 2 x + 1, 3 x - 1 */
     const struct omq_kern *k = table(_i);
     omq_real y[6], g[] = {1, 2, 3, 4, 5, 6}, s0[] = {100, 200}, s1[] = {0, 0};
     double mean[2], m2[2];
@@ -421,8 +445,8 @@ START_TEST(test_rows)
     ck_assert(mean[0] == 3 && mean[1] == 40 && m2[0] == 8 && m2[1] == 2600);
     k->affine(3, 2, x, m, b, y);
     check_reals(y, (const omq_real[]){3, 29, 7, 89, 11, 239}, 6);
-    k->affine_res(3, 2, x, m, g, r, b, y);
-    check_reals(y, (const omq_real[]){7, 39, 19, 109, 31, 269}, 6);
+    k->affine_res(3, 2, x, m, g, &add, b, y);
+    check_reals(y, (const omq_real[]){6, 36, 18, 104, 30, 262}, 6);
     k->channel_sum(3, 2, x, s0);
     check_reals(s0, (const omq_real[]){109, 320}, 2);
     k->norm_sums(3, 2, g, x, r, s0, s1);
@@ -432,8 +456,10 @@ START_TEST(test_rows)
     check_reals(g, (const omq_real[]){2, 6, 6, 12, 10, 18}, 6);
     k->add(6, x, g);
     check_reals(g, (const omq_real[]){3, 16, 9, 42, 15, 98}, 6);
-    k->norm_backward(3, 2, g, x, r, m, b, r);
+    k->norm_backward(3, 2, g, x, r, m, b, r, NULL);
     check_reals(g, (const omq_real[]){7, 48, 21, 106, 35, 224}, 6);
+    k->norm_backward(3, 2, g, x, r, m, b, r, &e); /* 3 * 80 - 1 is beyond the end */
+    check_reals(g, (const omq_real[]){15, 144, 45, 298, 75, -70}, 6);
 }
 END_TEST
 

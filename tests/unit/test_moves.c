@@ -57,7 +57,7 @@ static void check_unit(const struct omq_plan *p, const char *name, enum omq_unit
 
 static void plan_of(struct omq_plan *p, struct omq_graph *g)
 {
-    ck_assert_msg(omq_plan_init(p, g, OMQ_STREAM_FINE, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_msg(omq_plan_init(p, g, &err) == OMQ_OK, "%s", err.msg);
     for (int t = 0; t < p->n_tensors; t++)
         ck_assert_int_eq(p->tensors[t].site < 0, p->tensors[t].is_input || p->tensors[t].is_logits);
     omq_graph_release(g);
@@ -171,7 +171,7 @@ START_TEST(what_does_not_fit_is_named)
     omq_graph_release(&g);
     start(&g, SIDE, SIDE, 3);
     head(&g, concat(&g, "culprit", conv(&g, "a", 0, 4, 3, 1), 0));
-    ck_assert_int_eq(omq_plan_init(&p, &g, OMQ_STREAM_FINE, &err), OMQ_EUNSUP);
+    ck_assert_int_eq(omq_plan_init(&p, &g, &err), OMQ_EUNSUP);
     has_text("'culprit' reads the input image");
     omq_graph_release(&g);
 }

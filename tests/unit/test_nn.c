@@ -349,7 +349,7 @@ START_TEST(sizes_are_as_published)
     snprintf(cfg.arch, sizeof(cfg.arch), "%s", known[_i].arch);
     ck_assert_msg(omq_arch_build(&g, &cfg, known[_i].side, known[_i].side, 3, known[_i].classes,
                                  &err) == OMQ_OK, "%s", err.msg);
-    ck_assert_msg(omq_plan_init(&net.plan, &g, OMQ_STREAM_FINE, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_msg(omq_plan_init(&net.plan, &g, &err) == OMQ_OK, "%s", err.msg);
     params = omq_net_weights(&net);
     for (int l = 0; l < net.plan.n_layers; l++)
         params += net.plan.layers[l].norm[0] ? 2 * (uint64_t)net.plan.layers[l].out : 0;

@@ -117,34 +117,6 @@ START_TEST(plan_of_resnet8)
 }
 END_TEST
 
-/* What is added has the step of the sum, whatever its sign, as far as the stream goes. */
-START_TEST(plan_of_an_exact_stream)
-{
-    static const char *const pairs[][2] = {
-        {"relu.out", "layer1.0.relu2.out"},
-        {"layer2.0.shortcut.1.out", "layer2.0.relu2.out"},
-        {"layer3.0.shortcut.1.out", "layer3.0.relu2.out"},
-    };
-    int own = 0;
-    struct omq_net net;
-    struct omq_plan p;
-
-    build_net(&net, "resnet8", 1, 28, 28, 1, 10);
-    ck_assert_int_eq(omq_plan_init(&p, &net.graph, OMQ_STREAM_EXACT, &err), OMQ_OK);
-    for (int i = 0; i < p.n_sites; i++)
-        own += p.sites[i].step_of == i;
-    ck_assert_int_eq(own, p.n_sites - 3);
-    for (int i = 0; i < 3; i++) {
-        const struct omq_site *added = site_of(&p, pairs[i][0]), *sum = site_of(&p, pairs[i][1]);
-
-        ck_assert_str_eq(p.sites[added->step_of].name, sum->name);
-        ck_assert_int_eq(omq_site_bits(&p, added->step_of, (struct omq_precision){8, 8}, 8), 7);
-    }
-    omq_plan_release(&p);
-    omq_net_release(&net);
-}
-END_TEST
-
 START_TEST(plan_of_lenet5)
 {
     struct omq_net net;
@@ -169,69 +141,12 @@ START_TEST(plan_of_lenet5)
 }
 END_TEST
 
-static void lower(struct omq_plan *p, struct omq_graph *g, enum omq_residual stream)
+static void plan_of(struct omq_plan *p, struct omq_graph *g)
 {
-    ck_assert_msg(omq_plan_init(p, g, stream, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_msg(omq_plan_init(p, g, &err) == OMQ_OK, "%s", err.msg);
     check_plan(p);
     omq_graph_release(g);
 }
-
-static void plan_of(struct omq_plan *p, struct omq_graph *g) { lower(p, g, OMQ_STREAM_FINE); }
-
-static const char *step_at(const struct omq_plan *p, const char *name)
-{
-    return p->sites[site_of(p, name)->step_of].name;
-}
-
-/* What is added in two sums gives both one step; a shortcut without parameters carries
- * it; sums have it even if one layer alone reads them. */
-START_TEST(sums_of_an_exact_stream_share_a_step)
-{
-    struct omq_graph g;
-    struct omq_plan p;
-    int x, y, z;
-
-    start(&g, 8, 8, 1);
-    x = relu(&g, "a_relu", conv(&g, "a", 0, 4, 3, 1));
-    y = relu(&g, "y", join(&g, "add1", conv(&g, "b", x, 4, 3, 1), x));
-    z = relu(&g, "z", join(&g, "add2", conv(&g, "c", y, 4, 3, 1), x));
-    x = add(&g, "short", z, (struct omq_node){.op = OMQ_OP_SHORTCUT, .channels = 6, .stride = 1});
-    x = join(&g, "add3", conv(&g, "d", z, 6, 3, 1), x);
-    head(&g, x);
-    lower(&p, &g, OMQ_STREAM_EXACT);
-    check_unit(&p, "y", OMQ_UNIT_CONV, "b.in", "a_relu.out", "y.out", true);
-    check_unit(&p, "c.in", OMQ_UNIT_REQUANT, "y.out", "-", "c.in", false);
-    check_unit(&p, "add3", OMQ_UNIT_CONV, "d.in", "z.out", "add3.out", false);
-    ck_assert_str_eq(step_at(&p, "a_relu.out"), "add3.out");
-    ck_assert_str_eq(step_at(&p, "y.out"), "add3.out");
-    ck_assert_str_eq(step_at(&p, "z.out"), "add3.out");
-    ck_assert_str_eq(step_at(&p, "b.in"), "b.in");
-    omq_plan_release(&p);
-}
-END_TEST
-
-/* A step must not pass an end: of what has another a copy is added. */
-START_TEST(ends_of_an_exact_stream_keep_their_steps)
-{
-    struct omq_graph g;
-    struct omq_plan p;
-    int x;
-
-    start(&g, 8, 8, 1);
-    x = add(&g, "r", conv(&g, "a", 0, 4, 3, 1), (struct omq_node){.op = OMQ_OP_RELU, .max = 6});
-    x = relu(&g, "y", join(&g, "add1", conv(&g, "b", x, 4, 3, 1), x));
-    x = relu(&g, "z", join(&g, "add2", conv(&g, "c", x, 4, 3, 1), x));
-    head(&g, x);
-    lower(&p, &g, OMQ_STREAM_EXACT);
-    check_unit(&p, "b.in2", OMQ_UNIT_REQUANT, "r.out", "-", "y.in2", false);
-    check_unit(&p, "y", OMQ_UNIT_CONV, "b.in", "y.in2", "y.out", true);
-    ck_assert_str_eq(step_at(&p, "r.out"), "r.out");
-    ck_assert_str_eq(step_at(&p, "y.in2"), "z.out");
-    ck_assert_str_eq(step_at(&p, "y.out"), "z.out");
-    ck_assert(site_of(&p, "r.out")->max == 6 && site_of(&p, "y.in2")->max == 0);
-    omq_plan_release(&p);
-}
-END_TEST
 
 /* A tensor that a pool and a convolution read belongs to the stream: both
  * requantize, each to the step of its own. */
@@ -253,12 +168,13 @@ START_TEST(max_pools_do_not_mix_steps)
     check_unit(&p, "a_pool.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "d.in", false);
     check_unit(&p, "a_pool", OMQ_UNIT_MAXPOOL, "d.in", "-", "d.in", false);
     check_unit(&p, "b", OMQ_UNIT_MAXPOOL, "b.out", "-", "b.out", false);
-    ck_assert_int_eq(p.n_sites, 5); /* and fc.in */
+    ck_assert_int_eq(p.n_sites, 6); /* and add.out, fc.in */
     omq_plan_release(&p);
 }
 END_TEST
 
-/* x + conv(x): x is the residual, at 8 bits, and the layer reads a copy. */
+/* x + conv(x): x is the residual, at 8 bits, and the layer reads a copy; so is the sum,
+ * in whose steps the convolution's part is rounded. */
 START_TEST(a_residual_of_one_layer_keeps_its_bits)
 {
     struct omq_graph g;
@@ -271,7 +187,8 @@ START_TEST(a_residual_of_one_layer_keeps_its_bits)
     head(&g, x);
     plan_of(&p, &g);
     check_unit(&p, "b.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "b.in", false);
-    check_unit(&p, "add", OMQ_UNIT_CONV, "b.in", "a_relu.out", "fc.in", false);
+    check_unit(&p, "add", OMQ_UNIT_CONV, "b.in", "a_relu.out", "add.out", false);
+    check_unit(&p, "fc.in", OMQ_UNIT_REQUANT, "add.out", "-", "fc.in", false);
     ck_assert_int_eq(site_of(&p, "a_relu.out")->layer, -1);
     ck_assert(site_of(&p, "fc.in")->is_signed);
     omq_plan_release(&p);
@@ -312,7 +229,7 @@ START_TEST(long_chains_take_no_time)
         x = add(&g, name, x, (struct omq_node){.op = OMQ_OP_AVGPOOL, .kernel = 1, .stride = 1});
     }
     head(&g, x);
-    ck_assert_int_eq(omq_plan_init(&p, &g, OMQ_STREAM_FINE, &err), OMQ_OK);
+    ck_assert_int_eq(omq_plan_init(&p, &g, &err), OMQ_OK);
     ck_assert_int_eq(p.n_sites, OMQ_MAX_NODES - 3);
     omq_graph_release(&g);
     omq_plan_release(&p);
@@ -497,7 +414,7 @@ static void refuse_plan(void (*build)(struct omq_graph *g))
 
     start(&g, 8, 8, 3);
     build(&g);
-    ck_assert_int_eq(omq_plan_init(&p, &g, OMQ_STREAM_FINE, &err), OMQ_EUNSUP);
+    ck_assert_int_eq(omq_plan_init(&p, &g, &err), OMQ_EUNSUP);
     has_text("'culprit'");
     ck_assert(p.units == NULL && p.n_units == 0);
     omq_graph_release(&g);
@@ -516,8 +433,7 @@ START_TEST(bits_of_layers_and_sites)
     struct omq_layer edge = {.edge = true}, inner = {.edge = false};
     struct omq_layer layers[] = {edge, inner};
     struct omq_site sites[] = {{.layer = 0}, {.layer = 1}, {.layer = -1}};
-    struct omq_plan p = {.n_layers = 2, .n_sites = 3, .stream_bits = 8, .layers = layers,
-                         .sites = sites};
+    struct omq_plan p = {.n_layers = 2, .n_sites = 3, .layers = layers, .sites = sites};
     static const struct {
         struct omq_precision p;
         int edge_bits, w_edge, w_inner, a_edge, a_inner, a_stream;
@@ -565,9 +481,6 @@ Suite *omq_suite_plan(void)
     TCase *t = tcase_create("plan");
 
     tcase_add_test(t, plan_of_resnet8);
-    tcase_add_test(t, plan_of_an_exact_stream);
-    tcase_add_test(t, sums_of_an_exact_stream_share_a_step);
-    tcase_add_test(t, ends_of_an_exact_stream_keep_their_steps);
     tcase_add_test(t, plan_of_lenet5);
     tcase_add_test(t, max_pools_do_not_mix_steps);
     tcase_add_test(t, a_residual_of_one_layer_keeps_its_bits);

@@ -71,6 +71,7 @@ OMQ_INLINE void finish_16(const bool res, const bool reals, const struct conv_co
 {
     const struct omq_conv_io *io = t->io;
     const uint8x16_t top = vdupq_n_u8((uint8_t)t->s->q_max);
+    const float32x4_t most = vdupq_n_f32(OMQ_PART_MAX), least = vdupq_n_f32(OMQ_PART_MIN);
     const ptrdiff_t y = p->y_first + o;
 
     for (int i = 0; i < mr; i++, acc += pitch) {
@@ -80,11 +81,13 @@ OMQ_INLINE void finish_16(const bool res, const bool reals, const struct conv_co
             load_codes(lanes, io->res + p->res_first + p->res[i] + o, codes);
         OMQ_UNROLL for (int j = 0; j < VECS; j++) {
             const int at = o + LANES * j;
-            float32x4_t b = vld1q_f32(io->b + at);
 
+            v[j] = vfmaq_f32(vld1q_f32(io->b + at), vcvtq_f32_s32(vld1q_s32(acc + LANES * j)),
+                             vld1q_f32(io->m + at));
             if (res)
-                b = vfmaq_f32(b, codes[j], vld1q_f32(io->r + at));
-            v[j] = vfmaq_f32(b, vcvtq_f32_s32(vld1q_s32(acc + LANES * j)), vld1q_f32(io->m + at));
+                v[j] = vfmaq_n_f32(vaddq_f32(vrndnq_f32(vminq_f32(most, vmaxq_f32(least, v[j]))),
+                                             vdupq_n_f32(io->add.zero)),
+                                   codes[j], io->add.r);
         }
         if (reals)
             store_reals(lanes, (float *)io->y + y + p->y[i], v);

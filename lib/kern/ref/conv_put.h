@@ -7,14 +7,26 @@
 
 #include "kern/kern.h"
 
+/* A convolution's part in a sum, before it is rounded; a NaN stays one. */
+static inline omq_real omq_part(omq_real c)
+{
+    return c < OMQ_PART_MIN ? OMQ_PART_MIN : c > OMQ_PART_MAX ? OMQ_PART_MAX : c;
+}
+
+/* v of a sum. */
+static inline omq_real omq_add_codes(omq_real c, struct omq_addend add, uint8_t res)
+{
+    return fma((omq_real)res, add.r, rint(omq_part(c)) + add.zero);
+}
+
 /* Output o of pixel (oy, ox) of image i, from its sum. */
 static inline void conv_put(const struct omq_conv_shape *s, const struct omq_conv_io *io, int i,
                             int oy, int ox, int o, int32_t acc)
 {
     const ptrdiff_t y = i * io->y_image + oy * io->y_row + ox * io->y_pixel + o;
     const ptrdiff_t res = i * io->res_image + oy * io->res_row + ox * io->res_pixel + o;
-    const omq_real b = io->res ? fma((omq_real)io->res[res], io->r[o], io->b[o]) : io->b[o];
-    const omq_real v = fma((omq_real)acc, io->m[o], b), q = rint(v);
+    const omq_real c = fma((omq_real)acc, io->m[o], io->b[o]);
+    const omq_real v = io->res ? omq_add_codes(c, io->add, io->res[res]) : c, q = rint(v);
 
     if (s->q_max == 0)
         ((omq_real *)io->y)[y] = v;

@@ -45,13 +45,15 @@ void OMQ_FN(affine)(int n, int c, const omq_real *acc, const omq_real *restrict 
 }
 
 void OMQ_FN(affine_res)(int n, int c, const omq_real *acc, const omq_real *restrict m,
-                        const omq_real *res, const omq_real *restrict r,
+                        const omq_real *res, const struct omq_addend *add,
                         const omq_real *restrict b, omq_real *v)
 {
+    const omq_real r = add->r, zero = add->zero;
+
     for (int i = 0; i < n; i++, acc += c, res += c, v += c) {
         OMQ_IVDEP
         for (int j = 0; j < c; j++)
-            v[j] = fma(acc[j], m[j], fma(res[j], r[j], b[j]));
+            v[j] = fma(acc[j], m[j], fma(res[j], r, b[j] + zero));
     }
 }
 

@@ -5,6 +5,7 @@
  * apart, so that gives the same bits.
  */
 #include "kern/kern_internal.h"
+#include "kern/ref/conv_put.h"
 
 void omq_channel_stats_ref(int n, int c, const omq_real *restrict x, double *restrict mean,
                            double *restrict m2)
@@ -47,7 +48,9 @@ void omq_rescale_backward_ref(int n, int c, const uint8_t *restrict q, const str
 
 static omq_real value(const struct omq_epilogue *e, int j, omq_real acc, const uint8_t *res)
 {
-    return fma(acc, e->m[j], res ? fma((omq_real)res[j], e->r[j], e->b[j]) : e->b[j]);
+    const omq_real c = fma(acc, e->m[j], e->b[j]);
+
+    return res ? omq_add_codes(c, e->add, res[j]) : c;
 }
 
 void omq_epilogue_ref(int n, int c, const struct omq_epilogue *e, const omq_real *acc,
@@ -65,6 +68,22 @@ void omq_epilogue_ref(int n, int c, const struct omq_epilogue *e, const omq_real
     }
 }
 
+/* Whether a convolution's part in a sum is within its ends. */
+static bool is_inside(const struct omq_epilogue *e, int j, omq_real acc)
+{
+    const omq_real c = fma(acc, e->m[j], e->b[j]);
+
+    return omq_part(c) == c;
+}
+
+/* What the step's gradient has of that part: its rounding, or its end. */
+static omq_real part_slope(const struct omq_epilogue *e, int j, omq_real acc)
+{
+    const omq_real c = fma(acc, e->m[j], e->b[j]), within = omq_part(c);
+
+    return rint(within) - (within == c ? c : 0);
+}
+
 void omq_epilogue_backward_ref(int n, int c, const struct omq_epilogue *e, const omq_real *acc,
                                const uint8_t *res, omq_real *g,
                                const struct omq_epilogue_sums *sum)
@@ -74,23 +93,29 @@ void omq_epilogue_backward_ref(int n, int c, const struct omq_epilogue *e, const
     for (int i = 0; i < n; i++, acc += c, g += c, res = res ? res + c : NULL) {
         for (int j = 0; j < c; j++) {
             const omq_real v = value(e, j, acc[j], res);
-            omq_real t = 0 > v ? 0 : v;
+            omq_real t = 0 > v ? 0 : v, slope, passed;
 
             t = top < t ? top : t;
-            sum->ds[j] += g[j] * (rint(t) - (t == v ? t : zero));
+            slope = rint(t) - (t == v ? t : zero);
+            if (res && t == v)
+                slope += part_slope(e, j, acc[j]);
+            sum->ds[j] += g[j] * slope;
             g[j] = t == v ? g[j] : 0;
-            sum->g[j] += g[j];
+            passed = !res || is_inside(e, j, acc[j]) ? g[j] : 0;
+            sum->g[j] += passed;
             if (e->mu)
-                sum->gx[j] += g[j] * (acc[j] - e->mu[j]);
+                sum->gx[j] += passed * (acc[j] - e->mu[j]);
         }
     }
 }
 
 void omq_norm_backward_ref(int n, int c, omq_real *restrict g, const omq_real *restrict x,
                            const omq_real *restrict mu, const omq_real *restrict a,
-                           const omq_real *restrict k, const omq_real *restrict d)
+                           const omq_real *restrict k, const omq_real *restrict d,
+                           const struct omq_epilogue *e)
 {
     for (int i = 0; i < n; i++, g += c, x += c)
         for (int j = 0; j < c; j++)
-            g[j] = a[j] * g[j] + k[j] * (x[j] - mu[j]) + d[j];
+            g[j] = a[j] * (!e || is_inside(e, j, x[j]) ? g[j] : 0) + k[j] * (x[j] - mu[j]) +
+                   d[j];
 }

@@ -19,9 +19,12 @@ OMQ_INLINE vec sums_to_reals(const int32_t *acc)
 }
 
 /* v of 16 outputs of a pixel. */
-OMQ_INLINE vec value_of(int lanes, const int32_t *acc, const uint8_t *res, vec m, vec b, vec r)
+OMQ_INLINE vec value_of(int lanes, const int32_t *acc, const uint8_t *res, vec m, vec b, vec r,
+                        vec zero)
 {
-    return vec_fma(sums_to_reals(acc), m, res ? vec_fma(vec_codes(lanes, res, 0), r, b) : b);
+    const vec c = vec_fma(sums_to_reals(acc), m, b);
+
+    return res ? vec_add_codes(lanes, c, r, zero, res) : c;
 }
 
 /* The same of 16 outputs of several pixels, for fewer conversions. */
@@ -68,7 +71,8 @@ OMQ_INLINE void finish_16(const bool res, const bool reals, const struct conv_co
 {
     const struct omq_conv_io *io = t->io;
     const vec m = vec_load(VEC, io->m + o), b = vec_load(VEC, io->b + o);
-    const vec r = res ? vec_load(VEC, io->r + o) : b, top = vec_set((float)t->s->q_max);
+    const vec r = vec_set(io->add.r), zero = vec_set(io->add.zero);
+    const vec top = vec_set((float)t->s->q_max);
     const uint8_t *x = res ? io->res + p->res_first + o : NULL;
     const ptrdiff_t y = p->y_first + o;
     int i = 0;
@@ -77,11 +81,12 @@ OMQ_INLINE void finish_16(const bool res, const bool reals, const struct conv_co
         vec v[TOGETHER];
 
         OMQ_UNROLL for (int j = 0; j < TOGETHER; j++)
-            v[j] = value_of(VEC, acc + (i + j) * pitch, res ? x + p->res[i + j] : NULL, m, b, r);
+            v[j] = value_of(VEC, acc + (i + j) * pitch, res ? x + p->res[i + j] : NULL, m, b, r,
+                            zero);
         put_together((uint8_t *)io->y + y, p->y + i, v, top);
     }
     for (; i < mr; i++) {
-        const vec v = value_of(lanes, acc + i * pitch, res ? x + p->res[i] : NULL, m, b, r);
+        const vec v = value_of(lanes, acc + i * pitch, res ? x + p->res[i] : NULL, m, b, r, zero);
 
         if (reals)
             vec_store(lanes, (float *)io->y + y + p->y[i], v);

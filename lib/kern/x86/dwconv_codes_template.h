@@ -38,7 +38,8 @@ VEC_FN void row_of_16(const struct omq_conv_shape *s, const struct omq_conv_io *
     enum { MOST = 5 };
     const int16_t *w = (const int16_t *)io->w + (size_t)(o / VEC) * (size_t)pairs * 2 * VEC;
     const vec m = vec_load(VEC, io->m + o), b = vec_load(VEC, io->b + o);
-    const vec r = res ? vec_load(VEC, io->r + o) : b, top = vec_set((float)s->q_max);
+    const vec r = vec_set(io->add.r), zero = vec_set(io->add.zero);
+    const vec top = vec_set((float)s->q_max);
     const SUMS start = load_sums(io->start + o);
     PAIR k[MOST];
 
@@ -55,9 +56,9 @@ VEC_FN void row_of_16(const struct omq_conv_shape *s, const struct omq_conv_io *
             sums = add_pair(sums, codes_at(lanes, x + io->run_at[2 * t]),
                             codes_at(lanes, x + io->run_at[second]), more);
         }
-        v = vec_fma(reals_of(sums), m,
-                    res ? vec_fma(vec_codes(lanes, io->res + res_at + i * io->res_pixel, 0), r, b)
-                        : b);
+        v = vec_fma(reals_of(sums), m, b);
+        if (res)
+            v = vec_add_codes(lanes, v, r, zero, io->res + res_at + i * io->res_pixel);
         if (s->q_max == 0)
             vec_store(lanes, (float *)io->y + y_at + i * io->y_pixel, v);
         else

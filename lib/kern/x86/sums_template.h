@@ -64,11 +64,11 @@ void OMQ_FN(rescale_backward)(int n, int c, const uint8_t *q, const struct omq_r
         FOR_VECS(c, rescale_lanes(n, c, lanes, q + j, r, g + j, false, dq + j, ds + j));
 }
 
-/* Channels j on; has_res and has_mu are constants. */
-VEC_FN vec epilogue_value(int lanes, bool has_res, vec acc, vec m, vec b, vec r,
+/* Channels j on; has_res and has_mu are constants. c is fma(acc, m, b). */
+VEC_FN vec epilogue_value(int lanes, bool has_res, vec c, const struct omq_addend *add,
                           const uint8_t *res)
 {
-    return vec_fma(acc, m, has_res ? vec_fma(vec_codes(lanes, res, 0), r, b) : b);
+    return has_res ? vec_add_codes(lanes, c, vec_set(add->r), vec_set(add->zero), res) : c;
 }
 
 VEC_FN void epilogue_lanes(int n, ptrdiff_t c, int j, int lanes, bool has_res,
@@ -76,12 +76,11 @@ VEC_FN void epilogue_lanes(int n, ptrdiff_t c, int j, int lanes, bool has_res,
                            uint8_t *q)
 {
     const vec m = vec_load(lanes, e->m + j), b = vec_load(lanes, e->b + j);
-    const vec r = has_res ? vec_load(lanes, e->r + j) : vec_set(0);
     const vec none = vec_set(0), top = vec_set((float)e->q_max);
 
     for (ptrdiff_t i = j; i < n * c; i += c) {
-        const vec v = epilogue_value(lanes, has_res, vec_load(lanes, acc + i), m, b, r,
-                                     has_res ? res + i : NULL);
+        const vec v = epilogue_value(lanes, has_res, vec_fma(vec_load(lanes, acc + i), m, b),
+                                     &e->add, has_res ? res + i : NULL);
 
         vec_ahead(acc + i);
         vec_store_codes(lanes, q + i, vec_min(vec_max(vec_rint(v), none), top));
@@ -103,7 +102,6 @@ VEC_FN void epilogue_backward_lanes(int n, ptrdiff_t c, int j, int lanes, bool h
                                     const struct omq_epilogue_sums *sum)
 {
     const vec m = vec_load(lanes, e->m + j), b = vec_load(lanes, e->b + j);
-    const vec r = has_res ? vec_load(lanes, e->r + j) : vec_set(0);
     const vec mu = has_mu ? vec_load(lanes, e->mu + j) : vec_set(0);
     const vec none = vec_set(0), top = vec_set((float)e->q_max);
     const vec zero = vec_set((float)e->zero_point);
@@ -112,15 +110,23 @@ VEC_FN void epilogue_backward_lanes(int n, ptrdiff_t c, int j, int lanes, bool h
 
     for (ptrdiff_t i = j; i < n * c; i += c) {
         const vec x = vec_load(lanes, acc + i), all = vec_load(lanes, g + i);
-        const vec v = epilogue_value(lanes, has_res, x, m, b, r, has_res ? res + i : NULL);
+        const vec part = vec_fma(x, m, b), within = vec_part(part);
+        const vec v = epilogue_value(lanes, has_res, part, &e->add, has_res ? res + i : NULL);
         const vec t = vec_min(top, vec_max(none, v));
-        const vec slope = vec_sub(vec_rint(t), vec_if_equal(t, v, t, zero));
-        const vec passed = vec_if_equal(t, v, all, none);
+        vec slope = vec_sub(vec_rint(t), vec_if_equal(t, v, t, zero));
+        vec passed = vec_if_equal(t, v, all, none);
 
         vec_ahead(acc + i);
         vec_ahead(g + i);
-        ds = vec_add(ds, vec_mul(all, slope));
         vec_store(lanes, g + i, passed);
+        if (has_res) {
+            const vec of_part = vec_sub(vec_rint(within),
+                                        vec_if_equal(within, part, part, none));
+
+            slope = vec_add(slope, vec_if_equal(t, v, of_part, none));
+            passed = vec_if_equal(within, part, passed, none);
+        }
+        ds = vec_add(ds, vec_mul(all, slope));
         sum_g = vec_add(sum_g, passed);
         if (has_mu)
             sum_gx = vec_add(sum_gx, vec_mul(passed, vec_sub(x, mu)));
@@ -144,21 +150,31 @@ void OMQ_FN(epilogue_backward)(int n, int c, const struct omq_epilogue *e, const
         FOR_VECS(c, epilogue_backward_lanes(n, c, j, lanes, false, false, e, acc, NULL, g, sum));
 }
 
-VEC_FN void norm_backward_lanes(int n, ptrdiff_t c, int j, int lanes, float *g, const float *x,
-                                const float *mu, const float *a, const float *k, const float *d)
+VEC_FN void norm_backward_lanes(int n, ptrdiff_t c, int j, int lanes, float *g, const float *xs,
+                                const float *mu, const float *a, const float *k, const float *d,
+                                const struct omq_epilogue *e)
 {
     const vec vmu = vec_load(lanes, mu + j), va = vec_load(lanes, a + j);
-    const vec vk = vec_load(lanes, k + j), vd = vec_load(lanes, d + j);
+    const vec vk = vec_load(lanes, k + j), vd = vec_load(lanes, d + j), none = vec_set(0);
+    const vec m = e ? vec_load(lanes, e->m + j) : none, b = e ? vec_load(lanes, e->b + j) : none;
 
     for (ptrdiff_t i = j; i < n * c; i += c) {
-        const vec of_x = vec_mul(vk, vec_sub(vec_load(lanes, x + i), vmu));
+        const vec x = vec_load(lanes, xs + i), of_x = vec_mul(vk, vec_sub(x, vmu));
+        const vec part = vec_fma(x, m, b);
+        vec gi = vec_load(lanes, g + i);
 
-        vec_store(lanes, g + i, vec_add(vec_add(vec_mul(va, vec_load(lanes, g + i)), of_x), vd));
+        if (e)
+            gi = vec_if_equal(vec_part(part), part, gi, none);
+        vec_store(lanes, g + i, vec_add(vec_add(vec_mul(va, gi), of_x), vd));
     }
 }
 
 void OMQ_FN(norm_backward)(int n, int c, float *g, const float *x, const float *mu,
-                           const float *a, const float *k, const float *d)
+                           const float *a, const float *k, const float *d,
+                           const struct omq_epilogue *e)
 {
-    FOR_VECS(c, norm_backward_lanes(n, c, j, lanes, g, x, mu, a, k, d));
+    if (e)
+        FOR_VECS(c, norm_backward_lanes(n, c, j, lanes, g, x, mu, a, k, d, e));
+    else
+        FOR_VECS(c, norm_backward_lanes(n, c, j, lanes, g, x, mu, a, k, d, NULL));
 }

@@ -13,6 +13,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kern/kern.h"
 #include "kern/ref/template.h"
 
 enum { VEC = 16 };
@@ -246,6 +247,16 @@ VEC_FN void vecd_store_all(double *p, vecd x)
 #define VECD_OP(op) _mm256_##op##_pd
 
 #endif
+
+/* A convolution's part in a sum, before it is rounded, and v of the sum (kern.h). */
+VEC_FN vec vec_part(vec c)
+{
+    return vec_min(vec_set(OMQ_PART_MAX), vec_max(vec_set(OMQ_PART_MIN), c));
+}
+VEC_FN vec vec_add_codes(int lanes, vec c, vec r, vec zero, const uint8_t *res)
+{
+    return vec_fma(vec_codes(lanes, res, 0), r, vec_add(vec_rint(vec_part(c)), zero));
+}
 
 enum { VECD_PARTS = sizeof(vecd) / sizeof(((vecd *)0)->part[0]) };
 
