@@ -127,6 +127,7 @@ struct omq_onnx_graph {
 struct omq_onnx_quantizer {
     const char *base, *scales;
     bool is_of_codes;
+    bool is_requantized; /* nothing but another quantizer reads it */
     struct omq_onnx_act act;
 };
 void omq_onnx_quantize(struct omq_onnx_graph *g, const char *from,

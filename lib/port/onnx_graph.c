@@ -49,6 +49,19 @@ static bool is_of_codes(const struct omq_plan *p, int tensor)
     return kind == OMQ_UNIT_MAXPOOL || kind == OMQ_UNIT_CONCAT || kind == OMQ_UNIT_SHORTCUT;
 }
 
+static bool is_requantized(const struct omq_plan *p, int tensor)
+{
+    int n = 0;
+
+    for (int i = 0; i < p->n_units; i++) {
+        if (p->units[i].res == tensor ||
+            (p->units[i].in == tensor && p->units[i].kind != OMQ_UNIT_REQUANT))
+            return false;
+        n += p->units[i].in == tensor;
+    }
+    return n == 1;
+}
+
 /* A linear layer is a Gemm if what reads it is one too, which takes rows of values;
  * else it is a convolution of the whole image. */
 static bool is_gemm(const struct omq_onnx_graph *g, const struct omq_unit *u)
@@ -94,6 +107,7 @@ static struct omq_onnx_quantizer quantizer_of(const struct omq_onnx_graph *g, in
     return (struct omq_onnx_quantizer){.base = base_of(plan_of(g), tensor),
                                        .scales = scales_of(plan_of(g), tensor),
                                        .is_of_codes = is_of_codes(plan_of(g), tensor),
+                                       .is_requantized = is_requantized(plan_of(g), tensor),
                                        .act = omq_onnx_act_of(g->n, tensor, g->s8)};
 }
 

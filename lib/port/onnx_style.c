@@ -28,10 +28,11 @@ static void clip(struct omq_onnx_graph *g, const char *base, struct omq_onnx_act
     omq_onnx_value(&g->x, OMQ_ONNX_INNER, clipped.s, type, dims, n_dims);
 }
 
-/* The type may have more codes than the quantizer. */
+/* The type may have more codes than the quantizer. And of one quantizer behind another,
+ * with nothing in between, ONNX Runtime makes one, which rounds otherwise. */
 static bool clips(const struct omq_onnx_quantizer *q)
 {
-    return !q->is_of_codes && q->act.max - q->act.min < UINT8_MAX;
+    return !q->is_of_codes && (q->act.max - q->act.min < UINT8_MAX || q->is_requantized);
 }
 
 struct omq_onnx_name omq_onnx_codes_name(const struct omq_onnx_graph *g,

@@ -354,8 +354,9 @@ START_TEST(styles_have_their_operators)
         const char *style;
         int conv, gemm, integer, dq, clip, quant, relu;
     } of[] = {
-        {NULL, 3, 1, 0, 10 + 8, 2, 0, 3}, {"exact", 0, 0, 4, 5, 2, 0, 3},
-        {"qonnx", 3, 1, 0, 0, 0, 9 + 4, 3}, {"float", 3, 1, 0, 9, 2, 0, 3},
+        /* a Clip also of the sum, which nothing but a quantizer reads: see clips() */
+        {NULL, 3, 1, 0, 10 + 8, 3, 0, 3}, {"exact", 0, 0, 4, 5, 3, 0, 3},
+        {"qonnx", 3, 1, 0, 0, 0, 9 + 4, 3}, {"float", 3, 1, 0, 9, 3, 0, 3},
     };
     const int choice = W2;
     char *bytes;
