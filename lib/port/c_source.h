@@ -89,25 +89,26 @@ struct omq_c_fixed {
 int omq_c_fix(const struct omq_export_numbers *n, int unit, const struct omq_c_factors *from,
               struct omq_c_fixed *to, struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* ---- c_runtime.c ---- */
+/* ---- c_runtime.c, c_epilogue.c ---- */
 
 /* Lines of C, NULL at their end. In them stand $n for the network's name, $N for it in
  * capitals, $l for the type of logits and $u for how many units of it are 1. After
  * omq_c_main come what follows an answer, and omq_c_main_end. */
-extern const char *const omq_c_layer[], *const omq_c_float_numbers[],
-    *const omq_c_fixed_numbers[], *const omq_c_float_code[], *const omq_c_fixed_code[],
-    *const omq_c_conv[], *const omq_c_conv_bits[], *const omq_c_float_rescaled[],
-    *const omq_c_fixed_rescaled[], *const omq_c_requant[], *const omq_c_average[],
-    *const omq_c_max_pool[], *const omq_c_concat[], *const omq_c_shortcut[], *const omq_c_set[],
-    *const omq_c_run[], *const omq_c_main[], *const omq_c_main_end[];
+extern const char *const omq_c_layer[], *const omq_c_conv[], *const omq_c_conv_bits[],
+    *const omq_c_requant[], *const omq_c_average[], *const omq_c_max_pool[],
+    *const omq_c_concat[], *const omq_c_shortcut[], *const omq_c_set[], *const omq_c_run[],
+    *const omq_c_main[], *const omq_c_main_end[];
+extern const char *const omq_c_float_numbers[], *const omq_c_float_code[],
+    *const omq_c_float_rescaled[], *const omq_c_fixed_numbers[], *const omq_c_fixed_code[],
+    *const omq_c_fixed_rescaled[];
 
 /* ---- c_cmsis.c: a convolution for CMSIS-NN ----
  *
  * Codes are signed there: those of more than 7 bits are stored less 128. Weights are
- * multiplied by what their container leaves room for, in each output its own factor,
- * so that the integer bias is finer; negative factors m go into their signs. */
+ * multiplied by what their container leaves room for, in each output its own factor, a
+ * multiple of the bias' parts; negative factors m go into their signs. */
 
-/* t, what the convolution gave, and the residual, as arm_elementwise_add_s8() adds. */
+/* The convolution's part and the residual, as arm_elementwise_add_s8() adds. */
 struct omq_c_cmsis_sum {
     int32_t in_multiplier, in_shift; /* of the convolution, whose zero is 0 */
     int32_t res_offset, res_multiplier, res_shift;
