@@ -36,8 +36,8 @@ static const struct tool_option options[] = {
       .help = "Also write N images, and what the precisions answer, to a file beside the output: "
               "the same name with _vectors.npz behind it." },
     { .name = "style", .arg = "NAME", .text = &style, .words = styles,
-      .help = "Variant of format onnx: qcdq has codes everywhere, exact rounds no more than omq "
-              "does, qonnx is for FINN and hls4ml, float has weights in float." },
+      .help = "Variant of format onnx: qcdq has codes everywhere, exact has sums of integers and "
+              "else floats, qonnx is for FINN and hls4ml, float has weights in float." },
     { .name = "act-type", .arg = "TYPE", .text = &act_type, .def = "u8", .words = act_types,
       .help = "Type of activations in format onnx; s8 is for TensorRT, and keeps 7 bits of the 8 "
               "where none is negative." },

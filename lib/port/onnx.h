@@ -110,7 +110,7 @@ void omq_onnx_codes_release(struct omq_onnx_codes *c);
 
 enum omq_onnx_style {
     OMQ_ONNX_QCDQ,   /* QuantizeLinear, Clip, DequantizeLinear; weights and biases as codes */
-    OMQ_ONNX_EXACT,  /* ConvInteger: sums of codes are floats, and rounded where omq rounds */
+    OMQ_ONNX_EXACT,  /* ConvInteger: sums of codes, then floats */
     OMQ_ONNX_QONNX,  /* Quant and BipolarQuant */
     OMQ_ONNX_PLAIN,  /* activations as QCDQ, weights and biases in float */
 };
