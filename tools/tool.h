@@ -72,6 +72,16 @@ extern struct tool_common {
 const char *tool_start(const struct tool *t, int argc, char **argv);
 extern struct tool_list tool_more;
 
+/* ---- tool_help.c: what the options are, on standard output ---- */
+
+/* What follows the help of an option: " (1 to 8 threads; default 2)", or nothing. */
+void tool_option_suffix(const struct tool_option *o, char *buf, size_t size);
+/* rows[n] in order; for people, as a list of mdoc, and for the shell: a line an option,
+ * "--name", and after a tab the name of its argument, or its words with "|" between. */
+void tool_print_help(const struct tool *tool, const struct tool_option *const *rows, int n);
+void tool_print_mdoc(const struct tool_option *const *rows, int n);
+void tool_print_completion(const struct tool_option *const *rows, int n);
+
 /* ---- tool.c: everything else ---- */
 
 /* Sets the name for messages, secures file descriptors 0 to 2 and ignores

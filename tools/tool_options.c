@@ -14,9 +14,6 @@
 enum {
     MAX_OPTIONS = 48,
     LONG_BASE = 256,   /* getopt value of row i: told apart from every letter */
-    HELP_COLUMN = 26,
-    HELP_WIDTH = 79,
-    MDOC_WIDTH = 76,   /* with room for escapes */
 };
 
 struct tool_common tool_common;
@@ -67,174 +64,6 @@ static void collect_rows(void)
     add_rows(shared_options, (int)(sizeof(shared_options) / sizeof(shared_options[0])));
     n_shown = n_rows;
     add_rows(hidden_options, (int)(sizeof(hidden_options) / sizeof(hidden_options[0])));
-}
-
-/* ---- the words of an option ---- */
-
-/* What follows the help of a row: "(1 to 8 threads; default 2)", or nothing. */
-static void row_suffix(const struct tool_option *o, char *buf, size_t size)
-{
-    char range[128] = "";
-
-    if (o->number && o->max == INT_MAX)
-        snprintf(range, sizeof(range), "%d or more %s", o->min, o->unit);
-    else if (o->number)
-        snprintf(range, sizeof(range), "%d to %d %s", o->min, o->max, o->unit);
-    for (int i = 0; o->words && o->words[i]; i++) {
-        size_t used = strlen(range);
-
-        snprintf(range + used, sizeof(range) - used, "%s%s",
-                 i == 0 ? "" : o->words[i + 1] ? ", " : " or ", o->words[i]);
-    }
-    if (range[0] && o->def)
-        snprintf(buf, size, " (%s; default %s)", range, o->def);
-    else if (range[0] || o->def)
-        snprintf(buf, size, " (%s%s)", range[0] ? range : "default ", range[0] ? "" : o->def);
-    else
-        buf[0] = '\0';
-}
-
-/* Help text with the suffix before its last full stop. */
-static void row_text(const struct tool_option *o, char *buf, size_t size)
-{
-    char suffix[192];
-    size_t n = strlen(o->help);
-    int body = (int)(n && o->help[n - 1] == '.' ? n - 1 : n);
-
-    row_suffix(o, suffix, sizeof(suffix));
-    snprintf(buf, size, "%.*s%s.", body, o->help, suffix);
-}
-
-/* Words of text from column `at` on, broken before HELP_WIDTH. */
-static void put_wrapped(const char *text, int at)
-{
-    int column = at;
-
-    while (*text) {
-        int n = (int)strcspn(text, " ");
-
-        if (column > HELP_COLUMN && column + 1 + n > HELP_WIDTH) {
-            printf("\n%*s", HELP_COLUMN, "");
-            column = HELP_COLUMN;
-        } else if (column > HELP_COLUMN) {
-            putchar(' ');
-            column++;
-        }
-        printf("%.*s", n, text);
-        column += n;
-        text += n;
-        text += strspn(text, " ");
-    }
-    putchar('\n');
-}
-
-static void print_help(void)
-{
-    printf("Usage: %s [options] %s%s%s\n%s\n\nOptions:\n", tool->name, tool->operand,
-           tool->more ? " " : "", tool->more ? tool->more : "", tool->summary);
-    for (int i = 0; i < n_shown; i++) {
-        const struct tool_option *o = rows[i];
-        char left[80], text[1024], letter[8] = "    ";
-
-        if (o->letter)
-            snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-        snprintf(left, sizeof(left), "  %s--%s%s%s", letter, o->name, o->arg ? " " : "",
-                 o->arg ? o->arg : "");
-        printf("%-*s", HELP_COLUMN, left);
-        if (strlen(left) + 2 > HELP_COLUMN)
-            printf("\n%*s", HELP_COLUMN, "");
-        row_text(o, text, sizeof(text));
-        put_wrapped(text, HELP_COLUMN);
-    }
-    printf("\nExamples:\n");
-    for (int i = 0; tool->examples[i]; i++)
-        printf("  %s\n", tool->examples[i]);
-    printf("\nMore: man %s, man omq\n", tool->name);
-}
-
-/* One word as mdoc: "--x" is not turned into a dash, and nothing at the start of
- * a line is taken for a macro. Returns the columns it took. */
-static int put_mdoc_word(const char *s, int n, bool starts_line)
-{
-    int columns = n;
-
-    for (int i = 0; i < n; i++) {
-        if (i == 0 && starts_line && (s[i] == '.' || s[i] == '\''))
-            columns += printf("\\&%c", s[i]) - 1;
-        else if (s[i] == '\\')
-            columns += printf("\\e") - 1;
-        else if (s[i] == '-' && ((i + 1 < n && s[i + 1] == '-') || (i > 0 && s[i - 1] == '-')))
-            columns += printf("\\-") - 1;
-        else
-            putchar(s[i]);
-    }
-    return columns;
-}
-
-/* Text as mdoc: each sentence begins a line, and no line is long. */
-static void put_mdoc(const char *s)
-{
-    int column = 0;
-
-    while (*s) {
-        int n = (int)strcspn(s, " ");
-
-        if (column > 0 && column + 1 + n > MDOC_WIDTH) {
-            putchar('\n');
-            column = 0;
-        } else if (column > 0) {
-            putchar(' ');
-            column++;
-        }
-        column += put_mdoc_word(s, n, column == 0);
-        if (s[n - 1] == '.' && s[n] == ' ') {
-            putchar('\n');
-            column = 0;
-        }
-        s += n;
-        s += strspn(s, " ");
-    }
-    putchar('\n');
-}
-
-static void print_mdoc(void)
-{
-    printf(".Bl -tag -width Ds\n");
-    for (int i = 0; i < n_shown; i++) {
-        const struct tool_option *o = rows[i];
-        char text[1024];
-
-        printf(".It ");
-        if (o->letter)
-            printf("Fl %c , ", o->letter);
-        printf("Fl \\-%s%s%s\n", o->name, o->arg ? " Ar " : "", o->arg ? o->arg : "");
-        row_text(o, text, sizeof(text));
-        put_mdoc(text);
-    }
-    printf(".El\n");
-}
-
-/* A line an option: "--name", and after a tab what it takes: the name of its
- * argument, or its words with "|" between. */
-static void print_completion(void)
-{
-    for (int i = 0; i < n_shown; i++) {
-        const struct tool_option *o = rows[i];
-
-        for (int form = o->letter ? 0 : 1; form < 2; form++) {
-            if (form == 0)
-                printf("-%c", o->letter);
-            else
-                printf("--%s", o->name);
-            if (o->arg)
-                printf("\t");
-            if (o->arg && !o->words)
-                printf("%s", o->arg);
-            for (int w = 0; o->words && o->words[w]; w++)
-                printf("%s%s", w ? "|" : "", o->words[w]);
-            putchar('\n');
-        }
-    }
 }
 
 static void print_version(void)
@@ -345,7 +174,7 @@ static void check_word(const struct tool_option *o, const char *s)
     for (int i = 0; o->words[i]; i++)
         if (strcmp(o->words[i], s) == 0)
             return;
-    row_suffix(&(struct tool_option){ .words = o->words }, known, sizeof(known));
+    tool_option_suffix(&(struct tool_option){ .words = o->words }, known, sizeof(known));
     known[strlen(known) - 1] = '\0'; /* drops the ")"; " (" is skipped below */
     tool_usage("option '--%s': unknown word '%s'; give %s", o->name, s, known + 2);
 }
@@ -459,13 +288,13 @@ const char *tool_start(const struct tool *t, int argc, char **argv)
     prepare_values(argc);
     parse(argc, argv);
     if (want_help)
-        print_help();
+        tool_print_help(tool, rows, n_shown);
     else if (want_version)
         print_version();
     else if (want_complete)
-        print_completion();
+        tool_print_completion(rows, n_shown);
     else if (want_mdoc)
-        print_mdoc();
+        tool_print_mdoc(rows, n_shown);
     if (want_help || want_version || want_complete || want_mdoc)
         exit(tool_finish(TOOL_OK));
     if (optind == argc && t->alone && *t->alone)
