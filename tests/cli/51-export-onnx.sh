@@ -14,7 +14,7 @@ config() {
         -e 's/height: 12, width: 12/height: 16, width: 16/'
 }
 for arch in lenet5 resnet8 resnet8-a; do
-    config $arch $([ $arch != resnet8-a ] || echo A) >$arch.yaml
+    config $arch "$([ $arch != resnet8-a ] || echo A)" >$arch.yaml
     expect 0 omq-train -q $arch.yaml
 done
 make_idx images 16 16 200

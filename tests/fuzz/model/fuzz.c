@@ -106,7 +106,7 @@ static void make_net(struct omq_net *net, struct omq_model_info *info)
 /* Steps that other graphs of the same layers need. */
 static void add_sites(struct omq_ckpt_writer *w)
 {
-    static const char *const names[] = {"a_bn.out", "b_bn.out", "b_relu.out", "max.out",
+    static const char *const names[] = {"a_bn.out", "b_bn.out", "b_add.out", "max.out",
                                         "avg.out", "c.out", "a.in"};
     static const char *const at[] = {"w8a8", "w4a8", "w2a2"};
     static const float step = 0.03125f;
