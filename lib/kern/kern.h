@@ -62,7 +62,7 @@ struct omq_rescale {
 enum { OMQ_PART_MIN = -128, OMQ_PART_MAX = 127 };
 struct omq_addend {
     omq_real r;    /* one code of res, in codes of v */
-    omq_real zero; /* v of t = 0, but for codes that are 0 and not at their zero point */
+    omq_real zero; /* v where t and res are 0 */
 };
 struct omq_epilogue {
     const omq_real *m, *b;
