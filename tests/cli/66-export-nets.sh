@@ -13,7 +13,7 @@ config() { # NAME SIDE MODEL
 }
 
 # The same probabilities, digit by digit. In ncnn's floats a value in a million is rounded
-# to the other code, of fifty layers once in some images, whose answers then differ.
+# to the other code.
 check() { # NAME SIDE
     local model=$1/model.omq bits
     make_raw images $((20 * $2 * $2 * 3))
@@ -31,7 +31,7 @@ check() { # NAME SIDE
         $python "$OMQ_SRC/scripts/check-ncnn.py" net.param net.bin <images >answers ||
             fail "$1 at $bits bits in ncnn"
         paste want answers | awk '{ d = $2 - $4; n += $1 == $3 && d * d < 1e-5 }
-            END { exit !(NR == 20 && n >= 14) }' || fail "$1, $bits bits: $(paste want answers)"
+            END { exit !(NR == 20 && n >= 19) }' || fail "$1, $bits bits: $(paste want answers)"
     done
     expect 0 omq-export --format c --cmsis "$model"
     [ -z "$python" ] && return
