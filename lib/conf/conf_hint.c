@@ -115,7 +115,8 @@ static void hint_nearest(const char *section, const char *word, char *buf, size_
     }
 }
 
-char *omq_conf_hint(const char *section, const char *word, char *buf, size_t size)
+/* " (did you mean 'lr'?)" for a word that `section` does not have, or "". */
+static char *hint(const char *section, const char *word, char *buf, size_t size)
 {
     size_t n;
 
@@ -137,4 +138,16 @@ char *omq_conf_hint(const char *section, const char *word, char *buf, size_t siz
     if (!hint_section(word, buf, size))
         hint_nearest(section, word, buf, size);
     return buf;
+}
+
+void omq_conf_unknown_key(struct omq_conf_state *s, struct omq_conf_place at, const char *section,
+                          const char *word, size_t n)
+{
+    char found[64], text[256];
+
+    hint(section, omq_conf_quote(word, n, found), text, sizeof(text));
+    if (*section)
+        omq_conf_error(s, at, "unknown key '%s' in '%s'%s", found, section, text);
+    else
+        omq_conf_error(s, at, "unknown key '%s'%s", found, text);
 }

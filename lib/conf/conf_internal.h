@@ -112,15 +112,20 @@ struct omq_conf_scalar {
 bool omq_conf_convert(const struct omq_conf_key *k, const struct omq_conf_scalar *v, void *dst,
                       char *why, size_t size);
 
-/* " (did you mean 'lr'?)" for a word that `section` does not have, or "". */
-char *omq_conf_hint(const char *section, const char *word, char *buf, size_t size);
+/* The error of word[n], which `section` does not have, with what may be meant. */
+void omq_conf_unknown_key(struct omq_conf_state *s, struct omq_conf_place at, const char *section,
+                          const char *word, size_t n);
 
-/* Checks a raw text: size, UTF-8, no control characters, no directives. False,
- * with the place and the reason, if it is not fit to be fed to libyaml. */
-bool omq_conf_text_ok(const char *text, size_t n, struct omq_conf_place *at, const char **why);
+/* Checks a raw text that begins at `start`: size, UTF-8, no control characters, no
+ * directives. False, after an error, if it is not fit to be fed to libyaml. */
+bool omq_conf_check_text(struct omq_conf_state *s, struct omq_conf_place start, const char *text,
+                         size_t n);
 
-/* Reads one text into s: the file (source 0) or the value of a set. */
+/* Reads into s: the file (source 0), the value of key k, which begins at `at` of a set,
+ * and a set, number 1 on. */
 void omq_conf_read_file(struct omq_conf_state *s, const char *text, size_t n);
+void omq_conf_read_value(struct omq_conf_state *s, int k, struct omq_conf_place at,
+                         const char *text);
 void omq_conf_read_set(struct omq_conf_state *s, int number, const char *set);
 
 /* What takes more than one key to judge. */

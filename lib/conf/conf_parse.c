@@ -338,18 +338,6 @@ static void read_value(struct reader *r, int k)
     }
 }
 
-static void unknown_key(struct omq_conf_state *s, struct omq_conf_place at, const char *section,
-                        const char *word, size_t n)
-{
-    char found[64], hint[256];
-
-    omq_conf_hint(section, omq_conf_quote(word, n, found), hint, sizeof(hint));
-    if (*section)
-        omq_conf_error(s, at, "unknown key '%s' in '%s'%s", found, section, hint);
-    else
-        omq_conf_error(s, at, "unknown key '%s'%s", found, hint);
-}
-
 /* One key and its value, from the first event of the key. */
 static void read_entry(struct reader *r, const char *section)
 {
@@ -360,7 +348,7 @@ static void read_entry(struct reader *r, const char *section)
     if (r->event.type == YAML_SCALAR_EVENT) {
         k = omq_conf_find(section, scalar(r).text, scalar(r).n);
         if (k < 0)
-            unknown_key(s, at, section, scalar(r).text, scalar(r).n);
+            omq_conf_unknown_key(s, at, section, scalar(r).text, scalar(r).n);
     } else {
         if (r->event.type != YAML_ALIAS_EVENT)
             omq_conf_error(s, at, "a key must be a word");
@@ -423,106 +411,30 @@ done:
     yaml_parser_delete(&r->parser);
 }
 
-static bool text_ok(struct reader *r, const char *text, size_t n)
-{
-    struct omq_conf_place at;
-    const char *why;
-
-    if (omq_conf_text_ok(text, n, &at, &why))
-        return true;
-    at.source = r->source;
-    if (at.line == 1)
-        at.column += r->first_column - 1;
-    omq_conf_error(r->s, at, "%s", why);
-    r->stop = true;
-    return false;
-}
-
 void omq_conf_read_file(struct omq_conf_state *s, const char *text, size_t n)
 {
     struct reader r = {.s = s, .first_column = 1};
 
-    if (text_ok(&r, text, n))
+    r.stop = !omq_conf_check_text(s, (struct omq_conf_place){0, 1, 1}, text, n);
+    if (!r.stop)
         read_text(&r, text, n, -1);
     s->incomplete = r.stop;
 }
 
-/* The key of "a.b=c"; -1 after an error. All of set is printable text. */
-static int find_set(struct omq_conf_state *s, int number, const char *set, const char *equals)
+void omq_conf_read_value(struct omq_conf_state *s, int k, struct omq_conf_place at,
+                         const char *text)
 {
-    char section[OMQ_CONF_PATH_SIZE] = "", found[64];
+    struct reader r = {.s = s, .source = at.source, .first_column = at.column};
 
-    for (const char *p = set; p <= equals; p++) {
-        if (*p != '.' && p < equals)
-            continue;
-        if (p > set && p[-1] != '.')
-            continue;
-        omq_conf_error(s, (struct omq_conf_place){number, 1, (int)(p - set) + 1},
-                       "an empty word in the key '%s'",
-                       omq_conf_quote(set, (size_t)(equals - set), found));
-        return -1;
-    }
-    for (const char *p = set;; p++) {
-        size_t n = strcspn(p, ".=");
-        struct omq_conf_place at = {number, 1, (int)(p - set) + 1};
-        int k = omq_conf_find(section, p, n);
-
-        if (k < 0) {
-            unknown_key(s, at, section, p, n);
-            return -1;
-        }
-        p += n;
-        if (*p == '=')
-            return k;
-        if (omq_conf_keys[k].type != OMQ_CONF_SECTION) {
-            at.column = (int)(p - set) + 1;
-            omq_conf_error(s, at, "'%s' has no keys inside", omq_conf_keys[k].path);
-            return -1;
-        }
-        snprintf(section, sizeof(section), "%s", omq_conf_keys[k].path);
-    }
-}
-
-void omq_conf_read_set(struct omq_conf_state *s, int number, const char *set)
-{
-    struct reader r = {.s = s, .source = number, .first_column = 1};
-    const char *equals = strchr(set, '=');
-    size_t length = strlen(set);
-    struct omq_conf_place at = {number, 1, 1};
-    char found[64];
-    int k;
-
-    if (!text_ok(&r, set, length))
-        return;
-    if (strpbrk(set, "\r\n")) {
-        at.column = (int)strcspn(set, "\r\n") + 1;
-        omq_conf_error(s, at, "a line break: a set is one line");
-        return;
-    }
-    if (!equals) {
-        omq_conf_error(s, at, "no '=' in '%s': expected KEY=VALUE, as in train.lr=0.1",
-                       omq_conf_quote(set, length, found));
-        return;
-    }
-    k = find_set(s, number, set, equals);
-    if (k < 0)
-        return;
-    /* the key is ASCII, now that it is known */
-    r.first_column = (int)(equals - set) + 2;
-    for (const char *p = equals + 1; *p; p++)
+    for (const char *p = text; *p; p++)
         r.n_columns += ((unsigned char)*p & 0xC0) != 0x80;
-    at.column = r.first_column;
-    s->given[k] = true;
-    s->place[k] = at;
-    if (!text_ok(&r, equals + 1, strlen(equals + 1))) {
-        s->bad[k] = true;
-        return;
-    }
-    if (equals[1] == 0 && omq_conf_keys[k].type == OMQ_CONF_STRING) {
+    r.stop = !omq_conf_check_text(s, at, text, strlen(text));
+    if (!r.stop && text[0] == 0 && omq_conf_keys[k].type == OMQ_CONF_STRING) {
         memset((char *)&s->c + omq_conf_keys[k].offset, 0, omq_conf_keys[k].size);
         s->bad[k] = false;
         return;
     }
-    read_text(&r, equals + 1, strlen(equals + 1), k);
+    if (!r.stop)
+        read_text(&r, text, strlen(text), k);
     s->bad[k] |= r.stop;
 }

@@ -33,7 +33,8 @@ static bool is_control(long c)
            c == 0x2028 || c == 0x2029 || c == 0xFFFE || c == 0xFFFF;
 }
 
-bool omq_conf_text_ok(const char *text, size_t n, struct omq_conf_place *at, const char **why)
+/* False, with the place from 1 and the reason, if it is not fit. */
+static bool is_fit(const char *text, size_t n, struct omq_conf_place *at, const char **why)
 {
     const unsigned char *p = (const unsigned char *)text;
     size_t length = 1;
@@ -65,4 +66,19 @@ bool omq_conf_text_ok(const char *text, size_t n, struct omq_conf_place *at, con
         }
     }
     return true;
+}
+
+bool omq_conf_check_text(struct omq_conf_state *s, struct omq_conf_place start, const char *text,
+                         size_t n)
+{
+    struct omq_conf_place at;
+    const char *why;
+
+    if (is_fit(text, n, &at, &why))
+        return true;
+    at.source = start.source;
+    if (at.line == 1)
+        at.column += start.column - 1;
+    omq_conf_error(s, at, "%s", why);
+    return false;
 }
