@@ -419,15 +419,6 @@ static void requantized(const struct omq_tensor_buf *in, int image, omq_real *to
         to[i] = in->step * (omq_real)(q[i] - in->act.zero_point);
 }
 
-void omq_exec_parts(struct omq_exec *x, int unit, int image, omq_real *to)
-{
-    const struct omq_tensor_buf *out = &x->tensors[x->net->plan.units[unit].out];
-
-    parts(x, unit, image, to);
-    for (size_t i = 0; i < out->n_image; i++)
-        to[i] *= out->step;
-}
-
 void omq_exec_values(struct omq_exec *x, int unit, int image, omq_real *to)
 {
     const struct omq_unit *u = &x->net->plan.units[unit];

@@ -390,10 +390,8 @@ void omq_exec_init_step(struct omq_exec *x, int precision, int layer);
 /* After it ran: the sums [n][oh][ow][oc] of a CONV, in units of scale[oc]. */
 const omq_real *omq_exec_sums(const struct omq_exec *x, int unit, double *scale);
 /* After it ran, of a unit whose output has codes: what they stand for in one image,
- * not rounded and without the codes' ends, [oh][ow][oc]. Of CONV, AVGPOOL, REQUANT. And
- * of a CONV with a residual the convolution's part in that. */
+ * not rounded and without the codes' ends, [oh][ow][oc]. Of CONV, AVGPOOL, REQUANT. */
 void omq_exec_values(struct omq_exec *x, int unit, int image, omq_real *values);
-void omq_exec_parts(struct omq_exec *x, int unit, int image, omq_real *values);
 /* Zero point of a tensor's codes; 0 of reals. */
 int omq_exec_zero_point(const struct omq_exec *x, int tensor);
 

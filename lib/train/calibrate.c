@@ -116,9 +116,8 @@ static void set_norm(struct omq_calibration *c, int ui)
 
 /* ---- codes ---- */
 
-/* Some of the real values of a unit's output, or of what a convolution gives to a sum, to
- * c->values; returns how many. */
-static size_t take_values(struct omq_calibration *c, int ui, bool parts)
+/* Some of the real values of a unit's output, to c->values; returns how many. */
+static size_t take_values(struct omq_calibration *c, int ui)
 {
     const struct omq_unit *u = &c->net->plan.units[ui];
     const struct omq_tensor *out = &c->net->plan.tensors[u->out];
@@ -126,7 +125,7 @@ static size_t take_values(struct omq_calibration *c, int ui, bool parts)
     size_t stride = (size_t)c->batch.n * image / MOST_VALUES | 1; /* odd: meets all channels */
 
     for (int i = 0; i < c->batch.n; i++) {
-        (parts ? omq_exec_parts : omq_exec_values)(c->x, ui, i, c->image);
+        omq_exec_values(c->x, ui, i, c->image);
         for (; at < image && n < MOST_VALUES; at += stride)
             c->values[n++] = c->image[at];
         at -= at < image ? 0 : image;
@@ -139,9 +138,7 @@ static size_t take_values(struct omq_calibration *c, int ui, bool parts)
 static void set_output(struct omq_calibration *c, int ui)
 {
     const struct omq_net *net = c->net;
-    const struct omq_unit *u = &net->plan.units[ui];
-    const struct omq_act part = omq_act_of(8, true);
-    int site = net->plan.tensors[u->out].site;
+    int site = net->plan.tensors[net->plan.units[ui].out].site;
     struct omq_param *p = site < 0 ? NULL : omq_net_site(net, c->precision, site);
     omq_real value, old;
     struct omq_act a;
@@ -152,10 +149,8 @@ static void set_output(struct omq_calibration *c, int ui)
     a = omq_act_of(omq_site_bits(&net->plan, site, net->precisions[c->precision],
                                  net->quant.first_last_bits), net->plan.sites[site].is_signed);
     /* every method's step is in proportion to its parameter */
-    value = omq_fit_act_step(&a, take_values(c, ui, false), c->values) /
+    value = omq_fit_act_step(&a, take_values(c, ui), c->values) /
             omq_site_method(net, site)->step(&a, 1);
-    if (u->kind == OMQ_UNIT_CONV && u->res >= 0)
-        value = fmax(value, omq_fit_act_step(&part, take_values(c, ui, true), c->values));
     if (!c->placed[site] || value > old) {
         p->value[0] = value;
         omq_net_bound_step(c->net, c->precision, site);

@@ -255,7 +255,7 @@ START_TEST(test_nearer)
         then[p] = logits_off(&c, t, p);
         ck_assert_msg(then[p] < first[p], "precision %d: %g, was %g", p, then[p], first[p]);
     }
-    ck_assert_msg(then[1] < 0.05, "at 8 bits the logits are off by %g", then[1]);
+    ck_assert_msg(then[1] < 0.06, "at 8 bits the logits are off by %g", then[1]);
     omq_calibration_close(&c);
     omq_train_close(t);
 }
@@ -341,7 +341,7 @@ START_TEST(test_architectures)
 {
     static const char *const archs[] = {"model={arch: resnet8, width: 0.5, shortcut: A}",
                                         "model={arch: mobilenet_v2, width: 0.25}"};
-    static const double most[] = {0.05, 0.67};
+    static const double most[] = {0.12, 0.67};
     const char *more[] = {NULL, "bits=[32, 8, 4]", "data.synthetic.height=16",
                           "data.synthetic.width=16", "train.calibration_images=8",
                           "train.batch_size=8"};
