@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Golden vectors: DESIGN.md's numerics, computed a second time.
+"""Golden vectors: the numerics, computed a second time.
 
     gen-golden.py FOLDER        writes FOLDER/*.txt
 
-Written from the words of DESIGN.md, without a look at the C code: numbers are
+Written from words (docs/architecture.md, docs/method.md), not from the C code: numbers are
 exact fractions, and every rounding that the specification has is one call of
 f32() (to float) or f64() (to double), both half to even. tests/unit/test_golden.c
 runs the same cases through the library and compares integers and float bits.

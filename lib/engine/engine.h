@@ -2,7 +2,7 @@
  *
  * The integer engine: a network at one precision a layer, as a plan of integer
  * operations. With the reference kernels it is the specification of the
- * numerics (DESIGN.md, "Numerics"); with any others it gives the same bits.
+ * numerics (docs/architecture.md); with any others it gives the same bits.
  *
  * A plan owns copies of all it needs, its weights at their true width: the net
  * may change or go once it is open. It is immutable: any number of threads may

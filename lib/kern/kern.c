@@ -118,6 +118,7 @@ struct probe {
     int8_t weights[2][CODES], unpacked[W_WIDTHS][CODES];
     omq_real rescale_grad[CODES], rescale_ds[CH];
     omq_real ds[CH], q_grad[CODES], relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
+    omq_real sum_grad[CODES];
     omq_real scale[CODES], add[CODES], sum[CH];
 };
 
@@ -310,6 +311,9 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     PROBE(norm_sums, PIX, CH, y, x, a, p->sum_g, p->sum_gx);
     memcpy(p->norm_grad, y, sizeof(y));
     PROBE(norm_backward, PIX, CH, p->norm_grad, x, a, a, b, b, NULL);
+    memcpy(p->sum_grad, y, sizeof(y));
+    PROBE(norm_backward, PIX, CH, p->sum_grad, x, a, a, b, b,
+          &(struct omq_epilogue){.m = a, .b = b});
     memcpy(p->scale, y, sizeof(y));
     PROBE(scale, PIX, CH, p->scale, a);
     memcpy(p->add, y, sizeof(y));

@@ -260,7 +260,7 @@ static void put_conv(struct writer *w, int unit)
     put_scales(w->bin, l->out, &w->n->units[unit], fits, in_step,
                gives_int8 ? w->n->tensors[u->out].step : 0);
     if (u->res >= 0) {
-        blob = put_rounding(w, u->name, &part, blob);
+        blob = put_rounding(w, l->name, &part, blob);
         blob = put_layer(w, "BinaryOp", l->name, "/add", blob, take(w, u->res), NONE, " 0=0");
     }
     quantize(w, u->out, u->name, blob, is_clipped);

@@ -32,7 +32,7 @@ static void clip(struct omq_onnx_graph *g, const char *base, struct omq_onnx_act
  * with nothing in between, ONNX Runtime makes one, which rounds otherwise. */
 static bool clips(const struct omq_onnx_quantizer *q)
 {
-    return !q->is_of_codes && (q->act.max - q->act.min < UINT8_MAX || q->is_requantized);
+    return q->is_requantized || (!q->is_of_codes && q->act.max - q->act.min < UINT8_MAX);
 }
 
 struct omq_onnx_name omq_onnx_codes_name(const struct omq_onnx_graph *g,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Weight quantizer: learned steps after LSQ (Esser et al., ICLR 2020), on the
- * grids of DESIGN.md.
+ * grids of docs/method.md.
  */
 #include "kern/kern.h"
 #include "quant/quant.h"

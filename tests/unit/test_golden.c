@@ -2,7 +2,7 @@
  *
  * The golden vectors of tests/golden through quant, the engine's units and
  * small networks: integers and float bits as a second implementation of
- * DESIGN.md's numerics, scripts/gen-golden.py, computed them.
+ * docs/architecture.md's numerics, scripts/gen-golden.py, computed them.
  * scripts/check-golden.sh sees to it that they are what that writes.
  */
 #include <check.h>
