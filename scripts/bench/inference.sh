@@ -20,18 +20,22 @@ of the medians over the rounds, and how many times faster omq is than each. A
 machine that does anything else meanwhile gives figures that mean nothing.
 
   -p PEERS    Folder with make_onnx.py, ort_int8.js and pytorch_int8.py.
-  -r ORT      Folder with node_modules/onnxruntime-node; without it, no ONNX Runtime.
+  -r ORT      Folder with node_modules/onnxruntime-node, or "python" where Python has
+              ONNX Runtime; without the option, no ONNX Runtime.
   -t THREADS  Thread counts, such as "1 2" (default "$threads").
   -n ROUNDS   (default $rounds)
   -s SECONDS  For each figure of a round (default $seconds).
   -c LEVEL    avx2 or avx512vnni: omq and PyTorch are capped to it.
+  -f          The fastest of the rounds, not the median: where others use the machine
+              too, and only now and then leave it to itself.
   -o FOLDER   Models are kept there (default $work).
 
-OMQ_BIN is the folder of omq-run (default build/bin).
+OMQ_BIN is the folder of omq-run (default build/bin), PYTHON the Python that has PyTorch
+(default /usr/bin/python3).
 END
 }
 
-while getopts p:r:t:n:s:c:o:h opt; do
+while getopts p:r:t:n:s:c:o:fh opt; do
     case $opt in
     p) peers=$OPTARG ;;
     r) ort=$OPTARG ;;
@@ -40,6 +44,7 @@ while getopts p:r:t:n:s:c:o:h opt; do
     s) seconds=$OPTARG ;;
     c) level=$OPTARG ;;
     o) work=$OPTARG ;;
+    f) fastest=1 ;;
     h) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
     esac
@@ -57,7 +62,7 @@ make_models() {
             --set "output_dir=$work/$net" "configs/bench/$net.yaml" || exit 1
     done
     [ -z "$ort" ] || [ -f "$work/resnet18_int8.onnx" ] ||
-        /usr/bin/python3 "$peers/make_onnx.py" --out "$work" >/dev/null || exit 1
+        "$python" "$peers/make_onnx.py" --out "$work" >/dev/null || exit 1
 }
 
 # run_omq NET BATCH THREADS BITS: milliseconds.
@@ -69,9 +74,16 @@ run_omq() {
     field "$line" ms
 }
 
+side_of() { case $1 in resnet18) echo 224 ;; *) echo 32 ;; esac; }
+
 run_ort() {
     if [ -z "$ort" ] || [ -n "$level" ]; then
         echo nan
+        return
+    fi
+    if [ "$ort" = python ]; then
+        field "$("$python" scripts/bench/ort_int8.py "$work/$1_int8.onnx" "$2" "$3" "$seconds" \
+            "$(side_of "$1")")" median_ms
         return
     fi
     field "$(node "$peers/ort_int8.js" --ort "$ort" --model "$work/$1_int8.onnx" --batch "$2" \
@@ -79,7 +91,7 @@ run_ort() {
 }
 
 run_torch() {
-    field "$(env "${dnnl_env[@]}" /usr/bin/python3 "$peers/pytorch_int8.py" --model "$1" \
+    field "$(env "${dnnl_env[@]}" "$python" "$peers/pytorch_int8.py" --model "$1" \
         --kind int8 --engine onednn --batch "$2" --threads "$3" --seconds "$seconds")" median_ms
 }
 
@@ -93,8 +105,8 @@ compare() {
         run_ort "$1" "$2" "$3" >>"$rows/ort"
         run_torch "$1" "$2" "$3" >>"$rows/torch"
     done
-    echo "$1 $2 $3 $(median <"$rows/omq8") $(median <"$rows/omq1") $(median <"$rows/ort")" \
-        "$(median <"$rows/torch")" | awk '{
+    echo "$1 $2 $3 $(of_rounds <"$rows/omq8") $(of_rounds <"$rows/omq1") $(of_rounds <"$rows/ort")" \
+        "$(of_rounds <"$rows/torch")" | awk '{
         printf "| %s | %d | %d | %.3f | %.3f |", $1, $2, $3, $4, $5
         for (i = 6; i <= 7; i++)
             if ($i == "nan") printf " | |"; else printf " %.3f | %.2fx |", $i, $i / $4

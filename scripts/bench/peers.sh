@@ -2,6 +2,9 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of the script that sources it
 # Sourced by inference.sh and training.sh: what comparing with other programs takes.
 
+fastest=''
+python=${PYTHON:-/usr/bin/python3}
+
 # set_level LEVEL: caps omq and oneDNN to it; of an empty one, to nothing. Then
 # "${omq_env[@]}" and "${dnnl_env[@]}" are for env.
 set_level() {
@@ -18,8 +21,11 @@ set_level() {
 # field JSON NAME
 field() { sed -n "s/.*\"$2\": *\"\{0,1\}\([^,\"}]*\).*/\1/p" <<<"$1"; }
 
-# Of numbers, a line each.
-median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+# Of numbers, a line each: their median; or the least, if fastest is set.
+of_rounds() {
+    sort -g | awk -v fastest="$fastest" '{ v[NR] = $1 }
+        END { print v[fastest ? 1 : int((NR + 1) / 2)] }'
+}
 
 # machine KERNEL: what ran, and where.
 machine() {

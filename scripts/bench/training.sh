@@ -24,18 +24,23 @@ A machine that does anything else meanwhile gives figures that mean nothing.
   -t THREADS  Thread counts, such as "1 2" (default "$threads").
   -n ROUNDS   (default $rounds)
   -c LEVEL    avx2 or avx512vnni: omq and PyTorch are capped to it.
+  -f          The fastest of the rounds, not the median, and of a round PyTorch's fastest
+              step and omq's 10th percentile: where others use the machine too, and only
+              now and then leave it to itself.
 
-OMQ_BIN is the folder of omq-train (default build/bin).
+OMQ_BIN is the folder of omq-train (default build/bin), PYTHON the Python that has PyTorch
+(default /usr/bin/python3).
 END
 }
 
 case ${1:-} in --help) usage; exit 0 ;; esac
-while getopts p:t:n:c:h opt; do
+while getopts p:t:n:c:fh opt; do
     case $opt in
     p) peer=$OPTARG/pytorch_joint_step.py ;;
     t) threads=$OPTARG ;;
     n) rounds=$OPTARG ;;
     c) level=$OPTARG ;;
+    f) fastest=1 ;;
     h) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
     esac
@@ -57,16 +62,17 @@ run_omq() {
         --steps "$(steps_of "$1")" --set "threads=$2" --set train.batches=shared \
         "configs/bench/$1.yaml") || exit 1
     field "$line" kernel >"$rows/kernel"
-    field "$line" step_ms
+    if [ -n "$fastest" ]; then field "$line" ms_p10; else field "$line" step_ms; fi
 }
 
 # run_torch NAME THREADS CHANNELS_LAST: milliseconds.
 run_torch() {
-    local net=$1
+    local net=$1 line
     [ "$net" != lenet5 ] || net=lenet
-    field "$(env "${dnnl_env[@]}" /usr/bin/python3 "$peer" --model "$net" \
+    line=$(env "${dnnl_env[@]}" "$python" "$peer" --model "$net" \
         --mode joint --bits 8,4,2,1 --fq builtin --threads "$2" --channels-last "$3" \
-        --steps "$(steps_of "$1")" --warmup 2)" step_ms
+        --steps "$(steps_of "$1")" --warmup 2)
+    if [ -n "$fastest" ]; then field "$line" min_ms; else field "$line" step_ms; fi
 }
 
 # compare NAME THREADS: one row. Of PyTorch, the better of its two layouts.
@@ -78,8 +84,8 @@ compare() {
             run_torch "$1" "$2" $layout >>"$rows/torch$layout"
         done
     done
-    omq=$(median <"$rows/omq")
-    torch=$(for layout in 0 1; do median <"$rows/torch$layout"; done | sort -g | head -n 1)
+    omq=$(of_rounds <"$rows/omq")
+    torch=$(for layout in 0 1; do of_rounds <"$rows/torch$layout"; done | sort -g | head -n 1)
     awk -v name="$1" -v t="$2" -v a="$omq" -v b="$torch" 'BEGIN {
         printf "| %s | %d | %.1f | %.1f | %.2fx |\n", name, t, a, b, b / a }'
     rm -f "$rows"/omq "$rows"/torch*
