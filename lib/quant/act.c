@@ -22,29 +22,34 @@ static double error_at(const struct omq_act *a, size_t n, size_t stride, const o
     return sum;
 }
 
+/* Where the first level is passed at half a step, a step of twice the mean is the best for
+ * exponential values. Of heavier tails the best is larger: it is for the few large values,
+ * and rounds nearly all the others to 0, of which no layer learns. */
+enum { MOST_MEANS = 2 };
+
 omq_real omq_act_init_step(const struct omq_act *a, size_t n, const omq_real *x)
 {
-    size_t stride = n / 16384 | 1; /* odd, so that it meets every channel */
+    size_t stride = n / 16384 | 1, count = 0; /* odd, so that it meets every channel */
     omq_real lo = (omq_real)a->zero_point, hi = (omq_real)(a->q_max - a->zero_point);
     omq_real top = 0, s, best;
-    double least;
+    double least = INFINITY, sum = 0;
 
     for (size_t i = 0; i < n; i += stride) {
-        if (x[i] > 0)
-            top = fmax(top, x[i] / hi);
-        else if (a->zero_point)
-            top = fmax(top, -x[i] / lo);
+        if (!(x[i] > 0) && !(a->zero_point && x[i] < 0))
+            continue;
+        top = fmax(top, x[i] > 0 ? x[i] / hi : -x[i] / lo);
+        sum += fabs((double)x[i]);
+        count++;
     }
     if (!(top > 0))
         return 1; /* nothing but zeros so far: training will find its scale */
     s = best = top;
-    least = error_at(a, n, stride, x, s);
-    for (int i = 1; i < 32; i++) {
-        double e;
+    for (int i = 0; i < 32; i++, s *= (omq_real)0.870550563296124) { /* 2^(-1/5) */
+        double e = error_at(a, n, stride, x, s);
 
-        s *= (omq_real)0.870550563296124; /* 2^(-1/5) */
-        e = error_at(a, n, stride, x, s);
-        if (e < least) {
+        if ((double)s > MOST_MEANS * sum / (double)count)
+            best = s;
+        else if (e < least) {
             least = e;
             best = s;
         }

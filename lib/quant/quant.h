@@ -64,7 +64,8 @@ struct omq_act {
 };
 struct omq_act omq_act_of(int bits, bool is_signed);
 
-/* A step of least squared error over x[n] (real values). */
+/* A step of least squared error over x[n] (real values) among those that are at most twice
+ * the mean of |x| where x is not 0. */
 omq_real omq_act_init_step(const struct omq_act *a, size_t n, const omq_real *x);
 
 /* What a method does about the activations that a layer reads. Its parameter is

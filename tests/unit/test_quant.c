@@ -306,6 +306,19 @@ static double act_error(const struct omq_act *a, size_t n, const omq_real *x, do
     return sum;
 }
 
+static double mean_of_nonzero(size_t n, const omq_real *x)
+{
+    double sum = 0;
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        sum += fabs((double)x[i]);
+        count += x[i] != 0;
+    }
+    return sum / (double)count;
+}
+
+/* Among those that are at most twice the mean. */
 START_TEST(first_activation_step_is_of_least_squares)
 {
     struct omq_act a = omq_act_of(1 + _i % 8, _i >= 8);
@@ -322,7 +335,7 @@ START_TEST(first_activation_step_is_of_least_squares)
             x[i] = x[i] > 0 ? x[i] : 0;
         step = omq_act_init_step(&a, SAMPLE, x);
         got = act_error(&a, SAMPLE, x, (double)step);
-        for (double s = 1; s > 1e-5; s *= 0.95) {
+        for (double s = 2 * mean_of_nonzero(SAMPLE, x); s > 1e-5; s *= 0.95) {
             double e = act_error(&a, SAMPLE, x, s);
 
             at = e < least ? s : at;
@@ -332,6 +345,24 @@ START_TEST(first_activation_step_is_of_least_squares)
                       "%d bits%s, shape %d: step %g has error %g, %g has %g", a.bits,
                       _i >= 8 ? " signed" : "", shape, (double)step, got, at, least);
     }
+}
+END_TEST
+
+/* Least squares alone would take 40 here at 1 bit, and 20 at 2: a step for ten values. */
+START_TEST(first_activation_step_is_not_for_few_values)
+{
+    enum { N = 1000 };
+    struct omq_act a = omq_act_of(1 + _i, false);
+    omq_real x[N], step;
+    int passed = 0;
+
+    for (int i = 0; i < N; i++)
+        x[i] = i % 100 == 0 ? 40 : (omq_real)(i % 100) / 100;
+    step = omq_act_init_step(&a, N, x);
+    for (int i = 0; i < N; i++)
+        passed += x[i] > step / 2;
+    ck_assert_msg(step < 2 && passed > N / 10, "%d bits: %g, passed by %d", a.bits, (double)step,
+                  passed);
 }
 END_TEST
 
@@ -507,6 +538,7 @@ Suite *omq_suite_quant(void)
     tcase_add_loop_test(t, first_weight_step_of_nonsense, 0, N_GRIDS);
     tcase_add_loop_test(t, first_activation_step_is_of_least_squares, 0, 16);
     tcase_add_test(t, first_activation_step_is_positive);
+    tcase_add_loop_test(t, first_activation_step_is_not_for_few_values, 0, 3);
     tcase_add_test(t, first_activation_step_meets_every_channel);
     tcase_add_test(t, requant_tables_keep_values);
     tcase_add_test(t, requant_tables_of_any_step_hold_codes);
