@@ -95,6 +95,16 @@ for bits in 8 1 mixed; do
     agree resnet8 $bits exact.onnx 200 10 ConvInteger
 done
 
+# Concats, shortcuts and pools, with outputs that others quantize anew.
+mkdir moves
+cp "$OMQ_SRC/tests/data/moves.omq" moves/model.omq
+make_idx images 12 12 200
+for bits in 8 4 1; do
+    expect 0 omq-export --bits $bits -o moves-$bits.onnx moves/model.omq
+    agree moves $bits moves-$bits.onnx 200 8 QLinearConv
+done
+make_idx images 16 16 200
+
 # One file for several precisions gives what one for each does, bit for bit.
 expect 0 omq-export --format onnx-switch -o switch.onnx resnet8/model.omq
 expect 0 runtime --ops ops switch.onnx

@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 #include "kern/kern_internal.h"
-#include "kern/ref/conv_put.h"
+#include "kern/ref/epilogue.h"
 
 enum { OUTPUTS = 16, INPUTS = 32, WORD = 4 }; /* bytes of a plane of an output */
 

@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 #include "kern/kern_internal.h"
-#include "kern/ref/conv_put.h"
+#include "kern/ref/epilogue.h"
 
 enum { OUTPUTS = 16, INPUTS = 4, BLOCK = OUTPUTS * INPUTS };
 

@@ -5,7 +5,7 @@
  * apart, so that gives the same bits.
  */
 #include "kern/kern_internal.h"
-#include "kern/ref/conv_put.h"
+#include "kern/ref/epilogue.h"
 
 void omq_channel_stats_ref(int n, int c, const omq_real *restrict x, double *restrict mean,
                            double *restrict m2)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The epilogue of the integer engine's convolutions, plainly.
+ * Epilogues, plainly: values of sums, and outputs of the engine's convolutions.
  */
-#ifndef OMQ_KERN_REF_CONV_PUT_H
-#define OMQ_KERN_REF_CONV_PUT_H
+#ifndef OMQ_KERN_REF_EPILOGUE_H
+#define OMQ_KERN_REF_EPILOGUE_H
 
 #include "kern/kern.h"
 
