@@ -58,12 +58,13 @@ if part check; then
         LARGE_FOLDER=1280000 tests/cli/run.sh 62-large-folder
 fi
 
-# Sanitizers: no forks, so that leaks are looked for in the tests themselves.
+# Sanitizers: no forks, so that leaks are looked for in the tests themselves. No
+# detect_stack_use_after_return: GCC 12 gives vectors of 64 bytes stacks that are less aligned.
 san='-O2 -g -fno-omit-frame-pointer'
 if part asan; then
     build asan tests CC=gcc CFLAGS="$san -fsanitize=address" &&
         tests asan CK_FORK=no \
-            ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+            ASAN_OPTIONS=strict_string_checks=1
 fi
 if part ubsan; then
     build ubsan tests CC=gcc CFLAGS="$san -fsanitize=undefined -fno-sanitize-recover=all" &&
