@@ -17,18 +17,22 @@
 
 static struct omq_err err;
 
-/* A file that is being made. */
+/* A file that is being made, with a 0 behind it. */
 struct bytes {
     uint8_t *p;
-    size_t n;
+    size_t n, room;
 };
 
 static inline void put(struct bytes *b, const void *p, size_t n)
 {
-    b->p = realloc(b->p, b->n + n + 1);
-    ck_assert_ptr_nonnull(b->p);
+    if (b->n + n >= b->room) {
+        b->room = 2 * (b->n + n) + 1;
+        b->p = realloc(b->p, b->room);
+        ck_assert_ptr_nonnull(b->p);
+    }
     memcpy(b->p + b->n, p, n);
     b->n += n;
+    b->p[b->n] = 0;
 }
 
 static inline void put_le(struct bytes *b, uint64_t v, size_t n)
