@@ -105,8 +105,10 @@ compare() {
         run_ort "$1" "$2" "$3" >>"$rows/ort"
         run_torch "$1" "$2" "$3" >>"$rows/torch"
     done
-    echo "$1 $2 $3 $(of_rounds <"$rows/omq8") $(of_rounds <"$rows/omq1") $(of_rounds <"$rows/ort")" \
-        "$(of_rounds <"$rows/torch")" | awk '{
+    {
+        echo "$1 $2 $3"
+        for who in omq8 omq1 ort torch; do of_rounds <"$rows/$who"; done
+    } | paste -sd' ' | awk '{
         printf "| %s | %d | %d | %.3f | %.3f |", $1, $2, $3, $4, $5
         for (i = 6; i <= 7; i++)
             if ($i == "nan") printf " | |"; else printf " %.3f | %.2fx |", $i, $i / $4
