@@ -62,10 +62,11 @@ static struct conv_codes conv_codes_of(const struct omq_conv_shape *s,
     return t;
 }
 
-OMQ_INLINE void put_places(void *to, places at, ptrdiff_t from)
+OMQ_INLINE void put_places(void *to, const places *at, ptrdiff_t from)
 {
-    at += from;
-    memcpy(to, &at, sizeof(at));
+    const places moved = *at + from;
+
+    memcpy(to, &moved, sizeof(moved));
 }
 
 /* The next n pixels from a place on. */
@@ -86,9 +87,9 @@ static inline void take_pixels(const struct conv_codes *t, int n, struct place *
         res += at->ox * io->res_pixel;
         at->ox += end - i;
         for (; i < end; i += AT_ONCE) {
-            put_places(p->x + i, t->x_at, (intptr_t)x);
-            put_places(p->y + i, t->y_at, y);
-            put_places(p->res + i, t->res_at, res);
+            put_places(p->x + i, &t->x_at, (intptr_t)x);
+            put_places(p->y + i, &t->y_at, y);
+            put_places(p->res + i, &t->res_at, res);
             x += io->x_pixel * AT_ONCE;
             y += io->y_pixel * AT_ONCE;
             res += io->res_pixel * AT_ONCE;

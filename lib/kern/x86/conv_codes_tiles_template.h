@@ -140,8 +140,8 @@ static void finish_tile(const int blocks, const struct conv_codes *c, const stru
 static void take_row(const struct conv_codes *c, struct pixels *p)
 {
     for (int i = 0; i < TILE_ROWS; i += AT_ONCE) {
-        put_places(p->y + i, c->y_at, i * c->io->y_pixel);
-        put_places(p->res + i, c->res_at, i * c->io->res_pixel);
+        put_places(p->y + i, &c->y_at, i * c->io->y_pixel);
+        put_places(p->res + i, &c->res_at, i * c->io->res_pixel);
     }
 }
 
