@@ -36,6 +36,13 @@ int omq_train_epochs_alone(const struct omq_train *t)
     return (int)(cfg->highest_first * cfg->epochs + 1e-9); /* 0.29 * 100 is 29 */
 }
 
+int omq_train_widths_together(const struct omq_train *t)
+{
+    int n = t->config.train.widths_per_step;
+
+    return n == 0 ? t->net.n_precisions : n;
+}
+
 static void copy(const struct omq_param *from, struct omq_param *to)
 {
     if (from && to)

@@ -91,12 +91,7 @@ static int one_precision(struct omq_train *t, const struct omq_batch *b, int pre
  * that many a step are taken from it whether there is a precision for each or
  * not, so that its place follows from that of the run. */
 
-static int others_per_step(const struct omq_train *t)
-{
-    int n = t->config.train.widths_per_step;
-
-    return (n == 0 ? t->net.n_precisions : n) - 1;
-}
+static int others_per_step(const struct omq_train *t) { return omq_train_widths_together(t) - 1; }
 
 void omq_train_start(struct omq_train *t)
 {

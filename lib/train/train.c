@@ -46,13 +46,21 @@ static uint64_t steps_so_far(const struct omq_train *t)
     return (uint64_t)t->epoch * (uint64_t)omq_loader_batches(t->loader) + (uint64_t)t->step;
 }
 
+/* How much computation the first n steps of a run are: a step of k precisions is k. */
+static double work_of(const struct omq_train *t, uint64_t n)
+{
+    uint64_t alone = (uint64_t)omq_train_epochs_alone(t) * (uint64_t)omq_loader_batches(t->loader);
+
+    return n < alone ? (double)n
+                     : (double)alone + (double)(n - alone) * omq_train_widths_together(t);
+}
+
 /* Epoch `epoch` of which `step` steps are done; epoch 0: before the first. */
 static void progress(const struct run *r, int epoch, int step, struct omq_train_progress *p)
 {
     const struct omq_train *t = r->t;
     double now = omq_now(), trained = now - r->start - r->eval_s, sum = 0;
     int batches = omq_loader_batches(t->loader), counted = 0;
-    uint64_t total = steps_of_run(t);
     uint64_t at = epoch > 0 ? (uint64_t)(epoch - 1) * (uint64_t)batches + (uint64_t)step : 0;
 
     *p = (struct omq_train_progress){
@@ -62,7 +70,8 @@ static void progress(const struct run *r, int epoch, int step, struct omq_train_
     };
     if (r->done && trained > 0) {
         p->images_per_s = (double)r->done * t->config.train.batch_size / trained;
-        p->left_s = p->elapsed_s / (double)r->done * (double)(total > at ? total - at : 0);
+        p->left_s = p->elapsed_s * (work_of(t, steps_of_run(t)) - work_of(t, at)) /
+                    (work_of(t, at) - work_of(t, at - r->done));
     }
     for (int i = 0; i < t->net.n_precisions; i++) {
         struct omq_train_precision *q = &p->precisions[i];

@@ -128,6 +128,8 @@ void omq_train_start(struct omq_train *t);
 int omq_train_initialize(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 /* Epochs in which only the highest precision learns. */
 int omq_train_epochs_alone(const struct omq_train *t);
+/* Precisions of a step in the epochs after those, at most. */
+int omq_train_widths_together(const struct omq_train *t);
 /* Starts the other precisions from the highest: its batch norm, steps that fit
  * the weights and activations as they are now. */
 int omq_train_spread(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;

@@ -394,6 +394,32 @@ START_TEST(test_highest_first)
 }
 END_TEST
 
+/* One precision alone in the first epoch, all five in the second, which takes five
+ * times as long. */
+static void check_left(void *ctx, const struct omq_train_progress *p)
+{
+    double step = (p->epoch - 1) * 6 + p->step;
+    double done = step <= 6 ? step : 6 + (step - 6) * 5, left = (6 + 6 * 5 - done) / done;
+
+    ck_assert_int_eq(p->n_steps, 6);
+    ck_assert(fabs(p->left_s - left * p->elapsed_s) <= 1e-9 * (1 + p->elapsed_s));
+    ++*(int *)ctx;
+}
+
+START_TEST(test_time_left)
+{
+    const char *sets[] = {"train.highest_first=0.5", "train.widths_per_step=0"};
+    struct omq_train *t = open_run("a", sets, 2);
+    struct omq_err err = {0};
+    int steps = 0;
+    struct omq_train_callbacks cb = {.ctx = &steps, .step = check_left};
+
+    ck_assert_msg(omq_train_run(t, false, false, &cb, NULL, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_int_eq(steps, 12);
+    omq_train_close(t);
+}
+END_TEST
+
 /* Shares that no binary fraction meets are not rounded down for that. */
 START_TEST(test_epochs_alone)
 {
@@ -533,6 +559,7 @@ Suite *omq_suite_train(void)
     tcase_add_test(t, test_same_twice);
     tcase_add_loop_test(t, test_resume, 0, 2);
     tcase_add_test(t, test_highest_first);
+    tcase_add_test(t, test_time_left);
     tcase_add_test(t, test_epochs_alone);
     tcase_add_loop_test(t, test_statistics, 0, 2);
     tcase_add_test(t, test_statistics_alone);
