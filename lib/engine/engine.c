@@ -95,7 +95,6 @@ static int check_conv(const struct planner *p, const struct omq_unit *u)
     const struct omq_param *step = omq_net_layer(net, precision, u->layer)->wstep;
     uint64_t k = (uint64_t)l->in * (uint64_t)l->kh * (uint64_t)l->kw;
     struct omq_grid grid;
-    int k_max;
     char name[16];
 
     if (bits == OMQ_FLOAT_BITS)
@@ -108,8 +107,7 @@ static int check_conv(const struct planner *p, const struct omq_unit *u)
     if (u->relu && p->e->tensors[u->out].act.zero_point)
         OMQ_BUG("the output of a ReLU has a signed quantizer");
     grid = omq_layer_grid(net, precision, u->layer);
-    k_max = -grid.k_min > grid.k_max ? -grid.k_min : grid.k_max; /* two's complement */
-    return check_sum(p, l->name, k, reach(&p->e->tensors[u->in]), k_max);
+    return check_sum(p, l->name, k, reach(&p->e->tensors[u->in]), omq_grid_largest(&grid));
 }
 
 /* How a layer's codes are kept. */

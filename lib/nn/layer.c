@@ -38,8 +38,7 @@ int omq_layer_bias_parts(const struct omq_net *net, int precision, int layer,
     const struct omq_layer *l = &net->plan.layers[layer];
     const struct omq_grid g = omq_layer_grid(net, precision, layer);
 
-    return omq_bias_parts(-g.k_min > g.k_max ? -g.k_min : g.k_max, in->q_max,
-                          (int64_t)l->in * l->kh * l->kw);
+    return omq_bias_parts(omq_grid_largest(&g), in->q_max, (int64_t)l->in * l->kh * l->kw);
 }
 
 struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, int layer,

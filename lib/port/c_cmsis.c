@@ -173,7 +173,7 @@ static int put_output(struct omq_c_cmsis_conv *c, const struct omq_export_unit *
 bool omq_c_cmsis_int4(const struct omq_export_numbers *n, int unit)
 {
     return n->net->plan.units[unit].groups == 1 && !gives_logits(n, unit) &&
-           omq_export_k_max(&n->units[unit]) <= INT4_MAX;
+           omq_grid_largest(&n->units[unit].grid) <= INT4_MAX;
 }
 
 static struct omq_c_cmsis_sum addition(const struct omq_export_numbers *n, int unit)

@@ -167,8 +167,3 @@ int omq_export_bits(const struct omq_export_numbers *n, int unit)
 {
     return n->units[unit].grid.bits;
 }
-
-int omq_export_k_max(const struct omq_export_unit *u)
-{
-    return -u->grid.k_min > u->grid.k_max ? -u->grid.k_min : u->grid.k_max;
-}

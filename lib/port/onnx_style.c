@@ -194,7 +194,7 @@ static int put_integers(struct omq_onnx_graph *g, int unit, const int *dims, int
 /* Integers, for streamlined hardware: what they are worth is in omq_onnx_affine(). */
 static void put_qonnx(struct omq_onnx_graph *g, int unit, const char *weight)
 {
-    const int k_max = omq_export_k_max(&g->n->units[unit]);
+    const int k_max = omq_grid_largest(&g->n->units[unit].grid);
     const struct omq_onnx_name from = name(g, weight, ""), to = name(g, weight, "_dq");
     int bits = 2;
 

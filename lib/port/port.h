@@ -57,9 +57,8 @@ int omq_export_numbers_open(struct omq_export_numbers **out, const struct omq_ne
                             const struct omq_model_info *info, int choice,
                             struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_export_numbers_close(struct omq_export_numbers *n); /* NULL is fine */
-/* Bits of a unit's weights (CONV); its largest |k|. */
+/* Bits of a unit's weights (CONV). */
 int omq_export_bits(const struct omq_export_numbers *n, int unit);
-int omq_export_k_max(const struct omq_export_unit *u);
 
 /* ---- formats.c ---- */
 

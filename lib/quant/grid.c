@@ -15,6 +15,11 @@ struct omq_grid omq_grid_of(enum omq_grid_kind kind, int bits)
     return (struct omq_grid){bits, false, 1 - half, half - 1, (omq_real)half - (omq_real)0.5};
 }
 
+int omq_grid_largest(const struct omq_grid *g)
+{
+    return -g->k_min > g->k_max ? -g->k_min : g->k_max;
+}
+
 omq_real omq_grid_unit(const struct omq_grid *g, omq_real step)
 {
     return g->midrise ? step / 2 : step;

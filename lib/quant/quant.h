@@ -32,6 +32,9 @@ struct omq_grid {
  * used (1: mid-rise, 8: symmetric). bits in 1..8. */
 struct omq_grid omq_grid_of(enum omq_grid_kind kind, int bits);
 
+/* The largest |k|: of two's complement grids that of k_min. */
+int omq_grid_largest(const struct omq_grid *g);
+
 /* e for a step s. */
 omq_real omq_grid_unit(const struct omq_grid *g, omq_real step);
 

@@ -132,7 +132,7 @@ static void check_range(const struct omq_export_numbers *n, int unit, struct omq
     const struct omq_unit *u = &n->net->plan.units[unit];
     const struct omq_grid *g = &n->units[unit].grid;
     const int filter = u->win.kh * u->win.kw * u->win.c_count;
-    const int k_max = g->k_max > -g->k_min ? g->k_max : -g->k_min;
+    const int k_max = omq_grid_largest(g);
     const int times = n->units[unit].parts;
 
     ck_assert_int_ge(times * k_max, k_max <= 7 ? 6 : 33);
