@@ -6,6 +6,28 @@
 
 #include <string.h>
 
+size_t omq_layer_size(const struct omq_layer *l)
+{
+    return (size_t)l->out * (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
+}
+
+size_t omq_layer_row_bytes(const struct omq_net *net, int precision, int layer)
+{
+    const struct omq_layer *l = &net->plan.layers[layer];
+    const size_t row = omq_layer_size(l) / (size_t)l->out;
+    const int bits = omq_layer_bits_at(net, precision, layer);
+
+    return bits == OMQ_FLOAT_BITS ? 4 * row : omq_pack_row_bytes(bits, row);
+}
+
+struct omq_view_spec omq_layer_spec(const struct omq_net *net, int precision, int layer)
+{
+    const struct omq_layer *l = &net->plan.layers[layer];
+    int bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits);
+
+    return omq_view_of(&net->quant, bits, l->edge, (const int[4]){l->out, l->in, l->kh, l->kw});
+}
+
 void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst)
 {
     const struct omq_layer_params *lp = omq_net_layer(net, precision, layer);

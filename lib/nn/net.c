@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Parameters: which there are (declare), one arena for all of them, how they
- * start, and how a layer's weights look at one precision.
+ * Parameters: which there are (declare), one arena for all of them, and how they
+ * start.
  */
 #include "nn/nn_internal.h"
 
@@ -315,129 +315,10 @@ const struct omq_layer_params *omq_net_layer(const struct omq_net *net, int prec
     return &net->layer_params[precision * net->plan.n_layers + layer];
 }
 
-struct omq_view_spec omq_layer_spec(const struct omq_net *net, int precision, int layer)
-{
-    const struct omq_layer *l = &net->plan.layers[layer];
-    int bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits);
-
-    return omq_view_of(&net->quant, bits, l->edge, (const int[4]){l->out, l->in, l->kh, l->kw});
-}
-
-struct omq_param *omq_net_site(const struct omq_net *net, int precision, int site)
-{
-    return net->site_steps[precision * net->plan.n_sites + site];
-}
-
-const struct omq_act_method *omq_site_method(const struct omq_net *net, int site)
-{
-    int layer = net->plan.sites[site].layer;
-
-    return layer < 0 ? omq_stream_method() : omq_layer_method(net, layer)->act;
-}
-
-static struct omq_act site_act(const struct omq_net *net, int precision, int site)
-{
-    return omq_act_of(omq_site_bits(&net->plan, site, net->precisions[precision],
-                                    net->quant.first_last_bits),
-                      net->plan.sites[site].is_signed);
-}
-
-/* The largest step whose codes stand for nothing above the site's end. */
-static omq_real most_step(const struct omq_net *net, int site, const struct omq_act *act)
-{
-    const double end = net->plan.sites[site].max, levels = act->q_max - act->zero_point;
-    omq_real s = (omq_real)(end / levels);
-
-    if (!(end > 0))
-        return INFINITY;
-    while ((double)s * levels > end)
-        s = nextafter(s, (omq_real)0);
-    return s;
-}
-
-omq_real omq_net_site_step(const struct omq_net *net, int precision, int site)
-{
-    const struct omq_param *p = omq_net_site(net, precision, site);
-    const struct omq_act act = site_act(net, precision, site);
-    const omq_real step = omq_site_method(net, site)->step(&act, p ? p->value[0] : 0);
-    const omq_real most = most_step(net, site, &act);
-
-    return step > most ? most : step;
-}
-
-void omq_net_bound_step(struct omq_net *net, int precision, int site)
-{
-    const struct omq_act_method *m = omq_site_method(net, site);
-    struct omq_param *p = omq_net_site(net, precision, site);
-    struct omq_act act;
-    omq_real most;
-
-    if (!p || !(net->plan.sites[site].max > 0))
-        return;
-    act = site_act(net, precision, site);
-    most = most_step(net, site, &act);
-    if (m->is_clip)
-        most *= (omq_real)(act.q_max - act.zero_point);
-    if (p->value[0] > most)
-        p->value[0] = most;
-}
-
 int omq_net_find(const struct omq_net *net, struct omq_precision p)
 {
     for (int i = 0; i < net->n_precisions; i++)
         if (net->precisions[i].w == p.w && net->precisions[i].a == p.a)
             return i;
     return -1;
-}
-
-/* ---- counting ---- */
-
-size_t omq_layer_size(const struct omq_layer *l)
-{
-    return (size_t)l->out * (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
-}
-
-size_t omq_layer_row_bytes(const struct omq_net *net, int precision, int layer)
-{
-    const struct omq_layer *l = &net->plan.layers[layer];
-    const size_t row = omq_layer_size(l) / (size_t)l->out;
-    const int bits = omq_layer_bits_at(net, precision, layer);
-
-    return bits == OMQ_FLOAT_BITS ? 4 * row : omq_pack_row_bytes(bits, row);
-}
-
-uint64_t omq_net_macs(const struct omq_net *net)
-{
-    uint64_t n = 0;
-
-    for (int i = 0; i < net->plan.n_units; i++) {
-        const struct omq_unit *u = &net->plan.units[i];
-
-        if (u->kind == OMQ_UNIT_CONV)
-            n += (uint64_t)u->win.oh * (uint64_t)u->win.ow *
-                 omq_layer_size(&net->plan.layers[u->layer]);
-    }
-    return n;
-}
-
-uint64_t omq_net_weight_bytes(const struct omq_net *net, int precision)
-{
-    uint64_t n = 0;
-
-    for (int i = 0; i < net->plan.n_layers; i++) {
-        const struct omq_layer *l = &net->plan.layers[i];
-
-        n += (uint64_t)l->out * omq_layer_row_bytes(net, precision, i);
-    }
-    return n;
-}
-
-uint64_t omq_net_weights(const struct omq_net *net)
-{
-    uint64_t n = 0;
-
-    for (int i = 0; i < net->plan.n_layers; i++)
-        n += omq_layer_size(&net->plan.layers[i]) +
-             (net->plan.layers[i].bias ? (uint64_t)net->plan.layers[i].out : 0);
-    return n;
 }

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The step of a site at one precision: what its parameter stands for, within the
+ * bound that a ReLU's end sets.
+ */
+#include "nn/nn_internal.h"
+
+struct omq_param *omq_net_site(const struct omq_net *net, int precision, int site)
+{
+    return net->site_steps[precision * net->plan.n_sites + site];
+}
+
+const struct omq_act_method *omq_site_method(const struct omq_net *net, int site)
+{
+    int layer = net->plan.sites[site].layer;
+
+    return layer < 0 ? omq_stream_method() : omq_layer_method(net, layer)->act;
+}
+
+static struct omq_act site_act(const struct omq_net *net, int precision, int site)
+{
+    return omq_act_of(omq_site_bits(&net->plan, site, net->precisions[precision],
+                                    net->quant.first_last_bits),
+                      net->plan.sites[site].is_signed);
+}
+
+/* The largest step whose codes stand for nothing above the site's end. */
+static omq_real most_step(const struct omq_net *net, int site, const struct omq_act *act)
+{
+    const double end = net->plan.sites[site].max, levels = act->q_max - act->zero_point;
+    omq_real s = (omq_real)(end / levels);
+
+    if (!(end > 0))
+        return INFINITY;
+    while ((double)s * levels > end)
+        s = nextafter(s, (omq_real)0);
+    return s;
+}
+
+omq_real omq_net_site_step(const struct omq_net *net, int precision, int site)
+{
+    const struct omq_param *p = omq_net_site(net, precision, site);
+    const struct omq_act act = site_act(net, precision, site);
+    const omq_real step = omq_site_method(net, site)->step(&act, p ? p->value[0] : 0);
+    const omq_real most = most_step(net, site, &act);
+
+    return step > most ? most : step;
+}
+
+void omq_net_bound_step(struct omq_net *net, int precision, int site)
+{
+    const struct omq_act_method *m = omq_site_method(net, site);
+    struct omq_param *p = omq_net_site(net, precision, site);
+    struct omq_act act;
+    omq_real most;
+
+    if (!p || !(net->plan.sites[site].max > 0))
+        return;
+    act = site_act(net, precision, site);
+    most = most_step(net, site, &act);
+    if (m->is_clip)
+        most *= (omq_real)(act.q_max - act.zero_point);
+    if (p->value[0] > most)
+        p->value[0] = most;
+}
