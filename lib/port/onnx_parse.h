@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Inside the reading of ONNX. onnx_parse.c: a file as nodes, values and tensors,
- * checked to be a graph. onnx_order.c: which nodes are needed, in which order.
- * onnx_ops.c, onnx_ints.c: what each operator becomes. onnx_read.c: all of it.
+ * checked to be a graph. onnx_node.c: a node's name and attributes. onnx_order.c:
+ * which nodes are needed, in which order. onnx_ops.c, onnx_ints.c: what each
+ * operator becomes. onnx_read.c: all of it.
  */
 #ifndef OMQ_PORT_ONNX_PARSE_H
 #define OMQ_PORT_ONNX_PARSE_H
