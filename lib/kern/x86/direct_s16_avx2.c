@@ -8,7 +8,7 @@
 #include "kern/x86/direct_s16_ymm_template.h"
 
 #define OMQ_DIRECT(op) omq_##op##_avx2
-#define NRW 2 /* products need registers, too */
+#define NRW 3
 
 OMQ_INLINE VEC dot(VEC sums, VEC a, VEC b)
 {
