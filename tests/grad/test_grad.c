@@ -291,6 +291,12 @@ START_TEST(test_quantized_direction)
     memcpy(q.labels, f.labels, sizeof(f.labels));
     loss(&f);
     omq_exec_backward(f.exec, f.dlogits);
+    /* First steps may put the largest value on the last code, where the last bit of a
+     * sum decides whether its gradient passes. */
+    loss(&q);
+    for (int i = 0; i < q.net.n_params; i++)
+        if (q.net.params[i].kind == OMQ_PARAM_ASTEP)
+            q.net.params[i].value[0] *= 1.01;
     loss(&q);
     omq_exec_backward(q.exec, q.dlogits);
     for (int i = 0; i < f.net.n_params; i++) {

@@ -45,7 +45,8 @@ OMQ_INLINE void store_first(float *x, VEC sums, float scale, bool add, int n)
     const __m256 s = _mm256_cvtepi32_ps(sums), by = _mm256_set1_ps(scale);
 
     if (n >= LANES) /* masked stores take Zen 3 a dozen cycles each */
-        _mm256_storeu_ps(x, add ? _mm256_fmadd_ps(s, by, _mm256_loadu_ps(x)) : _mm256_mul_ps(s, by));
+        _mm256_storeu_ps(x, add ? _mm256_fmadd_ps(s, by, _mm256_loadu_ps(x))
+                                : _mm256_mul_ps(s, by));
     else
         _mm256_maskstore_ps(x, stored, add ? _mm256_fmadd_ps(s, by, _mm256_maskload_ps(x, stored))
                                            : _mm256_mul_ps(s, by));
