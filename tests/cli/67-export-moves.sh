@@ -50,7 +50,8 @@ for bits in 8 4 1; do
         expect 0 node "$OMQ_SRC/scripts/check-onnx.js" net.onnx images
         cut -f 1 out >ort
         same=$(paste omq ort | awk '$1 == $2' | wc -l)
-        [ "$same" -ge "$least" ] ||
+        [ "$same" -ge "$least" ] || { [ "$style" = qcdq ] && ! qlinear_is_exact; } ||
             fail "$style at $bits bits: $same of 200 alike"
     done
 done
+qlinear_is_exact || skip "classes of QLinearConv not compared: without VNNI it is not exact"
