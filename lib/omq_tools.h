@@ -181,7 +181,7 @@ struct omq_export_options {
     int vectors;         /* images of a file of golden vectors beside the others; 0: none */
     const char *style;   /* a variant of the format, or NULL */
     const char *name;    /* what is written is called; NULL: after the output, or the model */
-    bool with_main, integer, cmsis, act_s8;
+    bool with_main, integer, cmsis, act_s8, weight_u8;
 };
 
 /* The formats, in order: name, what it is, the ending of its (first) file. */

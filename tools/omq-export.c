@@ -11,11 +11,12 @@
 #include "omq_tools.h"
 #include "tool.h"
 
-static const char *bits, *format, *output, *name, *style, *act_type;
+static const char *bits, *format, *output, *name, *style, *act_type, *weight_type;
 static bool with_main, integer, cmsis, force, list_formats;
 
 static const char *const styles[] = { "qcdq", "exact", "qonnx", "float", NULL };
 static const char *const act_types[] = { "u8", "s8", NULL };
+static const char *const weight_types[] = { "s8", "u8", NULL };
 static int vectors;
 
 static const struct tool_option options[] = {
@@ -41,6 +42,10 @@ static const struct tool_option options[] = {
     { .name = "act-type", .arg = "TYPE", .text = &act_type, .def = "u8", .words = act_types,
       .help = "Type of activations in format onnx; s8 is for TensorRT, and keeps 7 bits of the 8 "
               "where none is negative." },
+    { .name = "weight-type", .arg = "TYPE", .text = &weight_type, .def = "s8",
+      .words = weight_types,
+      .help = "Type of weights in format onnx, style qcdq; with u8 ONNX Runtime is exact on x86 "
+              "processors without VNNI, too." },
     { .name = "main", .flag = &with_main,
       .help = "With format c, add a main function that classifies images from standard input." },
     { .name = "integer", .flag = &integer,
@@ -120,7 +125,7 @@ static int export(struct omq_export *x, int i)
     const struct omq_export_options opt = {
         .format = omq_export_format_name(i), .style = style, .name = name,
         .with_main = with_main, .integer = integer, .cmsis = cmsis,
-        .act_s8 = strcmp(act_type, "s8") == 0,
+        .act_s8 = strcmp(act_type, "s8") == 0, .weight_u8 = strcmp(weight_type, "u8") == 0,
         .vectors = vectors,
     };
     const char *words = bits ? bits : default_bits(x, i);

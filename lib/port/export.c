@@ -111,7 +111,8 @@ static int check_options(const struct omq_export_format *f, const struct omq_exp
 {
     const struct { bool asked, there; const char *name; } flags[] = {
         {opt->with_main, f->takes_main, "main"}, {opt->integer, f->takes_integer, "integer"},
-        {opt->cmsis, f->takes_cmsis, "cmsis"}, {opt->act_s8, f->takes_act_s8, "act-type"},
+        {opt->cmsis, f->takes_cmsis, "cmsis"}, {opt->act_s8, f->takes_types, "act-type"},
+        {opt->weight_u8, f->takes_types, "weight-type"},
     };
 
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)

@@ -21,11 +21,11 @@ const struct omq_export_format omq_export_formats[] = {
      .suffixes = {".c", ".h"}, .one_stream = true, .several = true, .takes_main = true,
      .takes_integer = true, .takes_cmsis = true, .write = omq_export_c},
     {.name = "onnx", .summary = "for ONNX Runtime and all that reads ONNX; styles qcdq, exact, "
-     "qonnx, float", .suffixes = {".onnx"}, .styles = omq_onnx_styles, .takes_act_s8 = true,
+     "qonnx, float", .suffixes = {".onnx"}, .styles = omq_onnx_styles, .takes_types = true,
      .write = omq_export_onnx},
     {.name = "onnx-switch", .summary = "onnx, with an input that chooses the precision",
      .suffixes = {".onnx"}, .several = true, .styles = omq_onnx_switch_styles,
-     .takes_act_s8 = true, .write = omq_export_onnx_switch},
+     .takes_types = true, .write = omq_export_onnx_switch},
 };
 
 enum { N_FORMATS = sizeof(omq_export_formats) / sizeof(omq_export_formats[0]) };

@@ -122,6 +122,7 @@ static void put_metadata(struct model *m, bool switches)
         put_entry(m, "omq.bits", n->choice.name);
     put_entry(m, "omq.weight_grid", grid_of(m->job));
     put_entry(m, "omq.act_type", m->job->opt->act_s8 ? "s8" : "u8");
+    put_entry(m, "omq.weight_type", m->job->opt->weight_u8 ? "u8" : "s8");
     put_json(m, "omq.preprocess", preprocess_of(&n->net->pre));
     put_json(m, "omq.classes", classes_of(n->info));
     snprintf(text, sizeof(text), "%08lx", (unsigned long)n->info->data_fingerprint);
@@ -175,7 +176,7 @@ static int put_choice(struct model *m, int choice, const char *prefix)
 {
     struct omq_onnx_graph g = {.x = {.out = &m->out, .prefix = prefix}, .style = m->style,
                                .n = m->job->choices[choice], .s8 = m->job->opt->act_s8,
-                               .err = m->err};
+                               .weight_u8 = m->job->opt->weight_u8, .err = m->err};
 
     return omq_onnx_units(&g);
 }
@@ -256,6 +257,9 @@ static int model_of(const struct omq_export_job *job, struct model *m, struct om
     if (job->opt->act_s8 && m->style != OMQ_ONNX_QCDQ)
         return omq_fail(err, OMQ_EARG, "activations of type s8 are for style '%s' only",
                         omq_onnx_styles[OMQ_ONNX_QCDQ]);
+    if (job->opt->weight_u8 && (m->style != OMQ_ONNX_QCDQ || job->opt->act_s8))
+        return omq_fail(err, OMQ_EARG, "weights of type u8 are for style '%s' and activations of "
+                        "type u8 only", omq_onnx_styles[OMQ_ONNX_QCDQ]);
     return OMQ_OK;
 }
 

@@ -7,7 +7,7 @@
  *
  * Conventions are those that ONNX Runtime was measured to run on integer kernels:
  * opset 13, activations u8 with one scale and zero point (tensors of rank 0), a
- * Clip of codes where there are less than 8 bits, weights s8 with a scale an
+ * Clip of codes where there are less than 8 bits, weights s8 (or u8) with a scale an
  * output, bias s32.
  */
 #ifndef OMQ_PORT_ONNX_H
@@ -119,7 +119,7 @@ struct omq_onnx_graph {
     struct omq_onnx x;
     const struct omq_export_numbers *n;
     enum omq_onnx_style style;
-    bool s8;
+    bool s8, weight_u8; /* types of activations and weights, else u8 and s8 */
     struct omq_err *err;
 };
 /* A quantizer, called `base`, for the value `from`. scales: the base that has the

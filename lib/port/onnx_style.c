@@ -5,6 +5,7 @@
 #include "port/onnx.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const char qonnx[] = "qonnx.custom_op.general";
 
@@ -123,11 +124,25 @@ static void put_codes(struct omq_onnx_graph *g, const char *base, enum omq_onnx_
     omq_proto_end(g->x.out, node);
 }
 
+static size_t filter_of(const struct omq_unit *u)
+{
+    return (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c_count;
+}
+
+/* The same weights around 128, in place. */
+static void to_u8(size_t n, int8_t *k)
+{
+    uint8_t *u = (uint8_t *)k;
+
+    for (size_t i = 0; i < n; i++)
+        u[i] = (uint8_t)(k[i] + 128);
+}
+
 static int put_qcdq(struct omq_onnx_graph *g, int unit, const int *dims, int n_dims,
                     const char *weight, const char *bias)
 {
-    const int in = g->n->net->plan.units[unit].in;
-    const struct omq_onnx_act x = omq_onnx_act_of(g->n, in, g->s8);
+    const struct omq_unit *u = &g->n->net->plan.units[unit];
+    const struct omq_onnx_act x = omq_onnx_act_of(g->n, u->in, g->s8);
     struct omq_onnx_codes codes;
     int32_t *zeros = calloc((size_t)dims[0], sizeof(*zeros));
     int rc = zeros ? OMQ_OK : omq_fail(g->err, OMQ_ENOMEM, "cannot allocate weights");
@@ -135,7 +150,13 @@ static int put_qcdq(struct omq_onnx_graph *g, int unit, const int *dims, int n_d
     if (rc < 0)
         return rc;
     if ((rc = omq_onnx_codes_init(&codes, g->n, unit, x, g->err)) == OMQ_OK) {
-        put_codes(g, weight, OMQ_ONNX_S8, dims, n_dims, codes.k, codes.scale, zeros);
+        if (g->weight_u8) {
+            to_u8((size_t)dims[0] * filter_of(u), codes.k);
+            memset(zeros, 128, (size_t)dims[0]);
+        }
+        put_codes(g, weight, g->weight_u8 ? OMQ_ONNX_U8 : OMQ_ONNX_S8, dims, n_dims, codes.k,
+                  codes.scale, zeros);
+        memset(zeros, 0, (size_t)dims[0]);
         for (int o = 0; o < dims[0]; o++)
             codes.scale[o] *= (float)x.step;
         put_codes(g, bias, OMQ_ONNX_S32, dims, 1, codes.bias, codes.scale, zeros);
@@ -152,11 +173,6 @@ static size_t place_of(const struct omq_unit *u, size_t i)
     const size_t first = i / (pixels * ic) * (pixels * ic);
 
     return first + i % ic * pixels + (i - first) / ic;
-}
-
-static size_t filter_of(const struct omq_unit *u)
-{
-    return (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c_count;
 }
 
 /* Weights in float: real, or their codes. */

@@ -77,7 +77,7 @@ struct omq_export_format {
     bool several;              /* one file holds several choices */
     int act_bits;              /* most that its layers may read; 0: any */
     const char *const *styles; /* words of --style, the default first, or NULL */
-    bool takes_main, takes_integer, takes_cmsis, takes_act_s8;
+    bool takes_main, takes_integer, takes_cmsis, takes_types;
     /* Writes to out[], one a suffix; out[1] is NULL where out[0] is to hold all. What
      * streams say is checked afterwards. OMQ_EUNSUP for what the format cannot hold. */
     int (*write)(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err);

@@ -20,8 +20,8 @@ need() {
     done
 }
 
-# Whether ONNX Runtime's QLinearConv is exact here. On x86 without VNNI it adds two products
-# of 8 bits in 16, which cannot hold all sums.
+# Whether ONNX Runtime's QLinearConv of weights s8 is exact here. On x86 without VNNI it adds
+# two products in 16 bits, which cannot hold all of u8 and s8.
 qlinear_is_exact() {
     [ "$(uname -m)" != x86_64 ] || grep -qw -e avx512_vnni -e avx_vnni /proc/cpuinfo
 }

@@ -405,6 +405,10 @@ START_TEST(what_does_not_fit_is_refused)
     ck_assert_int_eq(try_write(omq_export_onnx, &choice, 1, &bytes, &n), OMQ_EARG);
     has_text("for style 'qcdq' only");
     free(bytes);
+    opt = (struct omq_export_options){.format = "onnx", .act_s8 = true, .weight_u8 = true};
+    ck_assert_int_eq(try_write(omq_export_onnx, &choice, 1, &bytes, &n), OMQ_EARG);
+    has_text("activations of type u8 only");
+    free(bytes);
     opt = (struct omq_export_options){.format = "onnx"};
     snprintf(net.plan.units[0].name, sizeof(net.plan.units[0].name), "logits");
     ck_assert_int_eq(try_write(omq_export_onnx, &choice, 1, &bytes, &n), OMQ_EUNSUP);
