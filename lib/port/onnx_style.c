@@ -144,7 +144,7 @@ static int put_qcdq(struct omq_onnx_graph *g, int unit, const int *dims, int n_d
     const struct omq_unit *u = &g->n->net->plan.units[unit];
     const struct omq_onnx_act x = omq_onnx_act_of(g->n, u->in, g->s8);
     struct omq_onnx_codes codes;
-    int32_t *zeros = calloc((size_t)dims[0], sizeof(*zeros));
+    int32_t *zeros = calloc((size_t)dims[0], sizeof(*zeros)); /* first of bytes */
     int rc = zeros ? OMQ_OK : omq_fail(g->err, OMQ_ENOMEM, "cannot allocate weights");
 
     if (rc < 0)

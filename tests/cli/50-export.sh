@@ -135,8 +135,7 @@ expect 2 omq-export $M
 has err "give --format"
 expect 2 omq-export -o a.json
 has err MODEL
-for option in "--style qonnx" --main --integer "--act-type s8" \
-    "--weight-type u8"; do
+for option in "--style qonnx" --main --integer "--act-type s8" "--weight-type u8"; do
     # shellcheck disable=SC2086 # several words
     expect 2 omq-export $option -o a.json $M
     has err "format 'json' has no"
