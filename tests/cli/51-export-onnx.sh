@@ -124,4 +124,11 @@ for bits in 8 4 1 mixed; do
     cmp resnet8-$bits.onnx.answers switched ||
         fail "onnx-switch at $bits bits is not the file of $bits bits"
 done
+expect 0 omq-export --format onnx-switch --weight-type u8 -o switch.onnx resnet8/model.omq
+for bits in 8 4 1; do
+    omq-run -q -t 1 --bits $bits resnet8/model.omq images | cut -f 2 >omq
+    runtime --bits $bits switch.onnx images | cut -f 1 >ort
+    same=$(paste omq ort | awk '$1 == $2' | wc -l)
+    [ "$same" -ge 199 ] || fail "onnx-switch, weights u8, $bits bits: $same of 200 alike"
+done
 qlinear_is_exact || skip "QLinearConv of weights s8 not compared: without VNNI it is not exact"

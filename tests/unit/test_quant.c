@@ -44,6 +44,9 @@ START_TEST(grids_are_those_of_the_table)
     ck_assert_int_eq(g.midrise, midrise);
     ck_assert_int_eq(g.k_max, k_max);
     ck_assert_int_eq(g.k_min, -k_max);
+    ck_assert_int_eq(omq_grid_largest(&g), k_max);
+    g.k_min--; /* two's complement */
+    ck_assert_int_eq(omq_grid_largest(&g), k_max + 1);
     ck_assert(omq_grid_unit(&g, 3) == (midrise ? (omq_real)1.5 : 3));
     /* half a cell beyond the outer value */
     ck_assert(g.edge == (midrise ? (omq_real)(k_max + 1) / 2 : (omq_real)k_max + (omq_real)0.5));
