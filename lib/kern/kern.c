@@ -289,7 +289,7 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     PROBE(quantize_weights, CODES, x, a[1], true, 7, p->weights[1]);
     for (int bits = 1; bits <= W_WIDTHS; bits++)
         PROBE(unpack_row, bits, bits <= 2, CODES, q, p->unpacked[bits - 1]);
-    PROBE(transpose_u8, PIX, CH, q, p->transposed);
+    PROBE(transpose_u8, 1, PIX, CH, q, p->transposed);
     PROBE(rescale_u8, 1, CODES, q, 0, &r, p->rescaled, 0);
     PROBE(rescale_backward, PIX, CH, q, &r, y, true, p->rescale_grad, p->rescale_ds);
     PROBE(codes_to_real, CODES, q, 128, p->real);

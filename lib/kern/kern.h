@@ -217,8 +217,8 @@ struct omq_kern {
     /* Codes k[n] of levels j of `bits` bits each, side by side from the lowest bit of
      * the first byte on: midrise (1 to 7 bits) 2j - (2^bits - 1), else j - 2^(bits - 1). */
     void (*unpack_row)(int bits, bool midrise, size_t n, const uint8_t *packed, int8_t *k);
-    /* dst[n_cols][n_rows] = src[n_rows][n_cols], transposed; no two overlap. */
-    void (*transpose_u8)(int n_rows, int n_cols, const uint8_t *src, uint8_t *dst);
+    /* dst[n][n_cols][n_rows] = src[n][n_rows][n_cols], each transposed; no two overlap. */
+    void (*transpose_u8)(size_t n, int n_rows, int n_cols, const uint8_t *src, uint8_t *dst);
     /* out = clamp(rint(v), 0, q_max) of each code of rows of n, which lie q_row and
      * out_row bytes apart; a NaN gives 0. */
     void (*rescale_u8)(size_t rows, size_t n, const uint8_t *q, ptrdiff_t q_row,

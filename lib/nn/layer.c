@@ -146,10 +146,8 @@ static void quantize_codes(const struct omq_net *net, int precision, int layer, 
     omq_layer_method(net, layer)->forward(&q);
     /* of some outputs, each with a step of its own, there may be but one */
     out->n_units = count == l->out ? q.n_units : (int)step->n;
-    for (int o = 0; o < count; o++)
-        omq_kern()->transpose_u8(l->in, l->kh * l->kw,
-                                 (const uint8_t *)q.k + (size_t)o * filter,
-                                 (uint8_t *)out->k + (size_t)o * filter);
+    omq_kern()->transpose_u8((size_t)count, l->in, l->kh * l->kw, (const uint8_t *)q.k,
+                             (uint8_t *)out->k);
 }
 
 static void unpack_codes(const struct omq_net *net, int precision, int layer, int first,

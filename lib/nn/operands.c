@@ -156,7 +156,7 @@ static void quantize(struct omq_exec *x, struct omq_share *s, const omq_real *vi
     const struct omq_layer *l = &x->net->plan.layers[s->layer];
     const struct omq_param *step = omq_net_layer(x->net, x->precision, s->layer)->wstep;
     const bool own_units = step && step->n > 1;
-    const size_t filter = filter_of(l), begin = begin_of(l, s);
+    const size_t begin = begin_of(l, s);
 
     /* a unit that all shares have is written by the first */
     s->weights = omq_layer_some(x->net, x->precision, s->layer, s->first, s->count, b->k + begin,
@@ -165,10 +165,8 @@ static void quantize(struct omq_exec *x, struct omq_share *s, const omq_real *vi
     omq_layer_method(x->net, s->layer)->forward(&s->weights);
     if (s->first == 0)
         b->n_units = own_units ? l->out : s->weights.n_units;
-    for (size_t o = 0; o < (size_t)s->count; o++)
-        x->kern->transpose_u8(l->in, l->kh * l->kw,
-                              (const uint8_t *)b->k + begin + o * filter,
-                              (uint8_t *)b->codes + begin + o * filter);
+    x->kern->transpose_u8((size_t)s->count, l->in, l->kh * l->kw, (const uint8_t *)b->k + begin,
+                          (uint8_t *)b->codes + begin);
     spread_codes(x, b, l, s);
 }
 

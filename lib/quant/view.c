@@ -88,8 +88,8 @@ void omq_view_offset_dims(const struct omq_view_spec *v, int dims[4])
 static inline void add_offsets(const struct group *p, size_t n, size_t kk, const omq_real *w,
                                const omq_real *offsets, omq_real *restrict dst)
 {
-    for (size_t j = 0; j < kk; j++)
-        for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < kk; j++)
             dst[i * kk + j] = w[i * kk + j] + p->f[i] * offsets[j];
 }
 
@@ -128,6 +128,8 @@ void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const om
             case 2:
                 if (t.kk == 1)
                     add_offsets(p, 2, 1, w, offsets, dst);
+                else if (t.kk == 9)
+                    add_offsets(p, 2, 9, w, offsets, dst);
                 else
                     add_offsets(p, 2, t.kk, w, offsets, dst);
                 break;

@@ -57,7 +57,13 @@ static void run_unpack_row(const struct omq_kern *k, struct job *j)
 
     k->unpack_row(bits, j->in_place && bits < 8, COUNT(j), U8S(j->q), S8S(j->out[0]));
 }
-RUN(transpose_u8, j->n, j->c, U8S(j->q), U8S(j->out[0]))
+/* One matrix, or as many as there are numbers of rows that share them. */
+static void run_transpose_u8(const struct omq_kern *k, struct job *j)
+{
+    const int n = j->n % 3 == 0 ? 3 : j->n % 2 == 0 ? 2 : 1;
+
+    k->transpose_u8((size_t)n, j->n / n, j->c, U8S(j->q), U8S(j->out[0]));
+}
 RUN(rescale_u8, (size_t)j->n, (size_t)j->c, U8S(j->q), j->c, &j->r, U8S(j->out[0]), j->c)
 RUN(rescale_backward, j->n, j->c, U8S(j->q), &j->r, REALS(j->x), j->in_place, REALS(j->out[0]),
     REALS(j->out[1]))

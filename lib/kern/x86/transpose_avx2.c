@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blocks of 16 x 16 bytes: interleaving rows i and i + 8 four times over turns
- * rows into columns.
+ * Blocks of 16 columns and twice 16 rows, a half of a vector each: interleaving
+ * rows i and i + 8 of 16 four times over turns rows into columns. Two times at
+ * once need but four of them.
  */
 #include "base/real.h"
 
@@ -17,7 +18,7 @@
 enum { SIDE = 16 };
 
 /* What is there of 16 bytes; zeros behind `end`. */
-OMQ_INLINE __m128i load(const uint8_t *p, const uint8_t *end)
+static __m128i load_part(const uint8_t *p, const uint8_t *end)
 {
     uint8_t part[SIDE] = {0};
 
@@ -28,44 +29,90 @@ OMQ_INLINE __m128i load(const uint8_t *p, const uint8_t *end)
     return _mm_loadu_si128((const __m128i *)(const void *)part);
 }
 
-static void turn(__m128i v[SIDE])
-{
-    __m128i w[SIDE];
+struct block {
+    size_t src_row, dst_row;
+    int rows, cols;
+    const uint8_t *end; /* of all there is to read */
+};
 
-    for (int round = 0; round < 4; round++) {
-        OMQ_UNROLL for (int i = 0; i < SIDE / 2; i++) {
-            w[2 * i] = _mm_unpacklo_epi8(v[i], v[i + SIDE / 2]);
-            w[2 * i + 1] = _mm_unpackhi_epi8(v[i], v[i + SIDE / 2]);
+/* A row and, of two halves, the 16th after it. */
+OMQ_INLINE __m256i load_row(int halves, bool whole, const struct block *b, const uint8_t *src)
+{
+    const uint8_t *next = src + SIDE * b->src_row;
+    const __m128i lo = whole ? _mm_loadu_si128((const __m128i *)(const void *)src)
+                             : load_part(src, b->end);
+
+    if (halves == 1)
+        return _mm256_castsi128_si256(lo);
+    return _mm256_setr_m128i(lo, whole ? _mm_loadu_si128((const __m128i *)(const void *)next)
+                                       : load_part(next, b->end));
+}
+
+/* Of vectors i, i + 4, i + 8 and i + 12 those that are 4i to 4i + 3 two times later. */
+OMQ_INLINE void turn(__m256i a, __m256i b, __m256i c, __m256i d, __m256i out[4])
+{
+    const __m256i ac = _mm256_unpacklo_epi8(a, c), ac_hi = _mm256_unpackhi_epi8(a, c);
+    const __m256i bd = _mm256_unpacklo_epi8(b, d), bd_hi = _mm256_unpackhi_epi8(b, d);
+
+    out[0] = _mm256_unpacklo_epi8(ac, bd), out[1] = _mm256_unpackhi_epi8(ac, bd);
+    out[2] = _mm256_unpacklo_epi8(ac_hi, bd_hi), out[3] = _mm256_unpackhi_epi8(ac_hi, bd_hi);
+}
+
+OMQ_INLINE void store(int halves, int rows, __m256i v, uint8_t *dst)
+{
+    if (rows == 2 * SIDE)
+        _mm256_storeu_si256((__m256i *)(void *)dst, v);
+    else if (halves == 1 && rows == SIDE)
+        _mm_storeu_si128((__m128i *)(void *)dst, _mm256_castsi256_si128(v));
+    else
+        memcpy(dst, &v, (size_t)rows);
+}
+
+OMQ_INLINE void turn_block(int halves, bool whole, const struct block *b, const uint8_t *src,
+                           uint8_t *dst)
+{
+    const size_t row = b->src_row;
+    __m256i v[SIDE], columns[4];
+
+    OMQ_UNROLL for (int i = 0; i < 4; i++, src += row)
+        turn(load_row(halves, whole, b, src), load_row(halves, whole, b, src + 4 * row),
+             load_row(halves, whole, b, src + 8 * row),
+             load_row(halves, whole, b, src + 12 * row), v + 4 * i);
+    OMQ_UNROLL_UP_TO for (int i = 0; i < 4; i++) {
+        if (4 * i >= b->cols)
+            return;
+        turn(v[i], v[i + 4], v[i + 8], v[i + 12], columns);
+        OMQ_UNROLL_UP_TO for (int j = 0; j < 4; j++, dst += b->dst_row)
+            if (4 * i + j < b->cols)
+                store(halves, b->rows, columns[j], dst);
+    }
+}
+
+static void turn_some(struct block *b, const uint8_t *src, uint8_t *dst)
+{
+    const int halves = b->rows > SIDE ? 2 : 1;
+
+    /* 16 bytes of each row can be read, though the last may be those of the next matrix */
+    if ((size_t)(b->end - src) < (size_t)(halves * SIDE - 1) * b->src_row + SIDE)
+        turn_block(2, false, b, src, dst);
+    else if (halves == 2)
+        turn_block(2, true, b, src, dst);
+    else
+        turn_block(1, true, b, src, dst);
+}
+
+void omq_transpose_u8_avx2(size_t n, int n_rows, int n_cols, const uint8_t *src, uint8_t *dst)
+{
+    const size_t size = (size_t)n_rows * (size_t)n_cols;
+    struct block b = {.src_row = (size_t)n_cols, .dst_row = (size_t)n_rows, .end = src + n * size};
+
+    for (; n > 0; n--, src += size, dst += size)
+        for (int r = 0; r < n_rows; r += b.rows) {
+            b.rows = n_rows - r < 2 * SIDE ? n_rows - r : 2 * SIDE;
+            for (int c = 0; c < n_cols; c += SIDE) {
+                b.cols = n_cols - c;
+                turn_some(&b, src + (size_t)r * b.src_row + c, dst + (size_t)c * b.dst_row + r);
+            }
         }
-        OMQ_UNROLL for (int i = 0; i < SIDE; i++)
-            v[i] = w[i];
-    }
-}
-
-/* Rows from r on and columns from c on, 16 of each, or what is left. */
-static void turn_block(int n_rows, int n_cols, int r, int c, const uint8_t *src, uint8_t *dst)
-{
-    const uint8_t *end = src + (size_t)n_rows * (size_t)n_cols;
-    const int rows = n_rows - r < SIDE ? n_rows - r : SIDE;
-    const int cols = n_cols - c < SIDE ? n_cols - c : SIDE;
-    __m128i v[SIDE];
-
-    OMQ_UNROLL for (int i = 0; i < SIDE; i++)
-        v[i] = load(src + (size_t)(r + i) * (size_t)n_cols + c, end);
-    turn(v);
-    dst += (size_t)c * (size_t)n_rows + r;
-    for (int j = 0; j < cols; j++, dst += n_rows) {
-        if (rows == SIDE)
-            _mm_storeu_si128((__m128i *)(void *)dst, v[j]);
-        else
-            memcpy(dst, &v[j], (size_t)rows);
-    }
-}
-
-void omq_transpose_u8_avx2(int n_rows, int n_cols, const uint8_t *src, uint8_t *dst)
-{
-    for (int r = 0; r < n_rows; r += SIDE)
-        for (int c = 0; c < n_cols; c += SIDE)
-            turn_block(n_rows, n_cols, r, c, src, dst);
 }
 #endif
