@@ -29,7 +29,9 @@ struct omq_train;
 struct omq_train_precision {
     char name[16];  /* "w4a8" */
     double loss;    /* of training, mean over the epoch so far; NaN = none yet */
-    double top1;    /* percent, of the last evaluation; NaN = none yet */
+    /* Percent, of the last evaluation, and its loss. NaN: none yet, or, after an epoch,
+     * none after this one. */
+    double top1;
     double eval_loss;
 };
 

@@ -198,6 +198,13 @@ static bool is_due(const struct omq_train *t, int every)
     return (t->epoch + 1) % every == 0 || t->epoch + 1 == t->config.train.epochs;
 }
 
+/* What an epoch that is not evaluated has: metrics are not to repeat what an earlier one had. */
+static void forget_evaluation(struct omq_train_progress *p)
+{
+    for (int i = 0; i < p->n_precisions; i++)
+        p->precisions[i].top1 = p->precisions[i].eval_loss = NAN;
+}
+
 static int save_best(struct run *r, double mean, struct omq_err *err)
 {
     struct omq_train *t = r->t;
@@ -230,6 +237,8 @@ static int end_epoch(struct run *r, struct omq_err *err)
     if (rc < 0)
         return rc == OMQ_ESTOPPED ? stopped(r, err) : rc;
     progress(r, t->epoch + 1, t->step, &p);
+    if (!evaluated)
+        forget_evaluation(&p);
     if ((rc = omq_metrics_add(&r->metrics, &p, steps_so_far(t), split, err)) < 0)
         return rc;
     t->epoch++;

@@ -24,3 +24,10 @@ has err "lr " "training loss"
 rm -r run
 expect 0 omq-train -q - <tiny.yaml
 [ -s run/model.omq ] || fail "no model"
+# An epoch that is not evaluated has no accuracy, not even an earlier one's.
+expect 0 omq-train -f --set train.epochs=5 --set train.eval_every=2 tiny.yaml
+[ "$(grep '^epoch ' err | grep -c "top-1 8:")" -eq 3 ] || fail "accuracy of other epochs"
+measured=$(awk -F , 'NR > 1 && $7 != "" && !seen[$2]++ { print $2 }' run/metrics.csv)
+[ "$measured" = "2
+4
+5" ] || fail "accuracy after epochs $measured"
