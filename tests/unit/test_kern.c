@@ -255,6 +255,41 @@ START_TEST(test_quantize)
 }
 END_TEST
 
+/* Next to every border between two codes, where 1 / s is not near enough; codes of steps
+ * that have no inverse, of infinities and of a NaN. */
+START_TEST(test_quantize_weights)
+{
+    enum { AROUND = 6, CODES = 130 };
+    static const omq_real steps[] = {(omq_real)0.37, 3, (omq_real)1e-8, (omq_real)0.0123,
+                                     (omq_real)1e-45, (omq_real)1e38};
+    static omq_real w[2 * CODES * (2 * AROUND + 1) + 3];
+    static int8_t got[N(w)], want[N(w)];
+    const struct omq_kern *k = table(_i);
+
+    for (size_t s = 0; s < N(steps); s++)
+        for (int midrise = 0; midrise < 2; midrise++) {
+            size_t n = 0;
+
+            for (int i = -CODES; i < CODES; i++) {
+                omq_real border = ((omq_real)i + (midrise ? 0 : (omq_real)0.5)) * steps[s];
+
+                for (int j = 0; j < AROUND; j++)
+                    border = nextafter(border, -INFINITY);
+                for (int j = -AROUND; j <= AROUND; j++, border = nextafter(border, INFINITY))
+                    w[n++] = border;
+            }
+            w[n++] = -INFINITY, w[n++] = NAN, w[n++] = INFINITY;
+            for (int k_max = 1; k_max <= 127; k_max = 2 * k_max + 1) {
+                k->quantize_weights(n, w, steps[s], midrise, k_max, got);
+                omq_quantize_weights_ref(n, w, steps[s], midrise, k_max, want);
+                for (size_t i = 0; i < n; i++)
+                    ck_assert_msg(got[i] == want[i], "%a / %a is code %d of %d, not %d",
+                                  (double)w[i], (double)steps[s], want[i], k_max, got[i]);
+            }
+        }
+}
+END_TEST
+
 START_TEST(test_quantize_backward)
 {
     static const omq_real v[] = {-0.25, 0, 2.25, 2.75, 15, 15.25};
@@ -477,6 +512,7 @@ Suite *omq_suite_kern(void)
     tcase_add_loop_test(t, test_quantize_s16, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_im2row, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize, 0, OMQ_ISA_COUNT);
+    tcase_add_loop_test(t, test_quantize_weights, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize_backward, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_rescale, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_rescale_rows, 0, OMQ_ISA_COUNT);

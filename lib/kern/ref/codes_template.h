@@ -70,6 +70,7 @@ static inline omq_real OMQ_FN(clamp)(omq_real x, omq_real lo, omq_real hi)
     return x < hi ? x : hi;
 }
 
+#ifndef OMQ_OWN_QUANTIZE_WEIGHTS
 /* Clamping first changes nothing: the ends are whole. */
 void OMQ_FN(quantize_weights)(size_t n, const omq_real *restrict w, omq_real s, bool midrise,
                               int k_max, int8_t *restrict k)
@@ -90,6 +91,7 @@ void OMQ_FN(quantize_weights)(size_t n, const omq_real *restrict w, omq_real s, 
         k[i] = (int8_t)(2 * (j < half ? j : half - 1) + 1);
     }
 }
+#endif
 
 #ifndef OMQ_OWN_RESCALE_U8
 void OMQ_FN(rescale_u8)(size_t rows, size_t n, const uint8_t *restrict q, ptrdiff_t q_row,

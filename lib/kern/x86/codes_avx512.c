@@ -12,6 +12,7 @@
 #endif
 #define OMQ_SUFFIX _avx512
 #define OMQ_OWN_RESCALE_U8 /* rescale_avx2.c is faster */
+#define OMQ_OWN_QUANTIZE_WEIGHTS
 #include "kern/ref/template.h"
 #include "kern/ref/codes_template.h"
 #endif

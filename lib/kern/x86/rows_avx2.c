@@ -7,5 +7,6 @@
 #endif
 #define OMQ_SUFFIX _avx2
 #define OMQ_OWN_RESCALE_U8 /* rescale_avx2.c */
+#define OMQ_OWN_QUANTIZE_WEIGHTS
 #include "kern/ref/all_template.h"
 #endif
