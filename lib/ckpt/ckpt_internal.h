@@ -61,6 +61,15 @@ struct omq_ckpt {
  * rest of *c, also in part on failure. Memory stays within max_bytes. */
 int omq_ckpt_load(struct omq_ckpt *c, uint64_t max_bytes, struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* Its first part, the table of contents. */
+int omq_ckpt_table_check(const struct omq_ckpt *c, uint64_t max_bytes,
+                         struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_ckpt_entry_at(const struct omq_ckpt *c, int i, struct ckpt_entry *e);
+/* Prefixes the message with the place of section i, and the name of its tensor where that
+ * is known; returns rc. */
+int omq_ckpt_in_section(const struct ckpt_entry *e, int i, const char *name, int rc,
+                        struct omq_err *err);
+
 /* The kinds META, NAME, DIMS, in their order in a file. */
 extern const char omq_ckpt_frame[CKPT_FRAME][5];
 
