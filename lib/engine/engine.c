@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Planning: which quantizer each tensor has, each layer's codes, packed, and
- * scales and batch norm folded into the epilogues.
+ * Planning: which quantizer each tensor has, how each layer's codes are kept, and
+ * memory for it all, which fill.c fills.
  */
 #include "engine/engine_internal.h"
 
@@ -9,21 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What planning reads. */
-struct planner {
-    struct omq_engine *e;
-    const struct omq_net *net;
-    const int *layer_precision; /* or NULL */
-    int precision;
-    struct omq_err *err;
-};
-
-static int precision_of(const struct planner *p, int layer)
-{
-    return layer >= 0 && p->layer_precision ? p->layer_precision[layer] : p->precision;
-}
-
-static int fail_float(const struct planner *p, const char *what, const char *name)
+static int fail_float(const struct omq_planner *p, const char *what, const char *name)
 {
     return omq_fail(p->err, OMQ_EUNSUP, "the integer engine cannot run float %s of '%s': use "
                     "omq-eval --engine float", what, name);
@@ -31,11 +17,11 @@ static int fail_float(const struct planner *p, const char *what, const char *nam
 
 /* ---- quantizers ---- */
 
-static int plan_site(struct planner *p, int site, struct omq_engine_tensor *t)
+static int plan_site(struct omq_planner *p, int site, struct omq_engine_tensor *t)
 {
     const struct omq_net *net = p->net;
     const struct omq_site *s = &net->plan.sites[site];
-    int precision = precision_of(p, s->layer);
+    int precision = omq_planner_precision(p, s->layer);
     int bits = omq_site_bits(&net->plan, site, net->precisions[precision],
                              net->quant.first_last_bits);
     char name[16];
@@ -51,7 +37,7 @@ static int plan_site(struct planner *p, int site, struct omq_engine_tensor *t)
     return OMQ_OK;
 }
 
-static int plan_tensor(struct planner *p, int i)
+static int plan_tensor(struct omq_planner *p, int i)
 {
     const struct omq_tensor *from = &p->net->plan.tensors[i];
     struct omq_engine_tensor *t = &p->e->tensors[i];
@@ -78,7 +64,7 @@ static int reach(const struct omq_engine_tensor *t)
 }
 
 /* n terms of a code times k_max stay within int32. */
-static int check_sum(const struct planner *p, const char *name, uint64_t n, int code, int k_max)
+static int check_sum(const struct omq_planner *p, const char *name, uint64_t n, int code, int k_max)
 {
     if (n < ((uint64_t)1 << 31) && n * (uint64_t)code * (uint64_t)k_max < (uint64_t)1 << 31)
         return OMQ_OK;
@@ -86,11 +72,11 @@ static int check_sum(const struct planner *p, const char *name, uint64_t n, int 
                     "32 bits: give it fewer bits", name, (unsigned long long)n, code * k_max);
 }
 
-static int check_conv(const struct planner *p, const struct omq_unit *u)
+static int check_conv(const struct omq_planner *p, const struct omq_unit *u)
 {
     const struct omq_net *net = p->net;
     const struct omq_layer *l = &net->plan.layers[u->layer];
-    int precision = precision_of(p, u->layer);
+    int precision = omq_planner_precision(p, u->layer);
     int bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits);
     const struct omq_param *step = omq_net_layer(net, precision, u->layer)->wstep;
     uint64_t k = (uint64_t)l->in * (uint64_t)l->kh * (uint64_t)l->kw;
@@ -111,11 +97,11 @@ static int check_conv(const struct planner *p, const struct omq_unit *u)
 }
 
 /* How a layer's codes are kept. */
-static void plan_shape(const struct planner *p, const struct omq_unit *from,
+static void plan_shape(const struct omq_planner *p, const struct omq_unit *from,
                        struct omq_engine_unit *u)
 {
     const struct omq_engine_tensor *in = &p->e->tensors[u->in];
-    int precision = precision_of(p, from->layer);
+    int precision = omq_planner_precision(p, from->layer);
     struct omq_grid grid = omq_layer_grid(p->net, precision, from->layer);
 
     u->shape = (struct omq_conv_shape){
@@ -129,114 +115,8 @@ static void plan_shape(const struct planner *p, const struct omq_unit *from,
                                      : omq_conv_packed_size(&u->shape);
 }
 
-/* The factors of all outputs, [oc] in all, to where each group has its own. */
-static void spread(const struct omq_engine_unit *u, const omq_real *from, omq_real *to)
-{
-    int n = u->oc / u->groups;
-
-    for (int g = 0; g < u->groups; g++)
-        memcpy(to + (size_t)g * (size_t)omq_engine_padded(u), from + (size_t)g * (size_t)n,
-               sizeof(*to) * (size_t)n);
-}
-
-/* ---- weights ---- */
-
-/* Room for any layer's; kept from one to the next. */
-struct workspace {
-    omq_real *scratch, *unit, *factors; /* [omq_layer_codes_scratch()], [oc], [2][oc] */
-    int8_t *k;                          /* some outputs', or of grouped layers all */
-};
-
-static void workspace_release(struct workspace *ws)
-{
-    free(ws->scratch);
-    free(ws->unit);
-    free(ws->factors);
-    free(ws->k);
-    *ws = (struct workspace){0};
-}
-
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
-
-static int workspace_init(struct planner *p, struct workspace *ws)
-{
-    const struct omq_plan *plan = &p->net->plan;
-    size_t scratch = 1, oc = 1, k = 1;
-
-    for (int l = 0; l < plan->n_layers; l++) {
-        int out = plan->layers[l].out;
-        int some = plan->layers[l].groups > 1 ? out : omq_layer_codes_outputs(p->net, l);
-        size_t n = omq_layer_size(&plan->layers[l]) / (size_t)out;
-
-        scratch = most(scratch, omq_layer_codes_scratch(p->net, l));
-        oc = most(oc, (size_t)out);
-        k = most(k, n * (size_t)some);
-    }
-    *ws = (struct workspace){.scratch = malloc(sizeof(omq_real) * scratch),
-                             .unit = malloc(sizeof(omq_real) * oc),
-                             .factors = malloc(2 * sizeof(omq_real) * oc), .k = malloc(k)};
-    if (ws->scratch && ws->unit && ws->factors && ws->k)
-        return OMQ_OK;
-    workspace_release(ws);
-    return omq_fail(p->err, OMQ_ENOMEM, "cannot allocate what packing weights needs");
-}
-
-static void pack(const struct omq_engine_unit *u, const struct omq_conv_shape *s, const int8_t *k,
-                 uint8_t *w, int32_t *start)
-{
-    (u->by_bits ? omq_kern()->pack_bits : omq_kern()->pack_codes)(s, k, w, start);
-}
-
-/* The units of all outputs to ws->unit; returns how many there are. */
-static int pack_weights(struct planner *p, const struct omq_unit *from, struct omq_engine_unit *u,
-                        const struct workspace *ws)
-{
-    const int precision = precision_of(p, from->layer);
-    const int at_once = omq_layer_codes_outputs(p->net, from->layer);
-    const size_t filter = (size_t)u->shape.n_runs * (size_t)u->shape.run;
-    struct omq_layer_codes codes = {.unit = ws->unit};
-
-    for (int first = 0; first < u->oc; first += at_once) {
-        struct omq_conv_shape s = u->shape, before = u->shape;
-
-        s.oc = u->oc - first < at_once ? u->oc - first : at_once;
-        before.oc = first;
-        codes.k = ws->k + (from->groups > 1 ? (size_t)first * filter : 0);
-        omq_layer_make_codes(p->net, precision, from->layer, first, s.oc, &codes, ws->scratch);
-        if (from->groups == 1)
-            pack(u, &s, codes.k, u->w + omq_conv_packed_size(&before), u->start + first);
-    }
-    if (u->is_depthwise)
-        omq_dwconv_pack(&u->shape, ws->k, (int16_t *)(void *)u->w, u->start);
-    for (int g = 0; u->groups > 1 && g < u->groups; g++)
-        pack(u, &u->shape, ws->k + (size_t)(g * u->shape.oc) * filter,
-             u->w + (size_t)g * u->group_bytes, u->start + g * omq_engine_padded(u));
-    return codes.n_units;
-}
-
-static void fill_conv(struct planner *p, const struct omq_unit *from, struct omq_engine_unit *u,
-                      const struct workspace *ws)
-{
-    const struct omq_engine_tensor *in = &p->e->tensors[from->in], *out = &p->e->tensors[from->out];
-    const struct omq_engine_tensor *res = from->res >= 0 ? &p->e->tensors[from->res] : NULL;
-    struct omq_norm norm = omq_layer_norm(omq_net_layer(p->net, precision_of(p, from->layer),
-                                                        from->layer));
-    int n_units = pack_weights(p, from, u, ws);
-    int parts = omq_layer_bias_parts(p->net, precision_of(p, from->layer), from->layer, &in->act);
-    omq_real *m = ws->factors, *b = m + u->oc;
-
-    omq_fold(u->oc, ws->unit, n_units, in->step, &norm, parts, out->step,
-             res ? 0 : out->act.zero_point, m, b);
-    if (res)
-        u->add = omq_fold_residual(res->step, res->act.zero_point, out->step,
-                                   out->act.zero_point);
-    spread(u, m, u->m);
-    spread(u, b, u->b);
-    omq_engine_place_runs(p->e, u);
-}
-
 /* What needs no memory of the plan's own: checks, and the sizes of the rest. */
-static int measure_unit(struct planner *p, int i)
+static int measure_unit(struct omq_planner *p, int i)
 {
     const struct omq_unit *from = &p->net->plan.units[i];
     struct omq_engine_unit *u = &p->e->units[i];
@@ -252,34 +132,6 @@ static int measure_unit(struct planner *p, int i)
         return rc;
     plan_shape(p, from, u);
     return OMQ_OK;
-}
-
-static void fill_unit(struct planner *p, int i, const struct workspace *ws)
-{
-    const struct omq_unit *from = &p->net->plan.units[i];
-    struct omq_engine_unit *u = &p->e->units[i];
-    const struct omq_engine_tensor *in = &p->e->tensors[from->in], *out = &p->e->tensors[from->out];
-
-    switch (from->kind) {
-    case OMQ_UNIT_CONV:
-        fill_conv(p, from, u, ws);
-        return;
-    case OMQ_UNIT_REQUANT:
-        u->rescale = (struct omq_rescale){
-            .zp_in = in->act.zero_point, .zp_out = out->act.zero_point, .q_max = out->act.q_max,
-            .ratio = (omq_real)in->step / (omq_real)out->step,
-        };
-        return;
-    case OMQ_UNIT_MAXPOOL:
-    case OMQ_UNIT_CONCAT:
-    case OMQ_UNIT_SHORTCUT:
-        return;
-    case OMQ_UNIT_AVGPOOL:
-        omq_fold_pool(in->step, from->win.kh * from->win.kw, out->step, out->act.zero_point, u->m,
-                      u->b);
-        return;
-    }
-    OMQ_BUG("a unit without a kind");
 }
 
 /* ---- memory ---- */
@@ -319,10 +171,10 @@ static void size_scratch(struct omq_engine *e)
     e->kernel_bytes = (e->kernel_bytes + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
 }
 
-static int check_precisions(const struct planner *p)
+static int check_precisions(const struct omq_planner *p)
 {
     for (int l = -1; l < p->net->plan.n_layers; l++) {
-        int i = precision_of(p, l);
+        int i = omq_planner_precision(p, l);
 
         if (i < 0 || i >= p->net->n_precisions)
             return omq_fail(p->err, OMQ_EARG, "the network has no precision number %d", i);
@@ -330,10 +182,9 @@ static int check_precisions(const struct planner *p)
     return OMQ_OK;
 }
 
-static int plan(struct planner *p)
+static int plan(struct omq_planner *p)
 {
     struct omq_engine *e = p->e;
-    struct workspace ws;
     int rc;
 
     for (int i = 0; i < e->n_tensors; i++)
@@ -357,21 +208,17 @@ static int plan(struct planner *p)
             return rc;
     size_scratch(e);
     lay_out(e);
-    if ((rc = omq_arena_commit(&e->arena, "the integer network", p->err)) < 0 ||
-        (rc = workspace_init(p, &ws)) < 0)
+    if ((rc = omq_arena_commit(&e->arena, "the integer network", p->err)) < 0)
         return rc;
     lay_out(e);
-    for (int i = 0; i < e->n_units; i++)
-        fill_unit(p, i, &ws);
-    workspace_release(&ws);
-    return OMQ_OK;
+    return omq_engine_fill(p);
 }
 
 int omq_engine_open(struct omq_engine **out, const struct omq_net *net,
                     const int *layer_precision, int precision, struct omq_err *err)
 {
     struct omq_engine *e = calloc(1, sizeof(*e));
-    struct planner p = {e, net, layer_precision, precision, err};
+    struct omq_planner p = {e, net, layer_precision, precision, err};
     int rc;
 
     if (!e)

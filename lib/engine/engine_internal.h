@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Inside engine: what is planned (engine.c: values; arrange.c: places), what
+ * Inside engine: what is planned (engine.c: shapes; arrange.c: places; fill.c: values), what
  * executes it (units.c: one unit; run.c: all of them), and the plans that a live
  * model has ready (resident.c).
  */
@@ -55,6 +55,26 @@ static inline int omq_engine_padded(const struct omq_engine_unit *u)
 {
     return omq_conv_padded(u->oc / u->groups);
 }
+
+/* ---- fill.c ---- */
+
+/* What planning reads. */
+struct omq_planner {
+    struct omq_engine *e;
+    const struct omq_net *net;
+    const int *layer_precision; /* or NULL */
+    int precision;
+    struct omq_err *err;
+};
+
+static inline int omq_planner_precision(const struct omq_planner *p, int layer)
+{
+    return layer >= 0 && p->layer_precision ? p->layer_precision[layer] : p->precision;
+}
+
+/* Weights, factors and what convolutions read, of units whose shapes and places are
+ * known and whose memory is there. */
+int omq_engine_fill(struct omq_planner *p) OMQ_WARN_UNUSED;
 
 /* ---- arrange.c ---- */
 
