@@ -22,3 +22,17 @@ curves() { awk -f scripts/bench/curves.awk -v title="$1"; }
         }' docs/results/fashion-mnist.tsv | sort -t "$(printf '\t')" -k 1,1r -k 2,2r -k 3,3n
 } | curves "Fashion-MNIST, resnet8: top-1 in % of models trained for so many epochs" \
     >"$folder/fashion-mnist-epochs.svg"
+
+# accuracy.sh --curves of configs/bench/cifar10.tsv, seed 1, as runs were finished.
+awk -F '\t' -v OFS='\t' '
+    BEGIN {
+        name["one"] = "one model"
+        name["one-shared"] = "one model, shared batches, distilled"
+        name["scratch-10epochs"] = "one model, 10 epochs"
+        name["finetune-10epochs"] = "one model from float weights, 10 epochs"
+    }
+    NR == 1 { print; next }
+    $1 ~ /^dedicated-/ { name[$1] = "a dedicated model each" }
+    $1 in name && $2 ~ /^(w8a8|w2a2|w1a1)$/ { print name[$1], $2, $3, $4 }' \
+    docs/results/cifar10-epochs.tsv |
+    curves "CIFAR-10, resnet20: top-1 in % after so many epochs" >"$folder/cifar10-epochs.svg"
