@@ -41,7 +41,7 @@ struct omq_train_progress {
     int step, n_steps;   /* in this epoch, from 1 */
     double loss;         /* mean over the epoch so far, all precisions */
     double lr;
-    double images_per_s;
+    double images_per_s; /* of the epoch, without evaluations; 0: none yet */
     double elapsed_s, left_s; /* left_s < 0: not known yet */
     int n_precisions;
     struct omq_train_precision precisions[OMQ_TOOLS_MAX_PRECISIONS];

@@ -23,9 +23,12 @@ struct run {
     const struct omq_train_callbacks *cb;
     const volatile sig_atomic_t *stop;
     struct omq_metrics metrics;
-    double start;        /* when this process began to train */
-    uint64_t done;       /* steps of this process */
-    double eval_s;       /* seconds of it spent on evaluation */
+    double start;   /* when this process began to train */
+    uint64_t done;  /* steps of this process */
+    struct {        /* the current epoch's, of this process */
+        double start, end; /* of its steps; end 0: not yet */
+        int done;
+    } epoch;
 };
 
 static void note(const struct run *r, const char *line)
@@ -59,7 +62,8 @@ static double work_of(const struct omq_train *t, uint64_t n)
 static void progress(const struct run *r, int epoch, int step, struct omq_train_progress *p)
 {
     const struct omq_train *t = r->t;
-    double now = omq_now(), trained = now - r->start - r->eval_s, sum = 0;
+    double now = omq_now(), sum = 0;
+    double trained = (r->epoch.end > 0 ? r->epoch.end : now) - r->epoch.start;
     int batches = omq_loader_batches(t->loader), counted = 0;
     uint64_t at = epoch > 0 ? (uint64_t)(epoch - 1) * (uint64_t)batches + (uint64_t)step : 0;
 
@@ -68,11 +72,11 @@ static void progress(const struct run *r, int epoch, int step, struct omq_train_
         .lr = epoch > 0 ? omq_schedule_lr(&t->config.train, (double)at / batches) : 0,
         .elapsed_s = now - r->start, .left_s = -1, .n_precisions = t->net.n_precisions,
     };
-    if (r->done && trained > 0) {
-        p->images_per_s = (double)r->done * t->config.train.batch_size / trained;
+    if (r->epoch.done && trained > 0)
+        p->images_per_s = (double)r->epoch.done * t->config.train.batch_size / trained;
+    if (r->done)
         p->left_s = p->elapsed_s * (work_of(t, steps_of_run(t)) - work_of(t, at)) /
                     (work_of(t, at) - work_of(t, at - r->done));
-    }
     for (int i = 0; i < t->net.n_precisions; i++) {
         struct omq_train_precision *q = &p->precisions[i];
         const struct omq_result *result = &t->info.results[i];
@@ -105,7 +109,7 @@ static void note_skipped(const struct run *r, int n)
 static int evaluate(struct run *r, double *mean, struct omq_err *err)
 {
     struct omq_train *t = r->t;
-    double start = omq_now(), sum = 0;
+    double sum = 0;
     struct omq_eval_counts n;
     int rc = OMQ_OK;
 
@@ -124,7 +128,6 @@ static int evaluate(struct run *r, double *mean, struct omq_err *err)
         sum += t->info.results[p].top1;
     }
     *mean = sum / t->net.n_precisions;
-    r->eval_s += omq_now() - start;
     return rc;
 }
 
@@ -171,16 +174,18 @@ static int train_epoch(struct run *r, struct omq_err *err)
     struct omq_train *t = r->t;
     struct omq_train_progress p;
     struct omq_batch batch;
-    double start = omq_now();
     int rc;
 
     t->wait_s = 0;
+    r->epoch.start = omq_now();
+    r->epoch.end = r->epoch.done = 0;
     omq_train_start(t);
     while ((rc = omq_loader_next(t->loader, &batch, &t->wait_s, err)) > 0) {
         if ((rc = omq_train_step(t, &batch, err)) < 0)
             return rc;
         t->step++;
         r->done++;
+        r->epoch.done++;
         if (r->cb && r->cb->step) {
             progress(r, t->epoch + 1, t->step, &p);
             r->cb->step(r->cb->ctx, &p);
@@ -188,8 +193,9 @@ static int train_epoch(struct run *r, struct omq_err *err)
         if (asked_to_stop(r))
             return stopped(r, err);
     }
+    r->epoch.end = omq_now();
     if (rc == 0)
-        note_images(r, omq_now() - start);
+        note_images(r, r->epoch.end - r->epoch.start);
     return rc;
 }
 
@@ -224,7 +230,7 @@ static int end_epoch(struct run *r, struct omq_err *err)
     const char *split = t->config.data.validation > 0 ? "validation" : "test";
     bool evaluated = is_due(t, t->config.train.eval_every);
     struct omq_train_progress p;
-    double mean = 0, start = omq_now();
+    double mean = 0;
     int rc;
 
     if (t->epoch < omq_train_epochs_alone(t) && (rc = omq_train_spread(t, err)) < 0)
@@ -232,7 +238,6 @@ static int end_epoch(struct run *r, struct omq_err *err)
     if (t->epoch + 1 == t->config.train.epochs &&
         (rc = omq_train_recalibrate(t, t->config.train.bn_batches, NULL, r->stop, err)) < 0)
         return rc;
-    r->eval_s += omq_now() - start;
     rc = evaluated ? evaluate(r, &mean, err) : OMQ_OK;
     if (rc < 0)
         return rc == OMQ_ESTOPPED ? stopped(r, err) : rc;
