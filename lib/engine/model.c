@@ -169,13 +169,6 @@ int omq_model_find_switch(const struct omq_model *m, struct omq_switch_word word
 
 /* ---- switching ---- */
 
-int omq_model_check_choice(const struct omq_model *m, int i, struct omq_err *err)
-{
-    if (i >= 0 && i < m->n_choices)
-        return OMQ_OK;
-    return omq_fail(err, OMQ_EARG, "the model has no precision number %d", i);
-}
-
 static int set(struct omq_model *m, int precision, bool wait, struct omq_err *err)
 {
     int rc = omq_model_check_choice(m, precision, err);

@@ -21,11 +21,18 @@ struct omq_model {
     struct omq_pool *pool;
     pthread_mutex_t pool_lock;  /* whoever runs the pool has it */
     pthread_mutex_t work_lock;
-    struct omq_work *idle;      /* memory of batches that have run */
+    struct omq_work *idle;      /* batch.c */
     atomic_ullong batches, images;
 };
 
-int omq_model_check_choice(const struct omq_model *m, int i, struct omq_err *err) OMQ_WARN_UNUSED;
+static inline int omq_model_check_choice(const struct omq_model *m, int i, struct omq_err *err)
+{
+    if (i >= 0 && i < m->n_choices)
+        return OMQ_OK;
+    return omq_fail(err, OMQ_EARG, "the model has no precision number %d", i);
+}
+
+/* batch.c: memory of batches that have run. */
 void omq_model_free_work(struct omq_model *m);
 
 #endif
