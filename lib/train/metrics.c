@@ -76,7 +76,7 @@ static int read_rows(char **text, size_t *n, const char *dir, const char *name, 
 int omq_metrics_open(struct omq_metrics *m, const char *dir, uint64_t resumed_step,
                      struct omq_err *err)
 {
-    char *rows = NULL;
+    char *rows = NULL, *last;
     size_t n_rows = 0;
     int rc;
 
@@ -89,8 +89,11 @@ int omq_metrics_open(struct omq_metrics *m, const char *dir, uint64_t resumed_st
     for (char *line = rows, *end; rc == OMQ_OK && line && (end = strchr(line, '\n'));
          line = end + 1) {
         *end = 0;
-        if (line[0] >= '0' && line[0] <= '9')
-            rc = append(&m->csv, &m->n_csv, err, "%s\n", line);
+        if (line[0] < '0' || line[0] > '9')
+            continue;
+        rc = append(&m->csv, &m->n_csv, err, "%s\n", line);
+        if ((last = strrchr(line, ',')) != NULL)
+            m->earlier_s = strtod(last + 1, NULL);
     }
     free(rows);
     return rc;
@@ -109,6 +112,8 @@ static const char *number(char *buf, size_t size, double x, const char *none)
 int omq_metrics_add(struct omq_metrics *m, const struct omq_train_progress *p, uint64_t step,
                     const char *split, struct omq_err *err)
 {
+    const double time_s = m->earlier_s + p->elapsed_s;
+
     for (int i = 0; i < p->n_precisions; i++) {
         const struct omq_train_precision *r = &p->precisions[i];
         char a[32], b[32], c[32];
@@ -121,13 +126,13 @@ int omq_metrics_add(struct omq_metrics *m, const struct omq_train_progress *p, u
                     (unsigned long long)step, p->epoch, split, r->name,
                     number(a, sizeof(a), r->loss, "null"),
                     number(b, sizeof(b), r->eval_loss, "null"),
-                    number(c, sizeof(c), r->top1, "null"), p->lr, p->images_per_s, p->elapsed_s);
+                    number(c, sizeof(c), r->top1, "null"), p->lr, p->images_per_s, time_s);
         if (rc < 0)
             return rc;
         rc = append(&m->csv, &m->n_csv, err, "%llu,%d,%s,%s,%s,%s,%s,%.6g,%.6g,%.3f\n",
                     (unsigned long long)step, p->epoch, split, r->name,
                     number(a, sizeof(a), r->loss, ""), number(b, sizeof(b), r->eval_loss, ""),
-                    number(c, sizeof(c), r->top1, ""), p->lr, p->images_per_s, p->elapsed_s);
+                    number(c, sizeof(c), r->top1, ""), p->lr, p->images_per_s, time_s);
         if (rc < 0)
             return rc;
     }

@@ -156,6 +156,7 @@ int omq_checkpoint_load(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSE
 struct omq_metrics {
     char *jsonl, *csv;
     size_t n_jsonl, n_csv;
+    double earlier_s; /* what the run had taken at its last row, before it was resumed */
 };
 int omq_metrics_open(struct omq_metrics *m, const char *dir, uint64_t resumed_step,
                      struct omq_err *err) OMQ_WARN_UNUSED;
