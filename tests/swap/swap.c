@@ -161,6 +161,8 @@ static void time_prepare(void)
     double best[MAX_PRECISIONS];
     struct omq_err err;
 
+    if (omq_model_set_wait(model, can_run[n_can_run - 1], &err) < 0)
+        die("cannot set", &err);
     for (int round = 0; round < ROUNDS; round++)
         for (int i = 0; i < n_can_run; i++) {
             double start = omq_now(), ms;
