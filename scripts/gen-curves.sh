@@ -32,7 +32,7 @@ awk -F '\t' -v OFS='\t' '
         name["finetune-10epochs"] = "one model from float weights, 10 epochs"
     }
     NR == 1 { print; next }
-    $1 ~ /^dedicated-/ { name[$1] = "a dedicated model each" }
+    $1 ~ /^dedicated-[0-9]+$/ { name[$1] = "a dedicated model each" }
     $1 in name && $2 ~ /^(w8a8|w2a2|w1a1)$/ { print name[$1], $2, $3, $4 }' \
     docs/results/cifar10-epochs.tsv |
     curves "CIFAR-10, resnet20: top-1 in % after so many epochs" >"$folder/cifar10-epochs.svg"
