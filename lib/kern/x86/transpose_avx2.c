@@ -15,7 +15,7 @@
 #include "kern/kern_internal.h"
 #include "kern/simd/block.h"
 
-enum { SIDE = 16 };
+enum { SIDE = 16, TAPS = 9 };
 
 /* What is there of 16 bytes; zeros behind `end`. */
 static __m128i load_part(const uint8_t *p, const uint8_t *end)
@@ -90,11 +90,15 @@ OMQ_INLINE void turn_block(int halves, bool whole, const struct block *b, const 
 
 static void turn_some(struct block *b, const uint8_t *src, uint8_t *dst)
 {
+    /* of most windows: a loop of its own, whose places and ends are numbers */
+    const struct block taps = {TAPS, b->dst_row, 2 * SIDE, TAPS, NULL};
     const int halves = b->rows > SIDE ? 2 : 1;
 
     /* 16 bytes of each row can be read, though the last may be those of the next matrix */
     if ((size_t)(b->end - src) < (size_t)(halves * SIDE - 1) * b->src_row + SIDE)
         turn_block(2, false, b, src, dst);
+    else if (b->src_row == TAPS && b->rows == 2 * SIDE)
+        turn_block(2, true, &taps, src, dst);
     else if (halves == 2)
         turn_block(2, true, b, src, dst);
     else
