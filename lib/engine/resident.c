@@ -24,7 +24,8 @@ struct omq_residents {
     int n, limit;
     struct resident *choices; /* [n] */
     pthread_mutex_t lock;
-    pthread_cond_t changed;   /* a plan became ready or failed, or something is wanted */
+    pthread_cond_t prepared;  /* a plan became ready, or failed */
+    pthread_cond_t work;      /* for the thread: something is wanted, or it is to quit */
     pthread_t thread;
     bool has_thread, quit;
     int wanted;               /* what the thread is to make active; -1: nothing */
@@ -78,7 +79,7 @@ static int prepare(struct omq_residents *r, int choice, struct omq_err *err)
     int rc;
 
     while (c->preparing)
-        pthread_cond_wait(&r->changed, &r->lock);
+        pthread_cond_wait(&r->prepared, &r->lock);
     if (c->plan)
         return OMQ_OK;
     c->preparing = true;
@@ -91,7 +92,7 @@ static int prepare(struct omq_residents *r, int choice, struct omq_err *err)
     c->used = ++r->takings;
     r->counters.prepared += rc == OMQ_OK;
     evict(r, choice);
-    pthread_cond_broadcast(&r->changed);
+    pthread_cond_broadcast(&r->prepared);
     return rc < 0 ? omq_wrap(err, "cannot prepare %s", what.name) : OMQ_OK;
 }
 
@@ -130,7 +131,7 @@ static void *serve(void *arg)
         int choice = r->wanted;
 
         if (choice < 0) {
-            pthread_cond_wait(&r->changed, &r->lock);
+            pthread_cond_wait(&r->work, &r->lock);
             continue;
         }
         r->wanted = -1;
@@ -174,7 +175,8 @@ int omq_residents_open(struct omq_residents **out, const struct omq_net *net,
                                 .log_ctx = opt->log_ctx};
     atomic_init(&r->active, opt->active);
     pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->changed, NULL);
+    pthread_cond_init(&r->prepared, NULL);
+    pthread_cond_init(&r->work, NULL);
     r->choices = calloc((size_t)r->n, sizeof(*r->choices));
     if (!r->choices)
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate a model");
@@ -197,13 +199,14 @@ void omq_residents_close(struct omq_residents *r)
         return;
     pthread_mutex_lock(&r->lock);
     r->quit = true;
-    pthread_cond_broadcast(&r->changed);
+    pthread_cond_signal(&r->work);
     pthread_mutex_unlock(&r->lock);
     if (r->has_thread)
         pthread_join(r->thread, NULL);
     for (int i = 0; r->choices && i < r->n; i++)
         omq_engine_close(r->choices[i].plan);
-    pthread_cond_destroy(&r->changed);
+    pthread_cond_destroy(&r->prepared);
+    pthread_cond_destroy(&r->work);
     pthread_mutex_destroy(&r->lock);
     free(r->choices);
     free(r);
@@ -251,7 +254,7 @@ int omq_residents_set(struct omq_residents *r, int choice, bool wait, struct omq
         activate(r, choice);
     } else {
         r->wanted = choice;
-        pthread_cond_broadcast(&r->changed);
+        pthread_cond_signal(&r->work);
     }
     pthread_mutex_unlock(&r->lock);
     return rc;
