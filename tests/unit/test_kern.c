@@ -255,30 +255,45 @@ START_TEST(test_quantize)
 }
 END_TEST
 
-/* Next to every border between two codes, where 1 / s is not near enough; codes of steps
- * that have no inverse, of infinities and of a NaN. */
+enum { AROUND = 6, BORDERS = 130, NEXT_TO = 2 * BORDERS * (2 * AROUND + 1) };
+
+/* What lies next to every border between two codes, where 1 / s is not near enough, eight
+ * at a time with NaNs and zeros behind them; returns how many that are. */
+static size_t next_to_borders(bool midrise, omq_real s, omq_real *w)
+{
+    size_t n = 0;
+
+    for (int i = -BORDERS; i < BORDERS; i++) {
+        omq_real border = ((omq_real)i + (midrise ? 0 : (omq_real)0.5)) * s;
+
+        for (int j = 0; j < AROUND; j++)
+            border = nextafter(border, -INFINITY);
+        for (int j = -AROUND; j <= AROUND; j++, border = nextafter(border, INFINITY)) {
+            w[n++] = border;
+            for (int k = 0; n % 32 >= 8 && k < 24; k++)
+                w[n++] = k < 8 ? NAN : 0;
+        }
+    }
+    return n;
+}
+
+/* There, and of what is no number or not one of 32 bits; of steps that have no inverse, too. */
 START_TEST(test_quantize_weights)
 {
-    enum { AROUND = 6, CODES = 130 };
     static const omq_real steps[] = {(omq_real)0.37, 3, (omq_real)1e-8, (omq_real)0.0123,
                                      (omq_real)1e-45, (omq_real)1e38};
-    static omq_real w[2 * CODES * (2 * AROUND + 1) + 3];
+    static const omq_real far[] = {-INFINITY, NAN, INFINITY, -0x1p31, 0x1p31, -0x1p33, 0x1p33};
+    static omq_real w[4 * NEXT_TO + 32];
     static int8_t got[N(w)], want[N(w)];
     const struct omq_kern *k = table(_i);
 
     for (size_t s = 0; s < N(steps); s++)
         for (int midrise = 0; midrise < 2; midrise++) {
-            size_t n = 0;
+            size_t n = next_to_borders(midrise, steps[s], w);
 
-            for (int i = -CODES; i < CODES; i++) {
-                omq_real border = ((omq_real)i + (midrise ? 0 : (omq_real)0.5)) * steps[s];
-
-                for (int j = 0; j < AROUND; j++)
-                    border = nextafter(border, -INFINITY);
-                for (int j = -AROUND; j <= AROUND; j++, border = nextafter(border, INFINITY))
-                    w[n++] = border;
-            }
-            w[n++] = -INFINITY, w[n++] = NAN, w[n++] = INFINITY;
+            for (size_t i = 0; i < 32; i++)
+                w[n++] = far[i % N(far)] * steps[s];
+            ck_assert_uint_le(n, N(w));
             for (int k_max = 1; k_max <= 127; k_max = 2 * k_max + 1) {
                 k->quantize_weights(n, w, steps[s], midrise, k_max, got);
                 omq_quantize_weights_ref(n, w, steps[s], midrise, k_max, want);

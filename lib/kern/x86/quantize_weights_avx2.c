@@ -18,17 +18,19 @@
 
 enum { LANES = 8, VECTORS = 4, SOME = VECTORS * LANES };
 
-/* w / s, less a half on the mid-rise grid, is off by less than 2^-15: it is up to 128.5,
- * and rounded three times. */
+/* w / s, less a half on the mid-rise grid, is off by less than 2^-15 where codes end or
+ * nearer: it is up to 128.5, and rounded three times. */
 static const float border = 0.5f - 0x1p-15f;
 
 struct grid {
-    __m256 inverse, offset, lo, hi;
-    __m256i in_order;
+    __m256 inverse, offset;
+    __m256i in_order, lo, hi;
     bool midrise;
 };
 
-/* False where one of them may be wrong. */
+/* False where one of them may be wrong. The conversion makes a NaN and what is beyond 32
+ * bits the least integer, which is the end of the codes or far from t; of a NaN and another
+ * the maximum is its second operand. */
 OMQ_INLINE bool quantize_some(const struct grid *g, const float *w, int8_t *k)
 {
     const __m256 sign = _mm256_set1_ps(-0.0f);
@@ -36,15 +38,15 @@ OMQ_INLINE bool quantize_some(const struct grid *g, const float *w, int8_t *k)
     __m256i q[VECTORS], codes;
 
     OMQ_UNROLL for (int i = 0; i < VECTORS; i++) {
-        __m256 t = _mm256_fmsub_ps(_mm256_loadu_ps(w + i * LANES), g->inverse, g->offset);
+        const __m256 t = _mm256_fmsub_ps(_mm256_loadu_ps(w + i * LANES), g->inverse, g->offset);
 
-        t = _mm256_min_ps(_mm256_max_ps(t, g->lo), g->hi); /* a NaN is lo */
         q[i] = _mm256_cvtps_epi32(t);
-        t = _mm256_sub_ps(t, _mm256_cvtepi32_ps(q[i]));
-        most = _mm256_max_ps(most, _mm256_andnot_ps(sign, t));
+        most = _mm256_max_ps(
+            _mm256_andnot_ps(sign, _mm256_sub_ps(t, _mm256_cvtepi32_ps(q[i]))), most);
     }
     codes = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
     codes = _mm256_permutevar8x32_epi32(codes, g->in_order);
+    codes = _mm256_min_epi8(_mm256_max_epi8(codes, g->lo), g->hi);
     if (g->midrise)
         codes = _mm256_add_epi8(_mm256_add_epi8(codes, codes), _mm256_set1_epi8(1));
     _mm256_storeu_si256((__m256i *)(void *)k, codes);
@@ -54,11 +56,12 @@ OMQ_INLINE bool quantize_some(const struct grid *g, const float *w, int8_t *k)
 void omq_quantize_weights_avx2(size_t n, const float *restrict w, float s, bool midrise, int k_max,
                                int8_t *restrict k)
 {
-    const float inverse = 1 / s, half = (float)((k_max + 1) / 2);
+    const float inverse = 1 / s;
+    const int half = (k_max + 1) / 2;
     const struct grid g = {
         .inverse = _mm256_set1_ps(inverse), .offset = _mm256_set1_ps(midrise ? 0.5f : 0),
-        .lo = _mm256_set1_ps(midrise ? -half : (float)-k_max),
-        .hi = _mm256_set1_ps(midrise ? half - 1 : (float)k_max),
+        .lo = _mm256_set1_epi8((char)(midrise ? -half : -k_max)),
+        .hi = _mm256_set1_epi8((char)(midrise ? half - 1 : k_max)),
         .in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7), .midrise = midrise,
     };
 
