@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What follows a convolution in one unit: batch norm, residual add, ReLU and
- * the output's quantizer, as struct omq_epilogue has it.
+ * What follows a convolution in one unit: batch norm (norm.c), residual add, ReLU
+ * and the output's quantizer, as struct omq_epilogue has it.
  * Training uses the same fold as the engine, with the batch's statistics in
- * place of the running ones.
- *
- * Backward recomputes v from acc. In real units, with S the real value of one
- * unit of acc, y = S acc, xhat = (y - mean) / sqrt(var + eps):
- *   dL/dy = gamma / sqrt(var + eps) * (g - mean(g) - xhat mean(g xhat)).
+ * place of the running ones. Backward recomputes v from acc.
  */
 #include "nn/nn_internal.h"
 
@@ -40,67 +36,6 @@ static const struct omq_layer_params *params_of(const struct omq_exec *x, const 
     return u->layer < 0 ? NULL : omq_net_layer(x->net, x->precision, u->layer);
 }
 
-static bool has_norm(const struct omq_exec *x, const struct omq_unit *u)
-{
-    return u->layer >= 0 && x->net->plan.layers[u->layer].norm[0];
-}
-
-bool omq_takes_stats(const struct omq_exec *x, const struct omq_unit *u)
-{
-    return has_norm(x, u) &&
-           (x->mode == OMQ_MODE_TRAIN || (x->adopting && x->adopting[u->layer]));
-}
-
-/* Other statistics, the same function. */
-static void keep_function(const struct omq_layer_params *lp, int c, double mean, double var)
-{
-    double old = sqrt((double)lp->var->value[c] + OMQ_BN_EPS), gamma = (double)lp->gamma->value[c];
-
-    lp->beta->value[c] += (omq_real)(gamma * (mean - (double)lp->mean->value[c]) / old);
-    lp->gamma->value[c] = (omq_real)(gamma * sqrt(var + OMQ_BN_EPS) / old);
-}
-
-/* Real value of one unit of acc, in channel c. */
-static double scale_of(const struct omq_exec *x, const struct omq_unit *u, int c)
-{
-    const struct omq_layer_buf *l = &x->layers[u->layer];
-
-    return (double)l->unit[l->n_units == 1 ? 0 : c] * (double)omq_tensor_step(&x->tensors[u->in]);
-}
-
-/* Joins the images' means and deviations (Chan, Golub, LeVeque 1983) in order,
- * so that nothing depends on the threads. */
-static void batch_stats(struct omq_exec *x, int ui)
-{
-    const struct omq_unit *u = &x->net->plan.units[ui];
-    const struct omq_layer_params *lp = params_of(x, u);
-    struct omq_unit_buf *b = &x->units[ui];
-    double pixels = (double)u->win.oh * u->win.ow, total = pixels * x->n, mom = x->bn_momentum;
-
-    for (int c = 0; c < u->oc; c++) {
-        double s = scale_of(x, u, c), mean = 0, m2 = 0;
-
-        for (int i = 0; i < x->n; i++)
-            mean += b->mean_i[(size_t)i * u->oc + c];
-        mean /= x->n;
-        for (int i = 0; i < x->n; i++) {
-            double d = b->mean_i[(size_t)i * u->oc + c] - mean;
-
-            m2 += b->m2_i[(size_t)i * u->oc + c] + pixels * d * d;
-        }
-        b->mu[c] = (omq_real)mean;
-        b->var[c] = m2 / total;
-        b->ka[c] = (omq_real)(s * mean);
-        b->kd[c] = (omq_real)(s * s * b->var[c]);
-        if (x->mode == OMQ_MODE_FROZEN)
-            keep_function(lp, c, s * mean, s * s * m2 / fmax(total - 1, 1));
-        lp->mean->value[c] = (omq_real)(mom * s * mean +
-                                        (1 - mom) * (double)lp->mean->value[c]);
-        lp->var->value[c] = (omq_real)(mom * s * s * m2 / fmax(total - 1, 1) +
-                                       (1 - mom) * (double)lp->var->value[c]);
-    }
-}
-
 static void fold(struct omq_exec *x, int ui, double s_out, int zp_out)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
@@ -119,7 +54,7 @@ static void fold(struct omq_exec *x, int ui, double s_out, int zp_out)
         }
         return;
     }
-    if (has_norm(x, u)) {
+    if (omq_has_norm(x, u)) {
         norm.gamma = lp->gamma->value;
         norm.beta = lp->beta->value;
         norm.mean = x->mode == OMQ_MODE_TRAIN ? b->ka : lp->mean->value;
@@ -179,7 +114,7 @@ static bool fused(const struct omq_exec *x, int ui, struct omq_epilogue *e, cons
     if (out->is_real || (u->res >= 0 && x->tensors[u->res].is_real))
         return false;
     *e = (struct omq_epilogue){.m = b->m, .b = b->b, .add = b->add,
-                               .mu = has_norm(x, u) ? b->mu : NULL,
+                               .mu = omq_has_norm(x, u) ? b->mu : NULL,
                                .q_max = out->act.q_max, .zero_point = out->act.zero_point};
     *res = u->res < 0 ? NULL : x->tensors[u->res].q;
     return true;
@@ -242,7 +177,7 @@ void omq_epilogue_fold(struct omq_exec *x, int ui)
     struct omq_tensor_buf *out = &x->tensors[u->out];
 
     if (omq_takes_stats(x, u))
-        batch_stats(x, ui);
+        omq_norm_stats(x, ui);
     if (out->is_real) {
         fold(x, ui, 1, 0);
         return;
@@ -309,7 +244,7 @@ static void backward_passes(struct omq_exec *x, int ui, int image, struct omq_th
         if (out->is_real)
             end_relu_backward(u, (size_t)n * (size_t)oc, t->v, g);
     }
-    if (has_norm(x, u))
+    if (omq_has_norm(x, u))
         x->kern->norm_sums(pixels, oc, out->g + first, b->acc + first, b->mu, sum->g, sum->gx);
     else
         x->kern->channel_sum(pixels, oc, out->g + first, sum->g);
@@ -340,44 +275,19 @@ void omq_epilogue_backward(struct omq_exec *x, int ui, int image, struct omq_thr
     t->t.quant += omq_now() - start;
 }
 
-/* Sum over the images, in order. */
-static double total(const struct omq_exec *x, const omq_real *per_image, int oc, int c)
-{
-    double sum = 0;
-
-    for (int i = 0; i < x->n; i++)
-        sum += (double)per_image[(size_t)i * oc + c];
-    return sum;
-}
-
 void omq_epilogue_reduce(struct omq_exec *x, int ui)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_layer_params *lp = params_of(x, u);
-    struct omq_unit_buf *b = &x->units[ui];
-    double count = (double)u->win.oh * u->win.ow * x->n, ds = 0;
+    const struct omq_unit_buf *b = &x->units[ui];
+    double ds = 0;
 
     for (int c = 0; c < u->oc; c++) {
-        double g = total(x, b->g_i, u->oc, c), s, inv, gxhat, a;
-
-        ds += total(x, b->ds_i, u->oc, c);
+        ds += omq_sum_images(x, b->ds_i, u->oc, c);
         if (lp && lp->bias)
-            lp->bias->grad[c] += (omq_real)g;
-        if (!has_norm(x, u)) {
-            b->ka[c] = 1;
-            b->kk[c] = b->kd[c] = b->mu[c] = 0;
-            continue;
-        }
-        s = scale_of(x, u, c);
-        inv = s / sqrt(s * s * b->var[c] + OMQ_BN_EPS); /* xhat = inv * (acc - mu) */
-        gxhat = inv * total(x, b->gx_i, u->oc, c);
-        a = (double)lp->gamma->value[c] * inv / s;
-        lp->gamma->grad[c] += (omq_real)gxhat;
-        lp->beta->grad[c] += (omq_real)g;
-        b->ka[c] = (omq_real)a;
-        b->kk[c] = (omq_real)(-a * inv * gxhat / count);
-        b->kd[c] = (omq_real)(-a * g / count);
+            lp->bias->grad[c] += (omq_real)omq_sum_images(x, b->g_i, u->oc, c);
     }
+    omq_norm_reduce(x, ui);
     if (!x->tensors[u->out].is_real)
         omq_site_add_grad(x, u->out, ds);
 }
@@ -392,7 +302,7 @@ void omq_epilogue_norm(struct omq_exec *x, int ui, int image, struct omq_thread_
     const uint8_t *res = NULL;
     const bool ends = fused(x, ui, &e, &res) && res;
 
-    if (!has_norm(x, u) && !ends)
+    if (!omq_has_norm(x, u) && !ends)
         return;
     x->kern->norm_backward(u->win.oh * u->win.ow, u->oc, x->tensors[u->out].g + at, b->acc + at,
                            b->mu, b->ka, b->kk, b->kd, ends ? &e : NULL);
@@ -406,7 +316,7 @@ const omq_real *omq_exec_sums(const struct omq_exec *x, int unit, double *scale)
     const struct omq_unit *u = &x->net->plan.units[unit];
 
     for (int c = 0; c < u->oc; c++)
-        scale[c] = scale_of(x, u, c);
+        scale[c] = omq_acc_unit(x, u, c);
     return x->units[unit].acc;
 }
 

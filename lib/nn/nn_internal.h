@@ -231,12 +231,20 @@ void omq_shares_fill(struct omq_exec *x);
 void omq_layers_forward(struct omq_exec *x);
 void omq_layer_backward(struct omq_exec *x, int layer);
 
+/* norm.c: whether a unit has batch norm, and whether its sums need the batch's statistics;
+ * those, from mean_i and m2_i; the real value of one unit of acc; a channel's sum over the
+ * images, in order; and from sums of backward the parameters' gradients, and ka, kk, kd. */
+bool omq_has_norm(const struct omq_exec *x, const struct omq_unit *u);
+bool omq_takes_stats(const struct omq_exec *x, const struct omq_unit *u);
+void omq_norm_stats(struct omq_exec *x, int u);
+double omq_acc_unit(const struct omq_exec *x, const struct omq_unit *u, int channel);
+double omq_sum_images(const struct omq_exec *x, const omq_real *per_image, int oc, int channel);
+void omq_norm_reduce(struct omq_exec *x, int u);
+
 /* epilogue.c: what follows acc. */
 
 /* With acc there (and, in training, mean_i and m2_i): batch statistics, the
  * output's step if it has none yet, and m, b, r. */
-/* Whether the unit's sums need the batch's statistics. */
-bool omq_takes_stats(const struct omq_exec *x, const struct omq_unit *u);
 void omq_epilogue_fold(struct omq_exec *x, int u);
 /* acc to the output tensor, for one image. */
 void omq_epilogue_forward(struct omq_exec *x, int u, int image, struct omq_thread_buf *t);
