@@ -65,6 +65,15 @@ int omq_onnx_build_conv(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED;
 int omq_onnx_build_linear(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED; /* Gemm, MatMul */
 int omq_onnx_build_norm(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED;
 
+/* ---- onnx_pixels.c: what goes over rows and columns ---- */
+
+int omq_onnx_build_pool(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED; /* of either kind */
+int omq_onnx_build_global(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED;
+int omq_onnx_build_mean(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED;
+int omq_onnx_build_squeeze(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED;
+int omq_onnx_build_slice(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED;
+int omq_onnx_build_pad(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED;
+
 /* ---- onnx_read.c: for all of them ---- */
 
 /* Input k as a fact; NULL if it is left out. */
@@ -80,6 +89,12 @@ int omq_onnx_constant(const struct omq_onnx_builder *b, int node, int k,
  * the node makes is an image from it. */
 int omq_onnx_put(struct omq_onnx_builder *b, int node, const char *name, struct omq_node n,
                  bool flat) OMQ_WARN_UNUSED;
+/* The same over image x, which becomes the node's input 0, called after the ONNX node. */
+int omq_onnx_over(struct omq_onnx_builder *b, int node, const struct omq_onnx_fact *x,
+                  struct omq_node n, bool flat) OMQ_WARN_UNUSED;
+/* The node of the graph that an image comes from. */
+const struct omq_node *omq_onnx_origin(const struct omq_onnx_builder *b,
+                                       const struct omq_onnx_fact *x);
 /* What the node makes is its input k. */
 int omq_onnx_pass(struct omq_onnx_builder *b, int node, int k) OMQ_WARN_UNUSED;
 /* The name of a node for the graph: of its weights, of its place in the modules, or

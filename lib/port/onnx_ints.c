@@ -45,7 +45,7 @@ bool omq_onnx_get_number(const struct omq_onnx_builder *b, int node, int k, doub
 static bool shape(const struct omq_onnx_builder *b, int node, struct omq_onnx_fact *out)
 {
     const struct omq_onnx_fact *x = omq_onnx_fact_of(b, node, 0);
-    const struct omq_node *n = &b->out->graph.nodes[x->node];
+    const struct omq_node *n = omq_onnx_origin(b, x);
 
     if (x->kind == OMQ_FACT_INTS && x->cols == 0) {
         out->n = 1;

@@ -78,8 +78,8 @@ int omq_onnx_build_norm(struct omq_onnx_builder *b, int node)
 
     if ((rc = omq_onnx_image(b, node, 0, OMQ_ALLOW_FLAT, &x)) < 0)
         return rc;
-    n = (uint64_t)b->out->graph.nodes[x->node].c;
-    if (!(epsilon > 0) || x->flat != (b->out->graph.nodes[x->node].op == OMQ_OP_LINEAR))
+    n = (uint64_t)omq_onnx_origin(b, x)->c;
+    if (!(epsilon > 0) || x->flat != (omq_onnx_origin(b, x)->op == OMQ_OP_LINEAR))
         return omq_onnx_refuse(&b->in, node, b->err, "has epsilon %g, or does not follow a "
                                "convolution or linear layer", epsilon);
     omq_onnx_name_node(b, node, 1, name);
@@ -191,7 +191,7 @@ int omq_onnx_build_conv(struct omq_onnx_builder *b, int node)
         (rc = omq_onnx_constant(b, node, 1, &w)) < 0 || (rc = get_window(b, node, w, &n)) < 0 ||
         (rc = get_bias(b, node, 2, w->dims[0], &bias)) < 0)
         return rc;
-    c = b->out->graph.nodes[x->node].c;
+    c = omq_onnx_origin(b, x)->c;
     if (groups < 1 || groups > c || w->dims[1] != (uint64_t)(c / groups) || c % groups)
         return omq_onnx_refuse(&b->in, node, b->err, "of %lld groups reads %d channels, but its "
                                "weights are for %llu", (long long)groups, c,
@@ -297,7 +297,7 @@ static int get_matrix(const struct omq_onnx_builder *b, int node, const struct o
     const bool is_gemm = is_op(b, node, "Gemm");
     const struct omq_onnx_attribute alpha = omq_onnx_attribute_of(&b->in, node, "alpha"),
                                     beta = omq_onnx_attribute_of(&b->in, node, "beta");
-    const struct omq_node *in = &b->out->graph.nodes[x->node];
+    const struct omq_node *in = omq_onnx_origin(b, x);
     int rc = omq_onnx_constant(b, node, 1, &m->w), add;
 
     if (rc < 0)

@@ -88,6 +88,22 @@ int omq_onnx_put(struct omq_onnx_builder *b, int node, const char *name, struct 
     return OMQ_OK;
 }
 
+int omq_onnx_over(struct omq_onnx_builder *b, int node, const struct omq_onnx_fact *x,
+                  struct omq_node n, bool flat)
+{
+    char name[OMQ_NAME_SIZE];
+
+    n.in[0] = x->node;
+    omq_onnx_name_node(b, node, 0, name);
+    return omq_onnx_put(b, node, name, n, flat);
+}
+
+const struct omq_node *omq_onnx_origin(const struct omq_onnx_builder *b,
+                                       const struct omq_onnx_fact *x)
+{
+    return &b->out->graph.nodes[x->node];
+}
+
 int omq_onnx_pass(struct omq_onnx_builder *b, int node, int k)
 {
     const struct omq_onnx_fact *f = omq_onnx_fact_of(b, node, k);
