@@ -1,159 +1,36 @@
 /* SPDX-License-Identifier: MIT
  *
- * libyaml events to values. Every function that reads a node leaves the reader
- * at the node's last event, so that an error costs one message and reading
- * goes on behind it.
+ * YAML to values. Every function that reads a node leaves the reader at the node's
+ * last event, so that an error costs one message and reading goes on behind it.
  */
-#include "conf/conf_internal.h"
-
 #include <string.h>
-#include <yaml.h>
 
-struct reader {
-    struct omq_conf_state *s;
-    int source;
-    int first_column; /* of a set: the column where its value begins, */
-    int n_columns;    /* and how many its one line has */
-    yaml_parser_t parser;
-    yaml_event_t event;
-    int depth;
-    bool stop; /* nothing more can be read of this text */
-    int line_of[OMQ_CONF_MAX_KEYS]; /* where this source gave a key; 0: not yet */
-};
+#include "conf/conf_events.h"
 
-static struct omq_conf_place place_of(const struct reader *r, yaml_mark_t m)
+/* What begins here, for a message. */
+static const char *collection(const struct omq_conf_reader *r)
 {
-    /* libyaml ends every text with a line break of its own */
-    if (r->source > 0 && m.line > 0)
-        return (struct omq_conf_place){r->source, 1, r->first_column + r->n_columns};
-    return (struct omq_conf_place){
-        .source = r->source,
-        .line = (int)m.line + 1,
-        .column = (int)m.column + (m.line == 0 ? r->first_column : 1),
-    };
-}
-
-static struct omq_conf_place here(const struct reader *r)
-{
-    return place_of(r, r->event.start_mark);
-}
-
-static bool is_start(const yaml_event_t *e)
-{
-    return e->type == YAML_MAPPING_START_EVENT || e->type == YAML_SEQUENCE_START_EVENT;
-}
-
-static bool is_end(const yaml_event_t *e)
-{
-    return e->type == YAML_MAPPING_END_EVENT || e->type == YAML_SEQUENCE_END_EVENT;
-}
-
-static void syntax_error(struct reader *r)
-{
-    const yaml_parser_t *p = &r->parser;
-
-    r->stop = true;
-    if (p->error == YAML_MEMORY_ERROR) {
-        r->s->no_memory = r->s->stop = true;
-        return;
-    }
-    if (p->context)
-        omq_conf_error(r->s, place_of(r, p->problem_mark), "%s (%s)", p->problem, p->context);
-    else
-        omq_conf_error(r->s, place_of(r, p->problem_mark), "%s",
-                       p->problem ? p->problem : "this is not YAML");
-}
-
-/* What YAML has and a configuration must not. */
-static void refuse(struct reader *r)
-{
-    const yaml_event_t *e = &r->event;
-    bool block = false, anchor = e->type == YAML_ALIAS_EVENT, tag = false;
-
-    if (e->type == YAML_SCALAR_EVENT) {
-        anchor = e->data.scalar.anchor;
-        tag = e->data.scalar.tag;
-    } else if (e->type == YAML_SEQUENCE_START_EVENT) {
-        anchor = e->data.sequence_start.anchor;
-        tag = e->data.sequence_start.tag;
-        block = e->data.sequence_start.style == YAML_BLOCK_SEQUENCE_STYLE;
-    } else if (e->type == YAML_MAPPING_START_EVENT) {
-        anchor = e->data.mapping_start.anchor;
-        tag = e->data.mapping_start.tag;
-        block = e->data.mapping_start.style == YAML_BLOCK_MAPPING_STYLE;
-    }
-    if (anchor)
-        omq_conf_error(r->s, here(r), "anchors and aliases are not supported: repeat the value");
-    if (tag)
-        omq_conf_error(r->s, here(r), "tags are not supported: the type comes from the key");
-    if (block && r->source > 0) {
-        omq_conf_error(r->s, here(r), "only [a, b], {a: b} or one value: quote a text with ': '");
-        r->stop = true;
-    }
-}
-
-/* Moves to the next event; false at the end of what can be read. */
-static bool next(struct reader *r)
-{
-    yaml_event_delete(&r->event);
-    if (r->stop || r->s->stop)
-        return false;
-    if (!yaml_parser_parse(&r->parser, &r->event)) {
-        memset(&r->event, 0, sizeof(r->event));
-        syntax_error(r);
-        return false;
-    }
-    r->depth += is_start(&r->event) - is_end(&r->event);
-    if (r->depth > OMQ_CONF_MAX_DEPTH) {
-        omq_conf_error(r->s, here(r), "nested deeper than %d levels", OMQ_CONF_MAX_DEPTH);
-        r->stop = true;
-    } else {
-        refuse(r);
-    }
-    r->stop |= r->s->stop;
-    return !r->stop;
-}
-
-/* From the first event of a node to its last. */
-static void skip(struct reader *r)
-{
-    int outside = r->depth - is_start(&r->event);
-
-    while (r->depth > outside && next(r))
-        ;
-}
-
-static struct omq_conf_scalar scalar(const struct reader *r)
-{
-    return (struct omq_conf_scalar){
-        .text = (const char *)r->event.data.scalar.value,
-        .n = r->event.data.scalar.length,
-        .plain = r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE,
-    };
-}
-
-static bool is_empty(const struct reader *r)
-{
-    return r->event.type == YAML_SCALAR_EVENT && scalar(r).plain && scalar(r).n == 0;
+    return r->event.type == YAML_MAPPING_START_EVENT ? "mapping" : "list";
 }
 
 /* The value of key k is of the wrong kind of node; an alias has had its say. */
-static void wrong_node(struct reader *r, int k)
+static void wrong_node(struct omq_conf_reader *r, int k)
 {
     const struct omq_conf_key *row = &omq_conf_keys[k];
     char want[160], found[64];
 
     r->s->bad[k] = true;
     omq_conf_expectation(row, want, sizeof(want));
-    if (is_empty(r))
-        omq_conf_error(r->s, here(r), "no value for '%s': expected %s", row->path, want);
+    if (omq_conf_is_empty(r))
+        omq_conf_error(r->s, omq_conf_here(r), "no value for '%s': expected %s", row->path, want);
     else if (r->event.type == YAML_SCALAR_EVENT)
-        omq_conf_error(r->s, here(r), "wrong type for '%s': expected %s, found '%s'", row->path,
-                       want, omq_conf_quote(scalar(r).text, scalar(r).n, found));
+        omq_conf_error(r->s, omq_conf_here(r), "wrong type for '%s': expected %s, found '%s'",
+                       row->path, want,
+                       omq_conf_quote(omq_conf_scalar(r).text, omq_conf_scalar(r).n, found));
     else if (r->event.type != YAML_ALIAS_EVENT)
-        omq_conf_error(r->s, here(r), "wrong type for '%s': expected %s, found a %s", row->path,
-                       want, r->event.type == YAML_MAPPING_START_EVENT ? "mapping" : "list");
-    skip(r);
+        omq_conf_error(r->s, omq_conf_here(r), "wrong type for '%s': expected %s, found a %s",
+                       row->path, want, collection(r));
+    omq_conf_skip(r);
 }
 
 static bool is_word(struct omq_conf_scalar v, const char *word)
@@ -162,49 +39,51 @@ static bool is_word(struct omq_conf_scalar v, const char *word)
 }
 
 /* {w: 4, a: 8}, from its first event. */
-static bool read_pair(struct reader *r, const struct omq_conf_key *k, struct omq_precision *p)
+static bool read_pair(struct omq_conf_reader *r, const struct omq_conf_key *k,
+                      struct omq_precision *p)
 {
-    struct omq_conf_place at = here(r);
+    struct omq_conf_place at = omq_conf_here(r);
     bool ok = true;
     char why[256];
 
     *p = (struct omq_precision){0, 0};
-    while (next(r) && r->event.type != YAML_MAPPING_END_EVENT) {
-        struct omq_conf_place key_at = here(r);
+    while (omq_conf_next(r) && r->event.type != YAML_MAPPING_END_EVENT) {
+        struct omq_conf_place key_at = omq_conf_here(r);
         struct omq_precision q;
         int *width = NULL;
 
-        if (r->event.type == YAML_SCALAR_EVENT && is_word(scalar(r), "w"))
+        if (r->event.type == YAML_SCALAR_EVENT && is_word(omq_conf_scalar(r), "w"))
             width = &p->w;
-        else if (r->event.type == YAML_SCALAR_EVENT && is_word(scalar(r), "a"))
+        else if (r->event.type == YAML_SCALAR_EVENT && is_word(omq_conf_scalar(r), "a"))
             width = &p->a;
         else
-            skip(r);
-        if (!next(r))
+            omq_conf_skip(r);
+        if (!omq_conf_next(r))
             return false;
         if (!width || *width) {
             omq_conf_error(r->s, key_at, "a precision in '%s' has 'w' and 'a' once each", k->path);
             ok = false;
         } else if (r->event.type == YAML_SCALAR_EVENT) {
-            struct omq_conf_scalar v = scalar(r);
+            struct omq_conf_scalar v = omq_conf_scalar(r);
 
             /* one width, not a pair again */
             if (!omq_conf_convert(k, &v, &q, why, sizeof(why))) {
-                omq_conf_error(r->s, here(r), "%s", why);
+                omq_conf_error(r->s, omq_conf_here(r), "%s", why);
                 q.w = OMQ_FLOAT_BITS;
                 ok = false;
             } else if (v.text[0] == 'w') {
-                omq_conf_error(r->s, here(r), "a precision inside a precision in '%s'", k->path);
+                omq_conf_error(r->s, omq_conf_here(r), "a precision inside a precision in '%s'",
+                               k->path);
                 ok = false;
             }
             *width = q.w;
             continue;
         } else {
-            omq_conf_error(r->s, here(r), "'w' and 'a' in '%s' are integers", k->path);
+            omq_conf_error(r->s, omq_conf_here(r), "'w' and 'a' in '%s' are integers", k->path);
             *width = OMQ_FLOAT_BITS;
             ok = false;
         }
-        skip(r);
+        omq_conf_skip(r);
     }
     if (!r->stop && ok && (!p->w || !p->a)) {
         omq_conf_error(r->s, at, "a precision in '%s' needs 'w' and 'a'", k->path);
@@ -214,8 +93,8 @@ static bool read_pair(struct reader *r, const struct omq_conf_key *k, struct omq
 }
 
 /* The precision that has just become the last of n is not there already. */
-static bool check_unique(struct reader *r, const struct omq_conf_key *k, struct omq_conf_place at,
-                         int n)
+static bool check_unique(struct omq_conf_reader *r, const struct omq_conf_key *k,
+                         struct omq_conf_place at, int n)
 {
     const struct omq_precision *p = r->s->c.precisions;
     char name[16];
@@ -231,46 +110,46 @@ static bool check_unique(struct reader *r, const struct omq_conf_key *k, struct 
 }
 
 /* One entry of a list, from its first event, to dst. */
-static bool read_element(struct reader *r, const struct omq_conf_key *k, void *dst)
+static bool read_element(struct omq_conf_reader *r, const struct omq_conf_key *k, void *dst)
 {
     char why[256];
 
     if (r->event.type == YAML_SCALAR_EVENT) {
-        struct omq_conf_scalar v = scalar(r);
+        struct omq_conf_scalar v = omq_conf_scalar(r);
 
         if (omq_conf_convert(k, &v, dst, why, sizeof(why)))
             return true;
-        omq_conf_error(r->s, here(r), "%s", why);
+        omq_conf_error(r->s, omq_conf_here(r), "%s", why);
         return false;
     }
     if (k->type == OMQ_CONF_BITS && r->event.type == YAML_MAPPING_START_EVENT)
         return read_pair(r, k, dst);
     if (r->event.type != YAML_ALIAS_EVENT)
-        omq_conf_error(r->s, here(r), "a %s inside the list of '%s'",
-                       r->event.type == YAML_MAPPING_START_EVENT ? "mapping" : "list", k->path);
-    skip(r);
+        omq_conf_error(r->s, omq_conf_here(r), "a %s inside the list of '%s'",
+                       collection(r), k->path);
+    omq_conf_skip(r);
     return false;
 }
 
-static void read_list(struct reader *r, int k)
+static void read_list(struct omq_conf_reader *r, int k)
 {
     const struct omq_conf_key *row = &omq_conf_keys[k];
     char *field = (char *)&r->s->c + row->offset;
     size_t element = omq_conf_element_size(row->type), n = 0;
-    struct omq_conf_place at = here(r);
+    struct omq_conf_place at = omq_conf_here(r);
     bool too_many = false;
     int count;
 
     memset(field, 0, element * row->size);
-    while (next(r) && r->event.type != YAML_SEQUENCE_END_EVENT) {
-        struct omq_conf_place at_element = here(r);
+    while (omq_conf_next(r) && r->event.type != YAML_SEQUENCE_END_EVENT) {
+        struct omq_conf_place at_element = omq_conf_here(r);
 
         if (n == row->size) {
             if (!too_many)
                 omq_conf_error(r->s, at_element, "'%s' has more than %zu entries", row->path,
                                row->size);
             too_many = r->s->bad[k] = true;
-            skip(r);
+            omq_conf_skip(r);
         } else if (!read_element(r, row, field + n * element)) {
             r->s->bad[k] = true;
         } else {
@@ -290,7 +169,7 @@ static void read_list(struct reader *r, int k)
 }
 
 /* A value alone, for a list of it. */
-static void read_only_element(struct reader *r, int k)
+static void read_only_element(struct omq_conf_reader *r, int k)
 {
     const struct omq_conf_key *row = &omq_conf_keys[k];
     char *field = (char *)&r->s->c + row->offset;
@@ -302,10 +181,10 @@ static void read_only_element(struct reader *r, int k)
     memcpy((char *)&r->s->c + row->count_offset, &count, sizeof(count));
 }
 
-static void read_entry(struct reader *r, const char *section);
+static void read_entry(struct omq_conf_reader *r, const char *section);
 
 /* The value of key k, from its first event to its last. */
-static void read_value(struct reader *r, int k)
+static void read_value(struct omq_conf_reader *r, int k)
 {
     const struct omq_conf_key *row = &omq_conf_keys[k];
     struct omq_conf_state *s = r->s;
@@ -314,23 +193,23 @@ static void read_value(struct reader *r, int k)
 
     if (row->type == OMQ_CONF_SECTION) {
         if (type == YAML_MAPPING_START_EVENT)
-            while (next(r) && r->event.type != YAML_MAPPING_END_EVENT)
+            while (omq_conf_next(r) && r->event.type != YAML_MAPPING_END_EVENT)
                 read_entry(r, row->path);
-        else if (!is_empty(r)) /* all keys of a section may be commented out */
+        else if (!omq_conf_is_empty(r)) /* all keys of a section may be commented out */
             wrong_node(r, k);
         return;
     }
-    s->place[k] = here(r);
+    s->place[k] = omq_conf_here(r);
     s->bad[k] = false;
     if (omq_conf_element_size(row->type) > 0 && type == YAML_SEQUENCE_START_EVENT) {
         read_list(r, k);
     } else if (row->one && type == YAML_SCALAR_EVENT) {
         read_only_element(r, k);
     } else if (omq_conf_element_size(row->type) == 0 && type == YAML_SCALAR_EVENT) {
-        struct omq_conf_scalar v = scalar(r);
+        struct omq_conf_scalar v = omq_conf_scalar(r);
 
         if (!omq_conf_convert(row, &v, (char *)&s->c + row->offset, why, sizeof(why))) {
-            omq_conf_error(s, here(r), "%s", why);
+            omq_conf_error(s, omq_conf_here(r), "%s", why);
             s->bad[k] = true;
         }
     } else {
@@ -339,20 +218,20 @@ static void read_value(struct reader *r, int k)
 }
 
 /* One key and its value, from the first event of the key. */
-static void read_entry(struct reader *r, const char *section)
+static void read_entry(struct omq_conf_reader *r, const char *section)
 {
     struct omq_conf_state *s = r->s;
-    struct omq_conf_place at = here(r);
+    struct omq_conf_place at = omq_conf_here(r);
     int k = -1;
 
     if (r->event.type == YAML_SCALAR_EVENT) {
-        k = omq_conf_find(section, scalar(r).text, scalar(r).n);
+        k = omq_conf_find(section, omq_conf_scalar(r).text, omq_conf_scalar(r).n);
         if (k < 0)
-            omq_conf_unknown_key(s, at, section, scalar(r).text, scalar(r).n);
+            omq_conf_unknown_key(s, at, section, omq_conf_scalar(r).text, omq_conf_scalar(r).n);
     } else {
         if (r->event.type != YAML_ALIAS_EVENT)
             omq_conf_error(s, at, "a key must be a word");
-        skip(r);
+        omq_conf_skip(r);
     }
     if (k >= 0 && r->line_of[k]) {
         if (r->source > 0)
@@ -362,10 +241,10 @@ static void read_entry(struct reader *r, const char *section)
                            omq_conf_keys[k].path, r->line_of[k]);
         k = -1;
     }
-    if (!next(r))
+    if (!omq_conf_next(r))
         return;
     if (k < 0) {
-        skip(r);
+        omq_conf_skip(r);
         return;
     }
     r->line_of[k] = at.line;
@@ -375,7 +254,7 @@ static void read_entry(struct reader *r, const char *section)
 }
 
 /* Reads a text whose one document is the value of key k; k < 0: of everything. */
-static void read_text(struct reader *r, const char *text, size_t n, int k)
+static void read_text(struct omq_conf_reader *r, const char *text, size_t n, int k)
 {
     struct omq_conf_state *s = r->s;
 
@@ -384,26 +263,28 @@ static void read_text(struct reader *r, const char *text, size_t n, int k)
         return;
     }
     yaml_parser_set_input_string(&r->parser, (const unsigned char *)text, n);
-    if (!next(r) || !next(r)) /* the start of the stream, then of the document or the end */
+    /* the start of the stream, then of the document or the end */
+    if (!omq_conf_next(r) || !omq_conf_next(r))
         goto done;
     if (r->event.type == YAML_STREAM_END_EVENT) {
         if (k >= 0)
-            omq_conf_error(s, here(r), "no value for '%s'", omq_conf_keys[k].path);
+            omq_conf_error(s, omq_conf_here(r), "no value for '%s'", omq_conf_keys[k].path);
         goto done;
     }
-    if (!next(r))
+    if (!omq_conf_next(r))
         goto done;
     if (k >= 0) {
         read_value(r, k);
     } else if (r->event.type == YAML_MAPPING_START_EVENT) {
-        while (next(r) && r->event.type != YAML_MAPPING_END_EVENT)
+        while (omq_conf_next(r) && r->event.type != YAML_MAPPING_END_EVENT)
             read_entry(r, "");
-    } else if (!is_empty(r)) {
-        omq_conf_error(s, here(r), "a configuration is a mapping, as in 'output_dir: runs/a'");
+    } else if (!omq_conf_is_empty(r)) {
+        omq_conf_error(s, omq_conf_here(r),
+                       "a configuration is a mapping, as in 'output_dir: runs/a'");
         r->stop = true;
     }
-    if (next(r) && next(r) && r->event.type != YAML_STREAM_END_EVENT) {
-        omq_conf_error(s, here(r), "a second document: only one is supported");
+    if (omq_conf_next(r) && omq_conf_next(r) && r->event.type != YAML_STREAM_END_EVENT) {
+        omq_conf_error(s, omq_conf_here(r), "a second document: only one is supported");
         r->stop = true;
     }
 done:
@@ -413,7 +294,7 @@ done:
 
 void omq_conf_read_file(struct omq_conf_state *s, const char *text, size_t n)
 {
-    struct reader r = {.s = s, .first_column = 1};
+    struct omq_conf_reader r = {.s = s, .first_column = 1};
 
     r.stop = !omq_conf_check_text(s, (struct omq_conf_place){0, 1, 1}, text, n);
     if (!r.stop)
@@ -424,7 +305,7 @@ void omq_conf_read_file(struct omq_conf_state *s, const char *text, size_t n)
 void omq_conf_read_value(struct omq_conf_state *s, int k, struct omq_conf_place at,
                          const char *text)
 {
-    struct reader r = {.s = s, .source = at.source, .first_column = at.column};
+    struct omq_conf_reader r = {.s = s, .source = at.source, .first_column = at.column};
 
     for (const char *p = text; *p; p++)
         r.n_columns += ((unsigned char)*p & 0xC0) != 0x80;
