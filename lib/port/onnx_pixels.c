@@ -188,8 +188,8 @@ int omq_onnx_build_pad(struct omq_onnx_builder *b, int node)
     if (p[1] + p[5] > 0 && p[1] == p[5] && p[2] + p[3] + p[6] + p[7] == 0 && x->pad == 0 &&
         x->steps[0] == x->steps[1])
         return omq_onnx_over(b, node, x, (struct omq_node){
-                           .op = OMQ_OP_SHORTCUT, .stride = x->steps[0] ? x->steps[0] : 1,
-                           .channels = omq_onnx_origin(b, x)->c + 2 * (int)p[1]}, false);
+                                 .op = OMQ_OP_SHORTCUT, .stride = x->steps[0] ? x->steps[0] : 1,
+                                 .channels = omq_onnx_origin(b, x)->c + 2 * (int)p[1]}, false);
     if (p[1] != 0 || p[5] != 0 || p[3] != p[2] || p[6] != p[2] || p[7] != p[2] || x->steps[0] ||
         x->steps[1])
         return omq_onnx_refuse(&b->in, node, b->err, "is not the same on all sides");
