@@ -2,7 +2,9 @@
  *
  * conv_codes by tiles: A is up to 16 pixels by up to 64 codes, as they lie in x;
  * B is 16 outputs by as many inputs, whose rows are the blocks of unpack(); C is
- * pixels by outputs. Two of each in turn make four sums.
+ * pixels by outputs. Sums of four are under way at a time, since each waits for the
+ * product before: two of pixels by two of outputs, or four by one, where there are not
+ * more outputs or where weights are far (each is then loaded once for four).
  *
  * The includer has included conv_block_template.h, OMQ_MR being 32 and PANEL 2,
  * and unpack_codes_zmm_template.h, and what tiles.h asks for.
@@ -19,42 +21,78 @@
 #define B0 6
 #define B1 7
 
-/* The sums of two tiles of pixels; a row of acc is a pixel. */
-OMQ_INLINE void sum_tiles(const int blocks, const struct conv_codes *t, ptrdiff_t steps,
-                          const uint8_t *x0, const uint8_t *x1, const int8_t *k,
-                          int32_t acc[2][TILE_ROWS * PANEL * OUTPUTS])
+/* Weights of a panel that L1 can hold, and how far ahead others are asked for, in bytes. */
+enum { NEAR = 48 << 10, AHEAD = 2 << 10 };
+
+static inline bool are_far(const struct conv_codes *t) { return PANEL * t->k_bytes > NEAR; }
+
+/* The sums of four tiles of pixels, or of the n that there are, one after the other. */
+OMQ_INLINE void sum_four(const struct conv_codes *t, ptrdiff_t steps, int n,
+                         const uint8_t *const x[4], const int8_t *k, int32_t *acc)
 {
-    const ptrdiff_t next = t->io->x_pixel, pitch = blocks * BLOCK;
+    const ptrdiff_t next = t->io->x_pixel;
     const int32_t *start = t->io->start + t->first;
 
     TILE_LOAD(C00, start, 0);
+    TILE_LOAD(C01, start, 0);
     TILE_LOAD(C10, start, 0);
-    if (blocks == 2) {
-        TILE_LOAD(C01, start + OUTPUTS, 0);
-        TILE_LOAD(C11, start + OUTPUTS, 0);
-    }
+    TILE_LOAD(C11, start, 0);
     for (int run = 0; run < t->s->n_runs; run++) {
         const ptrdiff_t at = t->io->run_at[run], end = at + INPUTS * t->steps;
 
         for (ptrdiff_t i = at; i < end; i += INPUTS * steps, k += BLOCK * steps) {
-            TILE_LOAD(A0, x0 + i, next);
             TILE_LOAD(B0, k, BLOCK);
+            if (are_far(t))
+                for (int line = 0; line < TILE_STEPS; line++)
+                    __builtin_prefetch(k + AHEAD + line * BLOCK);
+            TILE_LOAD(A0, x[0] + i, next);
             TILE_DOT_US(C00, A0, B0);
-            TILE_LOAD(A1, x1 + i, next);
-            TILE_DOT_US(C10, A1, B0);
-            if (blocks == 2) {
-                TILE_LOAD(B1, k + t->k_bytes, BLOCK);
-                TILE_DOT_US(C01, A0, B1);
-                TILE_DOT_US(C11, A1, B1);
-            }
+            TILE_LOAD(A1, x[1] + i, next);
+            TILE_DOT_US(C01, A1, B0);
+            if (n <= 2)
+                continue;
+            TILE_LOAD(A0, x[2] + i, next);
+            TILE_DOT_US(C10, A0, B0);
+            TILE_LOAD(A1, x[3] + i, next);
+            TILE_DOT_US(C11, A1, B0);
         }
     }
-    TILE_STORE(C00, acc[0], pitch);
-    TILE_STORE(C10, acc[1], pitch);
-    if (blocks == 2) {
-        TILE_STORE(C01, acc[0] + OUTPUTS, pitch);
-        TILE_STORE(C11, acc[1] + OUTPUTS, pitch);
+    TILE_STORE(C00, acc, BLOCK);
+    TILE_STORE(C01, acc + TILE_ROWS * OUTPUTS, BLOCK);
+    TILE_STORE(C10, acc + 2 * TILE_ROWS * OUTPUTS, BLOCK);
+    TILE_STORE(C11, acc + 3 * TILE_ROWS * OUTPUTS, BLOCK);
+}
+
+/* The sums of two tiles of pixels by a panel; a row of acc is a pixel. */
+OMQ_INLINE void sum_two(const struct conv_codes *t, ptrdiff_t steps, const uint8_t *const x[2],
+                        const int8_t *k, int32_t *acc)
+{
+    const ptrdiff_t next = t->io->x_pixel, pitch = PANEL * BLOCK;
+    int32_t *second = acc + TILE_ROWS * OUTPUTS * PANEL;
+    const int32_t *start = t->io->start + t->first;
+
+    TILE_LOAD(C00, start, 0);
+    TILE_LOAD(C10, start, 0);
+    TILE_LOAD(C01, start + OUTPUTS, 0);
+    TILE_LOAD(C11, start + OUTPUTS, 0);
+    for (int run = 0; run < t->s->n_runs; run++) {
+        const ptrdiff_t at = t->io->run_at[run], end = at + INPUTS * t->steps;
+
+        for (ptrdiff_t i = at; i < end; i += INPUTS * steps, k += BLOCK * steps) {
+            TILE_LOAD(A0, x[0] + i, next);
+            TILE_LOAD(B0, k, BLOCK);
+            TILE_DOT_US(C00, A0, B0);
+            TILE_LOAD(A1, x[1] + i, next);
+            TILE_DOT_US(C10, A1, B0);
+            TILE_LOAD(B1, k + t->k_bytes, BLOCK);
+            TILE_DOT_US(C01, A0, B1);
+            TILE_DOT_US(C11, A1, B1);
+        }
     }
+    TILE_STORE(C00, acc, pitch);
+    TILE_STORE(C10, second, pitch);
+    TILE_STORE(C01, acc + OUTPUTS, pitch);
+    TILE_STORE(C11, second + OUTPUTS, pitch);
 }
 
 /* How pixels are divided into tiles: of the pixels from ox to ox + ow - 1 of each
@@ -65,9 +103,11 @@ struct lines {
 };
 
 /* A tile: its first new pixel, and how many before that it takes again, so as not
- * to end behind the image. */
+ * to end behind the image; and where they are. */
 struct tile_at {
     int image, oy, col, again;
+    const uint8_t *x;  /* of the first pixel that it takes */
+    ptrdiff_t y, res;  /* of the first new one */
 };
 
 /* Whole images, where that fills tiles better than rows of few pixels do. */
@@ -94,7 +134,17 @@ static struct lines lines_of_rows(const struct omq_conv_io *io, int n, int i)
     return (struct lines){.ox = ox, .ow = ow, .width = ow, .length = io->oh * ow, .pixels = ow};
 }
 
-static void next_tile(const struct omq_conv_io *io, const struct lines *l, struct tile_at *t)
+static inline void place_tile(const struct omq_conv_io *io, const struct lines *l,
+                              struct tile_at *t)
+{
+    const int ox = l->ox + t->col;
+
+    t->x = io->x + t->image * io->x_image + t->oy * io->x_row + (ox - t->again) * io->x_pixel;
+    t->y = t->image * io->y_image + t->oy * io->y_row + ox * io->y_pixel;
+    t->res = t->image * io->res_image + t->oy * io->res_row + ox * io->res_pixel;
+}
+
+static void next_of_image(const struct omq_conv_io *io, const struct lines *l, struct tile_at *t)
 {
     int beyond;
 
@@ -110,29 +160,49 @@ static void next_tile(const struct omq_conv_io *io, const struct lines *l, struc
     }
     beyond = t->oy * l->width + t->col + l->pixels - l->length;
     t->again = beyond > 0 ? beyond : 0;
+    place_tile(io, l, t);
 }
 
-static const uint8_t *tile_codes(const struct omq_conv_io *io, const struct lines *l,
-                                 const struct tile_at *t)
+static inline bool are_rows(const struct lines *l) { return l->pixels == l->width; }
+
+static inline void next_tile(const struct omq_conv_io *io, const struct lines *l,
+                             struct tile_at *t)
 {
-    return io->x + t->image * io->x_image + t->oy * io->x_row +
-           (l->ox + t->col - t->again) * io->x_pixel;
+    if (!are_rows(l)) {
+        next_of_image(io, l, t);
+        return;
+    }
+    t->x += io->x_row;
+    t->y += io->y_row;
+    t->res += io->res_row;
+    if (++t->oy == io->oh) {
+        t->oy = 0;
+        t->image++;
+        place_tile(io, l, t);
+    }
 }
 
 /* The epilogue of a tile's new pixels, whose places p has, from its first on. */
-static void finish_tile(const int blocks, const struct conv_codes *c, const struct lines *l,
-                        const struct tile_at *t, struct pixels *p, const int32_t *acc)
+static inline void finish_tile(const int blocks, const struct conv_codes *c,
+                               const struct lines *l, const struct tile_at *t, struct pixels *p,
+                               const int32_t *acc)
 {
     const struct omq_conv_io *io = c->io;
-    int oy = t->oy, ox = l->ox + t->col;
+    int oy = t->oy, ox = t->col;
 
-    for (int i = t->again; i < l->pixels && oy < io->oh; oy++, ox = l->ox) {
-        const int left = l->ox + l->ow - ox, n = left < l->pixels - i ? left : l->pixels - i;
+    p->y_first = t->y;
+    p->res_first = t->res;
+    if (are_rows(l)) {
+        finish(c, l->pixels, blocks, p, acc);
+        return;
+    }
+    for (int i = t->again; i < l->pixels && oy < io->oh; oy++, ox = 0) {
+        const int left = l->ow - ox, n = left < l->pixels - i ? left : l->pixels - i;
 
-        p->y_first = t->image * io->y_image + oy * io->y_row + ox * io->y_pixel;
-        p->res_first = t->image * io->res_image + oy * io->res_row + ox * io->res_pixel;
         finish(c, n, blocks, p, acc + (ptrdiff_t)i * blocks * OUTPUTS);
         i += left + l->width - l->ow;
+        p->y_first += io->y_row - ox * io->y_pixel;
+        p->res_first += io->res_row - ox * io->res_pixel;
     }
 }
 
@@ -145,33 +215,52 @@ static void take_row(const struct conv_codes *c, struct pixels *p)
     }
 }
 
-/* Two tiles at a time, or the last one. */
+/* Some tiles at a time, or those that are left. */
 OMQ_INLINE void conv_lines(const int blocks, const struct conv_codes *c, const struct lines *l,
                            const int8_t *k)
 {
-    _Alignas(64) int32_t acc[2][TILE_ROWS * PANEL * OUTPUTS];
+    enum { MOST = 4 };
+    _Alignas(64) int32_t acc[MOST * TILE_ROWS * OUTPUTS];
+    const int tiles = MOST / blocks;
     const ptrdiff_t steps = steps_of_tile(c->steps);
     const struct tile_config config = tile_config_of(l->pixels, steps, A0, B0);
-    struct tile_at next = {0, 0, 0, 0};
+    struct tile_at next = {0};
     struct pixels p;
 
+    place_tile(c->io, l, &next);
     take_row(c, &p);
     TILES_CONFIGURE(&config);
     while (next.image < c->io->n) {
-        const uint8_t *x[2];
-        struct tile_at at[2];
+        const uint8_t *x[MOST] = {next.x, next.x, next.x, next.x}; /* any, where there is none */
+        struct tile_at at[MOST];
         int n = 0;
 
-        for (; n < 2 && next.image < c->io->n; n++) {
+        for (; n < tiles && next.image < c->io->n; n++) {
             at[n] = next;
-            x[n] = tile_codes(c->io, l, &next);
+            x[n] = next.x;
             next_tile(c->io, l, &next);
         }
-        sum_tiles(blocks, c, steps, x[0], x[n - 1], k, acc);
+        if (blocks == PANEL)
+            sum_two(c, steps, x, k, acc);
+        else
+            sum_four(c, steps, n, x, k, acc);
         for (int i = 0; i < n; i++)
-            finish_tile(blocks, c, l, &at[i], &p, acc[i]);
+            finish_tile(blocks, c, l, &at[i], &p, acc + i * TILE_ROWS * OUTPUTS * blocks);
     }
     TILES_RELEASE();
+}
+
+OMQ_INLINE void conv_some(const int blocks, const struct conv_codes *c, const struct lines *l,
+                          const int8_t *k)
+{
+    struct conv_codes one = *c;
+
+    if (blocks == PANEL && !are_far(c)) {
+        conv_lines(PANEL, c, l, k);
+        return;
+    }
+    for (int i = 0; i < blocks; i++, one.first += OUTPUTS, k += c->k_bytes)
+        conv_lines(1, &one, l, k);
 }
 
 OMQ_INLINE void conv_panel(const int blocks, const struct conv_codes *c, const int8_t *k)
@@ -180,11 +269,11 @@ OMQ_INLINE void conv_panel(const int blocks, const struct conv_codes *c, const i
     struct lines l;
 
     if (lines_of_images(c->io, &l)) {
-        conv_lines(blocks, c, &l, k);
+        conv_some(blocks, c, &l, k);
         return;
     }
     for (int i = 0; i < n; i++) {
         l = lines_of_rows(c->io, n, i);
-        conv_lines(blocks, c, &l, k);
+        conv_some(blocks, c, &l, k);
     }
 }
