@@ -256,28 +256,18 @@ static void requant_rows(const struct omq_engine_io *io, int unit, int rows, con
                 out[i]);
 }
 
-/* Codes of one quantizer are ordered as their values: the maximum is a code. */
-static void max_row(const struct omq_engine_io *io, int unit, const uint8_t *image, int oy,
-                    uint8_t *out)
+/* Rows from oy on. Codes of one quantizer are ordered as their values: the maximum is
+ * a code. */
+static void max_rows(const struct omq_engine_io *io, int unit, int rows, const uint8_t *image,
+                     int oy, uint8_t *out)
 {
     const struct omq_engine_unit *u = &io->e->units[unit];
-    const struct omq_window *w = &u->win;
-    const ptrdiff_t row = io->e->tensors[u->in].row;
-    int y0, y1, x0, x1;
+    struct omq_window w = u->win;
 
-    clip(oy, w->sh, w->ph, w->kh, w->h, &y0, &y1);
-    memset(out, 0, (size_t)w->ow * (size_t)w->c);
-    for (int ox = 0; ox < w->ow; ox++, out += w->c) {
-        clip(ox, w->sw, w->pw, w->kw, w->w, &x0, &x1);
-        for (int y = y0; y < y1; y++)
-            for (int x = x0; x < x1; x++) {
-                const uint8_t *restrict in = image + y * row + x * (ptrdiff_t)w->c;
-                uint8_t *restrict best = out;
-
-                for (int c = 0, n = w->c; c < n; c++)
-                    best[c] = in[c] > best[c] ? in[c] : best[c];
-            }
-    }
+    w.ph -= oy * w.sh;
+    w.oh = rows;
+    omq_kern()->maxpool_u8(&w, image, io->e->tensors[u->in].row, out,
+                           io->e->tensors[u->out].row);
 }
 
 static void add_codes(int n, const uint8_t *restrict codes, int zero_point, int32_t *restrict sum)
@@ -358,10 +348,12 @@ static void run_rows(const struct omq_engine_io *io, int unit)
             requant_rows(io, unit, end - begin, in + begin * in_row, out + begin * out_row);
             continue;
         }
+        if (u->kind == OMQ_UNIT_MAXPOOL) {
+            max_rows(io, unit, end - begin, in, begin, out + begin * out_row);
+            continue;
+        }
         for (int y = begin; y < end; y++)
-            if (u->kind == OMQ_UNIT_MAXPOOL)
-                max_row(io, unit, in, y, out + y * out_row);
-            else if (u->kind == OMQ_UNIT_CONCAT)
+            if (u->kind == OMQ_UNIT_CONCAT)
                 concat_row(io, unit, i, y, out + y * out_row);
             else if (u->kind == OMQ_UNIT_SHORTCUT)
                 shortcut_row(io, unit, in, y, out + y * out_row);

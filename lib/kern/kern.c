@@ -261,8 +261,8 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     PROBE(im2row_u8, &g, q, 128, p->rows_u8);
     PROBE(im2row, &g, x, p->rows);
     PROBE(row2im, &g, rows, p->image);
-    PROBE(maxpool_u8, &g, q, p->pool_u8);
-    PROBE(maxpool, &g, x, p->pool);
+    PROBE(maxpool_u8, &g, q, g.w * g.c, p->pool_u8, g.ow * g.c);
+    PROBE(maxpool, &g, x, g.w * g.c, p->pool, g.ow * g.c);
     PROBE(unpool_u8, &g, q, q, y, p->unpool_u8); /* any values will do for maxima */
     PROBE(unpool, &g, x, x, y, p->unpool);
     PROBE(conv_dweight_s16, &direct, CONV_CH, CONV_N, images, 128, dy, a[0], p->conv_dweight,

@@ -120,10 +120,13 @@ struct omq_kern {
     /* The transpose of im2row: adds rows into image. */
     void (*row2im)(const struct omq_window *g, const omq_real *rows, omq_real *image);
 
-    /* out[oh*ow][c] = the largest value of each channel in its window (all
-     * channels: c_begin is 0), pixels outside the image left out. */
-    void (*maxpool_u8)(const struct omq_window *g, const uint8_t *image, uint8_t *out);
-    void (*maxpool)(const struct omq_window *g, const omq_real *image, omq_real *out);
+    /* out[oh][ow][c] = the largest value of each channel in its window (all
+     * channels: c_begin is 0), pixels outside the image left out. Rows of the image
+     * and of out lie `row` and out_row values apart. */
+    void (*maxpool_u8)(const struct omq_window *g, const uint8_t *image, ptrdiff_t row,
+                       uint8_t *out, ptrdiff_t out_row);
+    void (*maxpool)(const struct omq_window *g, const omq_real *image, ptrdiff_t row,
+                    omq_real *out, ptrdiff_t out_row);
     /* Backward: adds each dout to dimage where the window first has its out. */
     void (*unpool_u8)(const struct omq_window *g, const uint8_t *image, const uint8_t *out,
                       const omq_real *dout, omq_real *dimage);

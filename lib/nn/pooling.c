@@ -71,15 +71,16 @@ static void max_forward_images(void *arg, int thread, int begin, int end)
     struct omq_exec *x = j->x;
     const struct omq_unit *u = &x->net->plan.units[j->ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
+    const ptrdiff_t row = (ptrdiff_t)u->win.w * u->win.c, out_row = (ptrdiff_t)u->win.ow * u->win.c;
     double start = omq_now();
 
     for (int i = begin; i < end; i++) {
         size_t from = (size_t)i * in->n_image, to = (size_t)i * out->n_image;
 
         if (out->is_real)
-            x->kern->maxpool(&u->win, in->x + from, out->x + to);
+            x->kern->maxpool(&u->win, in->x + from, row, out->x + to, out_row);
         else
-            x->kern->maxpool_u8(&u->win, in->q + from, out->q + to);
+            x->kern->maxpool_u8(&u->win, in->q + from, row, out->q + to, out_row);
     }
     x->threads[thread].t.other += omq_now() - start;
 }

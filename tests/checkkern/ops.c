@@ -17,8 +17,10 @@ RUN(gemm, j->ta, j->tb, j->m, j->n, j->k, REALS(j->x), j->lda, REALS(j->y), j->l
 RUN(im2row_u8, &j->g, U8S(j->q), j->zero_point, REALS(j->out[0]))
 RUN(im2row, &j->g, REALS(j->x), REALS(j->out[0]))
 RUN(row2im, &j->g, REALS(j->x), REALS(j->out[0]))
-RUN(maxpool_u8, &j->g, U8S(j->q), U8S(j->out[0]))
-RUN(maxpool, &j->g, REALS(j->x), REALS(j->out[0]))
+RUN(maxpool_u8, &j->g, U8S(j->q), (ptrdiff_t)j->g.w * j->g.c, U8S(j->out[0]),
+    (ptrdiff_t)j->g.ow * j->g.c)
+RUN(maxpool, &j->g, REALS(j->x), (ptrdiff_t)j->g.w * j->g.c, REALS(j->out[0]),
+    (ptrdiff_t)j->g.ow * j->g.c)
 /* The maxima need not be the image's: any that are met, or not, will do. */
 RUN(unpool_u8, &j->g, U8S(j->q), U8S(j->q2), REALS(j->x), REALS(j->out[0]))
 RUN(unpool, &j->g, REALS(j->x), REALS(j->y), REALS(j->x), REALS(j->out[0]))

@@ -470,9 +470,9 @@ START_TEST(test_maxpool)
 
     for (size_t i = 0; i < N(q); i++)
         x[i] = (omq_real)q[i] - 3;
-    k->maxpool_u8(&g, q, out_q);
+    k->maxpool_u8(&g, q, g.w * g.c, out_q, g.ow * g.c);
     ck_assert_mem_eq(out_q, want_q, sizeof(want_q));
-    k->maxpool(&g, x, out);
+    k->maxpool(&g, x, g.w * g.c, out, g.ow * g.c);
     for (size_t i = 0; i < N(want_q); i++)
         ck_assert(out[i] == (omq_real)want_q[i] - 3);
     k->unpool_u8(&g, q, out_q, dout, dq);

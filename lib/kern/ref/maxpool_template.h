@@ -4,25 +4,27 @@
  * POOL, UNPOOL and SRC, which end with this file. No window lies outside the
  * image altogether.
  */
-void OMQ_FN(POOL)(const struct omq_window *g, const SRC *restrict image, SRC *restrict out)
+void OMQ_FN(POOL)(const struct omq_window *g, const SRC *restrict image, ptrdiff_t row,
+                  SRC *restrict out, ptrdiff_t out_row)
 {
     const ptrdiff_t c = g->c;
 
-    for (int oy = 0; oy < g->oh; oy++) {
+    for (int oy = 0; oy < g->oh; oy++, out += out_row) {
         const int y = oy * g->sh - g->ph;
         const int y0 = omq_clamp_int(y, 0, g->h), y1 = omq_clamp_int(y + g->kh, y0, g->h);
 
-        for (int ox = 0; ox < g->ow; ox++, out += c) {
+        for (int ox = 0; ox < g->ow; ox++) {
             const int x = ox * g->sw - g->pw;
             const int x0 = omq_clamp_int(x, 0, g->w), x1 = omq_clamp_int(x + g->kw, x0, g->w);
+            SRC *restrict most = out + ox * c;
 
-            memcpy(out, image + ((ptrdiff_t)y0 * g->w + x0) * c, (size_t)c * sizeof(*out));
+            memcpy(most, image + y0 * row + x0 * c, (size_t)c * sizeof(*most));
             for (int iy = y0; iy < y1; iy++) {
-                const SRC *restrict src = image + ((ptrdiff_t)iy * g->w + x0) * c;
+                const SRC *restrict src = image + iy * row + x0 * c;
 
                 for (int ix = x0; ix < x1; ix++, src += c)
                     for (ptrdiff_t j = 0; j < c; j++)
-                        out[j] = src[j] > out[j] ? src[j] : out[j];
+                        most[j] = src[j] > most[j] ? src[j] : most[j];
             }
         }
     }
