@@ -43,8 +43,8 @@ static void make_codes(const struct job *j, int first, int n, uint8_t *codes)
         values_to_codes(&j->m->pre, (const float *)j->b->images + at, (size_t)n * j->image, codes);
         return;
     }
-    for (int i = 0; i < n; i++, at += j->image, codes += j->image)
-        omq_preprocess_apply(&j->m->pre, (const uint8_t *)j->b->images + at, codes);
+    omq_kern()->look_up_u8((size_t)n * j->image / (size_t)j->m->pre.channels, j->m->pre.channels,
+                           j->m->pre.table, (const uint8_t *)j->b->images + at, codes);
 }
 
 /* Chunks [begin, end) on one thread. */

@@ -87,7 +87,7 @@ bool omq_conv_by_bits(const struct omq_conv_shape *s)
  * any width, values are halves (ties of rint) beyond both ends of the codes,
  * and the products of gemm stay exact in any order. */
 enum {
-    CH = 37, PIX = 12, CODES = PIX * CH, TAPS = 9 * CH, CONV_CH = 32, CONV_N = 3,
+    CH = 37, PIX = 12, CODES = PIX * CH, RGB = 3, TAPS = 9 * CH, CONV_CH = 32, CONV_N = 3,
     RUN = 14, BITS_RUN = 128, RUNS = 2, OC = 37, OC_PAD = 48, W_WIDTHS = 8
 };
 
@@ -114,7 +114,7 @@ struct probe {
     uint8_t epilogue[2][CODES];
     omq_real epilogue_grad[2][CODES], epilogue_sums[2][3][CH];
     omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
-    uint8_t q[CODES], transposed[CODES], rescaled[CODES];
+    uint8_t q[CODES], transposed[CODES], rescaled[CODES], looked_up[CODES];
     int8_t weights[2][CODES], unpacked[W_WIDTHS][CODES];
     omq_real rescale_grad[CODES], rescale_ds[CH];
     omq_real ds[CH], q_grad[CODES], relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
@@ -231,6 +231,7 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     static int16_t w_s16[9 * CONV_CH * CONV_CH], dy[CONV_N * PIX * CONV_CH];
     static uint8_t images[CONV_N * PIX * CONV_CH];
     static omq_real rows[PIX * TAPS];
+    static uint8_t tables[RGB][256];
     omq_real x[CODES], y[CODES], a[CH], b[CH], m[OC_PAD], b_pad[OC_PAD];
     uint8_t q[CODES];
 
@@ -255,6 +256,8 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
         dy[i] = (int16_t)((i * 7919) % 65535 - 32767);
         images[i] = (uint8_t)(i * 71);
     }
+    for (int i = 0; i < RGB * 256; i++)
+        tables[i / 256][i % 256] = (uint8_t)(i * 167 + i / 256);
     memset(p, 0, sizeof(*p));
     few.c = few.c_count = 4;
     PROBE(gemm, false, true, PIX, PIX, CH, x, CH, y, CH, 0, p->gemm, PIX);
@@ -291,6 +294,7 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
         PROBE(unpack_row, bits, bits <= 2, CODES, q, p->unpacked[bits - 1]);
     PROBE(transpose_u8, 1, PIX, CH, q, p->transposed);
     PROBE(rescale_u8, 1, CODES, q, 0, &r, p->rescaled, 0);
+    PROBE(look_up_u8, CODES / RGB, RGB, tables, q, p->looked_up);
     PROBE(rescale_backward, PIX, CH, q, &r, y, true, p->rescale_grad, p->rescale_ds);
     PROBE(codes_to_real, CODES, q, 128, p->real);
     PROBE(relu, CODES, x, p->relu);

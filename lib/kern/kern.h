@@ -226,6 +226,9 @@ struct omq_kern {
      * out_row bytes apart; a NaN gives 0. */
     void (*rescale_u8)(size_t rows, size_t n, const uint8_t *q, ptrdiff_t q_row,
                        const struct omq_rescale *r, uint8_t *out, ptrdiff_t out_row);
+    /* out[i][j] = tables[j][q[i][j]], i < n, j < c. */
+    void (*look_up_u8)(size_t n, int c, const uint8_t (*tables)[256], const uint8_t *q,
+                       uint8_t *out);
     /* x = code - zero_point. */
     void (*codes_to_real)(size_t n, const uint8_t *q, int zero_point, omq_real *x);
     /* y = max(x, 0), a NaN staying one; y may be x. */

@@ -67,6 +67,16 @@ static void run_transpose_u8(const struct omq_kern *k, struct job *j)
     k->transpose_u8((size_t)n, j->n / n, j->c, U8S(j->q), U8S(j->out[0]));
 }
 RUN(rescale_u8, (size_t)j->n, (size_t)j->c, U8S(j->q), j->c, &j->r, U8S(j->out[0]), j->c)
+static void run_look_up_u8(const struct omq_kern *k, struct job *j)
+{
+    const int c = 1 + j->c % 5;
+    uint8_t tables[5][256];
+
+    for (int i = 0; i < 5 * 256; i++)
+        tables[i / 256][i % 256] = (uint8_t)(i * 167 + i / 256);
+    k->look_up_u8(COUNT(j) / (size_t)c, c, (const uint8_t(*)[256])tables, U8S(j->q),
+                  U8S(j->out[0]));
+}
 RUN(rescale_backward, j->n, j->c, U8S(j->q), &j->r, REALS(j->x), j->in_place, REALS(j->out[0]),
     REALS(j->out[1]))
 RUN(codes_to_real, COUNT(j), U8S(j->q), j->zero_point, REALS(j->out[0]))
@@ -120,6 +130,7 @@ static const struct op ops[] = {
     {"unpack_row", run_unpack_row, FLAT, {NC_U8}, false, 2},
     {"transpose_u8", run_transpose_u8, ROWS, {NC_U8}, false, 2},
     {"rescale_u8", run_rescale_u8, ROWS, {NC_U8}, false, 2},
+    {"look_up_u8", run_look_up_u8, ROWS, {NC_U8}, false, 2},
     {"rescale_backward", run_rescale_backward, ROWS, {NC_REAL, C_REAL}, false, 3 * R + 1},
     {"codes_to_real", run_codes_to_real, FLAT, {NC_REAL}, false, R + 1},
     {"relu", run_relu, FLAT, {NC_REAL}, true, 2 * R},
