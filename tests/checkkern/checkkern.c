@@ -352,8 +352,10 @@ int main(int argc, char **argv)
 #include "kern/kernels.def"
 #undef OMQ_KERNEL
 #if defined(__x86_64__) && !defined(OMQ_NO_SIMD)
-    if (!timing && omq_kern_allows(OMQ_LEVEL_AVX512, max_isa)) {
+    if (!timing && omq_kern_allows(OMQ_LEVEL_AVX2, max_isa)) {
         EMULATED(conv_codes, (uint32_t)seed)
+    }
+    if (!timing && omq_kern_allows(OMQ_LEVEL_AVX512, max_isa)) {
         EMULATED(conv_dinput_s16, (uint32_t)seed)
         EMULATED(conv_dweight_s16, (uint32_t)seed)
     }

@@ -109,7 +109,7 @@ void codes_free(struct job *j);
 int codes_bench_count(const struct op *op);
 bool codes_bench(struct job *j, const struct op *op, struct omq_rng *r, int i);
 
-/* The kernels of AMX, without it; they need AVX-512. */
+/* The kernels of AMX, without it; the gradients' need AVX-512. */
 __typeof__(*((struct omq_kern *)0)->conv_codes) conv_codes_emulated;
 __typeof__(*((struct omq_kern *)0)->conv_dinput_s16) conv_dinput_s16_emulated;
 __typeof__(*((struct omq_kern *)0)->conv_dweight_s16) conv_dweight_s16_emulated;

@@ -269,12 +269,12 @@ static void pick_bits(struct omq_conv_shape *s, int i)
 
 void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
 {
-    static const int kernels[] = {1, 1, 2, 3, 3, 5}, strides[] = {1, 1, 2, 3};
+    static const int kernels[] = {1, 1, 2, 3, 3, 5, 7}, strides[] = {1, 1, 2, 3};
     struct omq_conv_shape *s = &j->cs;
     struct layer l = {
         .n = between(r, 1, 3), .oh = between(r, 1, 6), .ow = between(r, 1, 17),
-        .c = between(r, 1, 40), .oc = between(r, 1, 70), .kh = kernels[between(r, 0, 5)],
-        .kw = kernels[between(r, 0, 5)], .sh = strides[between(r, 0, 3)],
+        .c = between(r, 1, 40), .oc = between(r, 1, 70), .kh = kernels[between(r, 0, 6)],
+        .kw = kernels[between(r, 0, 6)], .sh = strides[between(r, 0, 3)],
         .sw = strides[between(r, 0, 3)], .row_gap = between(r, 0, 1) * between(r, 0, 9),
         .image_gap = between(r, 0, 9), .apart = between(r, 0, 2) == 0,
     };

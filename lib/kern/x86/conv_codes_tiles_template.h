@@ -6,8 +6,8 @@
  * product before: two of pixels by two of outputs, or four by one, where there are not
  * more outputs or where weights are far (each is then loaded once for four).
  *
- * The includer has included conv_block_template.h, OMQ_MR being 32 and PANEL 2,
- * and unpack_codes_zmm_template.h, and what tiles.h asks for.
+ * The includer has included conv_block_template.h, OMQ_MR being 32 and PANEL 2, has what
+ * tiles.h asks for, and unpack() of conv_codes_template.h.
  */
 #include "kern/x86/tiles.h"
 
@@ -163,7 +163,11 @@ static void next_of_image(const struct omq_conv_io *io, const struct lines *l, s
     place_tile(io, l, t);
 }
 
-static inline bool are_rows(const struct lines *l) { return l->pixels == l->width; }
+/* Nothing lies between the rows, and each is a tile. */
+static inline bool are_rows(const struct lines *l)
+{
+    return l->width == l->ow && l->pixels == l->ow;
+}
 
 static inline void next_tile(const struct omq_conv_io *io, const struct lines *l,
                              struct tile_at *t)
