@@ -28,6 +28,9 @@ enum omq_kern_level {
 #include "kern/kernels.def"
 #undef OMQ_KERNEL
 
+/* Whether a table that differs from the reference in one row gives the same. */
+bool omq_kern_passes(const struct omq_kern *trial, const struct omq_kern *ref);
+
 /* Whether conv_bits serves, fast or not. */
 bool omq_conv_bits_serve(const struct omq_conv_shape *s);
 

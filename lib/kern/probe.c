@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The self-test: whether a kernel gives the reference's bits on a small case.
+ */
+#include <string.h>
+
+#include "kern/kern_internal.h"
+
+/* One small case of every kernel: CH channels leave a tail behind vectors of
+ * any width, values are halves (ties of rint) beyond both ends of the codes,
+ * and the products of gemm stay exact in any order. */
+enum {
+    CH = 37, PIX = 12, CODES = PIX * CH, RGB = 3, TAPS = 9 * CH, CONV_CH = 32, CONV_N = 3,
+    RUN = 14, BITS_RUN = 128, RUNS = 2, OC = 37, OC_PAD = 48, W_WIDTHS = 8
+};
+
+struct probe_conv {
+    _Alignas(64) uint8_t packed[RUNS * BITS_RUN * OC_PAD]; /* more than enough */
+    int32_t start[OC_PAD];
+    uint8_t y[PIX * OC];
+    omq_real reals[PIX * OC];
+};
+
+struct probe {
+    omq_real gemm[PIX * PIX];
+    omq_real rows_u8[PIX * TAPS], rows[PIX * TAPS], image[CODES];
+    uint8_t pool_u8[CODES];
+    omq_real pool[CODES], unpool_u8[CODES], unpool[CODES];
+    omq_real conv_dinput[CONV_N * PIX * CONV_CH];
+    omq_real conv_dweight[9 * CONV_CH * CONV_CH];
+    omq_real conv_dweight_few[9 * 4 * CONV_CH];
+    struct probe_conv codes[W_WIDTHS], bits[3], dwconv[2];
+    omq_real dw[CODES], dw_dk[TAPS], dw_dx[CODES];
+    int16_t q_s16[CODES];
+    omq_real q_scale;
+    double mean[CH], m2[CH];
+    uint8_t epilogue[2][CODES];
+    omq_real epilogue_grad[2][CODES], epilogue_sums[2][3][CH];
+    omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
+    uint8_t q[CODES], transposed[CODES], rescaled[CODES], looked_up[CODES];
+    int8_t weights[2][CODES], unpacked[W_WIDTHS][CODES];
+    omq_real rescale_grad[CODES], rescale_ds[CH];
+    omq_real ds[CH], q_grad[CODES], relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
+    omq_real sum_grad[CODES];
+    omq_real scale[CODES], add[CODES], sum[CH];
+};
+
+static const struct omq_addend added = {.r = (omq_real)0.375, .zero = (omq_real)-2.3};
+
+/* The engine's convolutions: 3 x 4 pixels of codes that are cut from q. */
+static void probe_conv(const struct omq_kern *k, const struct omq_conv_shape *s, bool by_bits,
+                       const uint8_t *q, const omq_real *m, const omq_real *b,
+                       struct probe_conv *p)
+{
+    enum { MOST = RUNS * BITS_RUN };
+    const ptrdiff_t run_at[RUNS] = {0, s->run + 10};
+    const int levels = 1 << s->w_bits, size = OC * s->n_runs * s->run;
+    static char scratch[MOST * 2 * 64 + 64];
+    static int8_t w[OC * MOST];
+    uint8_t x[3 * 4 * 12 + MOST + 10 + 3];
+    const struct omq_conv_io io = {
+        .n = 1, .oh = 3, .ow = 4, .x = x, .x_row = 48, .x_pixel = 12, .run_at = run_at,
+        .w = p->packed, .start = p->start, .m = m, .b = b, .add = added,
+        .res = s->w_bits % 2 ? NULL : q, .res_row = 4 * OC, .res_pixel = OC,
+        .y = s->q_max > 0 ? (void *)p->y : p->reals, .y_row = 4 * OC, .y_pixel = OC,
+    };
+
+    for (int i = 0; i < (int)sizeof(x); i++)
+        x[i] = (uint8_t)(i % 5 == 0 ? s->x_max : q[i] & s->x_max);
+    for (int i = 0; i < size; i++) {
+        const int level = i % 7 == 0 ? 0 : i % 11 == 0 ? levels - 1 : i * 59 % levels;
+
+        w[i] = (int8_t)(s->midrise ? 2 * level - (levels - 1) : level - levels / 2);
+    }
+    (by_bits ? k->pack_bits : k->pack_codes)(s, w, p->packed, p->start);
+    (by_bits ? k->conv_bits : k->conv_codes)(s, &io, scratch);
+}
+
+/* Each width of weights, with as many bits of codes (but 7: with 8). */
+static void probe_codes(const struct omq_kern *k, const uint8_t *q, const omq_real *m,
+                        const omq_real *b, struct probe *p)
+{
+    for (int bits = 1; bits <= W_WIDTHS; bits++) {
+        const int x_max = bits == 7 ? 255 : (1 << bits) - 1;
+        const struct omq_conv_shape s = {.oc = OC, .n_runs = RUNS, .run = RUN, .w_bits = bits,
+                                         .midrise = bits <= 2, .x_max = x_max,
+                                         .zero_point = bits / 4, .q_max = bits == 5 ? 0 : x_max};
+
+        probe_conv(k, &s, false, q, m, b, &p->codes[bits - 1]);
+    }
+}
+
+static void probe_bits(const struct omq_kern *k, const uint8_t *q, const omq_real *m,
+                       const omq_real *b, struct probe *p)
+{
+    for (int i = 0; i < 3; i++) {
+        const struct omq_conv_shape s = {.oc = OC, .n_runs = RUNS, .run = BITS_RUN,
+                                         .w_bits = 1 + i / 2, .midrise = true,
+                                         .x_max = i == 1 ? 3 : 1, .q_max = 255};
+
+        probe_conv(k, &s, true, q, m, b, &p->bits[i]);
+    }
+}
+
+/* Windows of five and of nine pixels, to codes and to reals. */
+static void probe_dwconv(const struct omq_kern *k, const uint8_t *q, const omq_real *m,
+                         const omq_real *b, struct probe *p)
+{
+    static const ptrdiff_t run_at[9] = {0, 1, 2, 40, 41, 43, 80, 81, 85};
+    static int8_t w[OC * 9];
+    uint8_t x[9 * 40 + 120 + OC];
+
+    for (int i = 0; i < (int)sizeof(x); i++)
+        x[i] = i % 5 == 0 ? 255 : q[i % CODES];
+    for (int i = 0; i < OC * 9; i++)
+        w[i] = (int8_t)((i * 59) % 256 - 128);
+    for (int i = 0; i < 2; i++) {
+        struct probe_conv *to = &p->dwconv[i];
+        const struct omq_conv_shape s = {.oc = OC, .n_runs = i ? 9 : 5, .run = 1, .w_bits = 8,
+                                         .x_max = 255, .zero_point = 3, .q_max = i ? 255 : 0};
+        const struct omq_conv_io io = {
+            .n = 1, .oh = 3, .ow = 4, .x = x, .x_row = 80, .x_pixel = 40, .run_at = run_at,
+            .w = to->packed, .start = to->start, .m = m, .b = b, .add = added,
+            .res = i ? NULL : q, .res_row = 4 * OC, .res_pixel = OC,
+            .y = i ? (void *)to->y : to->reals, .y_row = 4 * OC, .y_pixel = OC,
+        };
+
+        omq_dwconv_pack(&s, w, (int16_t *)(void *)to->packed, to->start);
+        k->dwconv_codes(&s, &io);
+    }
+}
+
+/* Calls of k, where a row replaced the reference: the others would be the same. */
+#define PROBE(op, ...)              \
+    do {                            \
+        if (row->op != ref->op)     \
+            k->op(__VA_ARGS__);     \
+    } while (0)
+
+static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
+                      const struct omq_kern *row, struct probe *p)
+{
+    static const struct omq_window g = {
+        .h = 3, .w = 4, .c = CH, .c_count = CH,
+        .kh = 3, .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4,
+    };
+    static const struct omq_rescale r = {.zp_in = 128, .zp_out = 8, .q_max = 15, .ratio = 0.25f};
+    static const struct omq_window direct = {
+        .h = 3, .w = 4, .c = CONV_CH, .c_count = CONV_CH,
+        .kh = 3, .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4,
+    };
+    struct omq_window few = direct;
+    static int32_t scratch[((CONV_N + 1) * 5 * 6 + CONV_N * (PIX + 4)) * CONV_CH + 64];
+    static int16_t w_s16[9 * CONV_CH * CONV_CH], dy[CONV_N * PIX * CONV_CH];
+    static uint8_t images[CONV_N * PIX * CONV_CH];
+    static omq_real rows[PIX * TAPS];
+    static uint8_t tables[RGB][256];
+    omq_real x[CODES], y[CODES], a[CH], b[CH], m[OC_PAD], b_pad[OC_PAD];
+    uint8_t q[CODES];
+
+    for (int i = 0; i < CODES; i++) {
+        x[i] = (omq_real)((i * 29) % 61 - 15) / 2;
+        y[i] = (omq_real)((i * 17) % 23 - 11) / 4;
+        q[i] = (uint8_t)(i * 71);
+    }
+    for (int i = 0; i < PIX * TAPS; i++)
+        rows[i] = x[i % CODES];
+    for (int j = 0; j < CH; j++) {
+        a[j] = (omq_real)(j + 1) / 3;
+        b[j] = (omq_real)(18 - j) / 7;
+    }
+    for (int j = 0; j < OC_PAD; j++) {
+        m[j] = (omq_real)(j % 8 + 1) / 64;
+        b_pad[j] = (omq_real)(j % 9) / 2;
+    }
+    for (int i = 0; i < 9 * CONV_CH * CONV_CH; i++)
+        w_s16[i] = (int16_t)((i * 59) % 255 - 127);
+    for (int i = 0; i < CONV_N * PIX * CONV_CH; i++) {
+        dy[i] = (int16_t)((i * 7919) % 65535 - 32767);
+        images[i] = (uint8_t)(i * 71);
+    }
+    for (int i = 0; i < RGB * 256; i++)
+        tables[i / 256][i % 256] = (uint8_t)(i * 167 + i / 256);
+    memset(p, 0, sizeof(*p));
+    few.c = few.c_count = 4;
+    PROBE(gemm, false, true, PIX, PIX, CH, x, CH, y, CH, 0, p->gemm, PIX);
+    PROBE(im2row_u8, &g, q, 128, p->rows_u8);
+    PROBE(im2row, &g, x, p->rows);
+    PROBE(row2im, &g, rows, p->image);
+    PROBE(maxpool_u8, &g, q, g.w * g.c, p->pool_u8, g.ow * g.c);
+    PROBE(maxpool, &g, x, g.w * g.c, p->pool, g.ow * g.c);
+    PROBE(unpool_u8, &g, q, q, y, p->unpool_u8); /* any values will do for maxima */
+    PROBE(unpool, &g, x, x, y, p->unpool);
+    PROBE(conv_dweight_s16, &direct, CONV_CH, CONV_N, images, 128, dy, a[0], p->conv_dweight,
+          scratch);
+    PROBE(conv_dinput_s16, &direct, CONV_CH, CONV_N, dy, w_s16, a[0], false, p->conv_dinput,
+          scratch);
+    PROBE(quantize_s16, CODES, y, 32767, p->q_s16, &p->q_scale);
+    PROBE(conv_dweight_s16, &few, CONV_CH, CONV_N, images, 128, dy, a[0], p->conv_dweight_few,
+          scratch);
+    if (row->pack_codes != ref->pack_codes || row->conv_codes != ref->conv_codes)
+        probe_codes(k, q, m, b_pad, p);
+    if (row->pack_bits != ref->pack_bits || row->conv_bits != ref->conv_bits)
+        probe_bits(k, q, m, b_pad, p);
+    if (row->dwconv_codes != ref->dwconv_codes)
+        probe_dwconv(k, q, m, b_pad, p);
+    PROBE(dwconv, &g, x, rows, p->dw);
+    PROBE(dwconv_dweight, &g, x, y, p->dw_dk);
+    PROBE(dwconv_dinput, &g, y, rows, p->dw_dx);
+    PROBE(channel_stats, PIX, CH, x, p->mean, p->m2);
+    PROBE(affine, PIX, CH, x, a, b, p->affine);
+    PROBE(affine_res, PIX, CH, x, a, y, &added, b, p->affine_res);
+    PROBE(quantize_u8, CODES, x, 15, p->q);
+    PROBE(quantize_weights, CODES, x, a[1], false, 127, p->weights[0]);
+    PROBE(quantize_weights, CODES, x, a[1], true, 7, p->weights[1]);
+    for (int bits = 1; bits <= W_WIDTHS; bits++)
+        PROBE(unpack_row, bits, bits <= 2, CODES, q, p->unpacked[bits - 1]);
+    PROBE(transpose_u8, 1, PIX, CH, q, p->transposed);
+    PROBE(rescale_u8, 1, CODES, q, 0, &r, p->rescaled, 0);
+    PROBE(look_up_u8, CODES / RGB, RGB, tables, q, p->looked_up);
+    PROBE(rescale_backward, PIX, CH, q, &r, y, true, p->rescale_grad, p->rescale_ds);
+    PROBE(codes_to_real, CODES, q, 128, p->real);
+    PROBE(relu, CODES, x, p->relu);
+    memcpy(p->q_grad, y, sizeof(y));
+    PROBE(quantize_backward, PIX, CH, x, 15, 8, p->q_grad, p->ds);
+    for (int i = 0; i < 2; i++) {
+        const struct omq_epilogue e = {.m = a, .b = b, .add = added, .mu = a, .q_max = 15,
+                                       .zero_point = 8};
+        const struct omq_epilogue_sums sums = {p->epilogue_sums[i][0], p->epilogue_sums[i][1],
+                                               p->epilogue_sums[i][2]};
+
+        memcpy(p->epilogue_grad[i], y, sizeof(y));
+        PROBE(epilogue, PIX, CH, &e, x, i ? q : NULL, p->epilogue[i]);
+        PROBE(epilogue_backward, PIX, CH, &e, x, i ? q : NULL, p->epilogue_grad[i], &sums);
+    }
+    memcpy(p->relu_grad, y, sizeof(y));
+    PROBE(relu_backward, CODES, x, p->relu_grad);
+    PROBE(norm_sums, PIX, CH, y, x, a, p->sum_g, p->sum_gx);
+    memcpy(p->norm_grad, y, sizeof(y));
+    PROBE(norm_backward, PIX, CH, p->norm_grad, x, a, a, b, b, NULL);
+    memcpy(p->sum_grad, y, sizeof(y));
+    PROBE(norm_backward, PIX, CH, p->sum_grad, x, a, a, b, b,
+          &(struct omq_epilogue){.m = a, .b = b});
+    memcpy(p->scale, y, sizeof(y));
+    PROBE(scale, PIX, CH, p->scale, a);
+    memcpy(p->add, y, sizeof(y));
+    PROBE(add, CODES, x, p->add);
+    PROBE(channel_sum, PIX, CH, x, p->sum);
+}
+
+bool omq_kern_passes(const struct omq_kern *trial, const struct omq_kern *ref)
+{
+    static struct probe got, want;
+
+    probe_run(ref, ref, trial, &want);
+    probe_run(trial, ref, trial, &got);
+    return memcmp(&got, &want, sizeof(got)) == 0;
+}
