@@ -454,6 +454,32 @@ START_TEST(test_relu)
 }
 END_TEST
 
+/* Rows that lie apart, of channels that leave tails behind vectors: what lies between
+ * the rows is not looked at, and stays as it is. */
+START_TEST(test_maxpool_rows)
+{
+    enum { SIDE = 5, C = 50, OUT = 3, ROW = SIDE * C + 7, OUT_ROW = OUT * C + 5 };
+    const struct omq_window g = {.h = SIDE, .w = SIDE, .c = C, .c_count = C, .kh = 3, .kw = 3,
+                                 .sh = 2, .sw = 2, .ph = 1, .pw = 1, .oh = OUT, .ow = OUT};
+    static uint8_t q[SIDE * ROW], out[OUT * OUT_ROW];
+
+    for (int i = 0; i < SIDE * ROW; i++)
+        q[i] = i % ROW < SIDE * C ? (uint8_t)(i * 71 % 251) : 255;
+    memset(out, 253, sizeof(out));
+    table(_i)->maxpool_u8(&g, q, ROW, out, OUT_ROW);
+    for (int i = 0; i < OUT * OUT_ROW; i++) {
+        const int y = i / OUT_ROW, x = i % OUT_ROW / C, j = i % OUT_ROW % C;
+        uint8_t want = x < OUT ? 0 : 253;
+
+        for (int iy = 2 * y - 1; x < OUT && iy <= 2 * y + 1; iy++)
+            for (int ix = 2 * x - 1; ix <= 2 * x + 1; ix++)
+                if (iy >= 0 && iy < SIDE && ix >= 0 && ix < SIDE && q[iy * ROW + ix * C + j] > want)
+                    want = q[iy * ROW + ix * C + j];
+        ck_assert_msg(out[i] == want, "value %d is %d, not %d", i, out[i], want);
+    }
+}
+END_TEST
+
 START_TEST(test_maxpool)
 {
     /* 3 x 3 pixels of 2 channels, a 2 x 2 window at a step of 1, no padding;
@@ -535,6 +561,7 @@ Suite *omq_suite_kern(void)
     tcase_add_loop_test(t, test_epilogue, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_relu, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_maxpool, 0, OMQ_ISA_COUNT);
+    tcase_add_loop_test(t, test_maxpool_rows, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_rows, 0, OMQ_ISA_COUNT);
     suite_add_tcase(s, t);
     return s;

@@ -254,6 +254,7 @@ OMQ_INLINE void conv_lines(const int blocks, const struct conv_codes *c, const s
     TILES_RELEASE();
 }
 
+/* The pixels of l: by panels, or 16 outputs at a time, as the head of this file says. */
 OMQ_INLINE void conv_some(const int blocks, const struct conv_codes *c, const struct lines *l,
                           const int8_t *k)
 {

@@ -18,7 +18,7 @@ struct seen {
     ptrdiff_t row, c;
 };
 
-/* The maxima of 32 channels of one pixel, or of 16, or of 1, from j on. */
+/* The maxima of 32 channels of one pixel, or of 16, from j on. */
 OMQ_INLINE void max_32(const int columns, const struct seen *s, ptrdiff_t j, uint8_t *out)
 {
     __m256i most = _mm256_setzero_si256();
@@ -45,28 +45,12 @@ OMQ_INLINE void max_16(const struct seen *s, ptrdiff_t j, uint8_t *out)
     _mm_storeu_si128((__m128i *)(void *)(out + j), most);
 }
 
-OMQ_INLINE void max_1(const struct seen *s, ptrdiff_t j, uint8_t *out)
-{
-    out[j] = 0;
-    for (int y = 0; y < s->rows; y++)
-        for (int x = 0; x < s->columns; x++) {
-            const uint8_t code = s->first[y * s->row + x * s->c + j];
-
-            out[j] = code > out[j] ? code : out[j];
-        }
-}
-
-/* The last vector may take some channels again. */
+/* 16 channels or more: the last vector may take some of them again. */
 OMQ_INLINE void max_pixel(const int columns, const struct seen *s, uint8_t *out)
 {
     const ptrdiff_t c = s->c;
     ptrdiff_t j = 0;
 
-    if (c < 16) {
-        for (; j < c; j++)
-            max_1(s, j, out);
-        return;
-    }
     for (; j + 32 <= c; j += 32)
         max_32(columns, s, j, out);
     for (; j < c; j += 16)
@@ -76,6 +60,10 @@ OMQ_INLINE void max_pixel(const int columns, const struct seen *s, uint8_t *out)
 void omq_maxpool_u8_avx2(const struct omq_window *g, const uint8_t *image, ptrdiff_t row,
                          uint8_t *out, ptrdiff_t out_row)
 {
+    if (g->c < 16) {
+        omq_maxpool_u8_ref(g, image, row, out, out_row);
+        return;
+    }
     for (int oy = 0; oy < g->oh; oy++, out += out_row) {
         const int y = oy * g->sh - g->ph, y0 = omq_clamp_int(y, 0, g->h);
         struct seen s = {.rows = omq_clamp_int(y + g->kh, y0, g->h) - y0, .row = row, .c = g->c};
