@@ -139,6 +139,8 @@ struct omq_train_config {
     int widths_per_step;      /* precisions a step; 0 = all of them */
     enum omq_batches batches; /* one for all precisions of a step, or one each */
     double highest_first;     /* share of the epochs in which only the highest learns */
+    double views_last;        /* of those that follow, in which only views learn */
+    double views_lr;          /* their learning rate, times lr */
     double distill;           /* share of the loss that follows the teacher */
     enum omq_teacher teacher; /* the highest precision, or the one that just ran */
     int n_loss_weights;       /* 0 = all 1; else one for each entry of bits */

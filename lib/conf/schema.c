@@ -250,6 +250,13 @@ const struct omq_conf_key omq_conf_keys[] = {
     NUMBER("train.highest_first", train.highest_first, 0, 1,
            "Share of the epochs, rounded down, in which only the highest precision\n"
            "learns; the others then start from it."),
+    NUMBER("train.views_last", train.views_last, 0, 10,
+           "Epochs that follow, as a share of train.epochs, rounded down, in which only\n"
+           "precisions that have a view learn, and only what is theirs alone: offsets,\n"
+           "batch norm and steps. All others stay as they are. A run that is done can have\n"
+           "them afterwards, by --resume."),
+    NUMBER("train.views_lr", train.views_lr, 0, 100,
+           "Learning rate at the beginning of those epochs, times lr; it falls as a cosine."),
     NUMBER("train.distill", train.distill, 0, 1,
            "Share of the loss that follows the output of a higher precision\n"
            "instead of the labels; more than 0 needs batches: shared."),
@@ -332,6 +339,7 @@ void omq_config_default(struct omq_config *c)
     c->train.gamma = 0.1;
     c->train.widths_per_step = 4;
     c->train.highest_first = 0.4;
+    c->train.views_lr = 0.25;
     c->train.clip_norm = 5;
     c->train.bn_momentum = 0.1;
     c->train.bn_batches = 64;

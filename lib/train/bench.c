@@ -19,7 +19,8 @@ static int next_batch(struct omq_train *t, struct omq_batch *b, struct omq_err *
     int rc;
 
     while ((rc = omq_loader_next(t->loader, b, &t->wait_s, err)) == 0) {
-        t->epoch++;
+        if (t->epoch + 1 < t->config.train.epochs)
+            t->epoch++;
         t->step = 0;
         omq_loader_start(t->loader, t->epoch, 0);
     }

@@ -4,7 +4,7 @@
  * ICLR 2015) with decay added to the gradient. Three groups: weights decay;
  * offsets have their own decay; biases, batch norm, steps and clips have none.
  *
- * The pool works on blocks of the active parameters laid end to end, of a fixed
+ * The pool works on blocks of the parameters of a step laid end to end, of a fixed
  * size, so that no sum depends on the number of threads.
  */
 #include "train/train_internal.h"
@@ -108,13 +108,13 @@ static void run_blocks(void *arg, int thread, int begin, int end)
     }
 }
 
-static bool is_active(const struct omq_param *p, const bool *active)
+static bool learns(const struct omq_param *p, const struct omq_learners *which)
 {
-    return p->grad && (p->precision < 0 || active[p->precision]);
+    return p->grad && (p->precision < 0 ? which->shared : which->precision[p->precision]);
 }
 
-/* Runs a pass over the active parameters; the sum of its pieces. */
-static double run(struct pass *pass, struct omq_pool *pool, const bool *active)
+/* Runs a pass over the parameters of a step; the sum of its pieces. */
+static double run(struct pass *pass, struct omq_pool *pool, const struct omq_learners *which)
 {
     const struct omq_net *net = pass->net;
     size_t *first = pass->o->first;
@@ -122,7 +122,7 @@ static double run(struct pass *pass, struct omq_pool *pool, const bool *active)
     int n;
 
     for (int i = 0; i < net->n_params; i++)
-        first[i + 1] = first[i] + (is_active(&net->params[i], active) ? net->params[i].n : 0);
+        first[i + 1] = first[i] + (learns(&net->params[i], which) ? net->params[i].n : 0);
     n = (int)((first[net->n_params] + BLOCK - 1) / BLOCK);
     omq_pool_run(pool, run_blocks, pass, n);
     for (int k = 0; k < n; k++)
@@ -137,11 +137,11 @@ static double zero(const struct pass *pass, int param, size_t begin, size_t end)
 }
 
 void omq_optim_zero_grad(struct omq_optim *o, const struct omq_net *net, struct omq_pool *pool,
-                         const bool *active)
+                         const struct omq_learners *which)
 {
     struct pass pass = {.o = o, .net = net, .piece = zero};
 
-    run(&pass, pool, active);
+    run(&pass, pool, which);
 }
 
 /* In eight sums, so that one addition need not wait for another. */
@@ -162,11 +162,11 @@ static double squares(const struct pass *pass, int param, size_t begin, size_t e
 }
 
 double omq_optim_grad_norm(struct omq_optim *o, const struct omq_net *net, struct omq_pool *pool,
-                           const bool *active)
+                           const struct omq_learners *which)
 {
     struct pass pass = {.o = o, .net = net, .piece = squares};
 
-    return sqrt(run(&pass, pool, active));
+    return sqrt(run(&pass, pool, which));
 }
 
 /* How a kind of parameter is updated. */
@@ -252,13 +252,13 @@ static double update(const struct pass *pass, int param, size_t begin, size_t en
 
 void omq_optim_step(struct omq_optim *o, const struct omq_net *net, struct omq_pool *pool,
                     const struct omq_train_config *cfg, double offset_decay, double lr,
-                    double grad_scale, const bool *active)
+                    double grad_scale, const struct omq_learners *which)
 {
     struct pass pass = {.o = o, .net = net, .piece = update, .cfg = cfg,
                         .offset_decay = offset_decay, .lr = lr,
                         .grad_scale = (omq_real)grad_scale};
 
     for (int i = 0; i < net->n_params; i++)
-        o->n_updates[i] += is_active(&net->params[i], active);
-    run(&pass, pool, active);
+        o->n_updates[i] += learns(&net->params[i], which);
+    run(&pass, pool, which);
 }

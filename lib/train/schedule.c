@@ -27,6 +27,11 @@ double omq_schedule_lr(const struct omq_train_config *c, double done)
     return decayed(c, done);
 }
 
+double omq_schedule_views_lr(const struct omq_train_config *c, double share)
+{
+    return c->lr * c->views_lr * 0.5 * (1 + cos(3.141592653589793 * share));
+}
+
 void omq_schedule_order(const struct omq_precision *p, int n, int *order)
 {
     for (int i = 0; i < n; i++) {

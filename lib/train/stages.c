@@ -27,21 +27,71 @@ int omq_train_initialize(struct omq_train *t, struct omq_err *err)
     return first_batch(t, true, t->has_weights ? 0 : 1, err);
 }
 
-int omq_train_epochs_alone(const struct omq_train *t)
+/* ---- stages ---- */
+
+bool omq_train_has_view(const struct omq_train *t, int precision)
+{
+    for (int l = 0; l < t->net.plan.n_layers; l++)
+        if (omq_net_layer(&t->net, precision, l)->offset)
+            return true;
+    return false;
+}
+
+int omq_train_stage_widths(const struct omq_train *t, enum omq_stage stage)
+{
+    int k = t->config.train.widths_per_step, n = 0;
+
+    switch (stage) {
+    case OMQ_STAGE_HIGHEST: return 1;
+    case OMQ_STAGE_TOGETHER: return k == 0 ? t->net.n_precisions : k;
+    case OMQ_STAGE_VIEWS:
+        for (int p = 0; p < t->net.n_precisions; p++)
+            n += omq_train_has_view(t, p);
+    }
+    return n;
+}
+
+/* One precision alone shares nothing: it needs no stages. */
+int omq_train_stage_epochs(const struct omq_train *t, enum omq_stage stage)
 {
     const struct omq_train_config *cfg = &t->config.train;
+    bool alone = t->net.n_precisions == 1;
+    int first = alone ? 0 : (int)(cfg->highest_first * cfg->epochs + 1e-9); /* 0.29 * 100 is 29 */
 
-    if (t->net.n_precisions == 1)
+    switch (stage) {
+    case OMQ_STAGE_HIGHEST: return first;
+    case OMQ_STAGE_TOGETHER: return cfg->epochs - first;
+    case OMQ_STAGE_VIEWS: break;
+    }
+    if (alone || omq_train_stage_widths(t, stage) == 0)
         return 0;
-    return (int)(cfg->highest_first * cfg->epochs + 1e-9); /* 0.29 * 100 is 29 */
+    return (int)(cfg->views_last * cfg->epochs + 1e-9);
 }
 
-int omq_train_widths_together(const struct omq_train *t)
+int omq_train_epochs(const struct omq_train *t)
 {
-    int n = t->config.train.widths_per_step;
-
-    return n == 0 ? t->net.n_precisions : n;
+    return t->config.train.epochs + omq_train_stage_epochs(t, OMQ_STAGE_VIEWS);
 }
+
+enum omq_stage omq_train_stage(const struct omq_train *t, int epoch)
+{
+    if (epoch < omq_train_stage_epochs(t, OMQ_STAGE_HIGHEST))
+        return OMQ_STAGE_HIGHEST;
+    return epoch < t->config.train.epochs ? OMQ_STAGE_TOGETHER : OMQ_STAGE_VIEWS;
+}
+
+double omq_train_lr(const struct omq_train *t, int epoch, int step)
+{
+    const struct omq_train_config *cfg = &t->config.train;
+    double done = epoch + (double)step / omq_loader_batches(t->loader);
+
+    if (omq_train_stage(t, epoch) != OMQ_STAGE_VIEWS)
+        return omq_schedule_lr(cfg, done);
+    return omq_schedule_views_lr(cfg, (done - cfg->epochs) /
+                                          omq_train_stage_epochs(t, OMQ_STAGE_VIEWS));
+}
+
+/* ---- between stages, and after ---- */
 
 static void copy(const struct omq_param *from, struct omq_param *to)
 {
@@ -89,7 +139,7 @@ int omq_train_recalibrate(struct omq_train *t, int n, const bool *chosen,
     /* An epoch that is never trained: its order and augmentation are its own. Blends
      * of two images vary less than images do, which is what a test will bring. */
     omq_loader_set_mixing(t->loader, false);
-    omq_loader_start(t->loader, t->config.train.epochs, 0);
+    omq_loader_start(t->loader, omq_train_epochs(t), 0);
     for (int i = 0; i < n && !(stop && *stop); i++) {
         rc = omq_loader_next(t->loader, &batch, NULL, err);
         if (rc <= 0)

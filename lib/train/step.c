@@ -3,7 +3,7 @@
  * The joint step: several precisions, each on a batch of its own or all on one,
  * their gradients added, one update. Every precision learns from the labels; on
  * one batch a share may follow the output of the highest one, or of the next
- * higher one that the step has.
+ * higher one that the step has. Where only views learn the shared parameters stay.
  */
 #include "train/train_internal.h"
 
@@ -52,7 +52,7 @@ static double bn_momentum(const struct omq_train *t, int precision)
 {
     int rank = 0;
 
-    if (t->epoch < omq_train_epochs_alone(t))
+    if (omq_train_stage(t, t->epoch) != OMQ_STAGE_TOGETHER)
         return t->config.train.bn_momentum; /* in every step */
     while (t->order[rank] != precision)
         rank++;
@@ -91,16 +91,21 @@ static int one_precision(struct omq_train *t, const struct omq_batch *b, int pre
  * that many a step are taken from it whether there is a precision for each or
  * not, so that its place follows from that of the run. */
 
-static int others_per_step(const struct omq_train *t) { return omq_train_widths_together(t) - 1; }
+static int others_per_step(const struct omq_train *t)
+{
+    return omq_train_stage_widths(t, OMQ_STAGE_TOGETHER) - 1;
+}
 
 void omq_train_start(struct omq_train *t)
 {
-    int64_t batches = omq_loader_batches(t->loader), alone = omq_train_epochs_alone(t), taken;
+    int64_t batches = omq_loader_batches(t->loader), taken = 0;
+    int epoch = t->epoch - omq_train_stage_epochs(t, OMQ_STAGE_HIGHEST);
 
     omq_loader_start(t->loader, t->epoch, t->step);
     if (!t->others)
         return;
-    taken = t->epoch < alone ? 0 : ((t->epoch - alone) * batches + t->step) * others_per_step(t);
+    if (omq_train_stage(t, t->epoch) == OMQ_STAGE_TOGETHER)
+        taken = (epoch * batches + t->step) * others_per_step(t);
     t->others_epoch = (int)(taken / batches);
     omq_loader_start(t->others, t->others_epoch, (int)(taken % batches));
 }
@@ -116,43 +121,73 @@ static int next_of_others(struct omq_train *t, struct omq_batch *b, struct omq_e
 
 /* ---- a step ---- */
 
-int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct omq_err *err)
+static int choose(const struct omq_train *t, int *chosen)
+{
+    int batches = omq_loader_batches(t->loader), n = 0;
+    uint32_t step = (uint32_t)t->epoch * (uint32_t)batches + (uint32_t)t->step;
+
+    switch (omq_train_stage(t, t->epoch)) {
+    case OMQ_STAGE_HIGHEST:
+        chosen[n++] = t->order[0];
+        break;
+    case OMQ_STAGE_TOGETHER:
+        n = omq_schedule_widths(t->share, t->config.seed, step, t->order, t->net.n_precisions,
+                                chosen);
+        break;
+    case OMQ_STAGE_VIEWS:
+        for (int p = 0; p < t->net.n_precisions; p++)
+            if (omq_train_has_view(t, p))
+                chosen[n++] = p;
+    }
+    return n;
+}
+
+/* The gradients of the chosen. Views do not meet in what they learn: they can have one
+ * batch, and no teacher is among them. */
+static int learn(struct omq_train *t, const struct omq_batch *batch, const int *chosen, int n,
+                 struct omq_err *err)
 {
     const struct omq_train_config *cfg = &t->config.train;
-    int batches = omq_loader_batches(t->loader), chosen[OMQ_MAX_PRECISIONS], n, rc;
-    uint32_t global = (uint32_t)t->epoch * (uint32_t)batches + (uint32_t)t->step;
-    double lr = omq_schedule_lr(cfg, t->epoch + (double)t->step / batches), norm;
-    bool active[OMQ_MAX_PRECISIONS] = {false};
+    bool together = omq_train_stage(t, t->epoch) == OMQ_STAGE_TOGETHER;
+    bool taught = together && cfg->distill > 0;
     struct omq_batch own = *batch;
+    int rc;
 
-    if (t->epoch < omq_train_epochs_alone(t)) {
-        chosen[0] = t->order[0];
-        n = 1;
-    } else {
-        n = omq_schedule_widths(t->share, t->config.seed, global, t->order, t->net.n_precisions,
-                                chosen);
-    }
-    for (int i = 0; i < n; i++)
-        active[chosen[i]] = true;
-    omq_optim_zero_grad(&t->optim, &t->net, t->pool, active);
     for (int i = 0; i < n; i++) {
-        if (i > 0 && t->others && (rc = next_of_others(t, &own, err)) < 0)
+        if (i > 0 && together && t->others && (rc = next_of_others(t, &own, err)) < 0)
             return rc;
         rc = one_precision(t, &own, chosen[i],
-                           cfg->distill > 0 && (i == 0 || cfg->teacher == OMQ_TEACHER_NEXT),
-                           cfg->distill > 0 && i > 0, err);
+                           taught && (i == 0 || cfg->teacher == OMQ_TEACHER_NEXT),
+                           taught && i > 0, err);
         if (rc < 0)
             return rc;
     }
-    for (int i = n; t->others && t->epoch >= omq_train_epochs_alone(t) && i <= others_per_step(t);
-         i++)
+    for (int i = n; together && t->others && i <= others_per_step(t); i++)
         if ((rc = next_of_others(t, &own, err)) < 0)
             return rc;
-    norm = omq_optim_grad_norm(&t->optim, &t->net, t->pool, active);
+    return OMQ_OK;
+}
+
+int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct omq_err *err)
+{
+    const struct omq_train_config *cfg = &t->config.train;
+    int chosen[OMQ_MAX_PRECISIONS], n = choose(t, chosen), rc;
+    struct omq_learners which = {.shared = true};
+    double norm;
+
+    for (int i = 0; i < n; i++)
+        which.precision[chosen[i]] = true;
+    omq_optim_zero_grad(&t->optim, &t->net, t->pool, &which);
+    if ((rc = learn(t, batch, chosen, n, err)) < 0)
+        return rc;
+    which.shared = omq_train_stage(t, t->epoch) != OMQ_STAGE_VIEWS;
+    norm = omq_optim_grad_norm(&t->optim, &t->net, t->pool, &which);
     if (!isfinite(norm))
         return diverged(t, "a gradient", find_gradient(&t->net), err);
-    omq_optim_step(&t->optim, &t->net, t->pool, cfg, t->config.quant.offset_decay, lr,
-                   cfg->clip_norm > 0 && norm > cfg->clip_norm ? cfg->clip_norm / norm : 1, active);
+    omq_optim_step(&t->optim, &t->net, t->pool, cfg, t->config.quant.offset_decay,
+                   omq_train_lr(t, t->epoch, t->step),
+                   cfg->clip_norm > 0 && norm > cfg->clip_norm ? cfg->clip_norm / norm : 1,
+                   &which);
     for (int i = 0; i < n; i++)
         for (int site = 0; site < t->net.plan.n_sites; site++)
             omq_net_bound_step(&t->net, chosen[i], site);

@@ -41,7 +41,7 @@ static bool asked_to_stop(const struct run *r) { return r->stop && *r->stop; }
 
 static uint64_t steps_of_run(const struct omq_train *t)
 {
-    return (uint64_t)t->config.train.epochs * (uint64_t)omq_loader_batches(t->loader);
+    return (uint64_t)omq_train_epochs(t) * (uint64_t)omq_loader_batches(t->loader);
 }
 
 static uint64_t steps_so_far(const struct omq_train *t)
@@ -52,10 +52,17 @@ static uint64_t steps_so_far(const struct omq_train *t)
 /* How much computation the first n steps of a run are: a step of k precisions is k. */
 static double work_of(const struct omq_train *t, uint64_t n)
 {
-    uint64_t alone = (uint64_t)omq_train_epochs_alone(t) * (uint64_t)omq_loader_batches(t->loader);
+    uint64_t batches = (uint64_t)omq_loader_batches(t->loader);
+    double work = 0;
 
-    return n < alone ? (double)n
-                     : (double)alone + (double)(n - alone) * omq_train_widths_together(t);
+    for (int s = OMQ_STAGE_HIGHEST; s <= OMQ_STAGE_VIEWS; s++) {
+        uint64_t steps = (uint64_t)omq_train_stage_epochs(t, (enum omq_stage)s) * batches;
+
+        steps = n < steps ? n : steps;
+        work += (double)steps * omq_train_stage_widths(t, (enum omq_stage)s);
+        n -= steps;
+    }
+    return work;
 }
 
 /* Epoch `epoch` of which `step` steps are done; epoch 0: before the first. */
@@ -68,8 +75,8 @@ static void progress(const struct run *r, int epoch, int step, struct omq_train_
     uint64_t at = epoch > 0 ? (uint64_t)(epoch - 1) * (uint64_t)batches + (uint64_t)step : 0;
 
     *p = (struct omq_train_progress){
-        .epoch = epoch, .n_epochs = t->config.train.epochs, .step = step, .n_steps = batches,
-        .lr = epoch > 0 ? omq_schedule_lr(&t->config.train, (double)at / batches) : 0,
+        .epoch = epoch, .n_epochs = omq_train_epochs(t), .step = step, .n_steps = batches,
+        .lr = epoch > 0 ? omq_train_lr(t, epoch - 1, step) : 0,
         .elapsed_s = now - r->start, .left_s = -1, .n_precisions = t->net.n_precisions,
     };
     if (r->epoch.done && trained > 0)
@@ -201,7 +208,7 @@ static int train_epoch(struct run *r, struct omq_err *err)
 
 static bool is_due(const struct omq_train *t, int every)
 {
-    return (t->epoch + 1) % every == 0 || t->epoch + 1 == t->config.train.epochs;
+    return (t->epoch + 1) % every == 0 || t->epoch + 1 == omq_train_epochs(t);
 }
 
 /* What an epoch that is not evaluated has: metrics are not to repeat what an earlier one had. */
@@ -233,9 +240,9 @@ static int end_epoch(struct run *r, struct omq_err *err)
     double mean = 0;
     int rc;
 
-    if (t->epoch < omq_train_epochs_alone(t) && (rc = omq_train_spread(t, err)) < 0)
+    if (omq_train_stage(t, t->epoch) == OMQ_STAGE_HIGHEST && (rc = omq_train_spread(t, err)) < 0)
         return rc;
-    if (t->epoch + 1 == t->config.train.epochs &&
+    if (t->epoch + 1 == omq_train_epochs(t) &&
         (rc = omq_train_recalibrate(t, t->config.train.bn_batches, NULL, r->stop, err)) < 0)
         return rc;
     rc = evaluated ? evaluate(r, &mean, err) : OMQ_OK;
@@ -252,7 +259,7 @@ static int end_epoch(struct run *r, struct omq_err *err)
     memset(t->loss_count, 0, sizeof(t->loss_count));
     if (evaluated && (rc = save_best(r, mean, err)) < 0)
         return rc;
-    if ((t->epoch % t->config.train.save_every == 0 || t->epoch == t->config.train.epochs) &&
+    if ((t->epoch % t->config.train.save_every == 0 || t->epoch == omq_train_epochs(t)) &&
         (rc = omq_checkpoint_save(t, "last.omq", true, err)) < 0)
         return rc;
     if ((rc = omq_metrics_write(&r->metrics, t->config.output_dir, err)) < 0)
@@ -368,10 +375,10 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
     r->start = omq_now();
     if (!resuming && (rc = begin(r, err)) < 0)
         return rc;
-    while (t->epoch < t->config.train.epochs) {
+    while (t->epoch < omq_train_epochs(t)) {
         if ((rc = train_epoch(r, err)) < 0 || (rc = end_epoch(r, err)) < 0)
             return rc;
-        if (t->epoch < t->config.train.epochs && asked_to_stop(r))
+        if (t->epoch < omq_train_epochs(t) && asked_to_stop(r))
             return stopped(r, err);
     }
     return omq_checkpoint_save(t, "model.omq", false, err);

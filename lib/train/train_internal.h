@@ -29,21 +29,29 @@ int omq_optim_init(struct omq_optim *o, const struct omq_net *net,
                    const struct omq_train_config *cfg, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_optim_release(struct omq_optim *o);
 
-/* All three: of the shared parameters and of those whose precision is active. */
+/* Parameters of a step. */
+struct omq_learners {
+    bool shared; /* what all precisions have in common */
+    bool precision[OMQ_MAX_PRECISIONS];
+};
+
+/* Zeroes gradients. */
 void omq_optim_zero_grad(struct omq_optim *o, const struct omq_net *net, struct omq_pool *pool,
-                         const bool *active);
+                         const struct omq_learners *which);
 /* Norm of the gradients; not finite if one of them is not. */
 double omq_optim_grad_norm(struct omq_optim *o, const struct omq_net *net, struct omq_pool *pool,
-                           const bool *active);
+                           const struct omq_learners *which);
 /* One update, gradients first times grad_scale. */
 void omq_optim_step(struct omq_optim *o, const struct omq_net *net, struct omq_pool *pool,
                     const struct omq_train_config *cfg, double offset_decay, double lr,
-                    double grad_scale, const bool *active);
+                    double grad_scale, const struct omq_learners *which);
 
 /* ---- schedule.c ---- */
 
-/* Learning rate after `done` epochs (fractions count). */
+/* Learning rate after `done` epochs (fractions count) of train.epochs, */
 double omq_schedule_lr(const struct omq_train_config *cfg, double done);
+/* and after a share of those in which only views learn. */
+double omq_schedule_views_lr(const struct omq_train_config *cfg, double share);
 
 /* Indices of the precisions from the highest to the lowest. */
 void omq_schedule_order(const struct omq_precision *p, int n, int *order);
@@ -126,10 +134,19 @@ void omq_train_start(struct omq_train *t);
  * even one that no step draws can be evaluated. Where weights of a file came in,
  * their statistics stay. */
 int omq_train_initialize(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
-/* Epochs in which only the highest precision learns. */
-int omq_train_epochs_alone(const struct omq_train *t);
-/* Precisions of a step in the epochs after those, at most. */
-int omq_train_widths_together(const struct omq_train *t);
+enum omq_stage { OMQ_STAGE_HIGHEST, OMQ_STAGE_TOGETHER, OMQ_STAGE_VIEWS };
+
+/* What an epoch, from 0, is for. */
+enum omq_stage omq_train_stage(const struct omq_train *t, int epoch);
+/* Epochs of that stage; precisions that learn in a step of it, at most. */
+int omq_train_stage_epochs(const struct omq_train *t, enum omq_stage stage);
+int omq_train_stage_widths(const struct omq_train *t, enum omq_stage stage);
+/* Of all stages. */
+int omq_train_epochs(const struct omq_train *t);
+/* Learning rate in an epoch, from 0, after so many steps of it. */
+double omq_train_lr(const struct omq_train *t, int epoch, int step);
+/* Whether a precision has a view, which it can learn when all else is done. */
+bool omq_train_has_view(const struct omq_train *t, int precision);
 /* Starts the other precisions from the highest: its batch norm, steps that fit
  * the weights and activations as they are now. */
 int omq_train_spread(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;

@@ -69,6 +69,10 @@ START_TEST(test_learning_rate)
     ck_assert(fabs(omq_schedule_lr(&c, 1) - 0.1) < 1e-9);
     ck_assert(fabs(omq_schedule_lr(&c, 5.5) - 0.0505) < 1e-9);
     ck_assert(fabs(omq_schedule_lr(&c, 10) - 0.001) < 1e-9);
+    c.views_lr = 0.25;
+    ck_assert(fabs(omq_schedule_views_lr(&c, 0) - 0.025) < 1e-9);
+    ck_assert(fabs(omq_schedule_views_lr(&c, 0.5) - 0.0125) < 1e-9);
+    ck_assert(fabs(omq_schedule_views_lr(&c, 1)) < 1e-9);
     c = (struct omq_train_config){.lr = 0.1, .epochs = 10, .schedule = OMQ_SCHED_STEP,
                                   .n_milestones = 2, .milestones = {4, 8}, .gamma = 0.1};
     ck_assert(fabs(omq_schedule_lr(&c, 3.99) - 0.1) < 1e-9);

@@ -118,7 +118,7 @@ END_TEST
 START_TEST(test_norm_of_any_threads)
 {
     static const int threads[] = {1, 2, 3, 7};
-    const bool active[OMQ_MAX_PRECISIONS] = {true, false, true};
+    const struct omq_learners which = {true, {true, false, true}};
     struct omq_train *t = open_run("a", NULL, 0);
     struct omq_err err;
     double want = 0, exact = 0;
@@ -129,7 +129,7 @@ START_TEST(test_norm_of_any_threads)
 
         for (size_t j = 0; p->grad && j < p->n; j++) {
             p->grad[j] = (omq_real)((i * 31 + (int)(j % 1000) * 17) % 101 - 50) / 7;
-            if (p->precision < 0 || active[p->precision])
+            if (p->precision < 0 || which.precision[p->precision])
                 exact += (double)p->grad[j] * (double)p->grad[j];
         }
     }
@@ -138,7 +138,7 @@ START_TEST(test_norm_of_any_threads)
         double got;
 
         ck_assert_int_eq(omq_pool_open(&pool, threads[i], &err), OMQ_OK);
-        got = omq_optim_grad_norm(&t->optim, &t->net, pool, active);
+        got = omq_optim_grad_norm(&t->optim, &t->net, pool, &which);
         omq_pool_close(pool);
         ck_assert(i == 0 || got == want);
         want = got;
@@ -205,14 +205,15 @@ static void count_step(void *ctx, const struct omq_train_progress *p)
 /* Stopped after every possible number of steps, each optimizer after every other. */
 START_TEST(test_resume)
 {
-    const char *adam[] = {"train.highest_first=0.5", "train.optimizer=adam", "train.lr=0.002"};
-    int n_more = _i ? 3 : 1;
+    const char *adam[] = {"train.highest_first=0.5", "train.views_last=0.5",
+                          "train.optimizer=adam", "train.lr=0.002"};
+    int n_more = _i ? 4 : 2;
     struct omq_train *t = open_run("a", adam, n_more);
     struct omq_err err;
 
     run(t, false);
     omq_train_close(t);
-    for (int at = 1 + _i; at <= 12; at += 2) {
+    for (int at = 1 + _i; at <= 18; at += 2) {
         struct stopper s = {.at = at};
         struct omq_train_callbacks cb = {.ctx = &s, .step = count_step};
 
@@ -221,7 +222,7 @@ START_TEST(test_resume)
         omq_train_close(t);
         t = open_run("b", adam, n_more);
         run(t, true);
-        ck_assert_int_eq(t->epoch, 2);
+        ck_assert_int_eq(t->epoch, 3);
         omq_train_close(t);
         same_file("a/model.omq", "b/model.omq");
         same_file("a/last.omq", "b/last.omq");
@@ -395,28 +396,97 @@ START_TEST(test_highest_first)
 END_TEST
 
 /* One precision alone in the first epoch, all five in the second, which takes five
- * times as long. */
+ * times as long, and the two that have a view in the third. */
 static void check_left(void *ctx, const struct omq_train_progress *p)
 {
-    double step = (p->epoch - 1) * 6 + p->step;
-    double done = step <= 6 ? step : 6 + (step - 6) * 5, left = (6 + 6 * 5 - done) / done;
+    static const double widths[] = {1, 5, 2};
+    double done = p->step * widths[p->epoch - 1], all = 6 * (1 + 5 + 2);
 
+    for (int e = 1; e < p->epoch; e++)
+        done += 6 * widths[e - 1];
     ck_assert_int_eq(p->n_steps, 6);
-    ck_assert(fabs(p->left_s - left * p->elapsed_s) <= 1e-9 * (1 + p->elapsed_s));
+    ck_assert_int_eq(p->n_epochs, 3);
+    ck_assert(fabs(p->left_s - (all - done) / done * p->elapsed_s) <= 1e-9 * (1 + p->elapsed_s));
     ++*(int *)ctx;
 }
 
 START_TEST(test_time_left)
 {
-    const char *sets[] = {"train.highest_first=0.5", "train.widths_per_step=0"};
-    struct omq_train *t = open_run("a", sets, 2);
+    const char *sets[] = {"train.highest_first=0.5", "train.views_last=0.5",
+                          "train.widths_per_step=0"};
+    struct omq_train *t = open_run("a", sets, 3);
     struct omq_err err = {0};
     int steps = 0;
     struct omq_train_callbacks cb = {.ctx = &steps, .step = check_left};
 
     ck_assert_msg(omq_train_run(t, false, false, &cb, NULL, &err) == OMQ_OK, "%s", err.msg);
-    ck_assert_int_eq(steps, 12);
+    ck_assert_int_eq(steps, 18);
     omq_train_close(t);
+}
+END_TEST
+
+/* In the last epoch what 2 bits and 1 bit have of their own learns, and nothing else moves:
+ * not even the statistics of others, which are not taken anew here. */
+struct before_views {
+    struct omq_train *t;
+    omq_real **values; /* [n_params], after the second of three epochs */
+    int moved;
+};
+
+static void keep_values(struct before_views *b)
+{
+    const struct omq_net *net = &b->t->net;
+
+    b->values = calloc((size_t)net->n_params, sizeof(*b->values));
+    ck_assert_ptr_nonnull(b->values);
+    for (int i = 0; i < net->n_params; i++) {
+        size_t bytes = sizeof(omq_real) * net->params[i].n;
+
+        b->values[i] = malloc(bytes);
+        ck_assert_ptr_nonnull(b->values[i]);
+        memcpy(b->values[i], net->params[i].value, bytes);
+    }
+}
+
+static void check_views(void *ctx, const struct omq_train_progress *p)
+{
+    struct before_views *b = ctx;
+    const struct omq_net *net = &b->t->net;
+
+    if (p->epoch == 2)
+        keep_values(b);
+    if (p->epoch < 3)
+        return;
+    ck_assert_int_eq(p->n_epochs, 3);
+    ck_assert(p->lr < 1e-9);
+    for (int i = 0; i < net->n_params; i++) {
+        const struct omq_param *q = &net->params[i];
+        bool same = memcmp(q->value, b->values[i], sizeof(omq_real) * q->n) == 0;
+        bool own = q->precision >= 0 && omq_train_has_view(b->t, q->precision);
+
+        ck_assert_msg(own || same, "%s has moved", q->name);
+        if (q->kind == OMQ_PARAM_OFFSET || q->kind == OMQ_PARAM_GAMMA)
+            ck_assert_int_eq(own, !same);
+        b->moved += !same;
+        free(b->values[i]);
+    }
+    free(b->values);
+    for (int i = 0; i < p->n_precisions; i++)
+        ck_assert_int_eq(isnan(p->precisions[i].loss), !omq_train_has_view(b->t, i));
+}
+
+START_TEST(test_views_last)
+{
+    const char *sets[] = {"train.views_last=0.5", "train.bn_batches=0",
+                          _i ? "train.batches=shared" : "train.batches=own",
+                          _i ? "train.distill=0.5" : "train.distill=0"};
+    struct before_views b = {.t = open_run("a", sets, 4)};
+    struct omq_train_callbacks cb = {.ctx = &b, .epoch = check_views};
+    struct omq_err err = {0};
+
+    ck_assert_msg(omq_train_run(b.t, false, false, &cb, NULL, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_int_gt(b.moved, 0);
+    omq_train_close(b.t);
 }
 END_TEST
 
@@ -428,11 +498,13 @@ START_TEST(test_epochs_alone)
     t.net.n_precisions = 2;
     t.config.train.epochs = 100;
     t.config.train.highest_first = 0.29;
-    ck_assert_int_eq(omq_train_epochs_alone(&t), 29);
+    ck_assert_int_eq(omq_train_stage_epochs(&t, OMQ_STAGE_HIGHEST), 29);
     t.config.train.highest_first = 0.299;
-    ck_assert_int_eq(omq_train_epochs_alone(&t), 29);
+    ck_assert_int_eq(omq_train_stage_epochs(&t, OMQ_STAGE_HIGHEST), 29);
+    t.config.train.views_last = 0.3; /* of nothing: no layer has a view */
+    ck_assert_int_eq(omq_train_epochs(&t), 100);
     t.net.n_precisions = 1;
-    ck_assert_int_eq(omq_train_epochs_alone(&t), 0);
+    ck_assert_int_eq(omq_train_stage_epochs(&t, OMQ_STAGE_HIGHEST), 0);
 }
 END_TEST
 
@@ -560,6 +632,7 @@ Suite *omq_suite_train(void)
     tcase_add_loop_test(t, test_resume, 0, 2);
     tcase_add_test(t, test_highest_first);
     tcase_add_test(t, test_time_left);
+    tcase_add_loop_test(t, test_views_last, 0, 2);
     tcase_add_test(t, test_epochs_alone);
     tcase_add_loop_test(t, test_statistics, 0, 2);
     tcase_add_test(t, test_statistics_alone);
