@@ -253,8 +253,9 @@ const struct omq_conf_key omq_conf_keys[] = {
     NUMBER("train.views_last", train.views_last, 0, 10,
            "Epochs that follow, as a share of train.epochs, rounded down, in which only\n"
            "precisions that have a view learn, and only what is theirs alone: offsets,\n"
-           "batch norm and steps. All others stay as they are. A run that is done can have\n"
-           "them afterwards, by --resume."),
+           "batch norm and steps.\n"
+           "All others stay as they are.\n"
+           "A run that is done can have them afterwards, by --resume."),
     NUMBER("train.views_lr", train.views_lr, 0, 100,
            "Learning rate at the beginning of those epochs, times lr; it falls as a cosine."),
     NUMBER("train.distill", train.distill, 0, 1,
