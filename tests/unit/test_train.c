@@ -14,62 +14,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "train/train_internal.h"
-
-static char dir[64];
-
-static void setup(void)
-{
-    snprintf(dir, sizeof(dir), "/tmp/omq-train-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-}
-
-static void teardown(void)
-{
-    const char *names[] = {"a", "b"};
-    const char *files[] = {"last.omq", "best.omq", "model.omq", "metrics.jsonl", "metrics.csv"};
-    char path[160];
-
-    for (size_t i = 0; i < 2; i++) {
-        for (size_t j = 0; j < 5; j++) {
-            snprintf(path, sizeof(path), "%s/%s/%s", dir, names[i], files[j]);
-            unlink(path);
-        }
-        snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-        rmdir(path);
-    }
-    snprintf(path, sizeof(path), "%s/c.yaml", dir);
-    unlink(path);
-    ck_assert_msg(rmdir(dir) == 0, "something was left in %s", dir);
-}
-
-/* A small run on synthetic images; `more` are further --set. */
-static struct omq_train *open_run(const char *out, const char *const *more, int n_more)
-{
-    const char *sets[16] = {0};
-    char output[128], path[96];
-    struct omq_train *t;
-    struct omq_err err;
-    FILE *f;
-
-    snprintf(path, sizeof(path), "%s/c.yaml", dir);
-    f = fopen(path, "w");
-    ck_assert_ptr_nonnull(f);
-    fprintf(f, "output_dir: x\nthreads: 1\nbits: [8, 4, {w: 4, a: 8}, 2, 1]\n"
-               "data: {format: synthetic, augment: {crop_padding: 1, hflip: 0.5}, mean: [0.5], "
-               "std: [0.25], synthetic: {height: 8, width: 8, channels: 1, classes: 4, train: 96, "
-               "test: 32}}\n"
-               "model: {arch: resnet8, width: 0.25}\n"
-               "quant: {view: offsets, view_max_bits: 2}\n"
-               "train: {epochs: 2, batch_size: 16, lr: 0.05, widths_per_step: 3}\n");
-    fclose(f);
-    snprintf(output, sizeof(output), "output_dir=%s/%s", dir, out);
-    sets[0] = output;
-    for (int i = 0; i < n_more; i++)
-        sets[1 + i] = more[i];
-    ck_assert_msg(omq_train_open(&t, path, sets, 1 + n_more, NULL, &err) == OMQ_OK, "%s", err.msg);
-    return t;
-}
+#include "trainhelp.h"
 
 /* ---- the committed sequence ---- */
 
@@ -90,7 +35,7 @@ static double run_step(struct omq_train *t, const struct omq_batch *batch)
 START_TEST(test_loss_sequence)
 {
     bool exact = omq_kern_isa() == OMQ_ISA_REF;
-    struct omq_train *t = open_run("a", NULL, 0);
+    struct omq_train *t = train_open("a", NULL, 0);
     struct omq_batch batch;
     struct omq_err err;
     FILE *f = fopen("tests/golden/loss-sequence.txt", "r");
@@ -119,7 +64,7 @@ START_TEST(test_norm_of_any_threads)
 {
     static const int threads[] = {1, 2, 3, 7};
     const struct omq_learners which = {true, {true, false, true}};
-    struct omq_train *t = open_run("a", NULL, 0);
+    struct omq_train *t = train_open("a", NULL, 0);
     struct omq_err err;
     double want = 0, exact = 0;
 
@@ -150,14 +95,6 @@ END_TEST
 
 /* ---- repetition ---- */
 
-static void run(struct omq_train *t, bool resume)
-{
-    struct omq_err err = {0};
-    int rc = omq_train_run(t, resume, false, NULL, NULL, &err);
-
-    ck_assert_msg(rc == OMQ_OK, "%d %s", rc, err.msg);
-}
-
 static void same_file(const char *a, const char *b)
 {
     uint8_t *x, *y;
@@ -165,9 +102,9 @@ static void same_file(const char *a, const char *b)
     char path[128];
     struct omq_err err;
 
-    snprintf(path, sizeof(path), "%s/%s", dir, a);
+    snprintf(path, sizeof(path), "%s/%s", train_dir, a);
     ck_assert_int_eq(omq_file_read(path, 1 << 28, &x, &n, &err), OMQ_OK);
-    snprintf(path, sizeof(path), "%s/%s", dir, b);
+    snprintf(path, sizeof(path), "%s/%s", train_dir, b);
     ck_assert_int_eq(omq_file_read(path, 1 << 28, &y, &m, &err), OMQ_OK);
     ck_assert_msg(n == m && memcmp(x, y, n) == 0, "%s and %s differ", a, b);
     free(x);
@@ -176,12 +113,12 @@ static void same_file(const char *a, const char *b)
 
 START_TEST(test_same_twice)
 {
-    struct omq_train *t = open_run("a", NULL, 0);
+    struct omq_train *t = train_open("a", NULL, 0);
 
-    run(t, false);
+    train_run(t, false);
     omq_train_close(t);
-    t = open_run("b", NULL, 0);
-    run(t, false);
+    t = train_open("b", NULL, 0);
+    train_run(t, false);
     omq_train_close(t);
     same_file("a/model.omq", "b/model.omq");
     same_file("a/last.omq", "b/last.omq");
@@ -208,20 +145,20 @@ START_TEST(test_resume)
     const char *adam[] = {"train.highest_first=0.5", "train.views_last=0.5",
                           "train.optimizer=adam", "train.lr=0.002"};
     int n_more = _i ? 4 : 2;
-    struct omq_train *t = open_run("a", adam, n_more);
+    struct omq_train *t = train_open("a", adam, n_more);
     struct omq_err err;
 
-    run(t, false);
+    train_run(t, false);
     omq_train_close(t);
     for (int at = 1 + _i; at <= 18; at += 2) {
         struct stopper s = {.at = at};
         struct omq_train_callbacks cb = {.ctx = &s, .step = count_step};
 
-        t = open_run("b", adam, n_more);
+        t = train_open("b", adam, n_more);
         ck_assert_int_eq(omq_train_run(t, false, true, &cb, &s.flag, &err), OMQ_ESTOPPED);
         omq_train_close(t);
-        t = open_run("b", adam, n_more);
-        run(t, true);
+        t = train_open("b", adam, n_more);
+        train_run(t, true);
         ck_assert_int_eq(t->epoch, 3);
         omq_train_close(t);
         same_file("a/model.omq", "b/model.omq");
@@ -246,7 +183,7 @@ static struct omq_train *open_method(const char *out, int method)
                           "train.highest_first=0",
                           "data.augment.crop_padding=0"};
 
-    return open_run(out, sets, (int)(sizeof(sets) / sizeof(sets[0])));
+    return train_open(out, sets, (int)(sizeof(sets) / sizeof(sets[0])));
 }
 
 struct losses {
@@ -280,7 +217,7 @@ START_TEST(test_method_learns)
     ck_assert_int_eq(omq_train_run(t, false, false, &stop, &s.flag, &err), OMQ_ESTOPPED);
     omq_train_close(t);
     t = open_method("b", _i);
-    run(t, true);
+    train_run(t, true);
     omq_train_close(t);
     same_file("a/model.omq", "b/model.omq");
     same_file("a/last.omq", "b/last.omq");
@@ -292,7 +229,7 @@ END_TEST
 /* The losses of four steps; the loaders are started anew before step `again`. */
 static void four_steps(const char *out, const char *set, int again, double loss[4])
 {
-    struct omq_train *t = open_run(out, &set, 1);
+    struct omq_train *t = train_open(out, &set, 1);
     struct omq_batch batch;
     struct omq_err err;
 
@@ -323,7 +260,7 @@ START_TEST(test_own_batches)
         ck_assert(own[i] == again[i]);
         ck_assert(own[i] != shared[i]);
     }
-    t = open_run("a", &set, 1);
+    t = train_open("a", &set, 1);
     ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
     t->epoch = 1; /* of 6 steps, with two batches of the others each */
     omq_train_start(t);
@@ -333,7 +270,7 @@ START_TEST(test_own_batches)
     ck_assert_int_eq(t->others_epoch, 3);
     omq_train_close(t);
     set = "train.distill=0.5"; /* the teacher's output is for its batch */
-    t = open_run("a", &set, 1);
+    t = train_open("a", &set, 1);
     ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
     ck_assert_ptr_null(t->others);
     omq_train_close(t);
@@ -344,7 +281,7 @@ END_TEST
 START_TEST(test_teacher)
 {
     const char *sets[] = {"train.distill=1", _i ? "train.teacher=next" : "train.teacher=highest"};
-    struct omq_train *t = open_run("a", sets, 2);
+    struct omq_train *t = train_open("a", sets, 2);
     struct omq_batch batch;
     struct omq_err err;
     double sum = 0, off = 0;
@@ -364,227 +301,21 @@ END_TEST
 
 /* ---- refusals ---- */
 
-/* At the end of the one epoch in which the highest precision learns alone, the
- * others have its batch norm and steps of their own. */
-static void check_spread(void *ctx, const struct omq_train_progress *p)
-{
-    struct omq_train *t = ctx;
-    const struct omq_net *net = &t->net;
-
-    for (int i = 0; i < net->n_precisions; i++) {
-        const struct omq_layer_params *top = omq_net_layer(net, 0, 1);
-        const struct omq_layer_params *l = omq_net_layer(net, i, 1);
-
-        ck_assert_int_eq(t->order[0], 0);
-        ck_assert_int_eq(isnan(p->precisions[i].loss), p->epoch == 1 && i > 0);
-        ck_assert_int_eq(memcmp(l->gamma->value, top->gamma->value,
-                                sizeof(omq_real) * l->gamma->n) == 0, p->epoch == 1 || i == 0);
-        ck_assert(l->wstep->value[0] > 0 && omq_net_site_step(net, i, 0) > 0);
-    }
-}
-
-START_TEST(test_highest_first)
-{
-    const char *sets[] = {"train.highest_first=0.5", "train.widths_per_step=0"};
-    struct omq_train *t = open_run("a", sets, 2);
-    struct omq_train_callbacks cb = {.ctx = t, .epoch = check_spread};
-    struct omq_err err = {0};
-
-    ck_assert_msg(omq_train_run(t, false, false, &cb, NULL, &err) == OMQ_OK, "%s", err.msg);
-    omq_train_close(t);
-}
-END_TEST
-
-/* One precision alone in the first epoch, all five in the second, which takes five
- * times as long, and the two that have a view in the third. */
-static void check_left(void *ctx, const struct omq_train_progress *p)
-{
-    static const double widths[] = {1, 5, 2};
-    double done = p->step * widths[p->epoch - 1], all = 6 * (1 + 5 + 2);
-
-    for (int e = 1; e < p->epoch; e++)
-        done += 6 * widths[e - 1];
-    ck_assert_int_eq(p->n_steps, 6);
-    ck_assert_int_eq(p->n_epochs, 3);
-    ck_assert(fabs(p->left_s - (all - done) / done * p->elapsed_s) <= 1e-9 * (1 + p->elapsed_s));
-    ++*(int *)ctx;
-}
-
-START_TEST(test_time_left)
-{
-    const char *sets[] = {"train.highest_first=0.5", "train.views_last=0.5",
-                          "train.widths_per_step=0"};
-    struct omq_train *t = open_run("a", sets, 3);
-    struct omq_err err = {0};
-    int steps = 0;
-    struct omq_train_callbacks cb = {.ctx = &steps, .step = check_left};
-
-    ck_assert_msg(omq_train_run(t, false, false, &cb, NULL, &err) == OMQ_OK, "%s", err.msg);
-    ck_assert_int_eq(steps, 18);
-    omq_train_close(t);
-}
-END_TEST
-
-/* In the last epoch what 2 bits and 1 bit have of their own learns, and nothing else moves:
- * not even the statistics of others, which are not taken anew here. */
-struct before_views {
-    struct omq_train *t;
-    omq_real **values; /* [n_params], after the second of three epochs */
-    int moved;
-};
-
-static void keep_values(struct before_views *b)
-{
-    const struct omq_net *net = &b->t->net;
-
-    b->values = calloc((size_t)net->n_params, sizeof(*b->values));
-    ck_assert_ptr_nonnull(b->values);
-    for (int i = 0; i < net->n_params; i++) {
-        size_t bytes = sizeof(omq_real) * net->params[i].n;
-
-        b->values[i] = malloc(bytes);
-        ck_assert_ptr_nonnull(b->values[i]);
-        memcpy(b->values[i], net->params[i].value, bytes);
-    }
-}
-
-static void check_views(void *ctx, const struct omq_train_progress *p)
-{
-    struct before_views *b = ctx;
-    const struct omq_net *net = &b->t->net;
-
-    if (p->epoch == 2)
-        keep_values(b);
-    if (p->epoch < 3)
-        return;
-    ck_assert_int_eq(p->n_epochs, 3);
-    ck_assert(p->lr < 1e-9);
-    for (int i = 0; i < net->n_params; i++) {
-        const struct omq_param *q = &net->params[i];
-        bool same = memcmp(q->value, b->values[i], sizeof(omq_real) * q->n) == 0;
-        bool own = q->precision >= 0 && omq_train_has_view(b->t, q->precision);
-
-        ck_assert_msg(own || same, "%s has moved", q->name);
-        if (q->kind == OMQ_PARAM_OFFSET || q->kind == OMQ_PARAM_GAMMA)
-            ck_assert_int_eq(own, !same);
-        b->moved += !same;
-        free(b->values[i]);
-    }
-    free(b->values);
-    for (int i = 0; i < p->n_precisions; i++)
-        ck_assert_int_eq(isnan(p->precisions[i].loss), !omq_train_has_view(b->t, i));
-}
-
-START_TEST(test_views_last)
-{
-    const char *sets[] = {"train.views_last=0.5", "train.bn_batches=0",
-                          _i ? "train.batches=shared" : "train.batches=own",
-                          _i ? "train.distill=0.5" : "train.distill=0"};
-    struct before_views b = {.t = open_run("a", sets, 4)};
-    struct omq_train_callbacks cb = {.ctx = &b, .epoch = check_views};
-    struct omq_err err = {0};
-
-    ck_assert_msg(omq_train_run(b.t, false, false, &cb, NULL, &err) == OMQ_OK, "%s", err.msg);
-    ck_assert_int_gt(b.moved, 0);
-    omq_train_close(b.t);
-}
-END_TEST
-
-/* Shares that no binary fraction meets are not rounded down for that. */
-START_TEST(test_epochs_alone)
-{
-    static struct omq_train t;
-
-    t.net.n_precisions = 2;
-    t.config.train.epochs = 100;
-    t.config.train.highest_first = 0.29;
-    ck_assert_int_eq(omq_train_stage_epochs(&t, OMQ_STAGE_HIGHEST), 29);
-    t.config.train.highest_first = 0.299;
-    ck_assert_int_eq(omq_train_stage_epochs(&t, OMQ_STAGE_HIGHEST), 29);
-    t.config.train.views_last = 0.3; /* of nothing: no layer has a view */
-    ck_assert_int_eq(omq_train_epochs(&t), 100);
-    t.net.n_precisions = 1;
-    ck_assert_int_eq(omq_train_stage_epochs(&t, OMQ_STAGE_HIGHEST), 0);
-}
-END_TEST
-
-/* Whether two runs ended with the same batch norm statistics. */
-static bool same_statistics(const struct omq_net *a, const struct omq_net *b)
-{
-    for (int i = 0; i < a->n_params; i++) {
-        const struct omq_param *p = &a->params[i], *q = &b->params[i];
-
-        if ((p->kind == OMQ_PARAM_MEAN || p->kind == OMQ_PARAM_VAR) &&
-            memcmp(p->value, q->value, sizeof(omq_real) * p->n) != 0)
-            return false;
-    }
-    return true;
-}
-
-/* Taken anew, the statistics know nothing of the running ones; and they are the
- * plain mean over the batches. */
-START_TEST(test_statistics)
-{
-    static const char *const n_batches[] = {"train.bn_batches=0", "train.bn_batches=3"};
-    const char *a_sets[] = {n_batches[_i], "train.bn_momentum=0.1", "train.epochs=1"};
-    const char *b_sets[] = {n_batches[_i], "train.bn_momentum=0.5", "train.epochs=1"};
-    struct omq_train *a = open_run("a", a_sets, 3), *b = open_run("b", b_sets, 3);
-
-    run(a, false);
-    run(b, false);
-    ck_assert_int_eq(same_statistics(&a->net, &b->net), _i == 1);
-    if (_i == 1) {
-        const struct omq_param *mean = omq_net_layer(&a->net, 1, 0)->mean;
-        double got = (double)mean->value[0], sum = 0;
-        struct omq_batch batch;
-        struct omq_err err;
-
-        omq_loader_start(a->loader, a->config.train.epochs, 0);
-        for (int i = 0; i < 3; i++) { /* momentum 1: of this batch alone */
-            ck_assert_int_eq(omq_loader_next(a->loader, &batch, NULL, &err), 1);
-            omq_exec_forward(a->exec, 1, OMQ_MODE_TRAIN, batch.codes, batch.n, 1);
-            sum += (double)mean->value[0];
-        }
-        ck_assert(fabs(got - sum / 3) < 1e-6);
-    }
-    omq_train_close(a);
-    omq_train_close(b);
-}
-END_TEST
-
-/* While the highest precision learns alone it does so in every step, however
- * seldom it is drawn later. */
-START_TEST(test_statistics_alone)
-{
-    const char *a_sets[] = {"train.highest_first=1", "train.widths_per_step=1",
-                            "train.bn_batches=0"};
-    const char *b_sets[] = {"train.highest_first=1", "train.widths_per_step=2",
-                            "train.bn_batches=0"};
-    struct omq_train *a = open_run("a", a_sets, 3), *b = open_run("b", b_sets, 3);
-
-    run(a, false);
-    run(b, false);
-    ck_assert(same_statistics(&a->net, &b->net));
-    omq_train_close(a);
-    omq_train_close(b);
-}
-END_TEST
-
 START_TEST(test_refuses)
 {
-    struct omq_train *t = open_run("a", NULL, 0);
+    struct omq_train *t = train_open("a", NULL, 0);
     struct omq_err err;
 
     ck_assert_int_eq(omq_train_run(t, true, false, NULL, NULL, &err), OMQ_ECONFIG);
     ck_assert_msg(strstr(err.msg, "to resume from"), "%s", err.msg);
-    ck_assert_int_ne(access(dir, F_OK), -1);
-    run(t, false);
+    ck_assert_int_ne(access(train_dir, F_OK), -1);
+    train_run(t, false);
     omq_train_close(t);
-    t = open_run("a", NULL, 0);
+    t = train_open("a", NULL, 0);
     ck_assert_int_eq(omq_train_run(t, false, false, NULL, NULL, &err), OMQ_ECONFIG);
     ck_assert_msg(strstr(err.msg, "already holds a run"), "%s", err.msg);
     omq_train_close(t);
-    t = open_run("a", (const char *[]){"model.width=0.5"}, 1);
+    t = train_open("a", (const char *[]){"model.width=0.5"}, 1);
     ck_assert_int_eq(omq_train_run(t, true, false, NULL, NULL, &err), OMQ_ECONFIG);
     ck_assert_msg(strstr(err.msg, "another network"), "%s", err.msg);
     omq_train_close(t);
@@ -597,14 +328,14 @@ START_TEST(test_diverges)
 {
     const char *want[] = {"the loss of w8a8 is not finite at epoch 1 step 1, in 'linear'",
                           "a gradient is not finite at epoch 1 step 1, in 'layer1.0.conv1.weight'"};
-    struct omq_train *t = open_run("a", NULL, 0);
+    struct omq_train *t = train_open("a", NULL, 0);
     struct omq_err err;
     struct omq_ckpt *c;
     char path[128];
 
-    run(t, false);
+    train_run(t, false);
     omq_train_close(t);
-    t = open_run("a", NULL, 0);
+    t = train_open("a", NULL, 0);
     ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
     if (_i == 0)
         omq_net_layer(&t->net, 0, t->net.plan.n_layers - 1)->bias->value[0] = NAN;
@@ -613,7 +344,7 @@ START_TEST(test_diverges)
     ck_assert_int_eq(omq_train_run(t, false, true, NULL, NULL, &err), OMQ_EDIVERGED);
     ck_assert_msg(strncmp(err.msg, want[_i], strlen(want[_i])) == 0, "%s", err.msg);
     omq_train_close(t);
-    snprintf(path, sizeof(path), "%s/a/last.omq", dir);
+    snprintf(path, sizeof(path), "%s/a/last.omq", train_dir);
     ck_assert_int_eq(omq_ckpt_open(&c, path, 0, &err), OMQ_OK);
     omq_ckpt_close(c);
 }
@@ -625,17 +356,11 @@ Suite *omq_suite_train(void)
     TCase *t = tcase_create("runs");
 
     tcase_set_timeout(t, 120);
-    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_checked_fixture(t, train_setup, train_teardown);
     tcase_add_test(t, test_loss_sequence);
     tcase_add_test(t, test_norm_of_any_threads);
     tcase_add_test(t, test_same_twice);
     tcase_add_loop_test(t, test_resume, 0, 2);
-    tcase_add_test(t, test_highest_first);
-    tcase_add_test(t, test_time_left);
-    tcase_add_loop_test(t, test_views_last, 0, 2);
-    tcase_add_test(t, test_epochs_alone);
-    tcase_add_loop_test(t, test_statistics, 0, 2);
-    tcase_add_test(t, test_statistics_alone);
     tcase_add_loop_test(t, test_method_learns, 0, 3);
     tcase_add_test(t, test_own_batches);
     tcase_add_loop_test(t, test_teacher, 0, 2);

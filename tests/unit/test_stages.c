@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The stages of training: the highest precision alone, several together, views
+ * alone, and the statistics of batch norm after them.
+ */
+#define _GNU_SOURCE
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "trainhelp.h"
+
+/* At the end of the one epoch in which the highest precision learns alone, the
+ * others have its batch norm and steps of their own. */
+static void check_spread(void *ctx, const struct omq_train_progress *p)
+{
+    struct omq_train *t = ctx;
+    const struct omq_net *net = &t->net;
+
+    for (int i = 0; i < net->n_precisions; i++) {
+        const struct omq_layer_params *top = omq_net_layer(net, 0, 1);
+        const struct omq_layer_params *l = omq_net_layer(net, i, 1);
+
+        ck_assert_int_eq(t->order[0], 0);
+        ck_assert_int_eq(isnan(p->precisions[i].loss), p->epoch == 1 && i > 0);
+        ck_assert_int_eq(memcmp(l->gamma->value, top->gamma->value,
+                                sizeof(omq_real) * l->gamma->n) == 0, p->epoch == 1 || i == 0);
+        ck_assert(l->wstep->value[0] > 0 && omq_net_site_step(net, i, 0) > 0);
+    }
+}
+
+START_TEST(test_highest_first)
+{
+    const char *sets[] = {"train.highest_first=0.5", "train.widths_per_step=0"};
+    struct omq_train *t = train_open("a", sets, 2);
+    struct omq_train_callbacks cb = {.ctx = t, .epoch = check_spread};
+    struct omq_err err = {0};
+
+    ck_assert_msg(omq_train_run(t, false, false, &cb, NULL, &err) == OMQ_OK, "%s", err.msg);
+    omq_train_close(t);
+}
+END_TEST
+
+/* One precision alone in the first epoch, all five in the second, which takes five
+ * times as long, and the two that have a view in the third. */
+static void check_left(void *ctx, const struct omq_train_progress *p)
+{
+    static const double widths[] = {1, 5, 2};
+    double done = p->step * widths[p->epoch - 1], all = 6 * (1 + 5 + 2);
+
+    for (int e = 1; e < p->epoch; e++)
+        done += 6 * widths[e - 1];
+    ck_assert_int_eq(p->n_steps, 6);
+    ck_assert_int_eq(p->n_epochs, 3);
+    ck_assert(fabs(p->left_s - (all - done) / done * p->elapsed_s) <= 1e-9 * (1 + p->elapsed_s));
+    ++*(int *)ctx;
+}
+
+START_TEST(test_time_left)
+{
+    const char *sets[] = {"train.highest_first=0.5", "train.views_last=0.5",
+                          "train.widths_per_step=0"};
+    struct omq_train *t = train_open("a", sets, 3);
+    struct omq_err err = {0};
+    int steps = 0;
+    struct omq_train_callbacks cb = {.ctx = &steps, .step = check_left};
+
+    ck_assert_msg(omq_train_run(t, false, false, &cb, NULL, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_int_eq(steps, 18);
+    omq_train_close(t);
+}
+END_TEST
+
+/* In the last epoch what 2 bits and 1 bit have of their own learns, and nothing else moves:
+ * not even the statistics of others, which are not taken anew here. */
+struct before_views {
+    struct omq_train *t;
+    omq_real **values; /* [n_params], after the second of three epochs */
+    int moved;
+};
+
+static void keep_values(struct before_views *b)
+{
+    const struct omq_net *net = &b->t->net;
+
+    b->values = calloc((size_t)net->n_params, sizeof(*b->values));
+    ck_assert_ptr_nonnull(b->values);
+    for (int i = 0; i < net->n_params; i++) {
+        size_t bytes = sizeof(omq_real) * net->params[i].n;
+
+        b->values[i] = malloc(bytes);
+        ck_assert_ptr_nonnull(b->values[i]);
+        memcpy(b->values[i], net->params[i].value, bytes);
+    }
+}
+
+static void check_views(void *ctx, const struct omq_train_progress *p)
+{
+    struct before_views *b = ctx;
+    const struct omq_net *net = &b->t->net;
+
+    if (p->epoch == 2)
+        keep_values(b);
+    if (p->epoch < 3)
+        return;
+    ck_assert_int_eq(p->n_epochs, 3);
+    ck_assert(p->lr < 1e-9);
+    for (int i = 0; i < net->n_params; i++) {
+        const struct omq_param *q = &net->params[i];
+        bool same = memcmp(q->value, b->values[i], sizeof(omq_real) * q->n) == 0;
+        bool own = q->precision >= 0 && omq_train_has_view(b->t, q->precision);
+
+        ck_assert_msg(own || same, "%s has moved", q->name);
+        if (q->kind == OMQ_PARAM_OFFSET || q->kind == OMQ_PARAM_GAMMA)
+            ck_assert_int_eq(own, !same);
+        b->moved += !same;
+        free(b->values[i]);
+    }
+    free(b->values);
+    for (int i = 0; i < p->n_precisions; i++)
+        ck_assert_int_eq(isnan(p->precisions[i].loss), !omq_train_has_view(b->t, i));
+}
+
+START_TEST(test_views_last)
+{
+    const char *sets[] = {"train.views_last=0.5", "train.bn_batches=0",
+                          _i ? "train.batches=shared" : "train.batches=own",
+                          _i ? "train.distill=0.5" : "train.distill=0"};
+    struct before_views b = {.t = train_open("a", sets, 4)};
+    struct omq_train_callbacks cb = {.ctx = &b, .epoch = check_views};
+    struct omq_err err = {0};
+
+    ck_assert_msg(omq_train_run(b.t, false, false, &cb, NULL, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_int_gt(b.moved, 0);
+    omq_train_close(b.t);
+}
+END_TEST
+
+/* Shares that no binary fraction meets are not rounded down for that. */
+START_TEST(test_epochs_alone)
+{
+    static struct omq_train t;
+
+    t.net.n_precisions = 2;
+    t.config.train.epochs = 100;
+    t.config.train.highest_first = 0.29;
+    ck_assert_int_eq(omq_train_stage_epochs(&t, OMQ_STAGE_HIGHEST), 29);
+    t.config.train.highest_first = 0.299;
+    ck_assert_int_eq(omq_train_stage_epochs(&t, OMQ_STAGE_HIGHEST), 29);
+    t.config.train.views_last = 0.3; /* of nothing: no layer has a view */
+    ck_assert_int_eq(omq_train_epochs(&t), 100);
+    t.net.n_precisions = 1;
+    ck_assert_int_eq(omq_train_stage_epochs(&t, OMQ_STAGE_HIGHEST), 0);
+}
+END_TEST
+
+/* Whether two runs ended with the same batch norm statistics. */
+static bool same_statistics(const struct omq_net *a, const struct omq_net *b)
+{
+    for (int i = 0; i < a->n_params; i++) {
+        const struct omq_param *p = &a->params[i], *q = &b->params[i];
+
+        if ((p->kind == OMQ_PARAM_MEAN || p->kind == OMQ_PARAM_VAR) &&
+            memcmp(p->value, q->value, sizeof(omq_real) * p->n) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Taken anew, the statistics know nothing of the running ones; and they are the
+ * plain mean over the batches. */
+START_TEST(test_statistics)
+{
+    static const char *const n_batches[] = {"train.bn_batches=0", "train.bn_batches=3"};
+    const char *a_sets[] = {n_batches[_i], "train.bn_momentum=0.1", "train.epochs=1"};
+    const char *b_sets[] = {n_batches[_i], "train.bn_momentum=0.5", "train.epochs=1"};
+    struct omq_train *a = train_open("a", a_sets, 3), *b = train_open("b", b_sets, 3);
+
+    train_run(a, false);
+    train_run(b, false);
+    ck_assert_int_eq(same_statistics(&a->net, &b->net), _i == 1);
+    if (_i == 1) {
+        const struct omq_param *mean = omq_net_layer(&a->net, 1, 0)->mean;
+        double got = (double)mean->value[0], sum = 0;
+        struct omq_batch batch;
+        struct omq_err err;
+
+        omq_loader_start(a->loader, a->config.train.epochs, 0);
+        for (int i = 0; i < 3; i++) { /* momentum 1: of this batch alone */
+            ck_assert_int_eq(omq_loader_next(a->loader, &batch, NULL, &err), 1);
+            omq_exec_forward(a->exec, 1, OMQ_MODE_TRAIN, batch.codes, batch.n, 1);
+            sum += (double)mean->value[0];
+        }
+        ck_assert(fabs(got - sum / 3) < 1e-6);
+    }
+    omq_train_close(a);
+    omq_train_close(b);
+}
+END_TEST
+
+/* While the highest precision learns alone it does so in every step, however
+ * seldom it is drawn later. */
+START_TEST(test_statistics_alone)
+{
+    const char *a_sets[] = {"train.highest_first=1", "train.widths_per_step=1",
+                            "train.bn_batches=0"};
+    const char *b_sets[] = {"train.highest_first=1", "train.widths_per_step=2",
+                            "train.bn_batches=0"};
+    struct omq_train *a = train_open("a", a_sets, 3), *b = train_open("b", b_sets, 3);
+
+    train_run(a, false);
+    train_run(b, false);
+    ck_assert(same_statistics(&a->net, &b->net));
+    omq_train_close(a);
+    omq_train_close(b);
+}
+END_TEST
+
+Suite *omq_suite_stages(void)
+{
+    Suite *s = suite_create("stages");
+    TCase *t = tcase_create("stages");
+
+    tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, train_setup, train_teardown);
+    tcase_add_test(t, test_highest_first);
+    tcase_add_test(t, test_time_left);
+    tcase_add_loop_test(t, test_views_last, 0, 2);
+    tcase_add_test(t, test_epochs_alone);
+    tcase_add_loop_test(t, test_statistics, 0, 2);
+    tcase_add_test(t, test_statistics_alone);
+    suite_add_tcase(s, t);
+    return s;
+}
