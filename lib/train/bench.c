@@ -19,7 +19,7 @@ static int next_batch(struct omq_train *t, struct omq_batch *b, struct omq_err *
     int rc;
 
     while ((rc = omq_loader_next(t->loader, b, &t->wait_s, err)) == 0) {
-        if (t->epoch + 1 < t->config.train.epochs)
+        if (t->epoch + 1 < t->config.train.epochs) /* stages after it are not timed */
             t->epoch++;
         t->step = 0;
         omq_loader_start(t->loader, t->epoch, 0);
