@@ -24,6 +24,7 @@ broken	bad	$PWD/tiny.yaml	train.lr=fast
 one-8	both,one	$PWD/tiny.yaml	bits=[8]
 one-2	one	$PWD/tiny.yaml	bits=[2] train.lr=0.05 # why
 slow	-	$PWD/tiny.yaml	train.epochs=200
+views	-	$PWD/tiny.yaml	quant.view_max_bits=2 train.views_last=2
 END
 
 # The study's own table can be used.
@@ -51,6 +52,11 @@ expect 0 "${accuracy[@]}" -s 1-2 -n both
 expect 0 "${accuracy[@]}" --curves -s 2 joint
 grep -qF "joint	${epoch%=*}	1	${epoch#*=}" out || fail "no curve: $(<out)"
 [ "$(wc -l <out)" -eq 3 ] || fail "not two figures and a head: $(<out)"
+
+# A run of stages has more epochs than train.epochs: the figures are of the last one.
+expect 0 "${accuracy[@]}" -r views.tsv -s 1 views
+has err "'views' seed 1 is done"
+[ "$(awk -F '\t' 'END { print $9 }' views.tsv)" = 3 ] || fail "not three epochs: $(<views.tsv)"
 
 # Another width is one more run, in the same row. The report, by hand:
 expect 0 "${accuracy[@]}" -s 1 one-2
