@@ -82,7 +82,7 @@ record() {
     # how many there are, with those of views, the program knows: "epoch 3/3  loss ..."
     epochs=$(sed -n 's,^epoch [0-9]*/\([0-9]*\) .*,\1,p' "$dir/log" | tail -n 1)
     figures=$(last_epoch "$dir/metrics.csv" "$epochs") || {
-        say "'$dir/metrics.csv' has no accuracies of the last epoch, ${epochs:-which no log names}: remove its folder"
+        say "'$dir/metrics.csv' has no accuracies of the last epoch, $epochs: remove its folder"
         return 1
     }
     IFS=$'\t' read -r split top1 speed done_epochs <<<"$figures"
