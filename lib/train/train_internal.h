@@ -102,7 +102,9 @@ struct omq_train {
     bool has_checkpoint;         /* last.omq is of this run */
 };
 
-/* Data, network, buffers: everything that can fail before a run. Does nothing
+/* Data and network: what a report needs. Does nothing the second time. */
+int omq_train_open_model(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
+/* And buffers: everything that can fail before a run. Does nothing
  * the second time. After a failure the run can only be closed. */
 int omq_train_prepare(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_train_release(struct omq_train *t); /* all but t itself */

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a dry run says of a training: data, network, memory, bytes.
+ */
+#include "train/train_internal.h"
+
+#include <stdio.h>
+
+/* n: images that are worked on at once. */
+static void report_text(const struct omq_train *t, size_t bytes, int n, FILE *f)
+{
+    const struct omq_plan *p = &t->net.plan;
+    char name[16];
+
+    fprintf(f, "data: %d training images of %d x %d x %d, %d to evaluate, %d classes\n",
+            t->train->n, t->train->height, t->train->width, t->train->channels, t->held_out->n,
+            t->net.n_classes);
+    fprintf(f, "network: %s, %llu parameters, %llu multiply-accumulates an image\n",
+            t->config.model.arch[0] ? t->config.model.arch : t->config.model.onnx,
+            (unsigned long long)omq_net_weights(&t->net),
+            (unsigned long long)omq_net_macs(&t->net));
+    if (t->config.train.epochs > 0)
+        fprintf(f, "memory: %.1f MiB for batches of %d\n\n", (double)bytes / (1 << 20), n);
+    else
+        fprintf(f, "memory: about %.1f MiB, to calibrate with %d images\n\n",
+                (double)bytes / (1 << 20), n);
+    fprintf(f, "%-28s %14s %10s %12s\n", "layer", "weights", "output", "MACs");
+    for (int i = 0; i < p->n_units; i++) {
+        const struct omq_unit *u = &p->units[i];
+        const struct omq_layer *l;
+        char weights[64], output[48];
+
+        if (u->kind != OMQ_UNIT_CONV)
+            continue;
+        l = &p->layers[u->layer];
+        snprintf(weights, sizeof(weights), "%dx%dx%dx%d", l->out, l->in, l->kh, l->kw);
+        snprintf(output, sizeof(output), "%dx%dx%d", u->win.oh, u->win.ow, u->oc);
+        fprintf(f, "%-28s %14s %10s %12llu\n", l->name, weights, output,
+                (unsigned long long)u->win.oh * u->win.ow * l->out * l->in * l->kh * l->kw);
+    }
+    fprintf(f, "\n%-28s %14s\n", "precision", "weight bytes");
+    for (int i = 0; i < t->net.n_precisions; i++)
+        fprintf(f, "%-28s %14llu\n", omq_precision_name(t->net.precisions[i], name),
+                (unsigned long long)omq_net_weight_bytes(&t->net, i));
+}
+
+static void report_json(const struct omq_train *t, size_t bytes, FILE *f)
+{
+    const struct omq_plan *p = &t->net.plan;
+    char name[16];
+    const char *sep = "";
+
+    fprintf(f, "{\"train_images\": %d, \"eval_images\": %d, \"classes\": %d, \"parameters\": %llu, "
+            "\"macs\": %llu, \"memory_bytes\": %zu, \"layers\": [", t->train->n, t->held_out->n,
+            t->net.n_classes, (unsigned long long)omq_net_weights(&t->net),
+            (unsigned long long)omq_net_macs(&t->net), bytes);
+    for (int i = 0; i < p->n_units; i++) {
+        const struct omq_unit *u = &p->units[i];
+        const struct omq_layer *l = u->layer < 0 ? NULL : &p->layers[u->layer];
+
+        if (!l)
+            continue;
+        fprintf(f, "%s{\"name\": \"%s\", \"weights\": [%d, %d, %d, %d], \"output\": [%d, %d, %d], "
+                "\"bias\": %s, \"norm\": \"%s\"}", sep, l->name, l->out, l->in, l->kh, l->kw,
+                u->win.oh, u->win.ow, u->oc, l->bias ? "true" : "false", l->norm);
+        sep = ", ";
+    }
+    fprintf(f, "], \"precisions\": [");
+    for (int i = 0; i < t->net.n_precisions; i++)
+        fprintf(f, "%s{\"precision\": \"%s\", \"weight_bytes\": %llu}", i ? ", " : "",
+                omq_precision_name(t->net.precisions[i], name),
+                (unsigned long long)omq_net_weight_bytes(&t->net, i));
+    fprintf(f, "]}\n");
+}
+
+/* What a set has in memory. */
+static size_t image_bytes(const struct omq_dataset *d)
+{
+    size_t image = (size_t)d->height * (size_t)d->width * (size_t)d->channels;
+
+    return d->pixels ? (size_t)d->n * image : 0;
+}
+
+int omq_train_report(struct omq_train *t, FILE *f, bool json, struct omq_err *err)
+{
+    int rc, n = t->config.train.batch_size;
+    size_t bytes;
+
+    if ((rc = omq_train_open_model(t, err)) < 0)
+        return rc;
+    if (t->config.train.epochs > 0)
+        bytes = omq_exec_bytes(&t->net, t->pool, n, true);
+    else
+        n = omq_calibration_images(&t->net, &t->net, t->pool,
+                                   t->config.train.calibration_images < t->train->n
+                                   ? t->config.train.calibration_images : t->train->n, &bytes);
+    bytes += 2 * t->net.arena.size + image_bytes(t->train) + image_bytes(t->held_out);
+    if (json)
+        report_json(t, bytes, f);
+    else
+        report_text(t, bytes, n, f);
+    return OMQ_OK;
+}
