@@ -1,10 +1,85 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a dry run says of a training: data, network, memory, bytes.
+ * What a dry run says of a training: data, network, memory, stages, bytes.
  */
 #include "train/train_internal.h"
 
 #include <stdio.h>
+
+/* ---- stages ---- */
+
+static const struct {
+    enum omq_stage stage;
+    const char *name;
+} stages[] = {
+    {OMQ_STAGE_HIGHEST, "highest"},
+    {OMQ_STAGE_TOGETHER, "together"},
+    {OMQ_STAGE_VIEWS, "views"},
+};
+enum { N_STAGES = sizeof(stages) / sizeof(stages[0]) };
+
+/* What learns in the steps of a stage. */
+static void learners_text(const struct omq_train *t, enum omq_stage stage, FILE *f)
+{
+    const int n = t->net.n_precisions, in_step = omq_train_stage_widths(t, stage);
+    char name[16];
+
+    if (stage == OMQ_STAGE_VIEWS) {
+        fputs("views of", f);
+        for (int p = 0; p < n; p++)
+            if (omq_train_has_view(t, p))
+                fprintf(f, " %s", omq_precision_name(t->net.precisions[p], name));
+        fputs(" alone\n", f);
+        return;
+    }
+    omq_precision_name(t->net.precisions[t->order[0]], name);
+    if (stage == OMQ_STAGE_HIGHEST || n == 1)
+        fprintf(f, "%s alone\n", name);
+    else if (in_step >= n)
+        fprintf(f, "all %d\n", n);
+    else if (in_step == 1)
+        fprintf(f, "1 of %d\n", n);
+    else
+        fprintf(f, "%s and %d of the other %d\n", name, in_step - 1, n - 1);
+}
+
+static void stages_text(const struct omq_train *t, FILE *f)
+{
+    fprintf(f, "%-14s %s\n", "epochs", "precisions in a step");
+    for (int i = 0, last = 0; i < N_STAGES; i++) {
+        const int first = last + 1;
+        char epochs[32];
+
+        last += omq_train_stage_epochs(t, stages[i].stage);
+        if (last < first)
+            continue;
+        snprintf(epochs, sizeof(epochs), first == last ? "%d" : "%d to %d", first, last);
+        fprintf(f, "%-14s ", epochs);
+        learners_text(t, stages[i].stage, f);
+    }
+    putc('\n', f);
+}
+
+static void stages_json(const struct omq_train *t, FILE *f)
+{
+    const char *sep = "";
+
+    fputs("\"stages\": [", f);
+    for (int i = 0, last = 0; i < N_STAGES; i++) {
+        const int first = last + 1;
+
+        last += omq_train_stage_epochs(t, stages[i].stage);
+        if (last < first)
+            continue;
+        fprintf(f, "%s{\"stage\": \"%s\", \"first_epoch\": %d, \"last_epoch\": %d, "
+                "\"precisions_per_step\": %d}", sep, stages[i].name, first, last,
+                omq_train_stage_widths(t, stages[i].stage));
+        sep = ", ";
+    }
+    fputs("], ", f);
+}
+
+/* ---- the whole ---- */
 
 /* n: images that are worked on at once. */
 static void report_text(const struct omq_train *t, size_t bytes, int n, FILE *f)
@@ -24,6 +99,8 @@ static void report_text(const struct omq_train *t, size_t bytes, int n, FILE *f)
     else
         fprintf(f, "memory: about %.1f MiB, to calibrate with %d images\n\n",
                 (double)bytes / (1 << 20), n);
+    if (t->config.train.epochs > 0)
+        stages_text(t, f);
     fprintf(f, "%-28s %14s %10s %12s\n", "layer", "weights", "output", "MACs");
     for (int i = 0; i < p->n_units; i++) {
         const struct omq_unit *u = &p->units[i];
@@ -51,9 +128,11 @@ static void report_json(const struct omq_train *t, size_t bytes, FILE *f)
     const char *sep = "";
 
     fprintf(f, "{\"train_images\": %d, \"eval_images\": %d, \"classes\": %d, \"parameters\": %llu, "
-            "\"macs\": %llu, \"memory_bytes\": %zu, \"layers\": [", t->train->n, t->held_out->n,
+            "\"macs\": %llu, \"memory_bytes\": %zu, ", t->train->n, t->held_out->n,
             t->net.n_classes, (unsigned long long)omq_net_weights(&t->net),
             (unsigned long long)omq_net_macs(&t->net), bytes);
+    stages_json(t, f);
+    fputs("\"layers\": [", f);
     for (int i = 0; i < p->n_units; i++) {
         const struct omq_unit *u = &p->units[i];
         const struct omq_layer *l = u->layer < 0 ? NULL : &p->layers[u->layer];

@@ -9,5 +9,22 @@ expect 0 omq-train -n --json tiny.yaml
 if command -v python3 >/dev/null; then
     python3 -c 'import json, sys; assert isinstance(json.load(sys.stdin), dict)' <out
 fi
+
+# What learns when; no stage that has no epoch.
+stages() { # TEXT -- --set OPTIONS
+    local want=$1
+    shift
+    expect 0 omq-train --dry-run "$@" tiny.yaml
+    [ "$(sed -n '/^epochs /,/^$/p' out | sed '1d; $d')" = "$want" ] || fail "stages: $*: $(cat out)"
+}
+stages '1 to 10        w8a8 alone
+11 to 20       w8a8 and 1 of the other 2
+21 to 30       views of w2a2 alone' --set train.epochs=20 --set train.highest_first=0.5 \
+    --set train.widths_per_step=2 --set train.views_last=0.5 --set quant.view_max_bits=2
+stages '1              w8a8 alone
+2              all 3' --set train.highest_first=0.5
+stages '1 to 2         1 of 3' --set train.highest_first=0 --set train.widths_per_step=1
+stages '1 to 2         w2a2 alone' --set 'bits=[2]' --set train.highest_first=0.5
+stages '' --set train.epochs=0
 rm out err
 [ "$(ls)" = tiny.yaml ] || fail "something was created: $(ls)"
