@@ -169,6 +169,51 @@ char *omq_config_dump(const struct omq_config *c)
     return NULL;
 }
 
+/* The value on a line of a dump, up to its end. */
+static const char *value_of(const char *line, int *n)
+{
+    const char *value = line + strcspn(line, ":") + 1;
+
+    value += *value == ' ';
+    *n = (int)strcspn(value, "\n");
+    return value;
+}
+
+/* Both dumps have a line a key, in the order of the table. */
+static void print_changes(FILE *f, const char *was, const char *is)
+{
+    for (int i = 0; i < omq_conf_n_keys; i++) {
+        int n_was, n_is;
+        const char *old = value_of(was, &n_was), *new = value_of(is, &n_is);
+
+        if (n_was != n_is || memcmp(old, new, (size_t)n_is) != 0)
+            fprintf(f, "%s is %.*s, and was %.*s\n", omq_conf_keys[i].path, n_is, new, n_was,
+                    old);
+        was = old + n_was + 1;
+        is = new + n_is + 1;
+    }
+}
+
+char *omq_config_changes(const struct omq_config *was, const struct omq_config *is)
+{
+    char *old = omq_config_dump(was), *new = omq_config_dump(is), *text = NULL;
+    size_t n = 0;
+    FILE *f = old && new ? open_memstream(&text, &n) : NULL;
+    bool bad = !f;
+
+    if (f) {
+        print_changes(f, old, new);
+        bad = ferror(f);
+        bad = fclose(f) != 0 || bad;
+    }
+    free(old);
+    free(new);
+    if (!bad)
+        return text;
+    free(text);
+    return NULL;
+}
+
 void omq_config_print_mdoc(FILE *f)
 {
     struct omq_config c;

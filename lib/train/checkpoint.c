@@ -166,6 +166,12 @@ static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_e
             memcpy(t->net.params[i].value, net.params[i].value, sizeof(omq_real) * net.params[i].n);
         memcpy(t->info.results, info.results, sizeof(info.results));
         t->data_changed = info.data_fingerprint != t->info.data_fingerprint;
+        free(t->changes);
+        memcpy(info.config.output_dir, t->config.output_dir, sizeof(info.config.output_dir));
+        info.config.threads = t->config.threads; /* which a file does not say either */
+        t->changes = omq_config_changes(&info.config, &t->config);
+        if (!t->changes)
+            rc = omq_fail(err, OMQ_ENOMEM, "cannot compare configurations");
     }
     omq_net_release(&net);
     omq_model_info_release(&info);

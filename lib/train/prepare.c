@@ -51,6 +51,7 @@ void omq_train_release(struct omq_train *t)
     free(t->row);
     omq_train_release_onnx(t);
     free(t->weights_said);
+    free(t->changes);
     free(t->added_norms);
 }
 

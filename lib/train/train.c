@@ -37,6 +37,19 @@ static void note(const struct run *r, const char *line)
         (r->cb->log)(r->cb->ctx, line); /* not the macro of <tgmath.h> */
 }
 
+static void note_lines(const struct run *r, const char *text)
+{
+    char line[1024];
+
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+
+        snprintf(line, sizeof(line), "%.*s", (int)n, text);
+        note(r, line);
+        text += n + (text[n] == '\n');
+    }
+}
+
 static bool asked_to_stop(const struct run *r) { return r->stop && *r->stop; }
 
 static uint64_t steps_of_run(const struct omq_train *t)
@@ -308,6 +321,7 @@ static int resume(struct run *r, struct omq_err *err)
                 "bit for bit");
     if (t->data_changed)
         note(r, "warning: the training images are not those that the run was begun with");
+    note_lines(r, t->changes);
     return OMQ_OK;
 }
 
@@ -328,20 +342,6 @@ static int check_output(const struct omq_train *t, bool resuming, bool force, st
 }
 
 /* A line of what omq_train_weights_said() has is a note. */
-static void note_weights(const struct run *r)
-{
-    const char *text = omq_train_weights_said(r->t);
-    char line[1024];
-
-    while (*text) {
-        size_t n = strcspn(text, "\n");
-
-        snprintf(line, sizeof(line), "%.*s", (int)n, text);
-        note(r, line);
-        text += n + (text[n] == '\n');
-    }
-}
-
 /* Where weights came in, every precision begins calibrated from them. */
 static int begin(struct run *r, struct omq_err *err)
 {
@@ -366,7 +366,7 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
 
     t->resuming = resuming;
     rc = omq_train_prepare(t, err);
-    note_weights(r);
+    note_lines(r, omq_train_weights_said(r->t));
     if (rc < 0 || (resuming && (rc = resume(r, err)) < 0) ||
         (rc = omq_make_dirs(t->config.output_dir, err)) < 0 ||
         (rc = omq_metrics_open(&r->metrics, t->config.output_dir,

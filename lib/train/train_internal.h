@@ -99,6 +99,7 @@ struct omq_train {
     double wait_s;               /* waited for the loader in this epoch */
     int saved_threads;           /* of the run that is resumed; 0 = none */
     bool data_changed;           /* the checkpoint was trained on other images */
+    char *changes;               /* of its configuration since, a line each, or NULL */
     bool has_checkpoint;         /* last.omq is of this run */
 };
 

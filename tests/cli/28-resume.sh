@@ -31,7 +31,7 @@ ended $pid 75
 has_not err "epoch 1/30"
 
 expect 0 omq-train --resume "${options[@]}" tiny.yaml
-has_not err "epoch 8/30"
+has_not err "epoch 8/30" " and was "
 has err "epoch 30/30"
 cmp run/model.omq ../whole/run/model.omq
 # The metrics have no gap and nothing twice, and time goes on.
@@ -39,3 +39,13 @@ awk -F , 'NR > 1 { if ($10 < before) exit 1; before = $10 }' run/metrics.csv || 
 [ "$(wc -l <run/metrics.csv)" -eq "$(wc -l <../whole/run/metrics.csv)" ] || fail "metrics.csv"
 [ "$(wc -l <run/metrics.jsonl)" -eq "$(wc -l <../whole/run/metrics.jsonl)" ] ||
     fail "metrics.jsonl"
+
+# What is no longer as it was is said.
+expect 0 omq-train --resume "${options[@]}" --set train.epochs=31 --set train.lr=0.05 \
+    --set train.milestones=[30] tiny.yaml
+has err "omq-train: train.epochs is 31, and was 30" "train.lr is 0.05, and was 0.1" \
+    "train.milestones is [30], and was []"
+[ "$(grep -c " and was " err)" -eq 3 ] || fail "$(cat err)"
+expect 0 omq-train --resume "${options[@]}" --set train.epochs=31 --set train.lr=0.05 \
+    --set train.milestones=[30] tiny.yaml
+has_not err " and was "
