@@ -194,6 +194,9 @@ int omq_config_parse(struct omq_config *c, const char *text, size_t n_bytes, con
 /* The whole configuration as YAML that omq_config_parse() reads back to the
  * same struct. Allocated; NULL when out of memory. */
 char *omq_config_dump(const struct omq_config *c);
+/* Leaves out where a run is written and on how many threads, which a model file does not
+ * say: "." and 0. */
+void omq_config_forget_place(struct omq_config *c);
 /* What differs, a line a key: "train.lr is 0.1, and was 0.2\n". Allocated; NULL when out
  * of memory. */
 char *omq_config_changes(const struct omq_config *was, const struct omq_config *is);

@@ -169,6 +169,13 @@ char *omq_config_dump(const struct omq_config *c)
     return NULL;
 }
 
+void omq_config_forget_place(struct omq_config *c)
+{
+    memset(c->output_dir, 0, sizeof(c->output_dir));
+    c->output_dir[0] = '.';
+    c->threads = 0;
+}
+
 /* The value on a line of a dump, up to its end. */
 static const char *value_of(const char *line, int *n)
 {

@@ -133,10 +133,7 @@ static char *config_text(const struct omq_config *config)
 {
     struct omq_config c = *config;
 
-    for (size_t i = 0; i < sizeof(c.output_dir); i++)
-        c.output_dir[i] = 0;
-    c.output_dir[0] = '.';
-    c.threads = 0;
+    omq_config_forget_place(&c);
     return omq_config_dump(&c);
 }
 

@@ -152,6 +152,7 @@ static bool same_net(const struct omq_net *a, const struct omq_net *b)
 static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_err *err)
 {
     struct omq_model_info info = {0};
+    struct omq_config now;
     struct omq_net net;
     int rc = omq_model_get(&net, &info, c, false, err);
 
@@ -167,9 +168,9 @@ static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_e
         memcpy(t->info.results, info.results, sizeof(info.results));
         t->data_changed = info.data_fingerprint != t->info.data_fingerprint;
         free(t->changes);
-        memcpy(info.config.output_dir, t->config.output_dir, sizeof(info.config.output_dir));
-        info.config.threads = t->config.threads; /* which a file does not say either */
-        t->changes = omq_config_changes(&info.config, &t->config);
+        now = t->config;
+        omq_config_forget_place(&now);
+        t->changes = omq_config_changes(&info.config, &now);
         if (!t->changes)
             rc = omq_fail(err, OMQ_ENOMEM, "cannot compare configurations");
     }

@@ -18,6 +18,17 @@ static const struct {
 };
 enum { N_STAGES = sizeof(stages) / sizeof(stages[0]) };
 
+/* The epochs of a stage, from 1; false if it has none. */
+static bool epochs_of(const struct omq_train *t, int stage, int *first, int *last)
+{
+    *last = 0;
+    for (int i = 0; i <= stage; i++) {
+        *first = *last + 1;
+        *last += omq_train_stage_epochs(t, stages[i].stage);
+    }
+    return *last >= *first;
+}
+
 /* What learns in the steps of a stage. */
 static void learners_text(const struct omq_train *t, enum omq_stage stage, FILE *f)
 {
@@ -46,12 +57,11 @@ static void learners_text(const struct omq_train *t, enum omq_stage stage, FILE 
 static void stages_text(const struct omq_train *t, FILE *f)
 {
     fprintf(f, "%-14s %s\n", "epochs", "precisions in a step");
-    for (int i = 0, last = 0; i < N_STAGES; i++) {
-        const int first = last + 1;
+    for (int i = 0; i < N_STAGES; i++) {
+        int first, last;
         char epochs[32];
 
-        last += omq_train_stage_epochs(t, stages[i].stage);
-        if (last < first)
+        if (!epochs_of(t, i, &first, &last))
             continue;
         snprintf(epochs, sizeof(epochs), first == last ? "%d" : "%d to %d", first, last);
         fprintf(f, "%-14s ", epochs);
@@ -65,11 +75,10 @@ static void stages_json(const struct omq_train *t, FILE *f)
     const char *sep = "";
 
     fputs("\"stages\": [", f);
-    for (int i = 0, last = 0; i < N_STAGES; i++) {
-        const int first = last + 1;
+    for (int i = 0; i < N_STAGES; i++) {
+        int first, last;
 
-        last += omq_train_stage_epochs(t, stages[i].stage);
-        if (last < first)
+        if (!epochs_of(t, i, &first, &last))
             continue;
         fprintf(f, "%s{\"stage\": \"%s\", \"first_epoch\": %d, \"last_epoch\": %d, "
                 "\"precisions_per_step\": %d}", sep, stages[i].name, first, last,

@@ -37,6 +37,7 @@ static void note(const struct run *r, const char *line)
         (r->cb->log)(r->cb->ctx, line); /* not the macro of <tgmath.h> */
 }
 
+/* Each line of the text is a note. */
 static void note_lines(const struct run *r, const char *text)
 {
     char line[1024];
@@ -341,7 +342,6 @@ static int check_output(const struct omq_train *t, bool resuming, bool force, st
     return OMQ_OK;
 }
 
-/* A line of what omq_train_weights_said() has is a note. */
 /* Where weights came in, every precision begins calibrated from them. */
 static int begin(struct run *r, struct omq_err *err)
 {

@@ -11,7 +11,7 @@ if command -v python3 >/dev/null; then
 fi
 
 # What learns when; no stage that has no epoch.
-stages() { # TEXT -- --set OPTIONS
+stages() { # TEXT OPTION...
     local want=$1
     shift
     expect 0 omq-train --dry-run "$@" tiny.yaml
