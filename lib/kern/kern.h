@@ -217,6 +217,10 @@ struct omq_kern {
      *   else:    k = clamp(rint(t), -k_max, k_max), half to even; k_max <= 127 */
     void (*quantize_weights)(size_t n, const omq_real *w, omq_real s, bool midrise, int k_max,
                              int8_t *k);
+    /* dst[n][c][kk] = w[n][c][kk] + f * offsets[n][kk], each product rounded before it
+     * is added: c channels of kk weights to an offset. No two overlap. */
+    void (*add_offsets)(size_t n, size_t c, size_t kk, const omq_real *w, omq_real f,
+                        const omq_real *offsets, omq_real *dst);
     /* Codes k[n] of levels j of `bits` bits each, side by side from the lowest bit of
      * the first byte on: midrise (1 to 7 bits) 2j - (2^bits - 1), else j - 2^(bits - 1). */
     void (*unpack_row)(int bits, bool midrise, size_t n, const uint8_t *packed, int8_t *k);

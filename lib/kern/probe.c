@@ -43,6 +43,7 @@ struct probe {
     omq_real ds[CH], q_grad[CODES], relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
     omq_real sum_grad[CODES];
     omq_real scale[CODES], add[CODES], sum[CH];
+    omq_real offsets[2][CODES];
 };
 
 static const struct omq_addend added = {.r = (omq_real)0.375, .zero = (omq_real)-2.3};
@@ -213,6 +214,8 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     PROBE(quantize_u8, CODES, x, 15, p->q);
     PROBE(quantize_weights, CODES, x, a[1], false, 127, p->weights[0]);
     PROBE(quantize_weights, CODES, x, a[1], true, 7, p->weights[1]);
+    PROBE(add_offsets, CODES / 18, 2, 9, x, a[0], y, p->offsets[0]);
+    PROBE(add_offsets, CODES / 2, 2, 1, x, a[0], y, p->offsets[1]);
     for (int bits = 1; bits <= W_WIDTHS; bits++)
         PROBE(unpack_row, bits, bits <= 2, CODES, q, p->unpacked[bits - 1]);
     PROBE(transpose_u8, 1, PIX, CH, q, p->transposed);

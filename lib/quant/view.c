@@ -17,6 +17,8 @@
 
 #include <string.h>
 
+#include "kern/kern.h"
+
 #define SQRT1_2 ((omq_real)0.70710678118654752440)
 
 struct group {
@@ -24,9 +26,10 @@ struct group {
     omq_real f[1 << OMQ_MAX_LEVELS];
 };
 
-/* The groups of a filter are equal, but for the last, which may be smaller. */
+/* The groups of a filter are equal, and every channel of theirs has one f; but for one of
+ * the channels that are left, if there are any. */
 struct groups {
-    size_t n, kk;
+    size_t n_whole, kk;
     struct group whole, last;
 };
 
@@ -54,13 +57,13 @@ static struct group group_of(int levels, size_t n)
 
 static struct groups groups_of(const struct omq_view_spec *v)
 {
-    size_t in = (size_t)v->dims[1], kk = (size_t)v->dims[2] * (size_t)v->dims[3];
-    size_t size = (size_t)1 << v->levels, last = (in - 1) >> v->levels;
+    const size_t in = (size_t)v->dims[1], kk = (size_t)v->dims[2] * (size_t)v->dims[3];
+    const size_t size = (size_t)1 << v->levels;
 
     if (v->levels == 0) /* groups of one channel: one group of a larger kernel */
-        return (struct groups){1, in * kk, group_of(0, 1), group_of(0, 1)};
-    return (struct groups){last + 1, kk, group_of(v->levels, size),
-                           group_of(v->levels, in - last * size)};
+        return (struct groups){1, in * kk, group_of(0, 1), group_of(0, 0)};
+    return (struct groups){in / size, kk, group_of(v->levels, size),
+                           group_of(v->levels, in % size)};
 }
 
 struct omq_view_spec omq_view_of(const struct omq_quant_config *q, int bits, bool edge,
@@ -81,21 +84,20 @@ void omq_view_offset_dims(const struct omq_view_spec *v, int dims[4])
     dims[1] = ((v->dims[1] - 1) >> v->levels) + 1;
 }
 
-/* ---- one group ----
- *
- * n is p->n. It and kk are numbers where loops of their own are worth it. */
+/* ---- one group ---- */
 
-static inline void add_offsets(const struct group *p, size_t n, size_t kk, const omq_real *w,
-                               const omq_real *offsets, omq_real *restrict dst)
+/* Of channels with different f. */
+static void add_offsets(const struct group *p, size_t kk, const omq_real *w,
+                        const omq_real *offsets, omq_real *dst)
 {
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < kk; j++)
-            dst[i * kk + j] = w[i * kk + j] + p->f[i] * offsets[j];
+    for (size_t i = 0; i < p->n; i++, w += kk, dst += kk)
+        omq_kern()->add_offsets(1, 1, kk, w, p->f[i], offsets, dst);
 }
 
-static inline void split_gradient(const struct group *p, size_t n, size_t kk, bool detach,
-                                  const omq_real *ddst, omq_real *restrict dw,
-                                  omq_real *restrict doffsets)
+/* n is p->n, a number where a loop of its own is worth it. */
+static inline void split_some(const struct group *p, size_t n, size_t kk, bool detach,
+                              const omq_real *ddst, omq_real *restrict dw,
+                              omq_real *restrict doffsets)
 {
     for (size_t j = 0; j < kk; j++) {
         omq_real s = 0;
@@ -108,54 +110,50 @@ static inline void split_gradient(const struct group *p, size_t n, size_t kk, bo
     }
 }
 
+static void split_gradient(const struct group *p, size_t kk, bool detach, const omq_real *ddst,
+                           omq_real *dw, omq_real *doffsets)
+{
+    switch (p->n) {
+    case 1: split_some(p, 1, kk, detach, ddst, dw, doffsets); break;
+    case 2: split_some(p, 2, kk, detach, ddst, dw, doffsets); break;
+    default: split_some(p, p->n, kk, detach, ddst, dw, doffsets);
+    }
+}
+
 /* ---- a layer ---- */
 
 void omq_view_forward(const struct omq_view_spec *v, const omq_real *w, const omq_real *offsets,
                       omq_real *dst)
 {
-    struct groups t = groups_of(v);
+    const struct groups t = groups_of(v);
+    const size_t whole = t.n_whole * t.whole.n * t.kk;
 
     if (!v->offsets) {
         memcpy(dst, w, sizeof(*w) * count(v));
         return;
     }
-    for (int o = 0; o < v->dims[0]; o++)
-        for (size_t g = 1; g <= t.n; g++, offsets += t.kk) {
-            const struct group *p = g < t.n ? &t.whole : &t.last;
-
-            switch (p->n) {
-            case 1: add_offsets(p, 1, t.kk, w, offsets, dst); break;
-            case 2:
-                if (t.kk == 1)
-                    add_offsets(p, 2, 1, w, offsets, dst);
-                else if (t.kk == 9)
-                    add_offsets(p, 2, 9, w, offsets, dst);
-                else
-                    add_offsets(p, 2, t.kk, w, offsets, dst);
-                break;
-            default: add_offsets(p, p->n, t.kk, w, offsets, dst);
-            }
-            w += p->n * t.kk;
-            dst += p->n * t.kk;
+    for (int o = 0; o < v->dims[0]; o++) {
+        omq_kern()->add_offsets(t.n_whole, t.whole.n, t.kk, w, t.whole.f[0], offsets, dst);
+        w += whole, dst += whole, offsets += t.n_whole * t.kk;
+        if (t.last.n > 0) {
+            add_offsets(&t.last, t.kk, w, offsets, dst);
+            w += t.last.n * t.kk, dst += t.last.n * t.kk, offsets += t.kk;
         }
+    }
 }
 
 void omq_view_backward(const struct omq_view_spec *v, const omq_real *ddst, omq_real *dw,
                        omq_real *doffsets)
 {
-    struct groups t = groups_of(v);
+    const struct groups t = groups_of(v);
 
     for (size_t i = 0; !v->offsets && i < count(v); i++)
         dw[i] += ddst[i];
     for (int o = 0; v->offsets && o < v->dims[0]; o++)
-        for (size_t g = 1; g <= t.n; g++, doffsets += t.kk) {
-            const struct group *p = g < t.n ? &t.whole : &t.last;
+        for (size_t g = 0; g < t.n_whole + (t.last.n > 0); g++, doffsets += t.kk) {
+            const struct group *p = g < t.n_whole ? &t.whole : &t.last;
 
-            switch (p->n) {
-            case 1: split_gradient(p, 1, t.kk, v->detach, ddst, dw, doffsets); break;
-            case 2: split_gradient(p, 2, t.kk, v->detach, ddst, dw, doffsets); break;
-            default: split_gradient(p, p->n, t.kk, v->detach, ddst, dw, doffsets);
-            }
+            split_gradient(p, t.kk, v->detach, ddst, dw, doffsets);
             ddst += p->n * t.kk;
             dw += p->n * t.kk;
         }

@@ -52,6 +52,15 @@ static void run_quantize_weights(const struct omq_kern *k, struct job *j)
     k->quantize_weights(COUNT(j), REALS(j->x), (omq_real)0.37, j->in_place,
                         (1 << bits) - 1, S8S(j->out[0]));
 }
+/* One or more channels to an offset, of windows that have a loop of their own and others. */
+static void run_add_offsets(const struct omq_kern *k, struct job *j)
+{
+    static const size_t windows[] = {5, 9, 1};
+    const size_t kk = windows[j->c % 3], c = j->in_place ? 1 + (size_t)j->n % 5 : 2;
+
+    k->add_offsets(COUNT(j) / (c * kk), c, kk, REALS(j->x), (omq_real)0.7, REALS(j->y),
+                   REALS(j->out[0]));
+}
 /* Any number of bits, of bytes for 8 bits each. */
 static void run_unpack_row(const struct omq_kern *k, struct job *j)
 {
@@ -127,6 +136,7 @@ static const struct op ops[] = {
     {"quantize_u8", run_quantize_u8, FLAT, {NC_U8}, true, R + 1},
     {"quantize_s16", run_quantize_s16, FLAT, {N_S16, ONE_REAL}, false, R + 2},
     {"quantize_weights", run_quantize_weights, FLAT, {NC_U8}, true, R + 1},
+    {"add_offsets", run_add_offsets, FLAT, {NC_REAL}, true, 2 * R + R / 2},
     {"unpack_row", run_unpack_row, FLAT, {NC_U8}, false, 2},
     {"transpose_u8", run_transpose_u8, ROWS, {NC_U8}, false, 2},
     {"rescale_u8", run_rescale_u8, ROWS, {NC_U8}, false, 2},

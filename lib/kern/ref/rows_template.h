@@ -84,6 +84,28 @@ void OMQ_FN(quantize_backward)(int n, int c, const omq_real *restrict v, int q_m
     }
 }
 
+/* n, c and kk are numbers where loops of their own are worth it. */
+static inline void OMQ_FN(offset_groups)(size_t n, size_t c, size_t kk, const omq_real *restrict w,
+                                         omq_real f, const omq_real *restrict offsets,
+                                         omq_real *restrict dst)
+{
+    for (; n > 0; n--, offsets += kk)
+        for (size_t i = 0; i < c; i++, w += kk, dst += kk)
+            for (size_t j = 0; j < kk; j++)
+                dst[j] = w[j] + f * offsets[j];
+}
+
+void OMQ_FN(add_offsets)(size_t n, size_t c, size_t kk, const omq_real *w, omq_real f,
+                         const omq_real *offsets, omq_real *dst)
+{
+    if (c == 2 && kk == 9)
+        OMQ_FN(offset_groups)(n, 2, 9, w, f, offsets, dst);
+    else if (c == 2 && kk == 1)
+        OMQ_FN(offset_groups)(n, 2, 1, w, f, offsets, dst);
+    else
+        OMQ_FN(offset_groups)(n, c, kk, w, f, offsets, dst);
+}
+
 void OMQ_FN(relu_backward)(size_t n, const omq_real *restrict v, omq_real *restrict g)
 {
     for (size_t i = 0; i < n; i++)
