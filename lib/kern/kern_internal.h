@@ -44,6 +44,16 @@ static inline void *omq_aligned(void *scratch)
     return (char *)scratch + (-(uintptr_t)scratch & 63);
 }
 
+/* Tiles of a 3 x 3 convolution of c channels that are transformed at once, about 450 KiB:
+ * as many as L2 holds, for the weights are transformed anew for each so many. */
+enum { OMQ_WINOGRAD_TILES = 216 };
+static inline int omq_winograd_tiles(int c)
+{
+    const int n = 13824 / c / 6 * 6;
+
+    return n < 24 ? 24 : n < OMQ_WINOGRAD_TILES ? n : OMQ_WINOGRAD_TILES;
+}
+
 /* Keeps BLAS on the thread that calls it: the parallel loops are ours. */
 void omq_blas_init(void);
 

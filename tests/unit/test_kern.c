@@ -6,23 +6,13 @@
 #include <check.h>
 
 #include <float.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kern/kern_internal.h"
+#include "kernhelp.h"
 #include "quant/quant.h"
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
-
-/* The table of one level; a level that this machine lacks is the next lower. */
-static const struct omq_kern *table(int level)
-{
-    const char *dropped;
-
-    omq_kern_init((enum omq_isa)level, &dropped);
-    ck_assert_msg(!dropped, "dropped %s", dropped ? dropped : "");
-    return omq_kern();
-}
 
 static void check_reals(const omq_real *got, const omq_real *want, size_t n)
 {
@@ -92,69 +82,6 @@ START_TEST(test_gemm)
 }
 END_TEST
 
-/* Three images of 3 x 4 pixels, 16 to 16 channels, all codes 5 with zero point 2,
- * with dy = 2 halves and dw from 5: each tap counts the pixels that see it; and with
- * w = 1: each pixel counts the windows that see it. */
-START_TEST(test_conv_gradients)
-{
-    static const omq_real taps[] = {6, 8, 6, 9, 12, 9, 6, 8, 6};
-    static const omq_real seen[] = {4, 6, 6, 4, 6, 9, 9, 6, 4, 6, 6, 4};
-    const struct omq_window g = {.h = 3, .w = 4, .c = 16, .c_count = 16, .kh = 3, .kw = 3,
-                                 .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4};
-    static uint8_t x[3 * 12 * 16];
-    static int16_t dy[3 * 12 * 16], ones[16 * 9 * 16];
-    static omq_real scratch[8192], dw[16 * 9 * 16], dx[3 * 12 * 16];
-    const struct omq_kern *k = table(_i);
-
-    ck_assert(omq_conv_direct(&g, 16) && !omq_conv_direct(&g, 6) && !omq_conv_direct(&g, 17));
-    ck_assert(omq_conv_scratch(&g, 16, 3) <= sizeof(scratch));
-    memset(x, 5, sizeof(x));
-    for (size_t i = 0; i < N(dw); i++)
-        dw[i] = 5, ones[i] = 1;
-    for (size_t i = 0; i < N(dy); i++)
-        dy[i] = 2;
-    k->conv_dweight_s16(&g, 16, 3, x, 2, dy, (omq_real)0.5, dw, scratch);
-    for (size_t i = 0; i < N(dw); i++)
-        ck_assert(dw[i] == 5 + 3 * 3 * taps[i / 16 % 9]);
-    k->conv_dinput_s16(&g, 16, 3, dy, ones, (omq_real)0.5, false, dx, scratch);
-    k->conv_dinput_s16(&g, 16, 3, dy, ones, (omq_real)0.5, true, dx, scratch);
-    for (size_t i = 0; i < N(dx); i++)
-        ck_assert(dx[i] == 2 * 16 * seen[i / 16 % 12]);
-}
-END_TEST
-
-/* The bound of dy is what 32 bits hold: no sum overflows, and with twice as much
- * one might. */
-START_TEST(test_conv_dy_max)
-{
-    struct omq_window g = {.h = 8, .w = 8, .c = 16, .c_count = 16, .kh = 3, .kw = 3,
-                           .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 8, .ow = 8};
-
-    ck_assert_int_eq(omq_conv_dy_max(&g, 16), INT16_MAX);
-    ck_assert_int_eq(omq_conv_images(&g, 16), 4);
-    for (int oc = 64; oc <= 1024; oc *= 2) {
-        int64_t max = omq_conv_dy_max(&g, oc), all = max * 9 * oc * 128;
-
-        ck_assert(all <= INT32_MAX && (max == INT16_MAX || 2 * all > INT32_MAX));
-        ck_assert(omq_conv_direct(&g, oc));
-    }
-    ck_assert(!omq_conv_direct(&g, 2048));
-    g.w = g.ow = 1000;
-    ck_assert((int64_t)omq_conv_dy_max(&g, 16) * 2 * 255 * 1000 <= INT32_MAX);
-    ck_assert_int_eq(omq_conv_images(&g, 16), 2);
-    g.w = g.ow = 100000;
-    ck_assert(!omq_conv_direct(&g, 16));
-    g.c = g.c_count = 1;
-    ck_assert(!omq_conv_few(&g, 16));
-    /* a first convolution has no dx, which would leave its dy fewer bits */
-    g = (struct omq_window){.h = 64, .w = 67, .c = 1, .c_count = 1, .kh = 64, .kw = 64,
-                            .sh = 1, .sw = 1, .oh = 1, .ow = 4};
-    ck_assert(omq_conv_few(&g, 65536));
-    ck_assert_int_eq(omq_conv_dy_max(&g, 65536), INT16_MAX);
-    ck_assert_int_eq(omq_conv_images(&g, 65536), 2);
-}
-END_TEST
-
 START_TEST(test_quantize_s16)
 {
     static const int16_t want[] = {1000, -500, 0, 2, -2, 0};
@@ -183,30 +110,6 @@ START_TEST(test_quantize_s16)
         ck_assert(isnan(scale) && q[20] == 0 && q[i * 19] == 0);
         x[i * 19] = 0;
     }
-}
-END_TEST
-
-/* One channel of three images, to 20, the second vector of which is not whole: as
- * above, dw alone. */
-START_TEST(test_conv_few)
-{
-    static const omq_real taps[] = {6, 8, 6, 9, 12, 9, 6, 8, 6};
-    const struct omq_window g = {.h = 3, .w = 4, .c = 1, .c_count = 1, .kh = 3, .kw = 3,
-                                 .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4};
-    static omq_real scratch[4096], dw[20 * 9];
-    int16_t dy[3 * 12 * 20];
-    uint8_t x[3 * 12];
-
-    ck_assert(omq_conv_few(&g, 20) && !omq_conv_few(&g, 7) && !omq_conv_direct(&g, 20));
-    ck_assert(omq_conv_scratch(&g, 20, 3) <= sizeof(scratch));
-    memset(x, 5, sizeof(x));
-    for (size_t i = 0; i < N(dw); i++)
-        dw[i] = 5;
-    for (size_t i = 0; i < N(dy); i++)
-        dy[i] = (int16_t)(i % 20 + 1);
-    table(_i)->conv_dweight_s16(&g, 20, 3, x, 2, dy, (omq_real)0.5, dw, scratch);
-    for (size_t i = 0; i < N(dw); i++)
-        ck_assert(dw[i] == 5 + 3 * 3 * taps[i % 9] * (omq_real)(i / 9 + 1) / 2);
 }
 END_TEST
 
@@ -547,9 +450,6 @@ Suite *omq_suite_kern(void)
     tcase_add_test(t, test_levels);
     tcase_add_loop_test(t, test_by_bits, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_gemm, 0, OMQ_ISA_COUNT);
-    tcase_add_loop_test(t, test_conv_few, 0, OMQ_ISA_COUNT);
-    tcase_add_loop_test(t, test_conv_gradients, 0, OMQ_ISA_COUNT);
-    tcase_add_test(t, test_conv_dy_max);
     tcase_add_loop_test(t, test_quantize_s16, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_im2row, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize, 0, OMQ_ISA_COUNT);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Three ways, all exact. Two by vpmaddubsw, which adds up two products in 16 bits:
+ * Four ways, all exact. Two by vpmaddubsw, which adds up two products in 16 bits:
  * - BYTES: on in 16 bits for as many steps as must fit there, and then in 32: for
  *   few bits;
  * - PAIRS: in 32 bits at once. Where two weights of 8 bits are too large for that,
  *   as few of trained ones are, they are clamped, and what is left of them makes a
  *   step of its own;
  * - WORDS: by vpmaddwd, on the codes and weights of even and of odd inputs in 16
- *   bits, which is 0.6 times as fast: where many weights are too large.
+ *   bits, which is 0.6 times as fast: where many weights are too large;
+ * - and in place of the last two, where windows are 3 x 3 and there are enough of
+ *   them, by minimal filtering, which has fewer products.
  */
 #include "base/real.h"
 
@@ -394,10 +396,14 @@ OMQ_INLINE void sum_block(const int mr, const int blocks, const struct conv_code
 
 #include "kern/simd/conv_pixels_template.h"
 #include "kern/simd/conv_codes_template.h"
+#include "kern/x86/conv_codes_winograd_template.h"
 
 void omq_conv_codes_avx2(const struct omq_conv_shape *s, const struct omq_conv_io *io,
                          void *scratch)
 {
-    conv_codes(s, io, scratch);
+    if (steps_in_16(s) < BYTES_STEPS && by_winograd(s, io))
+        conv_winograd(s, io, scratch);
+    else
+        conv_codes(s, io, scratch);
 }
 #endif
