@@ -11,7 +11,8 @@
  * and the products of gemm stay exact in any order. */
 enum {
     CH = 37, PIX = 12, CODES = PIX * CH, RGB = 3, TAPS = 9 * CH, CONV_CH = 32, CONV_N = 3,
-    RUN = 14, BITS_RUN = 128, RUNS = 2, OC = 37, OC_PAD = 48, W_WIDTHS = 8
+    RUN = 14, BITS_RUN = 128, RUNS = 2, OC = 37, OC_PAD = 48, W_WIDTHS = 8,
+    WINDOW_N = 24, WINDOW_SIDE = 4, WINDOW_CH = 16
 };
 
 struct probe_conv {
@@ -30,6 +31,7 @@ struct probe {
     omq_real conv_dweight[9 * CONV_CH * CONV_CH];
     omq_real conv_dweight_few[9 * 4 * CONV_CH];
     struct probe_conv codes[W_WIDTHS], bits[3], dwconv[2];
+    omq_real window[WINDOW_N * 4 * WINDOW_CH];
     omq_real dw[CODES], dw_dk[TAPS], dw_dx[CODES];
     int16_t q_s16[CODES];
     omq_real q_scale;
@@ -89,6 +91,36 @@ static void probe_codes(const struct omq_kern *k, const uint8_t *q, const omq_re
 
         probe_conv(k, &s, false, q, m, b, &p->codes[bits - 1]);
     }
+}
+
+/* Windows of 3 x 3 at 2 x 2 places of an image, which serves as WINDOW_N: as many as some
+ * kernel takes in another way than a few. To reals, which tell all sums apart. */
+static void probe_window(const struct omq_kern *k, const uint8_t *q, const omq_real *m,
+                         const omq_real *b, omq_real *y)
+{
+    enum { ROW = WINDOW_SIDE * WINDOW_CH, Y_ROW = 2 * WINDOW_CH, WEIGHTS = 9 * WINDOW_CH };
+    static const ptrdiff_t run_at[3] = {0, ROW, 2 * ROW};
+    static const struct omq_conv_shape s = {.oc = WINDOW_CH, .n_runs = 3, .run = 3 * WINDOW_CH,
+                                            .w_bits = 8, .x_max = 255};
+    static char scratch[1 << 18];
+    static int8_t w[WEIGHTS * WINDOW_CH];
+    static uint8_t packed[sizeof(w)];
+    int32_t start[WINDOW_CH];
+    uint8_t x[WINDOW_SIDE * ROW + 3];
+    const struct omq_conv_io io = {
+        .n = WINDOW_N, .oh = 2, .ow = 2, .x = x, .x_row = ROW, .x_pixel = WINDOW_CH,
+        .run_at = run_at, .w = packed, .start = start, .m = m, .b = b,
+        .y = y, .y_image = 2 * Y_ROW, .y_row = Y_ROW, .y_pixel = WINDOW_CH,
+    };
+
+    if (omq_conv_codes_scratch(&s) > sizeof(scratch))
+        OMQ_BUG("the probe's scratch is too small");
+    for (int i = 0; i < (int)sizeof(x); i++)
+        x[i] = i % 5 == 0 ? 255 : q[i % CODES];
+    for (int i = 0; i < (int)sizeof(w); i++)
+        w[i] = (int8_t)(i % 7 == 0 ? -128 : i * 59 % 256 - 128);
+    k->pack_codes(&s, w, packed, start);
+    k->conv_codes(&s, &io, scratch);
 }
 
 static void probe_bits(const struct omq_kern *k, const uint8_t *q, const omq_real *m,
@@ -199,8 +231,10 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     PROBE(quantize_s16, CODES, y, 32767, p->q_s16, &p->q_scale);
     PROBE(conv_dweight_s16, &few, CONV_CH, CONV_N, images, 128, dy, a[0], p->conv_dweight_few,
           scratch);
-    if (row->pack_codes != ref->pack_codes || row->conv_codes != ref->conv_codes)
+    if (row->pack_codes != ref->pack_codes || row->conv_codes != ref->conv_codes) {
         probe_codes(k, q, m, b_pad, p);
+        probe_window(k, q, m, b_pad, p->window);
+    }
     if (row->pack_bits != ref->pack_bits || row->conv_bits != ref->conv_bits)
         probe_bits(k, q, m, b_pad, p);
     if (row->dwconv_codes != ref->dwconv_codes)
