@@ -125,7 +125,7 @@ OMQ_INLINE void to_u(const __m256i k[3], __m256i u[SIDE])
 }
 
 /* Two channels of eight outputs. */
-OMQ_INLINE void transform_taps(const __m256i k[3][3], int16_t *u, ptrdiff_t next)
+OMQ_INLINE void transform_taps(__m256i k[3][3], int16_t *u, ptrdiff_t next)
 {
     __m256i part[SIDE][3], points[SIDE];
 
