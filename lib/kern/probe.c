@@ -254,7 +254,7 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
         PROBE(unpack_row, bits, bits <= 2, CODES, q, p->unpacked[bits - 1]);
     PROBE(transpose_u8, 1, PIX, CH, q, p->transposed);
     PROBE(rescale_u8, 1, CODES, q, 0, &r, p->rescaled, 0);
-    PROBE(look_up_u8, CODES / RGB, RGB, tables, q, p->looked_up);
+    PROBE(look_up_u8, CODES / RGB, RGB, (const uint8_t(*)[256])tables, q, p->looked_up);
     PROBE(rescale_backward, PIX, CH, q, &r, y, true, p->rescale_grad, p->rescale_ds);
     PROBE(codes_to_real, CODES, q, 128, p->real);
     PROBE(relu, CODES, x, p->relu);
