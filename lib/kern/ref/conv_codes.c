@@ -41,16 +41,24 @@ size_t omq_conv_packed_size(const struct omq_conv_shape *s)
     return groups * blocks_of_16(s) * (size_t)s->w_bits * sizeof(uint64_t);
 }
 
-/* Room for the weights of 64 outputs in 16 bits, and where windows may be 3 x 3 for tiles
- * of kern/x86/conv_codes_winograd_template.h, 18 values of 16 bits a channel. */
-size_t omq_conv_codes_scratch(const struct omq_conv_shape *s)
+/* Tiles of kern/x86/conv_codes_winograd_template.h, 18 values of 16 bits a channel. */
+static size_t tiles_scratch(const struct omq_conv_shape *s)
 {
-    const size_t weights = blocks_of_16(s) * 4 * BLOCK * sizeof(int16_t) + 64;
+#if defined(__x86_64__) && !defined(OMQ_DOUBLE) && !defined(OMQ_NO_SIMD)
     const int c = s->run / 3;
 
-    if (s->n_runs != 3 || s->run % 48 != 0)
-        return weights;
-    return weights + (size_t)omq_winograd_tiles(c) * (size_t)(18 * c) * sizeof(int16_t);
+    if (s->n_runs == 3 && s->run % 48 == 0)
+        return (size_t)omq_winograd_tiles(c) * (size_t)(18 * c) * sizeof(int16_t);
+#else
+    (void)s;
+#endif
+    return 0;
+}
+
+/* And room for the weights of 64 outputs in 16 bits. */
+size_t omq_conv_codes_scratch(const struct omq_conv_shape *s)
+{
+    return blocks_of_16(s) * 4 * BLOCK * sizeof(int16_t) + tiles_scratch(s) + 64;
 }
 
 /* ---- packing ---- */
