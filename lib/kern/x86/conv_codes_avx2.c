@@ -8,8 +8,8 @@
  *   step of its own;
  * - WORDS: by vpmaddwd, on the codes and weights of even and of odd inputs in 16
  *   bits, which is 0.6 times as fast: where many weights are too large;
- * - and in place of the last two, where windows are 3 x 3 and there are enough of
- *   them, by minimal filtering, which has fewer products.
+ * - and where windows are 3 x 3 and there are enough of them, by minimal filtering, which
+ *   has fewer products. Only BYTES of many steps are as fast.
  */
 #include "base/real.h"
 
@@ -23,8 +23,8 @@
 #include "kern/x86/unpack_codes_template.h"
 
 enum {
-    LANES = 8, HALF = INPUTS * LANES, PANEL_BYTES = 128, BYTES_STEPS = 4, REST_LEAST = 8,
-    PIXELS_TO_SPLIT = 4
+    LANES = 8, HALF = INPUTS * LANES, PANEL_BYTES = 128, REST_LEAST = 8, PIXELS_TO_SPLIT = 4,
+    BYTES_STEPS = 4, FEW_STEPS = 16 /* that 16 bits hold: for BYTES, and for tiles */
 };
 
 OMQ_INLINE __m256i load(const void *p) { return _mm256_loadu_si256(p); }
@@ -401,7 +401,7 @@ OMQ_INLINE void sum_block(const int mr, const int blocks, const struct conv_code
 void omq_conv_codes_avx2(const struct omq_conv_shape *s, const struct omq_conv_io *io,
                          void *scratch)
 {
-    if (steps_in_16(s) < BYTES_STEPS && by_winograd(s, io))
+    if (steps_in_16(s) < FEW_STEPS && by_winograd(s, io))
         conv_winograd(s, io, scratch);
     else
         conv_codes(s, io, scratch);
