@@ -41,7 +41,7 @@ struct winograd {
     struct pixels p;       /* of a tile, but for where it begins */
 };
 
-/* Four times any sum must fit in 32 bits. */
+/* Four times any sum must fit in 32 bits; what it is made of may wrap around. */
 static bool by_winograd(const struct omq_conv_shape *s, const struct omq_conv_io *io)
 {
     const int k_max = s->midrise ? (1 << s->w_bits) - 1 : 1 << (s->w_bits - 1);
@@ -178,9 +178,9 @@ OMQ_INLINE void pair_step(const int16_t *v, __m256i u0, __m256i u1, __m256i sums
             : "m"(*(const int16_t(*)[PAIR])v), "x"(u0), "x"(u1));
 }
 
-/* One point of mr tiles. */
+/* One point of mr tiles, whose sums lie a tile's apart. */
 OMQ_INLINE void sum_point(const int mr, const struct winograd *w, const int16_t *v,
-                          const int16_t *u, int32_t (*sums)[POINTS][OUTPUTS])
+                          const int16_t *u, int32_t *sums)
 {
     const ptrdiff_t c = w->c, tile = w->tile;
     __m256i s[OMQ_MR][2];
@@ -194,8 +194,8 @@ OMQ_INLINE void sum_point(const int mr, const struct winograd *w, const int16_t 
             pair_step(v + r * tile + i, u0, u1, s[r]);
     }
     OMQ_UNROLL for (int r = 0; r < mr; r++) {
-        store(sums[r][0], s[r][0]);
-        store(sums[r][0] + LANES, s[r][1]);
+        store(sums + r * POINTS * OUTPUTS, s[r][0]);
+        store(sums + r * POINTS * OUTPUTS + LANES, s[r][1]);
     }
 }
 
@@ -225,7 +225,7 @@ OMQ_INLINE void transform_sums(const int32_t *sums, const int32_t *start, int32_
     }
 }
 
-/* 16 outputs of mr tiles, of which v are V. */
+/* 16 outputs of mr tiles from one on. */
 OMQ_INLINE void winograd_block(const int mr, struct winograd *w, ptrdiff_t tile)
 {
     const int16_t *v = w->v + tile * w->tile;
@@ -233,8 +233,7 @@ OMQ_INLINE void winograd_block(const int mr, struct winograd *w, ptrdiff_t tile)
     _Alignas(32) int32_t sums[OMQ_MR][POINTS][OUTPUTS], acc[PIXELS * OUTPUTS];
 
     for (int i = 0; i < POINTS; i++)
-        sum_point(mr, w, v + i * w->c, w->u + i * w->point,
-                  (int32_t(*)[POINTS][OUTPUTS])sums[0][i]);
+        sum_point(mr, w, v + i * w->c, w->u + i * w->point, sums[0][i]);
     for (int r = 0; r < mr; r++) {
         transform_sums(sums[r][0], start, acc);
         transform_sums(sums[r][0] + LANES, start + LANES, acc + LANES);
