@@ -136,10 +136,10 @@ int omq_train_recalibrate(struct omq_train *t, int n, const bool *chosen,
     struct omq_batch batch;
     int rc = OMQ_OK;
 
-    /* An epoch that is never trained: its order and augmentation are its own. Blends
-     * of two images vary less than images do, which is what a test will bring. */
+    /* An epoch in which no shared weight learns, with an order and augmentation of its
+     * own. Blends of two images vary less than images do, which is what a test will bring. */
     omq_loader_set_mixing(t->loader, false);
-    omq_loader_start(t->loader, omq_train_epochs(t), 0);
+    omq_loader_start(t->loader, t->config.train.epochs, 0);
     for (int i = 0; i < n && !(stop && *stop); i++) {
         rc = omq_loader_next(t->loader, &batch, NULL, err);
         if (rc <= 0)
@@ -151,4 +151,22 @@ int omq_train_recalibrate(struct omq_train *t, int n, const bool *chosen,
     }
     omq_loader_set_mixing(t->loader, true);
     return rc < 0 ? rc : OMQ_OK;
+}
+
+/* Statistics of precisions whose views learned last follow their weights once more;
+ * those of the others have not moved since. */
+int omq_train_finish_epoch(struct omq_train *t, const volatile sig_atomic_t *stop,
+                        struct omq_err *err)
+{
+    const int n = t->config.train.bn_batches, epoch = t->epoch + 1;
+    bool views[OMQ_MAX_PRECISIONS];
+    int rc = OMQ_OK;
+
+    if (omq_train_stage(t, t->epoch) == OMQ_STAGE_HIGHEST)
+        rc = omq_train_spread(t, err);
+    if (rc < 0 || (epoch != t->config.train.epochs && epoch != omq_train_epochs(t)))
+        return rc;
+    for (int p = 0; p < t->net.n_precisions; p++)
+        views[p] = omq_train_has_view(t, p);
+    return omq_train_recalibrate(t, n, epoch > t->config.train.epochs ? views : NULL, stop, err);
 }

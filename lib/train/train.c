@@ -25,6 +25,7 @@ struct run {
     struct omq_metrics metrics;
     double start;   /* when this process began to train */
     uint64_t done;  /* steps of this process */
+    bool settled;   /* precisions that have no view are evaluated, and will not move again */
     struct {        /* the current epoch's, of this process */
         double start, end; /* of its steps; end 0: not yet */
         int done;
@@ -125,8 +126,8 @@ static void note_skipped(const struct run *r, int n)
     note(r, line);
 }
 
-/* Every precision on the integer engine (float ones by the forward with frozen
- * statistics). *mean gets the mean top-1; OMQ_ESTOPPED when asked to stop. */
+/* Every precision that may have moved, on the integer engine (float ones by the forward
+ * with frozen statistics). *mean gets the mean top-1; OMQ_ESTOPPED when asked to stop. */
 static int evaluate(struct run *r, double *mean, struct omq_err *err)
 {
     struct omq_train *t = r->t;
@@ -135,6 +136,8 @@ static int evaluate(struct run *r, double *mean, struct omq_err *err)
     int rc = OMQ_OK;
 
     for (int p = 0; rc == OMQ_OK && p < t->net.n_precisions; p++) {
+        if (r->settled && !omq_train_has_view(t, p))
+            continue;
         if (asked_to_stop(r))
             return OMQ_ESTOPPED;
         rc = omq_eval_net(&t->net, p, t->held_out, t->pool, EVAL_BATCH, &n, err);
@@ -146,9 +149,11 @@ static int evaluate(struct run *r, double *mean, struct omq_err *err)
             .known = true, .top1 = 100.0 * n.top1 / n.samples, .loss = n.loss,
             .samples = n.samples,
         };
-        sum += t->info.results[p].top1;
     }
+    for (int p = 0; p < t->net.n_precisions; p++)
+        sum += t->info.results[p].top1;
     *mean = sum / t->net.n_precisions;
+    r->settled = rc == OMQ_OK && omq_train_stage(t, t->epoch) == OMQ_STAGE_VIEWS;
     return rc;
 }
 
@@ -254,10 +259,7 @@ static int end_epoch(struct run *r, struct omq_err *err)
     double mean = 0;
     int rc;
 
-    if (omq_train_stage(t, t->epoch) == OMQ_STAGE_HIGHEST && (rc = omq_train_spread(t, err)) < 0)
-        return rc;
-    if (t->epoch + 1 == omq_train_epochs(t) &&
-        (rc = omq_train_recalibrate(t, t->config.train.bn_batches, NULL, r->stop, err)) < 0)
+    if ((rc = omq_train_finish_epoch(t, r->stop, err)) < 0)
         return rc;
     rc = evaluated ? evaluate(r, &mean, err) : OMQ_OK;
     if (rc < 0)

@@ -153,6 +153,11 @@ bool omq_train_has_view(const struct omq_train *t, int precision);
 /* Starts the other precisions from the highest: its batch norm, steps that fit
  * the weights and activations as they are now. */
 int omq_train_spread(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
+/* What a stage asks for after an epoch's steps, before it is evaluated: the others follow
+ * the highest while that learns alone, and where a precision has learned all that it will,
+ * its statistics are taken anew. */
+int omq_train_finish_epoch(struct omq_train *t, const volatile sig_atomic_t *stop,
+                        struct omq_err *err) OMQ_WARN_UNUSED;
 /* Batch norm statistics of every precision, or of those chosen (if not NULL), taken
  * anew as the mean over n batches of training images, which are not mixed, with the
  * final weights; a later call starts afresh. Returns early, with statistics of fewer

@@ -73,7 +73,7 @@ START_TEST(test_time_left)
 END_TEST
 
 /* In the last epoch what 2 bits and 1 bit have of their own learns, and nothing else moves:
- * not even the statistics of others, which are not taken anew here. */
+ * not even the statistics of others, which were taken anew before it. */
 struct before_views {
     struct omq_train *t;
     omq_real **values; /* [n_params], after the second of three epochs */
@@ -124,7 +124,7 @@ static void check_views(void *ctx, const struct omq_train_progress *p)
 
 START_TEST(test_views_last)
 {
-    const char *sets[] = {"train.views_last=0.5", "train.bn_batches=0",
+    const char *sets[] = {"train.views_last=0.5", "train.bn_batches=3",
                           _i ? "train.batches=shared" : "train.batches=own",
                           _i ? "train.distill=0.5" : "train.distill=0"};
     struct before_views b = {.t = train_open("a", sets, 4)};
@@ -134,6 +134,30 @@ START_TEST(test_views_last)
     ck_assert_msg(omq_train_run(b.t, false, false, &cb, NULL, &err) == OMQ_OK, "%s", err.msg);
     ck_assert_int_gt(b.moved, 0);
     omq_train_close(b.t);
+}
+END_TEST
+
+/* A run that is done and has views learn afterwards is the run that had them learn at once. */
+START_TEST(test_views_afterwards)
+{
+    const char *sets[] = {"train.bn_batches=3", "train.views_last=0.5"};
+    struct omq_train *at_once = train_open("a", sets, 2), *later = train_open("b", sets, 1);
+
+    train_run(at_once, false);
+    train_run(later, false);
+    omq_train_close(later);
+    later = train_open("b", sets, 2);
+    train_run(later, true);
+    ck_assert_int_eq(at_once->epoch, 3);
+    for (int i = 0; i < at_once->net.n_params; i++) {
+        const struct omq_param *p = &at_once->net.params[i], *q = &later->net.params[i];
+
+        ck_assert_msg(memcmp(p->value, q->value, sizeof(omq_real) * p->n) == 0, "%s", p->name);
+    }
+    for (int i = 0; i < at_once->net.n_precisions; i++)
+        ck_assert(at_once->info.results[i].loss == later->info.results[i].loss);
+    omq_train_close(at_once);
+    omq_train_close(later);
 }
 END_TEST
 
@@ -227,6 +251,7 @@ Suite *omq_suite_stages(void)
     tcase_add_test(t, test_highest_first);
     tcase_add_test(t, test_time_left);
     tcase_add_loop_test(t, test_views_last, 0, 2);
+    tcase_add_test(t, test_views_afterwards);
     tcase_add_test(t, test_epochs_alone);
     tcase_add_loop_test(t, test_statistics, 0, 2);
     tcase_add_test(t, test_statistics_alone);
