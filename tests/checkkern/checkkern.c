@@ -132,7 +132,7 @@ static double time_job(struct job *j, const struct op *op, const struct omq_kern
     int calls = 1;
 
     op->run(k, j);
-    while (now_ns() - start < (IS_CODES(op) ? 1e8 : 3e7)) {
+    do {
         double t = now_ns();
 
         for (int i = 0; i < calls; i++)
@@ -142,7 +142,7 @@ static double time_job(struct job *j, const struct op *op, const struct omq_kern
             best = t / calls;
         if (t < 2e4)
             calls *= 2;
-    }
+    } while (now_ns() - start < (IS_CODES(op) ? 1e8 : 3e7));
     return best;
 }
 
@@ -246,6 +246,15 @@ static double peak_rate(enum omq_kern_level level, const struct op *op, const st
     return best / bits;
 }
 
+/* 0: not known. */
+static void put_ratio(double ratio, char end)
+{
+    if (ratio > 0)
+        printf("%.2f%c", ratio, end);
+    else
+        printf("-%c", end);
+}
+
 /* Layers are too large to wait for the reference; the peak of the engine's is
  * measured beside each. */
 static void bench_row(const struct op *op, const struct omq_kern *ref,
@@ -262,8 +271,10 @@ static void bench_row(const struct op *op, const struct omq_kern *ref,
     char shape[128];
 
     job_shape(j, op, shape, sizeof(shape));
-    printf("%s\t%s\t%s\t%.0f\t%.2f\t%s\t%.2f\t%.2f\n", op->slot, shape, level_names[level], t, rate,
-           macs ? "GMAC/s" : "GB/s", t_ref / t, peak > 0 ? rate / peak : 0);
+    printf("%s\t%s\t%s\t%.0f\t%.2f\t%s\t", op->slot, shape, level_names[level], t, rate,
+           macs ? "GMAC/s" : "GB/s");
+    put_ratio(t_ref / t, '\t');
+    put_ratio(peak > 0 ? rate / peak : 0, '\n');
 }
 
 static void bench(const struct op *op, const struct omq_kern *ref, const struct omq_kern *trial,
