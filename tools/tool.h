@@ -161,8 +161,6 @@ int tool_choose(const struct tool_choices *c, const char *words, int **list, int
 
 /* ---- tool_live.c: what the programs around a live model share ---- */
 
-struct omq_model;
-
 /* fn for SIGINT and SIGTERM, but for those that the parent ignores, as a shell
  * script does for jobs in the background. */
 void tool_catch_signals(void (*fn)(int number));
@@ -172,6 +170,9 @@ const char *tool_state_dir(void);
 
 /* tool_choose() for a model: all are those that are not float. */
 int tool_choose_precisions(struct omq_model *m, const char *words, int **list, int *n);
+
+/* "w4a8", or a profile's; the model's. */
+const char *tool_precision_name(struct omq_model *m, int i);
 
 /* A governor of a model's precisions; zero is none. */
 struct tool_governor {
@@ -194,6 +195,20 @@ void tool_governor_step(struct tool_governor *g, struct omq_model *m, double ms,
                         size_t size);
 /* The switches on a trace, on stdout, and the time at each precision. */
 int tool_governor_simulate(struct tool_governor *g, struct omq_model *m, const char *trace);
+
+/* ---- tool_serve.c: images through a model that may be switched meanwhile ---- */
+
+struct tool_serving {
+    const char *path;            /* of the model */
+    struct omq_model *model;
+    struct omq_follow *follower; /* whose model it is, until another takes its name; or NULL */
+    const char *governor, *floor; /* what they were given as; NULL: none */
+    int batch_size, top;         /* classes that are shown of an image */
+    const volatile sig_atomic_t *stop;
+};
+/* A line for each image of the files, "-" being frames on standard input, until there are
+ * no more or *stop. Returns the program's status. */
+int tool_serve(const struct tool_serving *what, const char *const *paths, int n_paths);
 
 /* ---- tool_answer.c: what omq-run prints ---- */
 

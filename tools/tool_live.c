@@ -59,6 +59,14 @@ int tool_choose_precisions(struct omq_model *m, const char *words, int **list, i
     return tool_choose(&all, words, list, n);
 }
 
+const char *tool_precision_name(struct omq_model *m, int i)
+{
+    struct omq_model_precision p;
+
+    omq_model_precision(m, i, &p);
+    return p.name;
+}
+
 /* ---- governors ---- */
 
 /* Products of bits: what a governor takes for better. */
@@ -188,10 +196,7 @@ struct printer {
 
 static const char *name_of(const struct printer *p, int i)
 {
-    struct omq_model_precision info;
-
-    omq_model_precision(p->m, p->g->list[i], &info);
-    return info.name;
+    return tool_precision_name(p->m, p->g->list[i]);
 }
 
 static void print_switch(void *ctx, const struct omq_governor_switch *s)
