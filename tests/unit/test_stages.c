@@ -161,6 +161,21 @@ START_TEST(test_views_afterwards)
 }
 END_TEST
 
+/* What is timed is a step of several precisions, also where the highest learns alone first. */
+START_TEST(test_bench)
+{
+    const char *sets[] = {"train.highest_first=0.5", "train.widths_per_step=0"};
+    struct omq_train *t = train_open("a", sets, 2);
+    struct omq_train_bench b;
+    struct omq_err err = {0};
+
+    ck_assert_msg(omq_train_bench(t, 2, &b, &err) == OMQ_OK, "%s", err.msg);
+    for (int i = 0; i < t->net.n_precisions; i++)
+        ck_assert_uint_eq(t->loss_count[i], 5); /* with three to warm up */
+    omq_train_close(t);
+}
+END_TEST
+
 /* Shares that no binary fraction meets are not rounded down for that. */
 START_TEST(test_epochs_alone)
 {
@@ -252,6 +267,7 @@ Suite *omq_suite_stages(void)
     tcase_add_test(t, test_time_left);
     tcase_add_loop_test(t, test_views_last, 0, 2);
     tcase_add_test(t, test_views_afterwards);
+    tcase_add_test(t, test_bench);
     tcase_add_test(t, test_epochs_alone);
     tcase_add_loop_test(t, test_statistics, 0, 2);
     tcase_add_test(t, test_statistics_alone);
