@@ -44,7 +44,7 @@ struct winograd {
 /* Four times any sum must fit in 32 bits; what it is made of may wrap around. */
 static bool by_winograd(const struct omq_conv_shape *s, const struct omq_conv_io *io)
 {
-    const int k_max = s->midrise ? (1 << s->w_bits) - 1 : 1 << (s->w_bits - 1);
+    const int64_t k_max = s->midrise ? (1 << s->w_bits) - 1 : 1 << (s->w_bits - 1);
     const ptrdiff_t *at = io->run_at;
 
     return s->n_runs == 3 && s->run == 3 * io->x_pixel && io->x_pixel % CHANNELS == 0 &&
