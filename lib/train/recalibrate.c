@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "eval/eval.h"
 
-enum { BATCHES = 64, EVAL_BATCH = 64 }; /* BATCHES: where the configuration says none */
+enum { BATCHES = 64 }; /* where the configuration says none */
 
 struct job {
     struct omq_train t; /* of which data, net, loader, executor and pool are used */
@@ -94,6 +94,9 @@ static int choose_all(struct job *j, const struct omq_net *net, struct omq_err *
     const char *at = j->opt->bits;
     char word[64];
 
+    if (cfg->train.n_loss_weights && cfg->train.n_loss_weights != net->n_precisions)
+        return omq_fail(err, OMQ_EFORMAT, "the model has %d precisions, but weights of %d losses",
+                        net->n_precisions, cfg->train.n_loss_weights);
     /* the file's order, which is the parameters' */
     cfg->n_precisions = net->n_precisions;
     memcpy(cfg->precisions, net->precisions, sizeof(net->precisions));
@@ -267,22 +270,17 @@ static int evaluate(struct job *j, struct omq_err *err)
 {
     struct omq_train *t = &j->t;
     struct omq_train_progress p = {.n_precisions = t->net.n_precisions};
-    struct omq_eval_counts n;
-    int rc;
+    int rc, skipped;
 
     for (int i = 0; i < t->net.n_precisions; i++) {
         if (asked_to_stop(j))
             return omq_calibration_stopped(err);
-        if ((rc = omq_eval_net(&t->net, i, t->held_out, t->pool, EVAL_BATCH, &n, err)) < 0)
+        if ((rc = omq_train_evaluate(t, i, &skipped, err)) < 0)
             return rc;
-        t->info.results[i] = (struct omq_result){
-            .known = true, .top1 = 100.0 * n.top1 / n.samples, .loss = n.loss,
-            .samples = n.samples,
-        };
         omq_precision_name(t->net.precisions[i], p.precisions[i].name);
         p.precisions[i].loss = (double)NAN;
         p.precisions[i].top1 = t->info.results[i].top1;
-        p.precisions[i].eval_loss = n.loss;
+        p.precisions[i].eval_loss = t->info.results[i].loss;
     }
     if (j->opt->cb && j->opt->cb->epoch)
         j->opt->cb->epoch(j->opt->cb->ctx, &p);

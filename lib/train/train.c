@@ -13,9 +13,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "eval/eval.h"
 
-enum { EVAL_BATCH = 64 };
 #define MAX_WAIT 0.05 /* share of an epoch's time that is not worth a word */
 
 struct run {
@@ -126,29 +124,21 @@ static void note_skipped(const struct run *r, int n)
     note(r, line);
 }
 
-/* Every precision that may have moved, on the integer engine (float ones by the forward
- * with frozen statistics). *mean gets the mean top-1; OMQ_ESTOPPED when asked to stop. */
+/* Every precision that may have moved. *mean gets the mean top-1; OMQ_ESTOPPED when asked to stop. */
 static int evaluate(struct run *r, double *mean, struct omq_err *err)
 {
     struct omq_train *t = r->t;
     double sum = 0;
-    struct omq_eval_counts n;
-    int rc = OMQ_OK;
+    int rc = OMQ_OK, skipped;
 
     for (int p = 0; rc == OMQ_OK && p < t->net.n_precisions; p++) {
         if (r->settled && !omq_train_has_view(t, p))
             continue;
         if (asked_to_stop(r))
             return OMQ_ESTOPPED;
-        rc = omq_eval_net(&t->net, p, t->held_out, t->pool, EVAL_BATCH, &n, err);
-        if (rc < 0)
-            break;
-        if (p == 0 && n.skipped > 0)
-            note_skipped(r, n.skipped);
-        t->info.results[p] = (struct omq_result){
-            .known = true, .top1 = 100.0 * n.top1 / n.samples, .loss = n.loss,
-            .samples = n.samples,
-        };
+        rc = omq_train_evaluate(t, p, &skipped, err);
+        if (p == 0 && rc == OMQ_OK && skipped > 0)
+            note_skipped(r, skipped);
     }
     for (int p = 0; p < t->net.n_precisions; p++)
         sum += t->info.results[p].top1;
@@ -237,6 +227,15 @@ static void forget_evaluation(struct omq_train_progress *p)
         p->precisions[i].top1 = p->precisions[i].eval_loss = NAN;
 }
 
+/* In this order: where a run is complete there is its model, which others may have
+ * switched or recalibrated since, and which is not to be written again. */
+static int save_complete(struct omq_train *t, struct omq_err *err)
+{
+    int rc = omq_checkpoint_save(t, "model.omq", false, err);
+
+    return rc < 0 ? rc : omq_checkpoint_save(t, "last.omq", true, err);
+}
+
 static int save_best(struct run *r, double mean, struct omq_err *err)
 {
     struct omq_train *t = r->t;
@@ -248,8 +247,8 @@ static int save_best(struct run *r, double mean, struct omq_err *err)
     return omq_checkpoint_save(t, "best.omq", false, err);
 }
 
-/* After an epoch's steps. A stop in mid-evaluation leaves the position at the
- * end of the steps, from where a resumed run evaluates again. */
+/* After an epoch's steps. A stop in what follows them leaves the position at their
+ * end, from where a resumed run does all of it again. */
 static int end_epoch(struct run *r, struct omq_err *err)
 {
     struct omq_train *t = r->t;
@@ -261,6 +260,8 @@ static int end_epoch(struct run *r, struct omq_err *err)
 
     if ((rc = omq_train_finish_epoch(t, r->stop, err)) < 0)
         return rc;
+    if (asked_to_stop(r))
+        return stopped(r, err);
     rc = evaluated ? evaluate(r, &mean, err) : OMQ_OK;
     if (rc < 0)
         return rc == OMQ_ESTOPPED ? stopped(r, err) : rc;
@@ -275,8 +276,11 @@ static int end_epoch(struct run *r, struct omq_err *err)
     memset(t->loss_count, 0, sizeof(t->loss_count));
     if (evaluated && (rc = save_best(r, mean, err)) < 0)
         return rc;
-    if ((t->epoch % t->config.train.save_every == 0 || t->epoch == omq_train_epochs(t)) &&
-        (rc = omq_checkpoint_save(t, "last.omq", true, err)) < 0)
+    if (t->epoch == omq_train_epochs(t))
+        rc = save_complete(t, err);
+    else if (t->epoch % t->config.train.save_every == 0)
+        rc = omq_checkpoint_save(t, "last.omq", true, err);
+    if (rc < 0)
         return rc;
     if ((rc = omq_metrics_write(&r->metrics, t->config.output_dir, err)) < 0)
         return rc;
@@ -302,7 +306,7 @@ static int calibrate(struct run *r, struct omq_err *err)
         return rc == OMQ_ESTOPPED ? omq_calibration_stopped(err) : rc;
     progress(r, 0, 0, &p);
     if ((rc = omq_metrics_add(&r->metrics, &p, 0, split, err)) < 0 ||
-        (rc = omq_checkpoint_save(t, "last.omq", true, err)) < 0 ||
+        (rc = save_complete(t, err)) < 0 ||
         (rc = omq_metrics_write(&r->metrics, t->config.output_dir, err)) < 0)
         return rc;
     if (r->cb && r->cb->epoch)
@@ -328,13 +332,20 @@ static int resume(struct run *r, struct omq_err *err)
     return OMQ_OK;
 }
 
+static bool is_there(const struct omq_train *t, const char *name)
+{
+    char *path = omq_path_join(t->config.output_dir, name);
+    bool there = path && access(path, F_OK) == 0;
+
+    free(path);
+    return there;
+}
+
 /* Refuses to mix runs before anything is created. */
 static int check_output(const struct omq_train *t, bool resuming, bool force, struct omq_err *err)
 {
-    char *last = omq_path_join(t->config.output_dir, "last.omq");
-    bool there = last && access(last, F_OK) == 0;
+    bool there = is_there(t, "last.omq");
 
-    free(last);
     if (resuming && !there)
         return omq_fail(err, OMQ_ECONFIG, "there is no '%s/last.omq' to resume from",
                         t->config.output_dir);
@@ -383,7 +394,7 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
         if (t->epoch < omq_train_epochs(t) && asked_to_stop(r))
             return stopped(r, err);
     }
-    return omq_checkpoint_save(t, "model.omq", false, err);
+    return is_there(t, "model.omq") ? OMQ_OK : omq_checkpoint_save(t, "model.omq", false, err);
 }
 
 int omq_train_run(struct omq_train *t, bool resuming, bool force,

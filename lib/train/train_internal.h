@@ -166,6 +166,14 @@ int omq_train_recalibrate(struct omq_train *t, int n, const bool *chosen,
                           const volatile sig_atomic_t *stop,
                           struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* ---- evaluate.c ---- */
+
+/* A precision on the held-out images, by the integer engine (a float one by the forward
+ * with frozen statistics), into info.results; *skipped: damaged images, which were left
+ * out. */
+int omq_train_evaluate(struct omq_train *t, int precision, int *skipped,
+                       struct omq_err *err) OMQ_WARN_UNUSED;
+
 /* ---- checkpoint.c ---- */
 
 /* Writes NAME in the output folder: the model, and with state what --resume needs. */

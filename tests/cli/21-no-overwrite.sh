@@ -8,5 +8,15 @@ has err "'run'" "--resume" "--force"
 expect 0 omq-train --resume tiny.yaml
 has err "the run in 'run' is complete: nothing to do"
 [ "$(cat run/*.omq run/metrics.* | cksum)" = "$sum" ] || fail "files have changed"
+
+# What was done to the model since stays, and what is gone comes back.
+expect 0 omq-switch --bits 2 run/model.omq
+cp run/model.omq switched.omq
+expect 0 omq-train --resume tiny.yaml
+cmp run/model.omq switched.omq || fail "the switch word is lost"
+rm run/model.omq
+expect 0 omq-train --resume tiny.yaml
+expect 0 omq-eval -q --bits 2 run/model.omq
+
 expect 0 omq-train -q --force --set seed=8 tiny.yaml
 [ "$(cat run/*.omq run/metrics.* | cksum)" != "$sum" ] || fail "nothing was trained"

@@ -12,6 +12,7 @@
 #include "../fuzz/ckpt/ckpt_image.h"
 #include "graphhelp.h"
 #include "model_sample.h"
+#include "omq_tools.h"
 
 Suite *omq_suite_model_meta(void);
 
@@ -357,6 +358,44 @@ START_TEST(graphs_that_make_no_sense)
 }
 END_TEST
 
+/* The precisions of a model are those of META; its configuration may say otherwise. */
+START_TEST(loss_weights_of_other_precisions)
+{
+    const struct omq_recalibrate_options opt = {.bits = "w5a8,w6a8,w7a8", .threads = 1};
+    json_t *meta = good_meta();
+    char config[2048], *text;
+    size_t n = 0;
+    uint8_t *image;
+    FILE *f;
+
+    n += (size_t)snprintf(config, sizeof(config), "output_dir: out\nmodel: {arch: resnet8}\n"
+                          "quant: {view: offsets, view_max_bits: 0, weight_steps: channel}\n"
+                          "data: {format: synthetic, mean: [0.5, 0.31], std: [0.25, 0.3], "
+                          "synthetic: {height: 8, width: 8, channels: 2, classes: 5}}\n"
+                          "bits: [");
+    for (int i = 0; i < 32; i++)
+        n += (size_t)snprintf(config + n, sizeof(config) - n, "%sw%da%d", i ? ", " : "", 1 + i / 8,
+                              1 + i % 8);
+    n += (size_t)snprintf(config + n, sizeof(config) - n, "]\ntrain: {loss_weights: [");
+    for (int i = 0; i < 32; i++)
+        n += (size_t)snprintf(config + n, sizeof(config) - n, "%s1", i ? ", " : "");
+    snprintf(config + n, sizeof(config) - n, "]}\n");
+    json_object_set_new(meta, "config", json_string(config));
+    text = json_dumps(meta, JSON_REAL_PRECISION(17));
+    ck_assert_ptr_nonnull(text);
+    image = model_with_meta(model_good, text, strlen(text), &n);
+    ck_assert_ptr_nonnull(f = fopen(model_path, "wb"));
+    ck_assert_uint_eq(fwrite(image, 1, n, f), n);
+    ck_assert_int_eq(fclose(f), 0);
+    ck_assert_msg(omq_recalibrate(model_path, model_path, &opt, &err) == OMQ_EFORMAT, "%s",
+                  err.msg);
+    ck_assert_msg(strstr(err.msg, "4 precisions, but weights of 32 losses") != NULL, "%s", err.msg);
+    free(image);
+    free(text);
+    json_decref(meta);
+}
+END_TEST
+
 Suite *omq_suite_model_meta(void)
 {
     Suite *s = suite_create("model_meta");
@@ -371,6 +410,7 @@ Suite *omq_suite_model_meta(void)
     tcase_add_test(t, many_values_take_no_memory);
     tcase_add_test(t, deep_json_is_refused);
     tcase_add_test(t, graphs_that_make_no_sense);
+    tcase_add_test(t, loss_weights_of_other_precisions);
     suite_add_tcase(s, t);
     return s;
 }

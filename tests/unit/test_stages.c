@@ -6,8 +6,10 @@
 #define _GNU_SOURCE
 #include <check.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 #include "trainhelp.h"
 
@@ -256,6 +258,42 @@ START_TEST(test_statistics_alone)
 }
 END_TEST
 
+static volatile sig_atomic_t alarmed;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    alarmed = 1;
+}
+
+static void stop_after_the_steps(void *ctx, const struct omq_train_progress *p)
+{
+    const struct itimerval soon = {.it_value = {.tv_usec = 10000}};
+
+    (void)ctx;
+    if (p->step == p->n_steps)
+        ck_assert_int_eq(setitimer(ITIMER_REAL, &soon, NULL), 0);
+}
+
+/* Stopped while statistics are taken, of an epoch that is not evaluated, a run goes on from
+ * before they were: those of a few batches would stay. */
+START_TEST(test_stop_in_statistics)
+{
+    const char *sets[] = {"train.epochs=1", "train.views_last=1", "train.eval_every=2",
+                          "train.bn_batches=300", "data.synthetic.train=4800"};
+    struct omq_train *t = train_open("a", sets, 5);
+    struct omq_train_callbacks cb = {.step = stop_after_the_steps};
+    struct omq_err err = {0};
+
+    alarmed = 0;
+    signal(SIGALRM, on_alarm);
+    ck_assert_int_eq(omq_train_run(t, false, false, &cb, &alarmed, &err), OMQ_ESTOPPED);
+    ck_assert_int_eq(t->epoch, 0);
+    ck_assert_int_eq(t->step, 300);
+    omq_train_close(t);
+}
+END_TEST
+
 Suite *omq_suite_stages(void)
 {
     Suite *s = suite_create("stages");
@@ -271,6 +309,7 @@ Suite *omq_suite_stages(void)
     tcase_add_test(t, test_epochs_alone);
     tcase_add_loop_test(t, test_statistics, 0, 2);
     tcase_add_test(t, test_statistics_alone);
+    tcase_add_test(t, test_stop_in_statistics);
     suite_add_tcase(s, t);
     return s;
 }
