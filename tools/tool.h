@@ -179,6 +179,7 @@ struct tool_governor {
     struct omq_governor *governor;
     int *list, n;    /* the model's precisions, as the governor numbers them */
     int seen;        /* the model's active one, when last looked at */
+    uint64_t failed_switches; /* of the model, then */
     double next_look; /* at the sensors */
     struct omq_sensors *sensors;
 };
@@ -190,9 +191,10 @@ struct tool_governor {
 int tool_governor_open(struct tool_governor *g, struct omq_model *m, const char *spec,
                        const char *floor, bool is_live);
 void tool_governor_close(struct tool_governor *g);
-/* After a batch that took ms: sets another precision, and says why, if it is time. */
-void tool_governor_step(struct tool_governor *g, struct omq_model *m, double ms, char *reason,
-                        size_t size);
+/* After a batch that took ms at a precision: sets another one, and says why, if it is
+ * time. */
+void tool_governor_step(struct tool_governor *g, struct omq_model *m, int ran_at, double ms,
+                        char *reason, size_t size);
 /* The switches on a trace, on stdout, and the time at each precision. */
 int tool_governor_simulate(struct tool_governor *g, struct omq_model *m, const char *trace);
 

@@ -165,16 +165,21 @@ void tool_governor_close(struct tool_governor *g)
     *g = (struct tool_governor){ 0 };
 }
 
-void tool_governor_step(struct tool_governor *g, struct omq_model *m, double ms, char *reason,
-                        size_t size)
+void tool_governor_step(struct tool_governor *g, struct omq_model *m, int ran_at, double ms,
+                        char *reason, size_t size)
 {
     struct omq_governor_sample s = omq_governor_sample_at(tool_now());
     struct omq_governor_decision d;
+    struct omq_counters c;
     struct omq_err err = { 0 };
 
-    if (omq_model_active(m) != g->seen) /* by its last switch, or somebody else's */
+    omq_model_counters(m, &c);
+    /* by its last switch, or somebody else's; or what it wanted could not be prepared */
+    if (omq_model_active(m) != g->seen || c.failed_switches != g->failed_switches)
         (void)adopt(g, m);
-    s.batch_ms = ms;
+    g->failed_switches = c.failed_switches;
+    if (ran_at == g->list[omq_governor_active(g->governor)]) /* and not before a switch that */
+        s.batch_ms = ms;                                     /* is under way */
     if (s.t_s >= g->next_look) {
         omq_sensors_read(g->sensors, &s);
         g->next_look = s.t_s + 1;

@@ -50,9 +50,11 @@ static void publish(struct session *s, bool open)
         .reason = s->switched_ms ? s->reason : NULL, .switched_ms = s->switched_ms,
     };
     if (open) {
-        omq_presence_close(s->presence);
+        struct omq_presence *old = s->presence; /* who looks is to see one or both */
+
         s->presence = NULL;
         rc = omq_presence_open(&s->presence, tool_state_dir(), s->what->path, &state, &err);
+        omq_presence_close(old);
     } else if (s->presence) {
         rc = omq_presence_update(s->presence, &state, &err);
     }
@@ -85,10 +87,16 @@ static void take_new_model(struct session *s)
         return;
     }
     if (s->what->governor) { /* it knows the old one's precisions */
+        int status;
+
         tool_governor_close(&s->governor);
-        s->status = tool_governor_open(&s->governor, s->model, s->what->governor, s->what->floor,
-                                       true);
-        s->ended = s->status != TOOL_OK;
+        status = tool_governor_open(&s->governor, s->model, s->what->governor, s->what->floor,
+                                    true);
+        if (status != TOOL_OK) {
+            s->status = status;
+            s->ended = true;
+            return;
+        }
     }
     if (!tool_common.quiet)
         tool_message("'%s' was replaced; the new model runs at %s", s->what->path,
@@ -162,7 +170,7 @@ static int run_batch(struct session *s, int n)
         tool_put_answer(s->model, s->names[i], s->logits + (size_t)i * (size_t)s->shape.n_classes,
                         s->what->top, tool_precision_name(s->model, b.ran_at), ms);
     if (s->what->governor)
-        tool_governor_step(&s->governor, s->model, ms, s->reason, sizeof(s->reason));
+        tool_governor_step(&s->governor, s->model, b.ran_at, ms, s->reason, sizeof(s->reason));
     return TOOL_OK;
 }
 

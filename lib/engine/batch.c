@@ -155,7 +155,7 @@ static int run_job(struct omq_model *m, struct job *j, struct omq_pool *pool, st
     return OMQ_OK;
 }
 
-int omq_model_run(struct omq_model *m, struct omq_batch_io *b, struct omq_err *err)
+int omq_model_run_uncounted(struct omq_model *m, struct omq_batch_io *b, struct omq_err *err)
 {
     struct job j = {.m = m, .b = b,
                     .image = (size_t)m->pre.height * (size_t)m->pre.width *
@@ -174,9 +174,17 @@ int omq_model_run(struct omq_model *m, struct omq_batch_io *b, struct omq_err *e
     if (has_pool)
         pthread_mutex_unlock(&m->pool_lock);
     omq_residents_give(m->residents, choice);
+    if (rc == OMQ_OK)
+        b->ran_at = choice;
+    return rc;
+}
+
+int omq_model_run(struct omq_model *m, struct omq_batch_io *b, struct omq_err *err)
+{
+    int rc = omq_model_run_uncounted(m, b, err);
+
     if (rc < 0)
         return rc;
-    b->ran_at = choice;
     atomic_fetch_add(&m->batches, 1);
     atomic_fetch_add(&m->images, (unsigned long long)b->n);
     return OMQ_OK;

@@ -144,6 +144,9 @@ void omq_residents_count(struct omq_residents *r, struct omq_counters *out);
 /* ---- model.c ---- */
 
 /* Keeps a precision ready, and shows its plan, until omq_model_give(). */
+/* omq_model_run(), for measurements: the counters do not see it. */
+int omq_model_run_uncounted(struct omq_model *m, struct omq_batch_io *b,
+                            struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_model_take(struct omq_model *m, int precision, const struct omq_engine **plan,
                    struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_model_give(struct omq_model *m, int precision);

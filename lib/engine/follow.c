@@ -62,16 +62,16 @@ static int copy_text(char **to, const char *from, struct omq_err *err)
     return OMQ_OK;
 }
 
-/* The word is read before the model, so that none between them is missed. */
+/* The name is looked at first, then the word is read, then the model, so that no file and no
+ * word that comes between is missed. */
 static int open_first(struct omq_follow *f, struct omq_err *err)
 {
     struct omq_switch_word word = {.profile = -1};
     int rc, at;
 
+    (void)!identify(f->path, &f->seen); /* one that is not there yet is another one soon */
     if ((rc = omq_switch_open(&f->fd, f->control ? f->control : f->path, err)) < 0)
         return rc;
-    if (!identify(f->path, &f->seen))
-        return omq_fail_errno(err, OMQ_EIO, "cannot look at '%s'", f->path);
     (void)!omq_switch_look(f->fd, &word, NULL); /* a damaged word counts as never set */
     if ((rc = omq_model_open(&f->model, f->path, &f->opt, err)) < 0)
         return rc;
@@ -125,9 +125,9 @@ struct omq_model *omq_follow_model(const struct omq_follow *f) { return f->model
 
 /* The new model takes up what its own word says, or the precision that was
  * active, if it has one of that name. */
-static int open_new(struct omq_follow *f, struct omq_model **new, int *fd, struct omq_err *err)
+static int open_new(const struct omq_follow *f, struct omq_model **new, int *fd,
+                    struct omq_switch_word *word, struct omq_err *err)
 {
-    struct omq_switch_word word = {.profile = -1};
     struct omq_open_options opt = f->opt;
     struct omq_model_precision old;
     int rc, at = -1;
@@ -137,23 +137,23 @@ static int open_new(struct omq_follow *f, struct omq_model **new, int *fd, struc
     if ((rc = omq_model_open(new, f->path, &opt, err)) < 0)
         return rc;
     if (f->control)
-        word = f->word;
+        *word = f->word;
     else if ((rc = omq_switch_open(fd, f->path, err)) < 0)
         return rc;
     else
-        (void)!omq_switch_look(*fd, &word, NULL);
-    if (is_unset(word))
+        (void)!omq_switch_look(*fd, word, NULL);
+    if (is_unset(*word))
         at = omq_model_find(*new, old.name, NULL);
     else
-        at = omq_model_find_switch(*new, word);
-    f->word = word;
+        at = omq_model_find_switch(*new, *word);
     return at < 0 ? OMQ_OK : omq_model_set_wait(*new, at, err);
 }
 
 static int replace(struct omq_follow *f, struct omq_err *err)
 {
+    struct omq_switch_word word = {.profile = -1};
     struct omq_model *new = NULL;
-    int fd = -1, rc = open_new(f, &new, &fd, err);
+    int fd = -1, rc = open_new(f, &new, &fd, &word, err);
 
     if (rc < 0) {
         omq_model_close(new);
@@ -163,6 +163,7 @@ static int replace(struct omq_follow *f, struct omq_err *err)
     }
     omq_model_close(f->model);
     f->model = new;
+    f->word = word;
     if (fd >= 0) {
         close(f->fd);
         f->fd = fd;
