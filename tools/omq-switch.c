@@ -200,6 +200,9 @@ static const struct limit_row *parse_budget(double *value)
     tool_usage("option '--budget': '%s' is none of latency=5ms, bytes=200k and top1=90", budget);
 }
 
+/* Only omq-eval runs it. */
+static bool is_float(const struct row *r) { return r->p.w == 32 || r->p.a == 32; }
+
 static bool keeps(const struct row *r, enum limit_kind kind, double value)
 {
     switch (kind) {
@@ -235,7 +238,7 @@ static int choose(struct table *t, int *chosen)
     for (int i = 0; i < t->n; i++) {
         const struct row *r = &t->rows[i];
 
-        if (r->p.w != 32 && keeps(r, limit->kind, value) &&
+        if (!is_float(r) && keeps(r, limit->kind, value) &&
             (*chosen < 0 || is_better(r, &t->rows[*chosen], limit->kind)))
             *chosen = i;
     }
@@ -253,7 +256,7 @@ static int set_active(struct table *t, int to)
     struct omq_err err = { 0 };
     const char *name = t->rows[to].p.name;
 
-    if (t->rows[to].p.w == 32 || t->rows[to].p.a == 32) {
+    if (is_float(&t->rows[to])) {
         tool_message("%s is float, which only omq-eval runs", name);
         return TOOL_FAILED;
     }

@@ -190,6 +190,7 @@ static int next_of_idx(struct omq_frames *f, uint8_t *pixels)
         free(f->idx.bytes);
         f->idx = (struct omq_idx){0};
         f->at++;
+        f->i = 0;
         return 0;
     }
     memcpy(pixels, f->idx.bytes + f->i * f->frame, f->frame);

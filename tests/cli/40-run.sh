@@ -53,6 +53,8 @@ cut -f 2- out | sed -n 1p | diff <(head -n 1 answers) - || fail "first.png"
 cut -f 2- out | tail -n 5 | diff answers - || fail "five.idx, last"
 cut -f 1 out | tr '\n' ' ' | grep -qx 'first.png grey.jpeg picture.txt -\[0\] five.idx\[0\] .* ' ||
     fail "names: $(<out)"
+expect 0 omq-run run/model.omq five.idx - <grey.raw # frames are numbered anew
+[ "$(tail -n 1 out | cut -f 1)" = "-[0]" ] || fail "after an idx file: $(<out)"
 # Sizes and colours are fitted.
 make_png wide.png 40 25 3
 make_png small.png 3 7 1

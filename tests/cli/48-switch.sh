@@ -66,6 +66,10 @@ expect 0 omq-switch --budget top1=0.1% $M
 [ "$(<out)" = w2a2 ] || fail "top1=0.1%: $(<out)"
 expect 0 omq-switch --budget latency=3600s --wait $M
 [ "$(<out)" = "$(best 1 -k 2,2nr -k 3,3nr)" ] || fail "latency: $(<out)"
+# What is float in part is not for it, however well it would keep to the limit.
+expect 0 omq-train -q --set 'bits=[w1a32, 8]' --set output_dir=half tiny.yaml
+expect 0 omq-switch --budget top1=0.1 half/model.omq
+[ "$(<out)" = w8a8 ] || fail "a float precision: $(<out)"
 cp $M before.omq
 for budget in bytes=1 top1=100.5 latency=0.001us; do
     expect 1 omq-switch --budget $budget $M
