@@ -41,9 +41,10 @@ int omq_onnx_build_squeeze(struct omq_onnx_builder *b, int node)
 
 /* ---- pools ---- */
 
-/* Kernel, stride, pad and what rounding up would add; false if they are not square. */
+/* Kernel, stride and pad, which comes on top of what stands before it; false if they are not
+ * square, or rounding up would add to the output. */
 static bool get_pool(const struct omq_onnx_builder *b, int node, const struct omq_node *in,
-                     struct omq_node *n)
+                     int before, struct omq_node *n)
 {
     static const char *const names[] = {"kernel_shape", "strides", "pads", "dilations"};
     int64_t values[4] = {0, 1, 0, 1};
@@ -64,13 +65,14 @@ static bool get_pool(const struct omq_onnx_builder *b, int node, const struct om
     n->kernel = (int)values[0];
     n->stride = (int)values[1];
     n->pad = (int)values[2];
+    before += n->pad;
     if (omq_onnx_attribute_of(&b->in, node, "auto_pad").s.n > 0 &&
         !omq_span_is(omq_onnx_attribute_of(&b->in, node, "auto_pad").s, "NOTSET"))
         return false;
     return values[0] > 0 && values[1] > 0 && values[3] == 1 &&
            (omq_onnx_attribute_int(&b->in, node, "ceil_mode", 0) == 0 ||
-            ((in->h + 2 * n->pad - n->kernel) % n->stride == 0 &&
-             (in->w + 2 * n->pad - n->kernel) % n->stride == 0));
+            ((in->h + 2 * before - n->kernel) % n->stride == 0 &&
+             (in->w + 2 * before - n->kernel) % n->stride == 0));
 }
 
 int omq_onnx_build_pool(struct omq_onnx_builder *b, int node)
@@ -84,7 +86,7 @@ int omq_onnx_build_pool(struct omq_onnx_builder *b, int node)
     if (rc < 0)
         return rc;
     in = omq_onnx_origin(b, x);
-    if (!get_pool(b, node, in, &n))
+    if (!get_pool(b, node, in, x->pad, &n))
         return omq_onnx_refuse(&b->in, node, b->err, "has a window, strides or pads that are not "
                                "the same on all sides, or dilations, or rounds up");
     if (!is_max && n.pad && omq_onnx_attribute_int(&b->in, node, "count_include_pad", 0) == 0)

@@ -160,7 +160,10 @@ static int get_npy(struct omq_source *s, struct omq_source_array *a, const struc
     return OMQ_OK;
 }
 
-static int get_member(struct omq_source *s, const struct member *m, struct omq_err *err)
+/* *left: bytes of the file that no member before has. Without it every row of a directory
+ * could name all of the file, and each would be summed. */
+static int get_member(struct omq_source *s, const struct member *m, size_t *left,
+                      struct omq_err *err)
 {
     struct omq_source_array *a;
 
@@ -181,6 +184,9 @@ static int get_member(struct omq_source *s, const struct member *m, struct omq_e
     if (!(a->bytes = find_bytes(s, m)))
         return omq_fail(err, OMQ_EFORMAT, "'%s' is damaged: '%s' is not where the directory says",
                         s->path, a->name);
+    if (m->packed > *left)
+        return damaged(s, "its arrays overlap", err);
+    *left -= m->packed;
     a->n_bytes = m->packed;
     a->zip.deflated = m->method == DEFLATED;
     a->zip.crc = m->crc;
@@ -194,7 +200,7 @@ int omq_source_npz(struct omq_source *s, struct omq_err *err)
 {
     const uint8_t *end = find_end(s);
     struct omq_cursor c;
-    size_t n, size, offset;
+    size_t n, size, offset, left;
 
     if (!end)
         return damaged(s, "it has no directory: a ZIP that was cut short", err);
@@ -209,13 +215,14 @@ int omq_source_npz(struct omq_source *s, struct omq_err *err)
     if (offset > s->n_bytes || size > s->n_bytes - offset)
         return damaged(s, "its directory lies outside", err);
     c = omq_cursor_init(s->file + offset, size);
+    left = s->n_bytes;
     for (size_t i = 0; i < n; i++) {
         struct member m;
         int rc;
 
         if (!next_member(&c, &m))
             return damaged(s, "its directory cannot be read", err);
-        if ((rc = get_member(s, &m, err)) < 0)
+        if ((rc = get_member(s, &m, &left, err)) < 0)
             return rc;
     }
     return omq_source_seal(s, err);

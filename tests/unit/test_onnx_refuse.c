@@ -65,6 +65,15 @@ static void bad_pool(void)
         omq_onnx_int(&x, "ceil_mode", 1);
     }
 }
+static void bad_ceil(void) /* with the pad before it the output is larger */
+{
+    OMQ_ONNX_NODE(&x, "Pad", "z", "image", "pads");
+    NODE("AveragePool", "a", "z") {
+        ints("kernel_shape", 2, 2);
+        ints("strides", 6, 6);
+        omq_onnx_int(&x, "ceil_mode", 1);
+    }
+}
 static void bad_average(void)
 {
     NODE("AveragePool", "a", "image") { ints("kernel_shape", 3, 3); ints("pads", 1, 1, 1, 1); }
@@ -126,6 +135,7 @@ static const struct {
     {bad_reshape, "node 'a': Reshape is read to [N, -1] only"},
     {bad_gemm, "node 'a': Gemm is no linear layer over what was flattened"},
     {bad_pool, "node 'a': MaxPool has a window, strides or pads"},
+    {bad_ceil, "node 'a': AveragePool has a window, strides or pads"},
     {bad_average, "node 'a': AveragePool leaves its pads out"},
     {bad_mean, "node 'a': ReduceMean is read over rows and columns"},
     {bad_pad, "node 'a': Pad is read of images, with zeros, only"},

@@ -268,6 +268,25 @@ START_TEST(npz_damaged)
 }
 END_TEST
 
+/* A directory may name the same bytes again and again, and each would be summed. */
+START_TEST(npz_overlaps)
+{
+    static const float values[256];
+    struct bytes b = npy(NPY("<f4", "False", "(256,)"), 1, values, sizeof(values));
+    struct bytes zip = {0}, dir = {0};
+
+    zip_add(&zip, &dir, "a.npy", b.p, b.n, false);
+    for (char name[] = "b.npy"; name[0] <= 'd'; name[0]++) {
+        struct bytes other = {0};
+
+        zip_add(&other, &dir, name, b.p, b.n, false); /* which begins where a.npy does */
+        free(other.p);
+    }
+    free(b.p);
+    refuse_bytes(zip_end(zip, dir, 4), OMQ_EFORMAT, "its arrays overlap");
+}
+END_TEST
+
 /* A member that promises more than it packs, or much more than it is: nothing is
  * allocated before someone wants it. */
 START_TEST(npz_bomb)
@@ -350,6 +369,7 @@ Suite *omq_suite_source(void)
     tcase_add_test(c, npz_reads);
     tcase_add_loop_test(c, npz_bad_text, 0, (int)(sizeof(bad_texts) / sizeof(*bad_texts)));
     tcase_add_test(c, npz_damaged);
+    tcase_add_test(c, npz_overlaps);
     tcase_add_test(c, npz_bomb);
     tcase_add_test(c, other_files);
     tcase_add_test(c, round_trip);
