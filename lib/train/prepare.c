@@ -117,6 +117,8 @@ static int open_loaders(struct omq_train *t, struct omq_err *err)
     };
     int rc;
 
+    if (t->config.train.epochs == 0 && t->train->n < opt.batch_size)
+        opt.batch_size = t->train->n; /* of calibration, which has batches of its own */
     if (t->train->n < opt.batch_size)
         return omq_fail(err, OMQ_ECONFIG, "train.batch_size is %d, but there are only %d training "
                         "images", opt.batch_size, t->train->n);

@@ -4,6 +4,7 @@
  */
 #include "train/train_internal.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
 /* ---- stages ---- */
@@ -130,6 +131,17 @@ static void report_text(const struct omq_train *t, size_t bytes, int n, FILE *f)
                 (unsigned long long)omq_net_weight_bytes(&t->net, i));
 }
 
+/* Names of an ONNX file hold what they like. */
+static void string_json(const char *before, const char *s, FILE *f)
+{
+    json_t *string = json_string(s);
+
+    fputs(before, f);
+    if (!string || json_dumpf(string, f, JSON_ENCODE_ANY) < 0)
+        fputs("null", f);
+    json_decref(string);
+}
+
 static void report_json(const struct omq_train *t, size_t bytes, FILE *f)
 {
     const struct omq_plan *p = &t->net.plan;
@@ -148,9 +160,13 @@ static void report_json(const struct omq_train *t, size_t bytes, FILE *f)
 
         if (!l)
             continue;
-        fprintf(f, "%s{\"name\": \"%s\", \"weights\": [%d, %d, %d, %d], \"output\": [%d, %d, %d], "
-                "\"bias\": %s, \"norm\": \"%s\"}", sep, l->name, l->out, l->in, l->kh, l->kw,
-                u->win.oh, u->win.ow, u->oc, l->bias ? "true" : "false", l->norm);
+        fputs(sep, f);
+        string_json("{\"name\": ", l->name, f);
+        fprintf(f, ", \"weights\": [%d, %d, %d, %d], \"output\": [%d, %d, %d], \"bias\": %s, ",
+                l->out, l->in, l->kh, l->kw, u->win.oh, u->win.ow, u->oc,
+                l->bias ? "true" : "false");
+        string_json("\"norm\": ", l->norm, f);
+        putc('}', f);
         sep = ", ";
     }
     fprintf(f, "], \"precisions\": [");

@@ -124,7 +124,8 @@ static void note_skipped(const struct run *r, int n)
     note(r, line);
 }
 
-/* Every precision that may have moved. *mean gets the mean top-1; OMQ_ESTOPPED when asked to stop. */
+/* Every precision that may have moved. *mean gets the mean top-1; OMQ_ESTOPPED when asked to
+ * stop. */
 static int evaluate(struct run *r, double *mean, struct omq_err *err)
 {
     struct omq_train *t = r->t;
@@ -383,7 +384,7 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
     if (rc < 0 || (resuming && (rc = resume(r, err)) < 0) ||
         (rc = omq_make_dirs(t->config.output_dir, err)) < 0 ||
         (rc = omq_metrics_open(&r->metrics, t->config.output_dir,
-                               resuming ? steps_so_far(t) : 0, err)) < 0)
+                               resuming ? steps_so_far(t) - (t->step > 0) : 0, err)) < 0)
         return rc;
     r->start = omq_now();
     if (!resuming && (rc = begin(r, err)) < 0)

@@ -37,6 +37,9 @@ cmp -s run/model.omq first.omq && fail "an epoch changed nothing"
 expect 2 omq-train --bench tiny.yaml
 has err "train.epochs is 0"
 
+# Nothing is trained, so no training batch need be full.
+expect 0 omq-train -q --force --set data.synthetic.train=10 tiny.yaml
+
 # A signal leaves nothing: there is no checkpoint to go on from.
 tiny_config | sed 's/epochs: 2/epochs: 0/; s/train: 96/train: 400/; s/width: 0.25/width: 1/' \
     >large.yaml

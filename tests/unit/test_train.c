@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <check.h>
 #include <dirent.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,6 +165,59 @@ START_TEST(test_resume)
         same_file("a/model.omq", "b/model.omq");
         same_file("a/last.omq", "b/last.omq");
     }
+}
+END_TEST
+
+/* A run that was killed after the rows of an epoch and before its checkpoint writes them
+ * once more, in place of those. */
+START_TEST(test_rows_of_killed_run)
+{
+    struct stopper s = {.at = 6};
+    struct omq_train_callbacks cb = {.ctx = &s, .step = count_step};
+    struct omq_train *t = train_open("a", NULL, 0);
+    char path[96], *rows = NULL;
+    struct omq_err err;
+    size_t n;
+    int found = 0;
+    FILE *f;
+
+    ck_assert_int_eq(omq_train_run(t, false, false, &cb, &s.flag, &err), OMQ_ESTOPPED);
+    ck_assert_int_eq(t->step, 6);
+    omq_train_close(t);
+    snprintf(path, sizeof(path), "%s/a/metrics.jsonl", train_dir);
+    ck_assert_ptr_nonnull(f = fopen(path, "w"));
+    fputs("{\"step\": 6, \"epoch\": 1}\n", f);
+    ck_assert_int_eq(fclose(f), 0);
+    t = train_open("a", NULL, 0);
+    train_run(t, true);
+    ck_assert_int_eq(omq_file_read(path, 1 << 20, (uint8_t **)&rows, &n, &err), OMQ_OK);
+    for (const char *at = rows; (at = strstr(at, "{\"step\": 6,")) != NULL; at++)
+        found++;
+    ck_assert_int_eq(found, t->net.n_precisions);
+    free(rows);
+    omq_train_close(t);
+}
+END_TEST
+
+/* Layers of an ONNX file are called what it likes. */
+START_TEST(test_report_names)
+{
+    struct omq_train *t = train_open("a", NULL, 0);
+    struct omq_err err = {0};
+    FILE *f = tmpfile();
+    json_t *report;
+
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(omq_train_open_model(t, &err), OMQ_OK);
+    snprintf(t->net.plan.layers[0].name, sizeof(t->net.plan.layers[0].name), "c\"1\n");
+    ck_assert_int_eq(omq_train_report(t, f, true, &err), OMQ_OK);
+    rewind(f);
+    ck_assert_ptr_nonnull(report = json_loadf(f, 0, NULL));
+    ck_assert_str_eq(json_string_value(json_object_get(
+                         json_array_get(json_object_get(report, "layers"), 0), "name")), "c\"1\n");
+    json_decref(report);
+    fclose(f);
+    omq_train_close(t);
 }
 END_TEST
 
@@ -361,6 +415,8 @@ Suite *omq_suite_train(void)
     tcase_add_test(t, test_norm_of_any_threads);
     tcase_add_test(t, test_same_twice);
     tcase_add_loop_test(t, test_resume, 0, 2);
+    tcase_add_test(t, test_rows_of_killed_run);
+    tcase_add_test(t, test_report_names);
     tcase_add_loop_test(t, test_method_learns, 0, 3);
     tcase_add_test(t, test_own_batches);
     tcase_add_loop_test(t, test_teacher, 0, 2);
