@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Requantization: codes of the residual stream to the codes of the layer that
- * reads them. The engine does it by omq_requant_table(); computing each code
- * anew gives the same and needs no gather.
+ * reads them, by the engine's kernel.
  */
 #include "nn/nn_internal.h"
 

@@ -56,20 +56,6 @@ omq_real omq_act_init_step(const struct omq_act *a, size_t n, const omq_real *x)
     return best;
 }
 
-void omq_requant_table(struct omq_act in, omq_real s_in, struct omq_act out, omq_real s_out,
-                       uint8_t table[256], omq_real *v)
-{
-    omq_real ratio = s_in / s_out;
-
-    for (int q = 0; q < 256; q++) {
-        omq_real x = fma((omq_real)(q - in.zero_point), ratio, (omq_real)out.zero_point);
-
-        table[q] = (uint8_t)clamp(rint(x), 0, (omq_real)out.q_max);
-        if (v)
-            v[q] = x;
-    }
-}
-
 /* ---- what methods do ---- */
 
 static int reach(const struct omq_act *a) { return a->zero_point ? a->zero_point : a->q_max; }

@@ -85,11 +85,6 @@ struct omq_act_method {
     double (*gradient)(const struct omq_act *a, double sum, double n);
 };
 
-/* Requantization of u8 codes: v[q] = fma(q - zp_in, s_in/s_out, zp_out), the
- * quotient in omq_real; table[q] = clamp(rint(v[q]), 0, q_max). v may be NULL. */
-void omq_requant_table(struct omq_act in, omq_real s_in, struct omq_act out, omq_real s_out,
-                       uint8_t table[256], omq_real *v);
-
 /* Batch norm of one channel count, or its stand-in: with gamma == NULL the
  * output is y + beta (beta NULL: 0). */
 struct omq_norm {
