@@ -35,7 +35,7 @@ static const struct tool_option options[] = {
               "output or the model." },
     { .name = "vectors", .arg = "N", .number = &vectors, .min = 1, .max = 65536, .unit = "images",
       .help = "Also write N images, and what the precisions answer, to a file beside the output: "
-              "the same name with _vectors.npz behind it." },
+              "the same name with _vectors.npz in place of its ending." },
     { .name = "style", .arg = "NAME", .text = &style, .words = styles,
       .help = "Variant of format onnx: qcdq has codes everywhere, exact has sums of integers and "
               "else floats, qonnx is for FINN and hls4ml, float has weights in float." },

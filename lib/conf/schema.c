@@ -116,7 +116,7 @@ const struct omq_conf_key omq_conf_keys[] = {
          "counted, and in training the next one of the set takes its place."),
     LIST("data.mean", OMQ_CONF_NUMBERS, data.mean, data.n_mean, 0, 1,
          "Mean of the pixels, scaled to 0 to 1: one for all channels or one each.\n"
-         "Required by all formats but synthetic."),
+         "Required."),
     LIST("data.std", OMQ_CONF_NUMBERS, data.std, data.n_std, 0.001, 1,
          "Standard deviation of the pixels, likewise."),
     INT("data.workers", data.workers, 1, 64, "Threads that load images."),
@@ -233,7 +233,7 @@ const struct omq_conf_key omq_conf_keys[] = {
     WORD("train.schedule", train.schedule, omq_schedule, schedule_words,
          "The learning rate falls as a cosine to min_lr, or by gamma at each milestone."),
     NUMBER("train.warmup_epochs", train.warmup_epochs, 0, 100000,
-           "Epochs, or a part of one, in which the learning rate rises from 0."),
+           "Epochs, or a part of one, in which the learning rate rises from a hundredth."),
     NUMBER("train.min_lr", train.min_lr, 0, 10, "Last learning rate of the cosine."),
     LIST("train.milestones", OMQ_CONF_INTS, train.milestones, train.n_milestones, 1, 100000,
          "Epochs after which schedule step lowers the learning rate, ascending."),

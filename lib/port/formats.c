@@ -17,7 +17,7 @@ const struct omq_export_format omq_export_formats[] = {
      .suffixes = {".param", ".bin"}, .act_bits = 7, .write = omq_export_ncnn},
     {.name = "json", .summary = "what the model is: layers, shapes, precisions, sizes, provenance",
      .suffixes = {".json"}, .several = true, .write = omq_export_json},
-    {.name = "c", .summary = "C99 for microcontrollers and anything else: integers, no libraries",
+    {.name = "c", .summary = "C99 for microcontrollers and anything else, without libraries",
      .suffixes = {".c", ".h"}, .one_stream = true, .several = true, .takes_main = true,
      .takes_integer = true, .takes_cmsis = true, .write = omq_export_c},
     {.name = "onnx", .summary = "for ONNX Runtime and all that reads ONNX; styles qcdq, exact, "

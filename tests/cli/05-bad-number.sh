@@ -7,7 +7,7 @@ for bad in x '' 1x 0x10 1.5 ' 1' +1 1e3; do
 done
 for bad in 0 -1 1025 99999999999999999999 -99999999999999999999; do
     expect 2 omq-eval --threads="$bad" model.omq
-    has err "option '--threads': $bad is out of range; give 1 to 1024 threads"
+    has err "option '--threads': $bad is out of range; give 1 to 256 threads"
 done
 expect 2 omq-eval --batch 4097 model.omq
 has err "4097 is out of range; give 1 to 4096 images"
