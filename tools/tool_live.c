@@ -178,8 +178,9 @@ void tool_governor_step(struct tool_governor *g, struct omq_model *m, int ran_at
     if (omq_model_active(m) != g->seen || c.failed_switches != g->failed_switches)
         (void)adopt(g, m);
     g->failed_switches = c.failed_switches;
-    if (ran_at == g->list[omq_governor_active(g->governor)]) /* and not before a switch that */
-        s.batch_ms = ms;                                     /* is under way */
+    /* what ran on while the next precision was being prepared says nothing of that one */
+    if (ran_at == g->list[omq_governor_active(g->governor)])
+        s.batch_ms = ms;
     if (s.t_s >= g->next_look) {
         omq_sensors_read(g->sensors, &s);
         g->next_look = s.t_s + 1;

@@ -141,12 +141,15 @@ bool omq_residents_complete(struct omq_residents *r);
 /* Adds switches, failed_switches and prepared. */
 void omq_residents_count(struct omq_residents *r, struct omq_counters *out);
 
-/* ---- model.c ---- */
+/* ---- batch.c ---- */
 
-/* Keeps a precision ready, and shows its plan, until omq_model_give(). */
 /* omq_model_run(), for measurements: the counters do not see it. */
 int omq_model_run_uncounted(struct omq_model *m, struct omq_batch_io *b,
                             struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* ---- model.c ---- */
+
+/* Keeps a precision ready, and shows its plan, until omq_model_give(). */
 int omq_model_take(struct omq_model *m, int precision, const struct omq_engine **plan,
                    struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_model_give(struct omq_model *m, int precision);

@@ -156,7 +156,7 @@ int omq_train_recalibrate(struct omq_train *t, int n, const bool *chosen,
 /* Statistics of precisions whose views learned last follow their weights once more;
  * those of the others have not moved since. */
 int omq_train_finish_epoch(struct omq_train *t, const volatile sig_atomic_t *stop,
-                        struct omq_err *err)
+                           struct omq_err *err)
 {
     const int n = t->config.train.bn_batches, epoch = t->epoch + 1;
     bool views[OMQ_MAX_PRECISIONS];

@@ -157,7 +157,7 @@ int omq_train_spread(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
  * the highest while that learns alone, and where a precision has learned all that it will,
  * its statistics are taken anew. */
 int omq_train_finish_epoch(struct omq_train *t, const volatile sig_atomic_t *stop,
-                        struct omq_err *err) OMQ_WARN_UNUSED;
+                           struct omq_err *err) OMQ_WARN_UNUSED;
 /* Batch norm statistics of every precision, or of those chosen (if not NULL), taken
  * anew as the mean over n batches of training images, which are not mixed, with the
  * final weights; a later call starts afresh. Returns early, with statistics of fewer
