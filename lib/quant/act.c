@@ -31,8 +31,8 @@ omq_real omq_act_init_step(const struct omq_act *a, size_t n, const omq_real *x)
 {
     size_t stride = n / 16384 | 1, count = 0; /* odd, so that it meets every channel */
     omq_real lo = (omq_real)a->zero_point, hi = (omq_real)(a->q_max - a->zero_point);
-    omq_real top = 0, s, best;
-    double least = INFINITY, sum = 0, most;
+    omq_real top = 0, best, most;
+    double least = INFINITY, sum = 0;
 
     for (size_t i = 0; i < n; i += stride) {
         if (!(x[i] > 0) && !(a->zero_point && x[i] < 0))
@@ -43,14 +43,14 @@ omq_real omq_act_init_step(const struct omq_act *a, size_t n, const omq_real *x)
     }
     if (!(top > 0))
         return 1; /* nothing but zeros so far: training will find its scale */
-    most = MOST_MEANS * sum / (double)count;
-    s = best = top;
-    for (int i = 0; i < 32; i++, s *= (omq_real)0.870550563296124) { /* 2^(-1/5) */
-        double e = (double)s > most ? INFINITY : error_at(a, n, stride, x, s);
+    most = (omq_real)(MOST_MEANS * sum / (double)count);
+    best = fmin(top, most);
+    for (int i = 0; i < 32; i++, top *= (omq_real)0.870550563296124) { /* 2^(-1/5) */
+        double e = top > most ? INFINITY : error_at(a, n, stride, x, top);
 
-        if (e < least || (double)s > most) {
+        if (e < least) {
             least = e;
-            best = s;
+            best = top;
         }
     }
     return best;

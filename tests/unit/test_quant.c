@@ -369,6 +369,20 @@ START_TEST(first_activation_step_is_not_for_few_values)
 }
 END_TEST
 
+/* However far above the rest the largest value is. */
+START_TEST(first_activation_step_is_at_most_twice_the_mean)
+{
+    struct omq_act a = omq_act_of(1 + _i, false);
+    static omq_real x[16384];
+    omq_real step;
+
+    for (int i = 0; i < 16384; i++)
+        x[i] = i == 77 ? 1000 : 1;
+    step = omq_act_init_step(&a, 16384, x);
+    ck_assert_msg((double)step < 2.2, "%d bits: %g", a.bits, (double)step);
+}
+END_TEST
+
 START_TEST(first_activation_step_is_positive)
 {
     const omq_real rows[][3] = {{0, 0, 0}, {-1, -2, 0}, {FLT_TRUE_MIN, 0, 0}, {1e37f, -1e37f, 0},
@@ -550,6 +564,7 @@ Suite *omq_suite_quant(void)
     tcase_add_loop_test(t, first_activation_step_is_of_least_squares, 0, 16);
     tcase_add_test(t, first_activation_step_is_positive);
     tcase_add_loop_test(t, first_activation_step_is_not_for_few_values, 0, 3);
+    tcase_add_loop_test(t, first_activation_step_is_at_most_twice_the_mean, 0, 3);
     tcase_add_test(t, first_activation_step_meets_every_channel);
     tcase_add_test(t, requant_keeps_values);
     tcase_add_test(t, requant_of_any_step_holds_codes);
