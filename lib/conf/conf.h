@@ -117,7 +117,7 @@ struct omq_quant_config {
     enum omq_quant_method method;
     enum omq_view view;
     int levels;               /* of the view's wavelet; 0: every weight has an offset */
-    bool detach;              /* what has offsets leaves the shared weights alone */
+    bool detach;              /* what offsets reach does not move the shared weights */
     int view_max_bits;        /* wider weights have no view; 0 = all have */
     enum omq_grid_kind grid;
     enum omq_steps weight_steps;

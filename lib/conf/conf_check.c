@@ -5,6 +5,7 @@
  */
 #include "conf/conf_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int key(const char *path)
@@ -176,36 +177,81 @@ static void check_method(struct omq_conf_state *s)
         }
 }
 
+/* Whether the grid has weights of w bits; says so if not. */
+static bool has_grid(struct omq_conf_state *s, int w, const char *what)
+{
+    const char *path = given(s, "quant.grid") ? "quant.grid" : "bits";
+    enum omq_grid_kind grid = s->c.quant.grid;
+
+    if (grid == OMQ_GRID_MIDRISE && w == 8)
+        omq_conf_error(s, place(s, path), "'quant.grid' midrise has 1 to 7 bits, but %s", what);
+    else if (grid == OMQ_GRID_SYMMETRIC && w == 1)
+        omq_conf_error(s, place(s, path), "'quant.grid' symmetric has 2 to 8 bits, but %s", what);
+    else
+        return true;
+    return false;
+}
+
 static void check_grid(struct omq_conf_state *s)
 {
-    enum omq_grid_kind grid = s->c.quant.grid;
-    const char *path = given(s, "quant.grid") ? "quant.grid" : "bits";
+    const struct omq_quant_config *q = &s->c.quant;
+    char what[48];
 
-    if (!fine(s, "quant.grid") || !fine(s, "bits") || grid == OMQ_GRID_AUTO)
+    if (!fine(s, "quant.grid") || q->grid == OMQ_GRID_AUTO)
         return;
-    for (int i = 0; i < s->c.n_precisions; i++) {
-        int w = s->c.precisions[i].w;
-
-        if (grid == OMQ_GRID_MIDRISE && w == 8) {
-            omq_conf_error(s, place(s, path),
-                           "'quant.grid' midrise has 1 to 7 bits, "
-                           "but 'bits' lists 8 for weights");
+    for (int i = 0; fine(s, "bits") && i < s->c.n_precisions; i++) {
+        snprintf(what, sizeof(what), "'bits' lists %d for weights", s->c.precisions[i].w);
+        if (!has_grid(s, s->c.precisions[i].w, what))
             return;
-        }
-        if (grid == OMQ_GRID_SYMMETRIC && w == 1) {
-            omq_conf_error(s, place(s, path),
-                           "'quant.grid' symmetric has 2 to 8 bits, "
-                           "but 'bits' lists 1 for weights");
-            return;
-        }
     }
+    if (fine(s, "quant.first_last_bits")) {
+        snprintf(what, sizeof(what), "'quant.first_last_bits' is %d", q->first_last_bits);
+        has_grid(s, q->first_last_bits, what);
+    }
+}
+
+/* Which of bits is the highest: omq_schedule_order() says the same. */
+static int highest(const struct omq_config *c)
+{
+    const struct omq_precision *p = c->precisions;
+    int best = 0;
+
+    for (int i = 1; i < c->n_precisions; i++)
+        if (p[i].w * 64 + p[i].a > p[best].w * 64 + p[best].a)
+            best = i;
+    return best;
+}
+
+static void check_loss_weights(struct omq_conf_state *s)
+{
+    const struct omq_train_config *t = &s->c.train;
+    int n = s->c.n_precisions;
+    double sum = 0;
+    char name[16];
+
+    if (!fine(s, "train.loss_weights") || t->n_loss_weights == 0)
+        return;
+    for (int i = 0; i < t->n_loss_weights; i++)
+        sum += t->loss_weights[i];
+    if (t->n_loss_weights != n)
+        omq_conf_error(s, place(s, "train.loss_weights"),
+                       "'train.loss_weights' has %d %s, but 'bits' has %d", t->n_loss_weights,
+                       t->n_loss_weights == 1 ? "entry" : "entries", n);
+    else if (sum == 0)
+        omq_conf_error(s, place(s, "train.loss_weights"),
+                       "'train.loss_weights' are all 0: nothing would be learned");
+    else if (t->loss_weights[highest(&s->c)] == 0 && fine(s, "train.highest_first") &&
+             t->highest_first > 0)
+        omq_conf_error(s, place(s, "train.loss_weights"),
+                       "'train.loss_weights' has 0 for %s, which learns alone first: set "
+                       "'train.highest_first' to 0",
+                       omq_precision_name(s->c.precisions[highest(&s->c)], name));
 }
 
 static void check_widths(struct omq_conf_state *s)
 {
     struct omq_train_config *t = &s->c.train;
     int n = s->c.n_precisions;
-    double sum = 0;
 
     if (!fine(s, "bits"))
         return;
@@ -221,17 +267,11 @@ static void check_widths(struct omq_conf_state *s)
         omq_conf_error(s, place(s, "train.widths_per_step"),
                        "'train.widths_per_step' is %d, but 'bits' has %d %s (0 is all)",
                        t->widths_per_step, n, n == 1 ? "entry" : "entries");
-    if (!fine(s, "train.loss_weights") || t->n_loss_weights == 0)
-        return;
-    for (int i = 0; i < t->n_loss_weights; i++)
-        sum += t->loss_weights[i];
-    if (t->n_loss_weights != n)
-        omq_conf_error(s, place(s, "train.loss_weights"),
-                       "'train.loss_weights' has %d %s, but 'bits' has %d", t->n_loss_weights,
-                       t->n_loss_weights == 1 ? "entry" : "entries", n);
-    else if (sum == 0)
-        omq_conf_error(s, place(s, "train.loss_weights"),
-                       "'train.loss_weights' are all 0: nothing would be learned");
+    else if (t->widths_per_step == 1 && n > 1 && t->distill > 0 && fine(s, "train.distill"))
+        omq_conf_error(s, place(s, "train.distill"),
+                       "'train.distill' is more than 0, but with 'train.widths_per_step' 1 no "
+                       "higher precision is in the step to follow");
+    check_loss_weights(s);
 }
 
 static void check_schedule(struct omq_conf_state *s)
@@ -259,6 +299,9 @@ static void check_schedule(struct omq_conf_state *s)
             return;
         }
     }
+    if (fine(s, "train.schedule") && t->schedule != OMQ_SCHED_STEP && t->n_milestones > 0)
+        omq_conf_error(s, place(s, "train.milestones"),
+                       "'train.milestones' are for 'train.schedule' step, and it is cosine");
 }
 
 void omq_conf_cross_check(struct omq_conf_state *s)

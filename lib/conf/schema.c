@@ -201,8 +201,9 @@ const struct omq_conf_key omq_conf_keys[] = {
         "Levels of that wavelet: an offset is shared by 2^levels input channels;\n"
         "0 is no wavelet: every weight has an offset."),
     BOOL("quant.detach", quant.detach,
-         "With view offsets: where a width has offsets it learns through them alone\n"
-         "and does not move the weights that it shares."),
+         "With view offsets: where a width has offsets it learns by them, and moves only\n"
+         "that part of the weights that it shares which no offset reaches; with levels\n"
+         "0, nothing."),
     INT("quant.view_max_bits", quant.view_max_bits, 0, 8,
         "Largest width of weights that has a view, and its parameters; 0 is any."),
     WORD("quant.grid", quant.grid, omq_grid_kind, grid_words,
@@ -234,7 +235,8 @@ const struct omq_conf_key omq_conf_keys[] = {
          "The learning rate falls as a cosine to min_lr, or by gamma at each milestone."),
     NUMBER("train.warmup_epochs", train.warmup_epochs, 0, 100000,
            "Epochs, or a part of one, in which the learning rate rises from a hundredth."),
-    NUMBER("train.min_lr", train.min_lr, 0, 10, "Last learning rate of the cosine."),
+    NUMBER("train.min_lr", train.min_lr, 0, 10,
+           "Last learning rate of the cosine; the least that schedule step falls to."),
     LIST("train.milestones", OMQ_CONF_INTS, train.milestones, train.n_milestones, 1, 100000,
          "Epochs after which schedule step lowers the learning rate, ascending."),
     NUMBER("train.gamma", train.gamma, 0, 1, "Factor of the learning rate at a milestone."),

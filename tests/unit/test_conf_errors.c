@@ -127,6 +127,14 @@ static const struct {
      "x.yaml:4:23: error: 'train.loss_weights' has 2 entries, but 'bits' has 8"},
     {"train: {loss_weights: [0]}\nbits: [1]",
      "x.yaml:4:23: error: 'train.loss_weights' are all 0: nothing would be learned"},
+    {"train: {loss_weights: [1, 0]}\nbits: [4, 8]",
+     "x.yaml:4:23: error: 'train.loss_weights' has 0 for w8a8, which learns alone first: set "
+     "'train.highest_first' to 0"},
+    {"train: {widths_per_step: 1, distill: 0.5}",
+     "x.yaml:4:38: error: 'train.distill' is more than 0, but with 'train.widths_per_step' 1 no "
+     "higher precision is in the step to follow"},
+    {"train: {milestones: [3]}",
+     "x.yaml:4:21: error: 'train.milestones' are for 'train.schedule' step, and it is cosine"},
     {"train: {milestones: [3, 3]}",
      "x.yaml:4:21: error: 'train.milestones' are not ascending: 3 after 3"},
     {"train: {schedule: step}",
@@ -149,6 +157,9 @@ static const struct {
                                "'bits' lists 8 for weights"},
     {"quant: {grid: symmetric}", "x.yaml:4:15: error: 'quant.grid' symmetric has 2 to 8 bits, but "
                                  "'bits' lists 1 for weights"},
+    {"quant: {grid: symmetric, first_last_bits: 1}\nbits: [8, 4]",
+     "x.yaml:4:15: error: 'quant.grid' symmetric has 2 to 8 bits, but 'quant.first_last_bits' "
+     "is 1"},
 };
 
 START_TEST(test_mistake)
