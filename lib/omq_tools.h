@@ -40,7 +40,7 @@ struct omq_train_progress {
     int epoch, n_epochs; /* epoch counts from 1 */
     int step, n_steps;   /* in this epoch, from 1 */
     double loss;         /* mean over the epoch so far, all precisions */
-    double lr;
+    double lr;           /* that the last step had; NaN: there was none */
     double images_per_s; /* of the epoch, without evaluations; 0: none yet */
     double elapsed_s, left_s; /* left_s < 0: not known yet */
     int n_precisions;

@@ -126,7 +126,8 @@ static void catch_signals(void)
 /* Without a checkpoint the same command starts again. */
 static void say_how_to_continue(const struct omq_train *t, const char *config)
 {
-    fprintf(stderr, "to continue: omq-train%s", omq_train_has_checkpoint(t) ? " --resume" : "");
+    fprintf(stderr, "to continue: omq-train%s",
+            omq_train_has_checkpoint(t) ? " --resume" : force ? " --force" : "");
     for (int i = 0; i < sets.n; i++) {
         fprintf(stderr, " --set ");
         tool_put_shell(stderr, sets.items[i]);

@@ -288,7 +288,6 @@ static int open_images(struct omq_calibration *c, const struct omq_dataset *imag
     rc = omq_loader_open(&c->loader, images, &c->net->pre, &opt, err);
     if (rc < 0)
         return rc;
-    omq_loader_set_mixing(c->loader, false);
     omq_loader_start(c->loader, 0, 0);
     rc = omq_loader_next(c->loader, &c->batch, NULL, err);
     if (rc == 0)

@@ -100,6 +100,30 @@ static int get_slot(const struct omq_ckpt *c, const struct omq_net *net, const s
     return OMQ_OK;
 }
 
+/* A run that was only calibrated begins with any optimizer, its state all 0. */
+static int get_optimizer(struct omq_train *t, const struct omq_ckpt *c, bool begun,
+                         const uint64_t *updates, struct omq_err *err)
+{
+    struct omq_optim *o = &t->optim;
+    int rc;
+
+    if (t->other_optimizer && begun)
+        return omq_fail(err, OMQ_ECONFIG, "the run was begun with another train.optimizer, whose "
+                        "state this one cannot use: resume with that");
+    if (t->other_optimizer)
+        return OMQ_OK;
+    for (int i = 0; i < t->net.n_params; i++) {
+        const struct omq_param *p = &t->net.params[i];
+
+        if (o->m[i] && (rc = get_slot(c, &t->net, p, "m", o->m[i], err)) < 0)
+            return rc;
+        if (o->v[i] && (rc = get_slot(c, &t->net, p, "v", o->v[i], err)) < 0)
+            return rc;
+    }
+    memcpy(o->n_updates, updates, sizeof(*o->n_updates) * (size_t)t->net.n_params);
+    return OMQ_OK;
+}
+
 static int get_state(struct omq_train *t, const struct omq_ckpt *c, struct omq_err *err)
 {
     uint64_t n_params = (uint64_t)t->net.n_params, n_ints = POS_SIZE;
@@ -117,15 +141,8 @@ static int get_state(struct omq_train *t, const struct omq_ckpt *c, struct omq_e
         return omq_fail(err, OMQ_EFORMAT, "the position in the checkpoint (epoch %llu, step %llu) "
                         "is not one of this run", (unsigned long long)pos[POS_EPOCH],
                         (unsigned long long)pos[POS_STEP]);
-    for (int i = 0; i < t->net.n_params; i++) {
-        const struct omq_param *p = &t->net.params[i];
-
-        if (t->optim.m[i] && (rc = get_slot(c, &t->net, p, "m", t->optim.m[i], err)) < 0)
-            return rc;
-        if (t->optim.v[i] && (rc = get_slot(c, &t->net, p, "v", t->optim.v[i], err)) < 0)
-            return rc;
-    }
-    memcpy(t->optim.n_updates, updates, sizeof(*t->optim.n_updates) * n_params);
+    if ((rc = get_optimizer(t, c, pos[POS_EPOCH] || pos[POS_STEP], updates, err)) < 0)
+        return rc;
     t->epoch = (int)pos[POS_EPOCH];
     t->step = (int)pos[POS_STEP];
     t->saved_threads = (int)pos[POS_THREADS];
@@ -148,6 +165,15 @@ static bool same_net(const struct omq_net *a, const struct omq_net *b)
     return true;
 }
 
+/* Of this network under another configuration. */
+static int epochs_of(const struct omq_train *t, const struct omq_config *config)
+{
+    struct omq_train other = *t;
+
+    other.config = *config;
+    return omq_train_epochs(&other);
+}
+
 /* The network and its results, from c into t. */
 static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_err *err)
 {
@@ -163,9 +189,11 @@ static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_e
                       "it holds another network than the configuration describes: "
                       "resume with the configuration that began the run");
     } else {
+        t->other_optimizer = info.config.train.optimizer != t->config.train.optimizer;
         for (int i = 0; i < net.n_params; i++)
             memcpy(t->net.params[i].value, net.params[i].value, sizeof(omq_real) * net.params[i].n);
         memcpy(t->info.results, info.results, sizeof(info.results));
+        t->saved_epochs = epochs_of(t, &info.config);
         t->data_changed = info.data_fingerprint != t->info.data_fingerprint;
         free(t->changes);
         now = t->config;

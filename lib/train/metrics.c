@@ -36,18 +36,29 @@ static int append(char **text, size_t *n, struct omq_err *err, const char *fmt, 
     return OMQ_OK;
 }
 
-/* Keeps the lines of text whose number after `key` is at most step. */
-static size_t keep_until(char *text, const char *key, uint64_t step)
+/* The epoch of a row, which follows its step in both files; -1: it is none. */
+static int epoch_of(const char *line, size_t n)
+{
+    char head[64];
+    int epoch;
+
+    snprintf(head, sizeof(head), "%.*s", (int)(n < sizeof(head) ? n : sizeof(head) - 1), line);
+    if (sscanf(head, "{\"step\": %*[0-9], \"epoch\": %d,", &epoch) == 1 ||
+        sscanf(head, "%*[0-9],%d,", &epoch) == 1)
+        return epoch;
+    return -1;
+}
+
+/* Keeps the rows of text that are of the first epochs. */
+static size_t keep_until(char *text, int epochs)
 {
     char *to = text;
 
-    for (char *line = text, *next; *line; line = next) {
-        char *end = strchr(line, '\n');
-        size_t n = end ? (size_t)(end + 1 - line) : strlen(line);
-        const char *number = strncmp(line, key, strlen(key)) == 0 ? line + strlen(key) : NULL;
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        size_t n = (size_t)(end + 1 - line);
+        int epoch = epoch_of(line, n);
 
-        next = line + n;
-        if (end && number && strtoull(number, NULL, 10) <= step) {
+        if (epoch >= 0 && epoch <= epochs) {
             memmove(to, line, n);
             to += n;
         }
@@ -57,8 +68,8 @@ static size_t keep_until(char *text, const char *key, uint64_t step)
 }
 
 /* Rows of an earlier run: absent is empty. */
-static int read_rows(char **text, size_t *n, const char *dir, const char *name, const char *key,
-                     uint64_t step, struct omq_err *err)
+static int read_rows(char **text, size_t *n, const char *dir, const char *name, int epochs,
+                     struct omq_err *err)
 {
     char *path = omq_path_join(dir, name);
     int rc = OMQ_OK;
@@ -68,29 +79,26 @@ static int read_rows(char **text, size_t *n, const char *dir, const char *name, 
     if (access(path, F_OK) == 0)
         rc = omq_file_read(path, 1u << 30, (uint8_t **)text, n, err);
     if (rc == OMQ_OK && *text)
-        *n = keep_until(*text, key, step);
+        *n = keep_until(*text, epochs);
     free(path);
     return rc;
 }
 
-int omq_metrics_open(struct omq_metrics *m, const char *dir, uint64_t resumed_step,
-                     struct omq_err *err)
+int omq_metrics_open(struct omq_metrics *m, const char *dir, int epochs, struct omq_err *err)
 {
     char *rows = NULL, *last;
     size_t n_rows = 0;
     int rc;
 
     *m = (struct omq_metrics){0};
-    if ((rc = append(&m->csv, &m->n_csv, err, "%s", csv_head)) < 0 || resumed_step == 0)
+    if ((rc = append(&m->csv, &m->n_csv, err, "%s", csv_head)) < 0 || epochs < 0)
         return rc;
-    rc = read_rows(&m->jsonl, &m->n_jsonl, dir, "metrics.jsonl", "{\"step\": ", resumed_step, err);
+    rc = read_rows(&m->jsonl, &m->n_jsonl, dir, "metrics.jsonl", epochs, err);
     if (rc == OMQ_OK)
-        rc = read_rows(&rows, &n_rows, dir, "metrics.csv", "", resumed_step, err);
+        rc = read_rows(&rows, &n_rows, dir, "metrics.csv", epochs, err);
     for (char *line = rows, *end; rc == OMQ_OK && line && (end = strchr(line, '\n'));
          line = end + 1) {
         *end = 0;
-        if (line[0] < '0' || line[0] > '9')
-            continue;
         rc = append(&m->csv, &m->n_csv, err, "%s\n", line);
         if ((last = strrchr(line, ',')) != NULL)
             m->earlier_s = strtod(last + 1, NULL);
@@ -113,26 +121,29 @@ int omq_metrics_add(struct omq_metrics *m, const struct omq_train_progress *p, u
                     const char *split, struct omq_err *err)
 {
     const double time_s = m->earlier_s + p->elapsed_s;
+    const double images_per_s = p->images_per_s > 0 ? p->images_per_s : (double)NAN;
 
     for (int i = 0; i < p->n_precisions; i++) {
         const struct omq_train_precision *r = &p->precisions[i];
-        char a[32], b[32], c[32];
+        char a[32], b[32], c[32], d[32], e[32];
         int rc;
 
         rc = append(&m->jsonl, &m->n_jsonl, err,
                     "{\"step\": %llu, \"epoch\": %d, \"split\": \"%s\", \"precision\": \"%s\", "
-                    "\"train_loss\": %s, \"loss\": %s, \"top1\": %s, \"lr\": %.6g, "
-                    "\"images_per_s\": %.6g, \"time_s\": %.3f}\n",
+                    "\"train_loss\": %s, \"loss\": %s, \"top1\": %s, \"lr\": %s, "
+                    "\"images_per_s\": %s, \"time_s\": %.3f}\n",
                     (unsigned long long)step, p->epoch, split, r->name,
                     number(a, sizeof(a), r->loss, "null"),
                     number(b, sizeof(b), r->eval_loss, "null"),
-                    number(c, sizeof(c), r->top1, "null"), p->lr, p->images_per_s, time_s);
+                    number(c, sizeof(c), r->top1, "null"), number(d, sizeof(d), p->lr, "null"),
+                    number(e, sizeof(e), images_per_s, "null"), time_s);
         if (rc < 0)
             return rc;
-        rc = append(&m->csv, &m->n_csv, err, "%llu,%d,%s,%s,%s,%s,%s,%.6g,%.6g,%.3f\n",
+        rc = append(&m->csv, &m->n_csv, err, "%llu,%d,%s,%s,%s,%s,%s,%s,%s,%.3f\n",
                     (unsigned long long)step, p->epoch, split, r->name,
                     number(a, sizeof(a), r->loss, ""), number(b, sizeof(b), r->eval_loss, ""),
-                    number(c, sizeof(c), r->top1, ""), p->lr, p->images_per_s, time_s);
+                    number(c, sizeof(c), r->top1, ""), number(d, sizeof(d), p->lr, ""),
+                    number(e, sizeof(e), images_per_s, ""), time_s);
         if (rc < 0)
             return rc;
     }

@@ -83,6 +83,9 @@ static int open_data(struct omq_train *t, struct omq_err *err)
                         "test images %d x %d x %d of %d", t->train->height, t->train->width,
                         t->train->channels, t->train->n_classes, t->held_out->height,
                         t->held_out->width, t->held_out->channels, t->held_out->n_classes);
+    if (t->config.train.epochs > 0 && t->train->n < t->config.train.batch_size)
+        return omq_fail(err, OMQ_ECONFIG, "train.batch_size is %d, but there are only %d training "
+                        "images", t->config.train.batch_size, t->train->n);
     t->info.config = t->config;
     t->info.data_fingerprint = t->train->fingerprint;
     return omq_model_info_set_classes(&t->info, t->train->class_names, t->train->n_classes, err);
@@ -117,13 +120,11 @@ static int open_loaders(struct omq_train *t, struct omq_err *err)
     };
     int rc;
 
-    if (t->config.train.epochs == 0 && t->train->n < opt.batch_size)
+    if (opt.batch_size > t->train->n)
         opt.batch_size = t->train->n; /* of calibration, which has batches of its own */
-    if (t->train->n < opt.batch_size)
-        return omq_fail(err, OMQ_ECONFIG, "train.batch_size is %d, but there are only %d training "
-                        "images", opt.batch_size, t->train->n);
     if ((rc = omq_loader_open(&t->loader, t->train, &t->net.pre, &opt, err)) < 0 ||
-        t->net.n_precisions == 1 || t->config.train.batches == OMQ_BATCHES_SHARED)
+        t->config.train.batches == OMQ_BATCHES_SHARED ||
+        omq_train_stage_widths(t, OMQ_STAGE_TOGETHER) == 1)
         return rc;
     opt.seed ^= OTHER_SEED;
     return omq_loader_open(&t->others, t->train, &t->net.pre, &opt, err);

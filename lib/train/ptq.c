@@ -4,7 +4,6 @@
  */
 #include "train/train_internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -42,21 +41,26 @@ static int open_exact(struct omq_net *net, const struct omq_net *from, int preci
     return rc;
 }
 
-static void say(const struct omq_calibration *c, struct omq_precision p, double start,
-                const struct omq_train_callbacks *cb)
+static int calibrate(struct omq_calibration *c, int p, const struct omq_train_callbacks *cb,
+                     struct omq_err *err)
 {
-    char line[96], name[16];
+    struct omq_precision precision = c->net->precisions[p];
+    double start = omq_now();
+    char name[16];
+    int rc;
 
-    if (!cb || !cb->log)
-        return;
-    snprintf(line, sizeof(line), "%s calibrated with %d images in %.1f s",
-             omq_precision_name(p, name), c->batch.n, omq_now() - start);
-    (cb->log)(cb->ctx, line); /* not the macro of <tgmath.h> */
+    if (is_float(precision))
+        return OMQ_OK;
+    if ((rc = omq_calibrate(c, p, err)) == OMQ_OK)
+        omq_train_note(cb, "%s calibrated with %d images in %.1f s",
+                       omq_precision_name(precision, name), c->batch.n, omq_now() - start);
+    return rc;
 }
 
 int omq_train_calibrate(struct omq_train *t, const struct omq_train_callbacks *cb,
                         const volatile sig_atomic_t *stop, struct omq_err *err)
 {
+    const int n = omq_train_stage_epochs(t, OMQ_STAGE_HIGHEST) > 0 ? 1 : t->net.n_precisions;
     struct omq_calibration c;
     struct omq_net exact;
     int rc = open_exact(&exact, &t->net, t->order[0], err);
@@ -66,15 +70,9 @@ int omq_train_calibrate(struct omq_train *t, const struct omq_train_callbacks *c
     rc = omq_calibration_open(&c, &t->net, &exact, 0, t->train, &t->config, t->pool, err);
     if (rc == OMQ_OK) {
         c.stop = stop;
-        for (int i = 0; rc == OMQ_OK && i < t->net.n_precisions; i++) {
-            int p = t->order[i];
-            double start = omq_now();
-
-            if (is_float(t->net.precisions[p]))
-                continue;
-            if ((rc = omq_calibrate(&c, p, err)) == OMQ_OK)
-                say(&c, t->net.precisions[p], start, cb);
-        }
+        omq_train_note_replaced(cb, c.loader, NULL, "the calibration");
+        for (int i = 0; rc == OMQ_OK && i < n; i++)
+            rc = calibrate(&c, t->order[i], cb, err);
         omq_calibration_close(&c);
     }
     omq_net_release(&exact);

@@ -23,12 +23,6 @@ struct job {
     bool chosen[OMQ_MAX_PRECISIONS]; /* of the old ones: statistics anew */
 };
 
-static void note(const struct job *j, const char *line)
-{
-    if (j->opt->cb && j->opt->cb->log)
-        (j->opt->cb->log)(j->opt->cb->ctx, line); /* not the macro of <tgmath.h> */
-}
-
 static bool asked_to_stop(const struct job *j) { return j->opt->stop && *j->opt->stop; }
 
 /* ---- the model ---- */
@@ -206,7 +200,8 @@ static int open_data(struct job *j, struct omq_err *err)
         (rc = omq_eval_check(&t->net, t->held_out, err)) < 0)
         return omq_wrap(err, "the model and the data do not fit");
     if (t->train->fingerprint != t->info.data_fingerprint)
-        note(j, "warning: the training images are not those that the model learned from");
+        omq_train_note(j->opt->cb, "warning: the training images are not those that the model "
+                       "learned from");
     return omq_pool_open(&t->pool, j->opt->threads, err);
 }
 
@@ -227,10 +222,11 @@ static int statistics(struct job *j, struct omq_err *err)
         (rc = omq_exec_open(&t->exec, &t->net, t->pool, opt.batch_size, true, err)) < 0)
         return rc;
     if (t->config.train.epochs == 0)
-        note(j, "warning: the model was calibrated, not trained: statistics taken anew move it "
-                "away from the network that it was made like");
+        omq_train_note(j->opt->cb, "warning: the model was calibrated, not trained: statistics "
+                       "taken anew move it away from the network that it was made like");
     if ((rc = omq_train_recalibrate(t, n, j->chosen, j->opt->stop, err)) < 0)
         return rc;
+    omq_train_note_replaced(j->opt->cb, t->loader, NULL, "the statistics of batch norm");
     return asked_to_stop(j) ? omq_calibration_stopped(err) : OMQ_OK;
 }
 
@@ -247,19 +243,19 @@ static int add_precisions(struct job *j, struct omq_err *err)
 {
     struct omq_train *t = &j->t;
     int target = widest(j), rc;
-    char line[96], name[16], of[16];
+    char name[16], of[16];
     struct omq_calibration c;
 
     rc = omq_calibration_open(&c, &t->net, &t->net, target, t->train, &t->config, t->pool, err);
     if (rc < 0)
         return rc;
     c.stop = j->opt->stop;
+    omq_train_note_replaced(j->opt->cb, c.loader, NULL, "the calibration");
     for (int p = j->n_old; p < t->net.n_precisions && (rc = omq_calibrate(&c, p, err)) == OMQ_OK;
          p++) {
-        snprintf(line, sizeof(line), "%s calibrated after %s with %d images",
-                 omq_precision_name(t->net.precisions[p], name),
-                 omq_precision_name(t->net.precisions[target], of), c.batch.n);
-        note(j, line);
+        omq_train_note(j->opt->cb, "%s calibrated after %s with %d images",
+                       omq_precision_name(t->net.precisions[p], name),
+                       omq_precision_name(t->net.precisions[target], of), c.batch.n);
     }
     omq_calibration_close(&c);
     return rc;
@@ -277,6 +273,8 @@ static int evaluate(struct job *j, struct omq_err *err)
             return omq_calibration_stopped(err);
         if ((rc = omq_train_evaluate(t, i, &skipped, err)) < 0)
             return rc;
+        if (i == 0)
+            omq_train_note_left_out(j->opt->cb, skipped);
         omq_precision_name(t->net.precisions[i], p.precisions[i].name);
         p.precisions[i].loss = (double)NAN;
         p.precisions[i].top1 = t->info.results[i].top1;

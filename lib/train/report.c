@@ -185,19 +185,32 @@ static size_t image_bytes(const struct omq_dataset *d)
     return d->pixels ? (size_t)d->n * image : 0;
 }
 
+/* Buffers of a training, and of a calibration, with which a run without epochs ends and
+ * one that has weights begins; *n: images that are worked on at once. */
+static size_t buffer_bytes(struct omq_train *t, int *n)
+{
+    int wanted = t->config.train.calibration_images;
+    size_t bytes = 0, training = 0;
+
+    *n = t->config.train.batch_size;
+    if (t->config.train.epochs > 0)
+        training = omq_exec_bytes(&t->net, t->pool, *n, true);
+    if (t->config.train.epochs == 0 || t->has_weights)
+        wanted = omq_calibration_images(&t->net, &t->net, t->pool,
+                                        wanted < t->train->n ? wanted : t->train->n, &bytes);
+    if (t->config.train.epochs == 0)
+        *n = wanted;
+    return training + bytes;
+}
+
 int omq_train_report(struct omq_train *t, FILE *f, bool json, struct omq_err *err)
 {
-    int rc, n = t->config.train.batch_size;
     size_t bytes;
+    int rc, n;
 
     if ((rc = omq_train_open_model(t, err)) < 0)
         return rc;
-    if (t->config.train.epochs > 0)
-        bytes = omq_exec_bytes(&t->net, t->pool, n, true);
-    else
-        n = omq_calibration_images(&t->net, &t->net, t->pool,
-                                   t->config.train.calibration_images < t->train->n
-                                   ? t->config.train.calibration_images : t->train->n, &bytes);
+    bytes = buffer_bytes(t, &n);
     bytes += 2 * t->net.arena.size + image_bytes(t->train) + image_bytes(t->held_out);
     if (json)
         report_json(t, bytes, f);

@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-static int first_batch(struct omq_train *t, bool highest_too, double bn_momentum,
-                       struct omq_err *err)
+static int first_batch(struct omq_train *t, bool highest_too, struct omq_err *err)
 {
     struct omq_batch batch;
     int rc;
@@ -18,13 +17,13 @@ static int first_batch(struct omq_train *t, bool highest_too, double bn_momentum
         return rc; /* never 0: the loader refuses sets smaller than a batch */
     for (int p = 0; p < t->net.n_precisions; p++)
         if (highest_too || p != t->order[0])
-            omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, bn_momentum);
+            omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, 1);
     return OMQ_OK;
 }
 
 int omq_train_initialize(struct omq_train *t, struct omq_err *err)
 {
-    return first_batch(t, true, t->has_weights ? 0 : 1, err);
+    return first_batch(t, true, err);
 }
 
 /* ---- stages ---- */
@@ -124,7 +123,7 @@ int omq_train_spread(struct omq_train *t, struct omq_err *err)
         for (int s = 0; s < net->plan.n_sites; s++)
             forget(omq_net_site(net, p, s));
     }
-    return first_batch(t, false, 1, err);
+    return first_batch(t, false, err);
 }
 
 /* Running statistics trail the weights, and average over few batches: the more

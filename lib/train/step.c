@@ -98,14 +98,13 @@ static int others_per_step(const struct omq_train *t)
 
 void omq_train_start(struct omq_train *t)
 {
-    int64_t batches = omq_loader_batches(t->loader), taken = 0;
+    int64_t batches = omq_loader_batches(t->loader), taken;
     int epoch = t->epoch - omq_train_stage_epochs(t, OMQ_STAGE_HIGHEST);
 
     omq_loader_start(t->loader, t->epoch, t->step);
-    if (!t->others)
+    if (!t->others || omq_train_stage(t, t->epoch) != OMQ_STAGE_TOGETHER)
         return;
-    if (omq_train_stage(t, t->epoch) == OMQ_STAGE_TOGETHER)
-        taken = (epoch * batches + t->step) * others_per_step(t);
+    taken = (epoch * batches + t->step) * others_per_step(t);
     t->others_epoch = (int)(taken / batches);
     omq_loader_start(t->others, t->others_epoch, (int)(taken % batches));
 }

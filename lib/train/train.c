@@ -7,12 +7,9 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 
 #define MAX_WAIT 0.05 /* share of an epoch's time that is not worth a word */
 
@@ -21,6 +18,7 @@ struct run {
     const struct omq_train_callbacks *cb;
     const volatile sig_atomic_t *stop;
     struct omq_metrics metrics;
+    int held;       /* the folder; -1: not yet */
     double start;   /* when this process began to train */
     uint64_t done;  /* steps of this process */
     bool settled;   /* precisions that have no view are evaluated, and will not move again */
@@ -30,22 +28,13 @@ struct run {
     } epoch;
 };
 
-static void note(const struct run *r, const char *line)
-{
-    if (r->cb && r->cb->log)
-        (r->cb->log)(r->cb->ctx, line); /* not the macro of <tgmath.h> */
-}
-
 /* Each line of the text is a note. */
 static void note_lines(const struct run *r, const char *text)
 {
-    char line[1024];
-
     while (*text) {
         size_t n = strcspn(text, "\n");
 
-        snprintf(line, sizeof(line), "%.*s", (int)n, text);
-        note(r, line);
+        omq_train_note(r->cb, "%.*s", (int)n, text);
         text += n + (text[n] == '\n');
     }
 }
@@ -89,7 +78,7 @@ static void progress(const struct run *r, int epoch, int step, struct omq_train_
 
     *p = (struct omq_train_progress){
         .epoch = epoch, .n_epochs = omq_train_epochs(t), .step = step, .n_steps = batches,
-        .lr = epoch > 0 ? omq_train_lr(t, epoch - 1, step) : 0,
+        .lr = epoch > 0 ? omq_train_lr(t, epoch - 1, step > 0 ? step - 1 : 0) : NAN,
         .elapsed_s = now - r->start, .left_s = -1, .n_precisions = t->net.n_precisions,
     };
     if (r->epoch.done && trained > 0)
@@ -115,15 +104,6 @@ static void progress(const struct run *r, int epoch, int step, struct omq_train_
 
 /* ---- evaluation ---- */
 
-static void note_skipped(const struct run *r, int n)
-{
-    char line[120];
-
-    snprintf(line, sizeof(line), "warning: %d damaged image%s left out of the evaluation", n,
-             n == 1 ? "" : "s");
-    note(r, line);
-}
-
 /* Every precision that may have moved. *mean gets the mean top-1; OMQ_ESTOPPED when asked to
  * stop. */
 static int evaluate(struct run *r, double *mean, struct omq_err *err)
@@ -138,8 +118,8 @@ static int evaluate(struct run *r, double *mean, struct omq_err *err)
         if (asked_to_stop(r))
             return OMQ_ESTOPPED;
         rc = omq_train_evaluate(t, p, &skipped, err);
-        if (p == 0 && rc == OMQ_OK && skipped > 0)
-            note_skipped(r, skipped);
+        if (p == 0 && rc == OMQ_OK)
+            omq_train_note_left_out(r->cb, skipped);
     }
     for (int p = 0; p < t->net.n_precisions; p++)
         sum += t->info.results[p].top1;
@@ -164,26 +144,13 @@ static int stopped(struct run *r, struct omq_err *err)
 static void note_images(const struct run *r, double seconds)
 {
     struct omq_train *t = r->t;
-    struct omq_loader *const loaders[] = {t->loader, t->others};
-    char line[700], first[560] = "";
-    const char *why;
-    int n = 0;
+    char epoch[32];
 
-    for (int i = 0; i < 2 && loaders[i]; i++) {
-        n += omq_loader_take_skipped(loaders[i], &why);
-        if (*why && !*first)
-            snprintf(first, sizeof(first), "%s", why);
-    }
-    if (n > 0) {
-        snprintf(line, sizeof(line), "warning: %d damaged image%s in epoch %d, others took their "
-                 "place: %s", n, n == 1 ? "" : "s", t->epoch + 1, first);
-        note(r, line);
-    }
-    if (t->wait_s > MAX_WAIT * seconds && t->wait_s > 1) {
-        snprintf(line, sizeof(line), "waited for images during %.0f %% of epoch %d: a larger "
-                 "data.workers may help", 100 * t->wait_s / seconds, t->epoch + 1);
-        note(r, line);
-    }
+    snprintf(epoch, sizeof(epoch), "epoch %d", t->epoch + 1);
+    omq_train_note_replaced(r->cb, t->loader, t->others, epoch);
+    if (t->wait_s > MAX_WAIT * seconds && t->wait_s > 1)
+        omq_train_note(r->cb, "waited for images during %.0f %% of epoch %d: a larger data.workers "
+                       "may help", 100 * t->wait_s / seconds, t->epoch + 1);
 }
 
 static int train_epoch(struct run *r, struct omq_err *err)
@@ -228,24 +195,16 @@ static void forget_evaluation(struct omq_train_progress *p)
         p->precisions[i].top1 = p->precisions[i].eval_loss = NAN;
 }
 
-/* In this order: where a run is complete there is its model, which others may have
- * switched or recalibrated since, and which is not to be written again. */
-static int save_complete(struct omq_train *t, struct omq_err *err)
+/* Before checkpoints: a resumed run drops rows of epochs that its checkpoint has not
+ * got, and could not make those that it lacks. */
+static int keep_metrics(struct run *r, const struct omq_train_progress *p, uint64_t step,
+                        struct omq_err *err)
 {
-    int rc = omq_checkpoint_save(t, "model.omq", false, err);
+    const struct omq_config *c = &r->t->config;
+    const char *split = c->data.validation > 0 ? "validation" : "test";
+    int rc = omq_metrics_add(&r->metrics, p, step, split, err);
 
-    return rc < 0 ? rc : omq_checkpoint_save(t, "last.omq", true, err);
-}
-
-static int save_best(struct run *r, double mean, struct omq_err *err)
-{
-    struct omq_train *t = r->t;
-
-    /* without held-out images there is nothing honest to choose by */
-    if (t->config.data.validation > 0 && mean <= t->best)
-        return OMQ_OK;
-    t->best = mean;
-    return omq_checkpoint_save(t, "best.omq", false, err);
+    return rc < 0 ? rc : omq_metrics_write(&r->metrics, c->output_dir, err);
 }
 
 /* After an epoch's steps. A stop in what follows them leaves the position at their
@@ -253,7 +212,6 @@ static int save_best(struct run *r, double mean, struct omq_err *err)
 static int end_epoch(struct run *r, struct omq_err *err)
 {
     struct omq_train *t = r->t;
-    const char *split = t->config.data.validation > 0 ? "validation" : "test";
     bool evaluated = is_due(t, t->config.train.eval_every);
     struct omq_train_progress p;
     double mean = 0;
@@ -261,6 +219,7 @@ static int end_epoch(struct run *r, struct omq_err *err)
 
     if ((rc = omq_train_finish_epoch(t, r->stop, err)) < 0)
         return rc;
+    omq_train_note_replaced(r->cb, t->loader, NULL, "the statistics of batch norm");
     if (asked_to_stop(r))
         return stopped(r, err);
     rc = evaluated ? evaluate(r, &mean, err) : OMQ_OK;
@@ -269,21 +228,19 @@ static int end_epoch(struct run *r, struct omq_err *err)
     progress(r, t->epoch + 1, t->step, &p);
     if (!evaluated)
         forget_evaluation(&p);
-    if ((rc = omq_metrics_add(&r->metrics, &p, steps_so_far(t), split, err)) < 0)
+    if ((rc = keep_metrics(r, &p, steps_so_far(t), err)) < 0)
         return rc;
     t->epoch++;
     t->step = 0;
     memset(t->loss_sum, 0, sizeof(t->loss_sum));
     memset(t->loss_count, 0, sizeof(t->loss_count));
-    if (evaluated && (rc = save_best(r, mean, err)) < 0)
+    if (evaluated && (rc = omq_folder_save_best(t, mean, err)) < 0)
         return rc;
     if (t->epoch == omq_train_epochs(t))
-        rc = save_complete(t, err);
+        rc = omq_folder_save_complete(t, err);
     else if (t->epoch % t->config.train.save_every == 0)
         rc = omq_checkpoint_save(t, "last.omq", true, err);
     if (rc < 0)
-        return rc;
-    if ((rc = omq_metrics_write(&r->metrics, t->config.output_dir, err)) < 0)
         return rc;
     if (r->cb && r->cb->epoch)
         r->cb->epoch(r->cb->ctx, &p);
@@ -296,7 +253,6 @@ static int end_epoch(struct run *r, struct omq_err *err)
 static int calibrate(struct run *r, struct omq_err *err)
 {
     struct omq_train *t = r->t;
-    const char *split = t->config.data.validation > 0 ? "validation" : "test";
     struct omq_train_progress p;
     double mean;
     int rc = omq_train_calibrate(t, r->cb, r->stop, err);
@@ -306,9 +262,9 @@ static int calibrate(struct run *r, struct omq_err *err)
     if ((rc = evaluate(r, &mean, err)) < 0)
         return rc == OMQ_ESTOPPED ? omq_calibration_stopped(err) : rc;
     progress(r, 0, 0, &p);
-    if ((rc = omq_metrics_add(&r->metrics, &p, 0, split, err)) < 0 ||
-        (rc = save_complete(t, err)) < 0 ||
-        (rc = omq_metrics_write(&r->metrics, t->config.output_dir, err)) < 0)
+    if ((rc = keep_metrics(r, &p, 0, err)) < 0 ||
+        (rc = omq_folder_save_best(t, mean, err)) < 0 ||
+        (rc = omq_folder_save_complete(t, err)) < 0)
         return rc;
     if (r->cb && r->cb->epoch)
         r->cb->epoch(r->cb->ctx, &p);
@@ -317,6 +273,19 @@ static int calibrate(struct run *r, struct omq_err *err)
 
 /* ---- begin ---- */
 
+/* A run ends with statistics that are taken then: it cannot be over by being asked for
+ * less than it has done. */
+static int check_position(const struct omq_train *t, struct omq_err *err)
+{
+    int n = omq_train_epochs(t);
+
+    if (t->epoch < n || (t->epoch == n && t->saved_epochs == n))
+        return OMQ_OK;
+    return omq_fail(err, OMQ_ECONFIG, "the run in '%s' has done %d of %d epochs and %d steps "
+                    "of the next, and the configuration asks for %d: give it more train.epochs",
+                    t->config.output_dir, t->epoch, t->saved_epochs, t->step, n);
+}
+
 static int resume(struct run *r, struct omq_err *err)
 {
     struct omq_train *t = r->t;
@@ -324,39 +293,20 @@ static int resume(struct run *r, struct omq_err *err)
 
     if (rc < 0)
         return rc;
+    if ((rc = check_position(t, err)) < 0)
+        return rc;
     if (t->saved_threads != omq_pool_threads(t->pool))
-        note(r, "warning: the run was begun with another number of threads, and will not repeat "
-                "bit for bit");
+        omq_train_note(r->cb, "warning: the run was begun with another number of threads, and will "
+                       "not repeat bit for bit");
     if (t->data_changed)
-        note(r, "warning: the training images are not those that the run was begun with");
+        omq_train_note(r->cb, "warning: the training images are not those that the run was begun "
+                       "with");
     note_lines(r, t->changes);
     return OMQ_OK;
 }
 
-static bool is_there(const struct omq_train *t, const char *name)
-{
-    char *path = omq_path_join(t->config.output_dir, name);
-    bool there = path && access(path, F_OK) == 0;
-
-    free(path);
-    return there;
-}
-
-/* Refuses to mix runs before anything is created. */
-static int check_output(const struct omq_train *t, bool resuming, bool force, struct omq_err *err)
-{
-    bool there = is_there(t, "last.omq");
-
-    if (resuming && !there)
-        return omq_fail(err, OMQ_ECONFIG, "there is no '%s/last.omq' to resume from",
-                        t->config.output_dir);
-    if (there && !resuming && !force)
-        return omq_fail(err, OMQ_ECONFIG, "'%s' already holds a run: --resume continues it, "
-                        "--force starts again", t->config.output_dir);
-    return OMQ_OK;
-}
-
-/* Where weights came in, every precision begins calibrated from them. */
+/* Where weights came in, every precision begins calibrated from them; those that follow
+ * the highest while that learns alone begin by it. */
 static int begin(struct run *r, struct omq_err *err)
 {
     struct omq_train *t = r->t;
@@ -366,25 +316,29 @@ static int begin(struct run *r, struct omq_err *err)
         return rc;
     if (t->config.train.epochs == 0) {
         if (!t->has_weights)
-            note(r, "warning: there is no init: random weights are calibrated");
+            omq_train_note(r->cb, "warning: there is no init: random weights are calibrated");
         return calibrate(r, err);
     }
-    return t->has_weights ? omq_train_calibrate(t, r->cb, r->stop, err)
-                          : omq_train_initialize(t, err);
+    if (!t->has_weights)
+        return omq_train_initialize(t, err);
+    rc = omq_train_calibrate(t, r->cb, r->stop, err);
+    if (rc == OMQ_OK && omq_train_stage_epochs(t, OMQ_STAGE_HIGHEST) > 0)
+        rc = omq_train_spread(t, err);
+    return rc;
 }
 
 static int run(struct run *r, bool resuming, struct omq_err *err)
 {
     struct omq_train *t = r->t;
+    const char *dir = t->config.output_dir;
     int rc;
 
     t->resuming = resuming;
     rc = omq_train_prepare(t, err);
     note_lines(r, omq_train_weights_said(r->t));
-    if (rc < 0 || (resuming && (rc = resume(r, err)) < 0) ||
-        (rc = omq_make_dirs(t->config.output_dir, err)) < 0 ||
-        (rc = omq_metrics_open(&r->metrics, t->config.output_dir,
-                               resuming ? steps_so_far(t) - (t->step > 0) : 0, err)) < 0)
+    if (rc < 0 || (rc = omq_folder_hold(dir, &r->held, err)) < 0 ||
+        (resuming && (rc = resume(r, err)) < 0) ||
+        (rc = omq_metrics_open(&r->metrics, dir, resuming ? t->epoch : -1, err)) < 0)
         return rc;
     r->start = omq_now();
     if (!resuming && (rc = begin(r, err)) < 0)
@@ -395,19 +349,21 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
         if (t->epoch < omq_train_epochs(t) && asked_to_stop(r))
             return stopped(r, err);
     }
-    return is_there(t, "model.omq") ? OMQ_OK : omq_checkpoint_save(t, "model.omq", false, err);
+    return omq_folder_has(dir, "model.omq") ? OMQ_OK
+                                            : omq_checkpoint_save(t, "model.omq", false, err);
 }
 
 int omq_train_run(struct omq_train *t, bool resuming, bool force,
                   const struct omq_train_callbacks *cb, const volatile sig_atomic_t *stop,
                   struct omq_err *err)
 {
-    struct run r = {.t = t, .cb = cb, .stop = stop};
-    int rc = check_output(t, resuming, force, err);
+    struct run r = {.t = t, .cb = cb, .stop = stop, .held = -1};
+    int rc = omq_folder_check(t->config.output_dir, resuming, force, err);
 
     if (rc < 0)
         return rc;
     rc = run(&r, resuming, err);
+    omq_folder_leave(&r.held);
     omq_metrics_release(&r.metrics);
     return rc;
 }

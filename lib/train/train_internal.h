@@ -98,6 +98,8 @@ struct omq_train {
     double best;                 /* mean top-1 over widths of best.omq; < 0 = none */
     double wait_s;               /* waited for the loader in this epoch */
     int saved_threads;           /* of the run that is resumed; 0 = none */
+    int saved_epochs;            /* that it was to have */
+    bool other_optimizer;        /* the checkpoint's state is of another */
     bool data_changed;           /* the checkpoint was trained on other images */
     char *changes;               /* of its configuration since, a line each, or NULL */
     bool has_checkpoint;         /* last.omq is of this run */
@@ -134,8 +136,7 @@ void omq_train_start(struct omq_train *t);
  * They fail where a batch of images does. */
 
 /* First steps and statistics of every precision, from the first batch, so that
- * even one that no step draws can be evaluated. Where weights of a file came in,
- * their statistics stay. */
+ * even one that no step draws can be evaluated. */
 int omq_train_initialize(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 enum omq_stage { OMQ_STAGE_HIGHEST, OMQ_STAGE_TOGETHER, OMQ_STAGE_VIEWS };
 
@@ -182,16 +183,43 @@ int omq_checkpoint_save(struct omq_train *t, const char *name, bool state,
 /* Reads last.omq back into a prepared run, whose network it must fit. */
 int omq_checkpoint_load(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* ---- notes.c ---- */
+
+/* One sentence to the log, if there is one. */
+void omq_train_note(const struct omq_train_callbacks *cb, const char *fmt, ...) OMQ_PRINTF(2, 3);
+/* Of n damaged images that were evaluated, if there were; of those that loaders (b may be
+ * NULL) have had since they were last asked. */
+void omq_train_note_left_out(const struct omq_train_callbacks *cb, int n);
+void omq_train_note_replaced(const struct omq_train_callbacks *cb, struct omq_loader *a,
+                             struct omq_loader *b, const char *where);
+
+/* ---- folder.c ---- */
+
+bool omq_folder_has(const char *dir, const char *name);
+/* Whether a run may begin there, or be resumed: a run is not to mix with another. Creates
+ * nothing. */
+int omq_folder_check(const char *dir, bool resuming, bool force,
+                     struct omq_err *err) OMQ_WARN_UNUSED;
+/* Creates it, finds out whether it can be written to, and keeps other processes' runs away
+ * until it is left, which it has to be after failures, too. */
+int omq_folder_hold(const char *dir, int *held, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_folder_leave(int *held);
+/* What a run ends with: model.omq and last.omq. */
+int omq_folder_save_complete(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
+/* best.omq, where the mean top-1 is the best so far, or nothing is held out. */
+int omq_folder_save_best(struct omq_train *t, double mean, struct omq_err *err) OMQ_WARN_UNUSED;
+
 /* ---- metrics.c ---- */
 
-/* metrics.jsonl and metrics.csv: read what is there up to the position resumed
- * from, append in memory, rewrite atomically. */
+/* metrics.jsonl and metrics.csv: read what is there of the epochs done, append in memory,
+ * rewrite atomically. */
 struct omq_metrics {
     char *jsonl, *csv;
     size_t n_jsonl, n_csv;
     double earlier_s; /* what the run had taken at its last row, before it was resumed */
 };
-int omq_metrics_open(struct omq_metrics *m, const char *dir, uint64_t resumed_step,
+/* epochs: that a resumed run has done; -1: it is a new one. */
+int omq_metrics_open(struct omq_metrics *m, const char *dir, int epochs,
                      struct omq_err *err) OMQ_WARN_UNUSED;
 /* A row for each precision: after an epoch. */
 int omq_metrics_add(struct omq_metrics *m, const struct omq_train_progress *p, uint64_t step,
@@ -272,7 +300,7 @@ int omq_calibration_stopped(struct omq_err *err);
 /* ---- ptq.c ---- */
 
 /* Every precision but float ones, from the weights in floating point and the batch
- * norm of the highest. */
+ * norm of the highest; of a run in which that begins alone, the highest. */
 int omq_train_calibrate(struct omq_train *t, const struct omq_train_callbacks *cb,
                         const volatile sig_atomic_t *stop, struct omq_err *err) OMQ_WARN_UNUSED;
 

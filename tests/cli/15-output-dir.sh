@@ -3,7 +3,7 @@
 # Outputs that cannot be written, said before any training.
 tiny_config >tiny.yaml
 touch file
-for bad in file file/run /dev/null/run /proc/run; do
+for bad in file file/run /dev/null/run /proc/run /proc/self; do
     expect 1 omq-train --set "output_dir=$bad" tiny.yaml
     has err "omq-train: " "$bad"
     has_not err "epoch 1/"

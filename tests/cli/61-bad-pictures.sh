@@ -42,6 +42,11 @@ expect 0 omq-eval --bits 8 --json run/model.omq
 has out '"samples":15,"skipped":1'
 has err "warning: 1 damaged image"
 expect 0 omq-eval --bits 8 --engine float --per-layer run/model.omq
+cp data/train/a/5.png bad.png
+head -c 100 bad.png >data/train/a/5.png
+expect 0 omq-train -q --recalibrate --bits 8,4 -o again.omq run/model.omq
+has err "in the statistics of batch norm, others took their place: 'data/train/a/5.png'" \
+    "in the calibration, others" "1 damaged image left out of the evaluation"
 expect 1 omq-eval --bits 8 good/model.omq
 has err data/val/b/3.png
 
@@ -67,22 +72,27 @@ has err data/train/b/gone.png "No such file"
 # shards
 mkdir shards
 make_raw shards/train-0.tar 5000
-expect 1 omq-train -n --set data.format=shards --set data.root=shards any.yaml
+expect 1 omq-train -n --set train.batch_size=1 \
+    --set data.format=shards --set data.root=shards any.yaml
 has err shards/train-0.tar checksum
 need tar
 echo 0 >0.cls
 cp data/val/a/0.png 0.png
 tar -cPf shards/train-0.tar --transform 's|^|../|' 0.png 0.cls
-expect 1 omq-train -n --set data.format=shards --set data.root=shards any.yaml
+expect 1 omq-train -n --set train.batch_size=1 \
+    --set data.format=shards --set data.root=shards any.yaml
 has err shards/train-0.tar "'..'"
 tar -czf shards/train-0.tar 0.png 0.cls
-expect 1 omq-train -n --set data.format=shards --set data.root=shards any.yaml
+expect 1 omq-train -n --set train.batch_size=1 \
+    --set data.format=shards --set data.root=shards any.yaml
 has err shards/train-0.tar gunzip
 tar -cf shards/train-0.tar 0.png 0.cls
 cp shards/train-0.tar shards/val-0.tar
-expect 0 omq-train -n --set data.format=shards --set data.root=shards any.yaml
+expect 0 omq-train -n --set train.batch_size=1 \
+    --set data.format=shards --set data.root=shards any.yaml
 truncate -s 1000 shards/val-0.tar
-expect 1 omq-train -n --set data.format=shards --set data.root=shards any.yaml
+expect 1 omq-train -n --set train.batch_size=1 \
+    --set data.format=shards --set data.root=shards any.yaml
 has err shards/val-0.tar "cut off"
 
 # what the configuration must say

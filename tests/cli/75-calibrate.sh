@@ -13,7 +13,8 @@ empty out
 [ "$(wc -l <run/metrics.jsonl)" -eq 3 ] || fail "metrics.jsonl has not a row for each precision"
 has run/metrics.jsonl '"step": 0, "epoch": 0, "split": "test", "precision": "w8a8"' \
     '"train_loss": null'
-[ "$(ls run)" = "last.omq
+[ "$(ls run)" = "best.omq
+last.omq
 metrics.csv
 metrics.jsonl
 model.omq" ] || fail "the folder holds $(ls run)"
@@ -51,3 +52,19 @@ ended $pid 75
 has err "stopped during calibration: nothing was written" "to continue: omq-train --set"
 has_not err "--resume"
 [ -z "$(ls stopped)" ] || fail "a calibration that was stopped left $(ls stopped)"
+omq-train -v --force --set output_dir=stopped --set train.calibration_images=200 large.yaml \
+    >out 2>err &
+pid=$!
+wait_for $pid err "w8a8 calibrated"
+kill -TERM $pid
+ended $pid 75
+has err "to continue: omq-train --force --set"
+
+# A run of weights calibrates what it does not overwrite.
+expect 0 omq-train -v --set output_dir=begun --set train.epochs=3 --set train.highest_first=0.4 \
+    --init first.omq tiny.yaml
+has err "w8a8 calibrated"
+has_not err "w4a8 calibrated"
+expect 0 omq-train -v --force --set output_dir=begun --set train.epochs=1 \
+    --set train.highest_first=0 --init first.omq tiny.yaml
+has err "w8a8 calibrated" "w4a8 calibrated" "w2a2 calibrated"
