@@ -69,13 +69,12 @@ static void concat_images(void *arg, int thread, int begin, int end)
     const struct omq_unit *u = &x->net->plan.units[j->ui];
     const struct omq_tensor_buf *out = &x->tensors[u->out];
     const int pixels = u->win.oh * u->win.ow, c = u->win.c;
-    double start = omq_now();
 
+    (void)thread;
     for (int i = begin; i < end; i++) {
         copy_channels(&x->tensors[u->in], c, out, u->oc, 0, i, pixels);
         copy_channels(&x->tensors[u->res], u->oc - c, out, u->oc, c, i, pixels);
     }
-    x->threads[thread].t.other += omq_now() - start;
 }
 
 static void concat_forward(struct omq_exec *x, int ui)
@@ -103,15 +102,14 @@ static void concat_backward_images(void *arg, int thread, int begin, int end)
     const struct omq_unit_buf *b = &x->units[j->ui];
     const struct omq_tensor_buf *out = &x->tensors[u->out];
     const int pixels = u->win.oh * u->win.ow, c = u->win.c;
-    double start = omq_now();
 
+    (void)thread;
     for (int i = begin; i < end; i++) {
         const omq_real *g = out->g + (size_t)i * out->n_image;
 
         concat_image_backward(x, u->in, i, b->first_in, pixels, g, u->oc, 0, c);
         concat_image_backward(x, u->res, i, b->first_res, pixels, g, u->oc, c, u->oc - c);
     }
-    x->threads[thread].t.other += omq_now() - start;
 }
 
 static void concat_backward(struct omq_exec *x, int ui)
@@ -136,15 +134,14 @@ static void shortcut_images(void *arg, int thread, int begin, int end)
     const struct omq_unit *u = &x->net->plan.units[j->ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
     const size_t size = in->is_real ? sizeof(omq_real) : 1, first = (size_t)(u->oc - u->win.c) / 2;
-    double start = omq_now();
 
+    (void)thread;
     for (int i = begin; i < end; i++) {
         memset(at(out, i, 0), out->is_real ? 0 : out->act.zero_point, size * out->n_image);
         for (int o = 0; o < u->win.oh * u->win.ow; o++)
             memcpy(at(out, i, (size_t)o * (size_t)u->oc + first), at(in, i, source_of(&u->win, o)),
                    size * (size_t)u->win.c);
     }
-    x->threads[thread].t.other += omq_now() - start;
 }
 
 static void shortcut_forward(struct omq_exec *x, int ui)
@@ -161,8 +158,8 @@ static void shortcut_backward_images(void *arg, int thread, int begin, int end)
     const struct omq_unit *u = &x->net->plan.units[j->ui];
     const struct omq_tensor_buf *out = &x->tensors[u->out];
     const size_t first = (size_t)(u->oc - u->win.c) / 2;
-    double start = omq_now();
 
+    (void)thread;
     for (int i = begin; i < end; i++) {
         omq_real *dst = omq_image_grad(x, u->in, i, x->units[j->ui].first_in);
         const omq_real *g = out->g + (size_t)i * out->n_image + first;
@@ -171,7 +168,6 @@ static void shortcut_backward_images(void *arg, int thread, int begin, int end)
             x->kern->add((size_t)u->win.c, g + (size_t)o * (size_t)u->oc,
                          dst + source_of(&u->win, o));
     }
-    x->threads[thread].t.other += omq_now() - start;
 }
 
 static void shortcut_backward(struct omq_exec *x, int ui)

@@ -103,15 +103,15 @@ static void parts(const struct omq_exec *x, int ui, int image, omq_real *v)
                     b->b, v);
 }
 
-/* What the fused kernels need; false where they do not serve: they make codes,
- * and take a residual of codes. */
+/* What the fused kernels need; false where they do not serve: they make codes, and take a
+ * residual of codes. A precision has all its tensors in codes, or real. */
 static bool fused(const struct omq_exec *x, int ui, struct omq_epilogue *e, const uint8_t **res)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *out = &x->tensors[u->out];
     const struct omq_unit_buf *b = &x->units[ui];
 
-    if (out->is_real || (u->res >= 0 && x->tensors[u->res].is_real))
+    if (out->is_real)
         return false;
     *e = (struct omq_epilogue){.m = b->m, .b = b->b, .add = b->add,
                                .mu = omq_has_norm(x, u) ? b->mu : NULL,
@@ -207,11 +207,6 @@ void omq_epilogue_forward(struct omq_exec *x, int ui, int image, struct omq_thre
         int n = pixels - p < pb ? pixels - p : pb;
         size_t at = ((size_t)image * pixels + p) * u->oc, count = (size_t)n * u->oc;
 
-        if (!out->is_real) {
-            values(x, ui, image, p, n, t->res, t->v);
-            x->kern->quantize_u8(count, t->v, out->act.q_max, out->q + at);
-            continue;
-        }
         values(x, ui, image, p, n, t->res, out->x + at);
         if (u->relu)
             x->kern->relu(count, out->x + at, out->x + at);
@@ -220,7 +215,7 @@ void omq_epilogue_forward(struct omq_exec *x, int ui, int image, struct omq_thre
     t->t.quant += omq_now() - start;
 }
 
-/* The same, pass by pass. */
+/* Of real values, pass by pass. */
 static void backward_passes(struct omq_exec *x, int ui, int image, struct omq_thread_buf *t,
                             const struct omq_epilogue_sums *sum)
 {
@@ -230,19 +225,13 @@ static void backward_passes(struct omq_exec *x, int ui, int image, struct omq_th
     int pixels = u->win.oh * u->win.ow, pb = block_pixels(u), oc = u->oc;
     size_t first = (size_t)image * out->n_image;
 
-    for (int p = 0; p < pixels; p += pb) {
+    for (int p = 0; u->relu && p < pixels; p += pb) {
         int n = pixels - p < pb ? pixels - p : pb;
         omq_real *g = out->g + first + (size_t)p * oc;
 
-        if (!out->is_real || u->relu)
-            values(x, ui, image, p, n, t->res, t->v);
-        if (!out->is_real)
-            x->kern->quantize_backward(n, oc, t->v, out->act.q_max, out->act.zero_point, g,
-                                       sum->ds);
-        else if (u->relu)
-            x->kern->relu_backward((size_t)n * oc, t->v, g);
-        if (out->is_real)
-            end_relu_backward(u, (size_t)n * (size_t)oc, t->v, g);
+        values(x, ui, image, p, n, t->res, t->v);
+        x->kern->relu_backward((size_t)n * oc, t->v, g);
+        end_relu_backward(u, (size_t)n * (size_t)oc, t->v, g);
     }
     if (omq_has_norm(x, u))
         x->kern->norm_sums(pixels, oc, out->g + first, b->acc + first, b->mu, sum->g, sum->gx);

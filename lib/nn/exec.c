@@ -148,7 +148,6 @@ struct omq_exec_times omq_exec_take_times(struct omq_exec *x)
         sum.dw += t->dw / n;
         sum.quant += t->quant / n;
         sum.norm += t->norm / n;
-        sum.other += t->other / n;
         *t = (struct omq_exec_times){0};
     }
     return sum;

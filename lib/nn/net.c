@@ -152,8 +152,8 @@ static void fill(struct omq_param *p, omq_real x)
         p->value[i] = x;
 }
 
-/* Normal with variance 2 / fan-out (He et al., ICCV 2015) for convolutions,
- * uniform in +-1/sqrt(fan-in) for linear layers, which see one position. */
+/* Normal with variance 2 / fan-out (He et al., ICCV 2015), which a batch norm follows;
+ * uniform in +-1/sqrt(fan-in) where there is a bias in place of it. */
 static void init_weight(struct omq_param *p, const struct omq_layer *l, uint64_t seed, int index)
 {
     double std = sqrt(2.0 / ((double)l->out * l->kh * l->kw));
@@ -308,6 +308,22 @@ void omq_net_release(struct omq_net *net)
     omq_plan_release(&net->plan);
     omq_graph_release(&net->graph);
     *net = (struct omq_net){0};
+}
+
+void omq_param_copy(const struct omq_param *from, struct omq_param *to)
+{
+    if (from && to)
+        memcpy(to->value, from->value, sizeof(omq_real) * from->n);
+}
+
+void omq_layer_copy(const struct omq_layer_params *from, const struct omq_layer_params *to)
+{
+    omq_param_copy(from->weight, to->weight);
+    omq_param_copy(from->bias, to->bias);
+    omq_param_copy(from->gamma, to->gamma);
+    omq_param_copy(from->beta, to->beta);
+    omq_param_copy(from->mean, to->mean);
+    omq_param_copy(from->var, to->var);
 }
 
 const struct omq_layer_params *omq_net_layer(const struct omq_net *net, int precision, int layer)

@@ -221,6 +221,10 @@ int omq_net_like(struct omq_net *net, const struct omq_net *like, const struct o
                  int n_prec, const struct omq_quant_config *quant,
                  struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_net_release(struct omq_net *net);
+/* Copies values; where either is NULL, none. */
+void omq_param_copy(const struct omq_param *from, struct omq_param *to);
+/* Weights, bias and batch norm of a layer at one precision to those at another. */
+void omq_layer_copy(const struct omq_layer_params *from, const struct omq_layer_params *to);
 
 const struct omq_layer_params *omq_net_layer(const struct omq_net *net, int precision, int layer);
 struct omq_param *omq_net_site(const struct omq_net *net, int precision, int site);
@@ -402,7 +406,7 @@ const char *omq_exec_find_nonfinite(const struct omq_exec *x);
 /* Seconds spent since the last call, by part, as a mean over threads; for profiles. */
 struct omq_exec_times {
     double conv, dx, dw; /* of convolutions: sums, and gradients of input and of weights */
-    double quant, norm, other;
+    double quant, norm;
 };
 struct omq_exec_times omq_exec_take_times(struct omq_exec *x);
 

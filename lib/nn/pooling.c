@@ -72,8 +72,8 @@ static void max_forward_images(void *arg, int thread, int begin, int end)
     const struct omq_unit *u = &x->net->plan.units[j->ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
     const ptrdiff_t row = (ptrdiff_t)u->win.w * u->win.c, out_row = (ptrdiff_t)u->win.ow * u->win.c;
-    double start = omq_now();
 
+    (void)thread;
     for (int i = begin; i < end; i++) {
         size_t from = (size_t)i * in->n_image, to = (size_t)i * out->n_image;
 
@@ -82,7 +82,6 @@ static void max_forward_images(void *arg, int thread, int begin, int end)
         else
             x->kern->maxpool_u8(&u->win, in->q + from, row, out->q + to, out_row);
     }
-    x->threads[thread].t.other += omq_now() - start;
 }
 
 static void max_forward(struct omq_exec *x, int ui)
@@ -98,8 +97,8 @@ static void max_backward_images(void *arg, int thread, int begin, int end)
     struct omq_exec *x = j->x;
     const struct omq_unit *u = &x->net->plan.units[j->ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
-    double start = omq_now();
 
+    (void)thread;
     for (int i = begin; i < end; i++) {
         size_t from = (size_t)i * in->n_image, to = (size_t)i * out->n_image;
         omq_real *g = omq_image_grad(x, u->in, i, x->units[j->ui].first_in);
@@ -109,7 +108,6 @@ static void max_backward_images(void *arg, int thread, int begin, int end)
         else
             x->kern->unpool_u8(&u->win, in->q + from, out->q + to, out->g + to, g);
     }
-    x->threads[thread].t.other += omq_now() - start;
 }
 
 static void max_backward(struct omq_exec *x, int ui)
@@ -146,8 +144,8 @@ static void sum_images(void *arg, int thread, int begin, int end)
     struct omq_exec *x = j->x;
     const struct omq_unit *u = &x->net->plan.units[j->ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in];
-    double start = omq_now();
 
+    (void)thread;
     for (int i = begin; i < end; i++)
         for (int o = 0; o < u->win.oh * u->win.ow; o++)
             for (int c = 0; c < u->oc; c += SUM_CHANNELS)
@@ -155,7 +153,6 @@ static void sum_images(void *arg, int thread, int begin, int end)
                            u->oc - c < SUM_CHANNELS ? u->oc - c : SUM_CHANNELS,
                            x->units[j->ui].acc + ((size_t)i * u->win.oh * u->win.ow + o) * u->oc +
                                c);
-    x->threads[thread].t.other += omq_now() - start;
 }
 
 static void finish(void *arg, int thread, int begin, int end)

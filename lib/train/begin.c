@@ -130,42 +130,6 @@ const char *omq_train_weights_said(const struct omq_train *t)
 
 /* ---- norms that do nothing ---- */
 
-static void copy(const struct omq_param *from, struct omq_param *to)
-{
-    if (from && to)
-        memcpy(to->value, from->value, sizeof(omq_real) * from->n);
-}
-
-/* Weights and norms of a precision. */
-static void copy_layer(const struct omq_layer_params *from, const struct omq_layer_params *to)
-{
-    copy(from->weight, to->weight);
-    copy(from->bias, to->bias);
-    copy(from->gamma, to->gamma);
-    copy(from->beta, to->beta);
-    copy(from->mean, to->mean);
-    copy(from->var, to->var);
-}
-
-/* The same network in floating point. */
-static int open_float(const struct omq_train *t, struct omq_net *net, struct omq_err *err)
-{
-    const struct omq_precision precision = {OMQ_FLOAT_BITS, OMQ_FLOAT_BITS};
-    const struct omq_quant_config quant = {.view = OMQ_VIEW_OFF};
-    const struct omq_graph *from = &t->net.graph;
-    struct omq_graph g = {.n_nodes = from->n_nodes,
-                          .nodes = calloc((size_t)from->n_nodes, sizeof(*g.nodes))};
-    int rc;
-
-    if (!g.nodes)
-        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a graph");
-    memcpy(g.nodes, from->nodes, sizeof(*g.nodes) * (size_t)g.n_nodes);
-    rc = omq_net_init(net, &g, &precision, 1, &quant, &t->net.pre, t->config.seed, false, err);
-    for (int l = 0; rc == OMQ_OK && l < net->plan.n_layers; l++)
-        copy_layer(omq_net_layer(&t->net, 0, l), omq_net_layer(net, 0, l));
-    return rc;
-}
-
 int omq_train_settle_norms(struct omq_train *t, struct omq_err *err)
 {
     struct omq_exec *x = NULL;
@@ -175,7 +139,7 @@ int omq_train_settle_norms(struct omq_train *t, struct omq_err *err)
 
     if (t->n_added_norms == 0)
         return OMQ_OK;
-    if ((rc = open_float(t, &net, err)) < 0)
+    if ((rc = omq_train_open_exact(&net, &t->net, 0, err)) < 0)
         return rc;
     rc = omq_exec_open(&x, &net, t->pool, t->config.train.batch_size, false, err);
     omq_loader_set_mixing(t->loader, false);
@@ -184,7 +148,7 @@ int omq_train_settle_norms(struct omq_train *t, struct omq_err *err)
         omq_exec_adopt_stats(x, 0, t->added_norms, batch.codes, batch.n);
         for (int p = 0; p < t->net.n_precisions; p++)
             for (int l = 0; l < net.plan.n_layers; l++)
-                copy_layer(omq_net_layer(&net, 0, l), omq_net_layer(&t->net, p, l));
+                omq_layer_copy(omq_net_layer(&net, 0, l), omq_net_layer(&t->net, p, l));
     }
     omq_loader_set_mixing(t->loader, true);
     omq_exec_close(x);

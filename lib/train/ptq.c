@@ -4,8 +4,6 @@
  */
 #include "train/train_internal.h"
 
-#include <string.h>
-
 #include "base/clock.h"
 
 static bool is_float(struct omq_precision p)
@@ -13,31 +11,15 @@ static bool is_float(struct omq_precision p)
     return p.w == OMQ_FLOAT_BITS && p.a == OMQ_FLOAT_BITS;
 }
 
-static void copy(const struct omq_param *from, struct omq_param *to)
-{
-    if (from && to)
-        memcpy(to->value, from->value, sizeof(omq_real) * from->n);
-}
-
-/* The network in floating point, with the batch norm of a precision. */
-static int open_exact(struct omq_net *net, const struct omq_net *from, int precision,
-                      struct omq_err *err)
+int omq_train_open_exact(struct omq_net *net, const struct omq_net *from, int precision,
+                         struct omq_err *err)
 {
     const struct omq_precision exact = {OMQ_FLOAT_BITS, OMQ_FLOAT_BITS};
     const struct omq_quant_config quant = {.view = OMQ_VIEW_OFF};
     int rc = omq_net_like(net, from, &exact, 1, &quant, err);
 
-    for (int l = 0; rc == OMQ_OK && l < net->plan.n_layers; l++) {
-        const struct omq_layer_params *a = omq_net_layer(from, precision, l);
-        const struct omq_layer_params *b = omq_net_layer(net, 0, l);
-
-        copy(a->weight, b->weight);
-        copy(a->bias, b->bias);
-        copy(a->gamma, b->gamma);
-        copy(a->beta, b->beta);
-        copy(a->mean, b->mean);
-        copy(a->var, b->var);
-    }
+    for (int l = 0; rc == OMQ_OK && l < net->plan.n_layers; l++)
+        omq_layer_copy(omq_net_layer(from, precision, l), omq_net_layer(net, 0, l));
     return rc;
 }
 
@@ -63,7 +45,7 @@ int omq_train_calibrate(struct omq_train *t, const struct omq_train_callbacks *c
     const int n = omq_train_stage_epochs(t, OMQ_STAGE_HIGHEST) > 0 ? 1 : t->net.n_precisions;
     struct omq_calibration c;
     struct omq_net exact;
-    int rc = open_exact(&exact, &t->net, t->order[0], err);
+    int rc = omq_train_open_exact(&exact, &t->net, t->order[0], err);
 
     if (rc < 0)
         return rc;

@@ -92,12 +92,6 @@ double omq_train_lr(const struct omq_train *t, int epoch, int step)
 
 /* ---- between stages, and after ---- */
 
-static void copy(const struct omq_param *from, struct omq_param *to)
-{
-    if (from && to)
-        memcpy(to->value, from->value, sizeof(omq_real) * from->n);
-}
-
 /* 0 means "not yet initialized"; a step that precisions share stays. */
 static void forget(struct omq_param *p)
 {
@@ -116,8 +110,8 @@ int omq_train_spread(struct omq_train *t, struct omq_err *err)
             const struct omq_layer_params *from = omq_net_layer(net, t->order[0], l);
             const struct omq_layer_params *to = omq_net_layer(net, p, l);
 
-            copy(from->gamma, to->gamma);
-            copy(from->beta, to->beta);
+            omq_param_copy(from->gamma, to->gamma);
+            omq_param_copy(from->beta, to->beta);
             forget(to->wstep);
         }
         for (int s = 0; s < net->plan.n_sites; s++)

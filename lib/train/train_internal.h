@@ -299,6 +299,10 @@ int omq_calibration_stopped(struct omq_err *err);
 
 /* ---- ptq.c ---- */
 
+/* The network in floating point, with weights and batch norm of a precision. */
+int omq_train_open_exact(struct omq_net *net, const struct omq_net *from, int precision,
+                         struct omq_err *err) OMQ_WARN_UNUSED;
+
 /* Every precision but float ones, from the weights in floating point and the batch
  * norm of the highest; of a run in which that begins alone, the highest. */
 int omq_train_calibrate(struct omq_train *t, const struct omq_train_callbacks *cb,
