@@ -204,7 +204,8 @@ static void check_grid(struct omq_conf_state *s)
         if (!has_grid(s, s->c.precisions[i].w, what))
             return;
     }
-    if (fine(s, "quant.first_last_bits")) {
+    /* its default, 8 bits, has one grid whatever the others have */
+    if (fine(s, "quant.first_last_bits") && q->first_last_bits < 8) {
         snprintf(what, sizeof(what), "'quant.first_last_bits' is %d", q->first_last_bits);
         has_grid(s, q->first_last_bits, what);
     }

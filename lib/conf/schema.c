@@ -207,8 +207,8 @@ const struct omq_conf_key omq_conf_keys[] = {
     INT("quant.view_max_bits", quant.view_max_bits, 0, 8,
         "Largest width of weights that has a view, and its parameters; 0 is any."),
     WORD("quant.grid", quant.grid, omq_grid_kind, grid_words,
-         "Weight codes: midrise has no zero and 1 to 7 bits, symmetric has 2 to 8 bits,\n"
-         "auto takes midrise up to 3 bits and symmetric above."),
+         "Weight codes: midrise has no zero and 1 to 7 bits, symmetric has 2 to 8 bits\n"
+         "(first_last_bits 8 is symmetric beside midrise, too),\n"         "auto takes midrise up to 3 bits and symmetric above."),
     WORD("quant.weight_steps", quant.weight_steps, omq_steps, steps_words,
          "One learned step a layer or one an output channel."),
     INT("quant.first_last_bits", quant.first_last_bits, 0, 8,
@@ -342,7 +342,8 @@ void omq_config_default(struct omq_config *c)
     c->train.gamma = 0.1;
     c->train.widths_per_step = 4;
     c->train.highest_first = 0.4;
-    c->train.views_lr = 0.25;
+    c->train.views_last = 0.4;
+    c->train.views_lr = 0.5;
     c->train.clip_norm = 5;
     c->train.bn_momentum = 0.1;
     c->train.bn_batches = 64;

@@ -6,8 +6,9 @@
 #   settings    what it is a run of; see flatten()
 #   usage       CPU and wall seconds and threads, a line each call
 #   log         what omq-train said
+#   lock        empty
 #
-# The folder is locked as long as somebody trains in it. What was stopped is
+# The last is locked as long as somebody trains there. What was stopped is
 # continued if it is of the present settings, else begun again. Of accuracy.sh
 # it takes say(), set_options() and the settings: config_of, digest_of, commit,
 # results, runs, threads, train, version, and $work/NAME.
@@ -113,7 +114,7 @@ usage_line() {
 }
 
 # train_in DIR NAME SEED OPTION...: to the end, or until a SIGTERM, which is passed
-# on. Its lock on the folder passes to omq-train, and holds as long as that runs.
+# on. The lock passes to omq-train, and holds as long as that runs.
 train_in() {
     local dir=$1 name=$2 seed=$3 sets child='' status=0 start=$EPOCHREALTIME
     shift 3
@@ -137,7 +138,7 @@ train_in() {
 run_one() {
     local name=$1 seed=$2 dir=$runs/$1-s$2 state status=0 stopped=''
     trap '' INT HUP # a terminal sends them to all; the parent makes SIGTERM of them
-    if ! mkdir -p "$dir" || ! exec 8<"$dir"; then
+    if ! mkdir -p "$dir" || ! exec 8>>"$dir/lock"; then
         say "cannot make '$dir'"
         return 1
     fi

@@ -149,15 +149,15 @@ START_TEST(test_not_ended_earlier)
 {
     volatile sig_atomic_t stop = 0;
     const struct omq_train_callbacks cb = {.ctx = (void *)&stop, .step = stop_at_8};
-    const char *four[] = {"train.epochs=4"}, *one[] = {"train.epochs=1"};
-    struct omq_train *t = train_open("a", four, 1);
+    const char *four[] = {"train.epochs=4", "train.views_last=0"}, *one[] = {"train.epochs=1"};
+    struct omq_train *t = train_open("a", four, 2);
     struct omq_err err;
 
     ck_assert_int_eq(omq_train_run(t, false, false, &cb, &stop, &err), OMQ_ESTOPPED);
     omq_train_close(t);
     refused(one, 1, true, OMQ_ECONFIG, "has done 1 of 4 epochs and 2 steps");
     ck_assert_int_ne(access(in_a("model.omq"), F_OK), 0);
-    run_a(four, 1, true);
+    run_a(four, 2, true);
     refused(one, 1, true, OMQ_ECONFIG, "has done 4 of 4 epochs");
 }
 END_TEST
