@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,14 +72,109 @@ int omq_file_read(const char *path, size_t max_bytes, uint8_t **out, size_t *n_b
     return rc;
 }
 
-/* Devices and pipes are written as they are: a rename would put a file in
- * place of /dev/null. */
-static int open_special(struct omq_atomic *a, struct omq_err *err)
+/* The folder that path is in; NULL when out of memory. */
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+}
+
+/* ---- where to write ---- */
+
+/* What the link path says, as a name from here; NULL and errno if it cannot be read. */
+static char *read_link(const char *path, const char *folder)
+{
+    char to[PATH_MAX];
+    ssize_t n = readlink(path, to, sizeof(to) - 1);
+
+    if (n < 0)
+        return NULL;
+    to[n] = '\0';
+    return to[0] == '/' ? strdup(to) : omq_path_join(folder, to);
+}
+
+/* While the target is a link, takes what it leads to, which need not exist. Stops at a
+ * link in /proc: it stands for a file that is open, not for a name. -1 and errno. */
+static int follow_links(struct omq_atomic *a, bool *is_open_file)
+{
+    enum { MAX_LINKS = 40 }; /* of Linux */
+    struct stat st;
+
+    *is_open_file = false;
+    for (int n = 0; lstat(a->target, &st) == 0 && S_ISLNK(st.st_mode); n++) {
+        char *folder = folder_of(a->target), *real = folder ? realpath(folder, NULL) : NULL;
+        char *next = NULL;
+
+        if (n == MAX_LINKS)
+            errno = ELOOP;
+        else if (real && strncmp(real, "/proc/", 6) == 0)
+            *is_open_file = true;
+        else if (real)
+            next = read_link(a->target, real);
+        free(folder);
+        free(real);
+        if (!next)
+            return *is_open_file ? 0 : -1;
+        free(a->target);
+        a->target = next;
+    }
+    return 0;
+}
+
+/* ---- write ---- */
+
+static int fail_open(struct omq_atomic *a, const char *what, struct omq_err *err)
+{
+    omq_fail_errno(err, OMQ_EIO, "cannot %s '%s'", what, a->path);
+    omq_atomic_abort(a);
+    return OMQ_EIO;
+}
+
+/* Devices, pipes and files that are open are written as they are: a rename would put a
+ * file in place of /dev/null, and would not reach who has the open one. */
+static int open_direct(struct omq_atomic *a, struct omq_err *err)
 {
     a->f = fopen(a->path, "wbe");
-    if (!a->f) {
-        omq_fail_errno(err, OMQ_EIO, "cannot open '%s'", a->path);
+    return a->f ? OMQ_OK : fail_open(a, "open", err);
+}
+
+/* Owner and mode of the file that is replaced, or those of a new one. If the group cannot
+ * be kept, another one gets no more than all others. */
+static int set_mode(int fd, const struct stat *old)
+{
+    mode_t mode, mask;
+
+    if (!old) {
+        mask = umask(0);
+        umask(mask);
+        return fchmod(fd, 0666 & ~mask);
+    }
+    mode = old->st_mode & 0777;
+    if (fchown(fd, old->st_uid, old->st_gid) < 0 && fchown(fd, (uid_t)-1, old->st_gid) < 0)
+        mode = (mode & 0707) | (mode & 07) << 3;
+    return fchmod(fd, mode);
+}
+
+/* old is the file that is there, or NULL. */
+static int open_temp(struct omq_atomic *a, const struct stat *old, struct omq_err *err)
+{
+    int fd;
+
+    if (asprintf(&a->temp, "%s.XXXXXX", a->target) < 0) {
+        a->temp = NULL;
         omq_atomic_abort(a);
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
+    }
+    fd = mkostemp(a->temp, O_CLOEXEC);
+    if (fd < 0) {
+        free(a->temp);
+        a->temp = NULL;
+        return fail_open(a, "create", err);
+    }
+    if (set_mode(fd, old) < 0 || !(a->f = fdopen(fd, "wb"))) {
+        fail_open(a, "create", err);
+        close(fd);
         return OMQ_EIO;
     }
     return OMQ_OK;
@@ -86,43 +182,26 @@ static int open_special(struct omq_atomic *a, struct omq_err *err)
 
 int omq_atomic_open(struct omq_atomic *a, const char *path, struct omq_err *err)
 {
+    bool is_there, is_open_file;
     struct stat st;
-    mode_t mask;
-    int fd;
 
-    *a = (struct omq_atomic){0};
-    a->path = strdup(path);
-    if (a->path && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return open_special(a, err);
-    if (!a->path || asprintf(&a->temp, "%s.XXXXXX", path) < 0) {
-        a->temp = NULL;
+    *a = (struct omq_atomic){.path = strdup(path), .target = strdup(path)};
+    if (!a->path || !a->target) {
         omq_atomic_abort(a);
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
     }
-    fd = mkostemp(a->temp, O_CLOEXEC);
-    if (fd < 0) {
-        omq_fail_errno(err, OMQ_EIO, "cannot create '%s'", path);
-        free(a->temp);
-        a->temp = NULL;
-        omq_atomic_abort(a);
-        return OMQ_EIO;
-    }
-    mask = umask(0);
-    umask(mask);
-    if (fchmod(fd, 0666 & ~mask) < 0 || !(a->f = fdopen(fd, "wb"))) {
-        omq_fail_errno(err, OMQ_EIO, "cannot create '%s'", path);
-        close(fd);
-        omq_atomic_abort(a);
-        return OMQ_EIO;
-    }
-    return OMQ_OK;
+    is_there = stat(path, &st) == 0;
+    if (is_there && !S_ISREG(st.st_mode))
+        return open_direct(a, err);
+    if (follow_links(a, &is_open_file) < 0)
+        return fail_open(a, "create", err);
+    return is_open_file ? open_direct(a, err) : open_temp(a, is_there ? &st : NULL, err);
 }
 
 /* The rename is durable only once its directory is on disk. */
 static int sync_dir(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    char *dir = folder_of(path);
     int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     int rc = fd < 0 ? -1 : fsync(fd);
 
@@ -135,24 +214,38 @@ static int sync_dir(const char *path)
     return rc;
 }
 
-int omq_atomic_commit(struct omq_atomic *a, struct omq_err *err)
+static int fail_write(struct omq_atomic *a, struct omq_err *err)
+{
+    omq_fail_errno(err, OMQ_EIO, "cannot write '%s'", a->path);
+    omq_atomic_abort(a);
+    return OMQ_EIO;
+}
+
+int omq_atomic_flush(struct omq_atomic *a, struct omq_err *err)
 {
     bool bad = ferror(a->f) || fflush(a->f) != 0 || (a->temp && fsync(fileno(a->f)) < 0);
-    int rc = OMQ_OK;
 
-    if (bad) {
-        rc = omq_fail_errno(err, OMQ_EIO, "cannot write '%s'", a->path);
-    } else {
-        bad = fclose(a->f) != 0;
-        a->f = NULL;
-        if (bad || (a->temp && rename(a->temp, a->path) < 0)) {
-            rc = omq_fail_errno(err, OMQ_EIO, "cannot write '%s'", a->path);
-        } else if (a->temp) {
-            free(a->temp);
-            a->temp = NULL;
-            if (sync_dir(a->path) < 0)
-                rc = omq_fail_errno(err, OMQ_EIO, "cannot sync the directory of '%s'", a->path);
-        }
+    if (bad)
+        return fail_write(a, err);
+    bad = fclose(a->f) != 0;
+    a->f = NULL;
+    return bad ? fail_write(a, err) : OMQ_OK;
+}
+
+int omq_atomic_commit(struct omq_atomic *a, struct omq_err *err)
+{
+    int rc = a->f ? omq_atomic_flush(a, err) : OMQ_OK;
+
+    if (rc < 0)
+        return rc;
+    if (a->temp) {
+        if (rename(a->temp, a->target) < 0)
+            return fail_write(a, err);
+        free(a->temp);
+        a->temp = NULL;
+        if (sync_dir(a->target) < 0)
+            rc = omq_fail_errno(err, OMQ_EIO, "'%s' is written, but its folder cannot be flushed "
+                                "to disk", a->path);
     }
     omq_atomic_abort(a);
     return rc;
@@ -165,6 +258,7 @@ void omq_atomic_abort(struct omq_atomic *a)
     if (a->temp)
         unlink(a->temp);
     free(a->temp);
+    free(a->target);
     free(a->path);
     *a = (struct omq_atomic){0};
 }

@@ -3,9 +3,11 @@
  * Files: read whole with a limit, write atomically.
  *
  * An atomic file is written to a temporary name beside its target, flushed to
- * disk, and renamed over the target by omq_atomic_commit(). Until then the
- * target is as it was; after any failure the temporary file is gone. A target
- * that exists and is no regular file (a device, a pipe) is written directly.
+ * disk, and renamed over the target by omq_atomic_commit(), with the mode that
+ * the target had. Until then the target is as it was; after any failure the
+ * temporary file is gone. Of a link, the target is what it leads to. A target
+ * that exists and is no regular file (a device, a pipe), or is reached through
+ * a link in /proc (/dev/stdout), is written directly.
  */
 #ifndef OMQ_BASE_FILE_H
 #define OMQ_BASE_FILE_H
@@ -23,15 +25,22 @@ int omq_file_read(const char *path, size_t max_bytes, uint8_t **out, size_t *n_b
                   struct omq_err *err) OMQ_WARN_UNUSED;
 
 struct omq_atomic {
-    char *path, *temp; /* temp NULL: written directly */
+    char *path;          /* as it was given */
+    char *target, *temp; /* temp NULL: written directly */
     FILE *f; /* write here; errors are found again by commit */
 };
 
 /* Opens a temporary file in the directory of path. */
 int omq_atomic_open(struct omq_atomic *a, const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* Flushes, fsyncs, renames, fsyncs the directory. On failure the temporary
- * file is removed and the old target stands. The struct is released either way. */
+/* Flushes, fsyncs and closes the stream, and leaves nothing to commit but the
+ * rename. On failure as after omq_atomic_abort(). */
+int omq_atomic_flush(struct omq_atomic *a, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Flushes if that is not done, renames, fsyncs the directory. On failure the
+ * temporary file is removed and the old target stands, but for a directory that
+ * cannot be synced: then the new one does, and the error says so. The struct is
+ * released either way. */
 int omq_atomic_commit(struct omq_atomic *a, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* Removes the temporary file; harmless after commit or a failed open. */

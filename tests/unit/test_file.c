@@ -32,14 +32,19 @@ static void remove_dir(void)
     ck_assert_int_eq(rmdir(dir), 0); /* fails if a temporary file is left */
 }
 
-static void put_text(const char *text)
+static void put_text_to(const char *path, const char *text)
 {
     struct omq_atomic a;
     struct omq_err err;
 
-    ck_assert_int_eq(omq_atomic_open(&a, file, &err), OMQ_OK);
+    ck_assert_int_eq(omq_atomic_open(&a, path, &err), OMQ_OK);
     ck_assert_int_ge(fputs(text, a.f), 0);
     ck_assert_int_eq(omq_atomic_commit(&a, &err), OMQ_OK);
+}
+
+static void put_text(const char *text)
+{
+    put_text_to(file, text);
 }
 
 static void assert_text(const char *text)
@@ -66,6 +71,85 @@ START_TEST(atomic_commit)
     umask(mask);
     put_text("new");
     assert_text("new");
+    ck_assert_int_eq(stat(file, &st), 0); /* the mode is the file's from now on */
+    ck_assert_int_eq(st.st_mode & 0777, 0640);
+    ck_assert_int_eq(chmod(file, 0600), 0);
+    put_text("newer");
+    ck_assert_int_eq(stat(file, &st), 0);
+    ck_assert_int_eq(st.st_mode & 0777, 0600);
+}
+END_TEST
+
+/* Flushed, a file has its temporary name until the commit. */
+START_TEST(atomic_flush)
+{
+    struct omq_atomic a;
+    struct omq_err err;
+
+    put_text("old");
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(omq_atomic_open(&a, file, &err), OMQ_OK);
+        fputs("new", a.f);
+        ck_assert_int_eq(omq_atomic_flush(&a, &err), OMQ_OK);
+        assert_text("old");
+        if (i == 0)
+            omq_atomic_abort(&a);
+    }
+    ck_assert_int_eq(omq_atomic_commit(&a, &err), OMQ_OK);
+    assert_text("new");
+}
+END_TEST
+
+/* A link stays one, and what it leads to is replaced or created, through several of them. */
+START_TEST(atomic_follows_links)
+{
+    static const char *const names[] = {"relative", "absolute", "loop"};
+    struct omq_atomic a;
+    struct omq_err err;
+    struct stat st;
+    char link[3][80];
+
+    for (int i = 0; i < 3; i++)
+        snprintf(link[i], sizeof(link[i]), "%s/%s", dir, names[i]);
+    ck_assert_int_eq(symlink("f", link[0]), 0);
+    ck_assert_int_eq(symlink(link[0], link[1]), 0);
+    ck_assert_int_eq(symlink("loop", link[2]), 0);
+    for (int i = 0; i < 3; i++) { /* the first time there is no file */
+        put_text_to(link[i % 2], i == 1 ? "one" : "other");
+        assert_text(i == 1 ? "one" : "other");
+        ck_assert_int_eq(lstat(link[i % 2], &st), 0);
+        ck_assert(S_ISLNK(st.st_mode));
+    }
+    ck_assert_int_eq(omq_atomic_open(&a, link[2], &err), OMQ_EIO);
+    ck_assert_ptr_nonnull(strstr(err.msg, "Too many levels of symbolic links"));
+    for (int i = 0; i < 3; i++)
+        unlink(link[i]);
+}
+END_TEST
+
+/* As /dev/stdout is: what has the file open sees what is written. */
+START_TEST(atomic_writes_open_files)
+{
+    struct stat before, after;
+    char link[80], to[40], got[4] = "";
+    int fd;
+
+    put_text("old text");
+    fd = open(file, O_RDWR);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(fstat(fd, &before), 0);
+    snprintf(link, sizeof(link), "%s/link", dir);
+    snprintf(to, sizeof(to), "/proc/self/fd/%d", fd);
+    ck_assert_int_eq(symlink(to, link), 0);
+    put_text_to(link, "new");
+    ck_assert_int_eq(pread(fd, got, sizeof(got), 0), 3);
+    ck_assert_str_eq(got, "new");
+    ck_assert_int_eq(stat(file, &after), 0);
+    ck_assert_uint_eq(after.st_ino, before.st_ino);
+    ck_assert_int_eq(lstat(link, &after), 0);
+    ck_assert(S_ISLNK(after.st_mode));
+    close(fd);
+    unlink(link);
 }
 END_TEST
 
@@ -215,11 +299,14 @@ Suite *omq_suite_file(void)
 
     tcase_add_checked_fixture(f, make_dir, remove_dir);
     tcase_add_test(f, atomic_commit);
+    tcase_add_test(f, atomic_flush);
     tcase_add_test(f, atomic_abort);
     tcase_add_test(f, atomic_full_disk);
     tcase_add_test(f, atomic_missing_dir);
     tcase_add_test(f, atomic_unwritable_dir);
     tcase_add_test(f, atomic_keeps_special_files);
+    tcase_add_test(f, atomic_follows_links);
+    tcase_add_test(f, atomic_writes_open_files);
     tcase_add_test(f, file_read_limit);
     tcase_add_test(f, make_dirs_and_join);
     suite_add_tcase(s, f);
