@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
@@ -110,12 +111,14 @@ static int put_file(const char *path, const char *bytes, size_t n, struct omq_er
     return omq_atomic_commit(&a, err);
 }
 
-/* The model may be a link, and be gone by now: then there is nothing to lose. */
+/* The model may be a link, standard input, and gone by now: then there is nothing to lose. */
 static int check_output(const struct omq_export *x, const char *path, struct omq_err *err)
 {
     struct stat model, out;
+    bool known = strcmp(x->path, "-") == 0 ? fstat(STDIN_FILENO, &model) == 0
+                                           : stat(x->path, &model) == 0;
 
-    if (strcmp(path, "-") != 0 && stat(x->path, &model) == 0 && stat(path, &out) == 0 &&
+    if (known && strcmp(path, "-") != 0 && stat(path, &out) == 0 &&
         model.st_dev == out.st_dev && model.st_ino == out.st_ino)
         return omq_fail(err, OMQ_EARG, "'%s' is the model itself: give another output", path);
     return OMQ_OK;

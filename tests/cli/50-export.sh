@@ -82,6 +82,9 @@ for f in $M ./$M link.json hard.json; do
     expect 2 omq-export --format json -o "$f" $M
     has err "'$f' is the model itself"
 done
+expect 2 omq-export -b 2 -o $M - <$M
+has err "'$M' is the model itself"
+expect 0 omq-export -b 2 -o other.omq - <$M
 expect 0 omq-export -o fresh.json -f json link.json
 cmp $M before.omq
 
