@@ -124,37 +124,52 @@ static int check_output(const struct omq_export *x, const char *path, struct omq
     return OMQ_OK;
 }
 
-/* The name of file i of those beside each other; the first has the one that was
- * asked for. NULL when out of memory. */
+/* The name of file i of those beside each other. What was asked for may have the ending
+ * of any of them; without one it is the first's. NULL when out of memory. */
 static char *name_beside(const struct omq_export_request *r, const struct files *f, int i)
 {
-    const char *first = r->format->suffixes[0];
-    const size_t stem = strlen(r->output) - (ends_with(r->output, first) ? strlen(first) : 0);
-    const size_t size = strlen(r->output) + 32;
+    const char *const *end = r->format->suffixes;
+    const size_t n = strlen(r->output), size = n + 32;
     char *path = malloc(size);
 
-    if (path && i == 0)
+    while (*end && !ends_with(r->output, *end))
+        end++;
+    if (path && i == 0 && !*end)
         snprintf(path, size, "%s", r->output);
     else if (path)
-        snprintf(path, size, "%.*s%s", (int)stem, r->output, f->suffix[i]);
+        snprintf(path, size, "%.*s%s", (int)(n - (*end ? strlen(*end) : 0)), r->output,
+                 f->suffix[i]);
     return path;
+}
+
+/* File i, on disk but for its name. */
+static int make_beside(const struct omq_export_request *r, const struct files *f, int i,
+                       struct omq_atomic *a, struct omq_err *err)
+{
+    char *path = name_beside(r, f, i);
+    int rc = path ? check_output(r->x, path, err)
+                  : omq_fail(err, OMQ_ENOMEM, "cannot allocate a name");
+
+    if (rc == OMQ_OK && (rc = omq_atomic_open(a, path, err)) == OMQ_OK) {
+        fwrite(f->bytes[i], 1, f->size[i], a->f);
+        rc = omq_atomic_flush(a, err);
+    }
+    free(path);
+    return rc;
 }
 
 static int put_beside(const struct omq_export_request *r, const struct files *f,
                       struct omq_err *err)
 {
-    char *paths[MOST_FILES] = {NULL, NULL, NULL};
+    struct omq_atomic a[MOST_FILES] = {{0}};
     int rc = OMQ_OK;
 
-    for (int i = 0; rc == OMQ_OK && i < f->n; i++) {
-        paths[i] = name_beside(r, f, i);
-        rc = paths[i] ? check_output(r->x, paths[i], err)
-                      : omq_fail(err, OMQ_ENOMEM, "cannot allocate a name");
-    }
+    for (int i = 0; rc == OMQ_OK && i < f->n; i++)
+        rc = make_beside(r, f, i, &a[i], err);
     for (int i = f->n - 1; rc == OMQ_OK && i >= 0; i--) /* the first last: it is the sign */
-        rc = put_file(paths[i], f->bytes[i], f->size[i], err);
+        rc = omq_atomic_commit(&a[i], err);
     for (int i = 0; i < f->n; i++)
-        free(paths[i]);
+        omq_atomic_abort(&a[i]);
     return rc;
 }
 

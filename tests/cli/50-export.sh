@@ -88,6 +88,17 @@ expect 0 omq-export -b 2 -o other.omq - <$M
 expect 0 omq-export -o fresh.json -f json link.json
 cmp $M before.omq
 
+# A link stays; one to standard output, as /dev/stdout is, is written to.
+mkdir links
+ln -s ../target.json links/link.json
+expect 0 omq-export -o links/link.json $M
+[ -L links/link.json ] || fail "the link is gone"
+cmp target.json links/link.json
+ln -s /proc/self/fd/1 links/stdout.json
+expect 0 omq-export --name target -o links/stdout.json $M
+[ -L links/stdout.json ] || fail "the link is gone"
+omq-export --name target -f json $M | cmp - out
+
 # Whole or as it was.
 echo good >old.json
 expect 2 omq-export --bits 3 -o old.json $M

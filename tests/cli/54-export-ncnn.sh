@@ -31,6 +31,11 @@ cmp default.bin seven.bin
 expect 0 omq-export -f ncnn -b 4 -o net.param run/model.omq
 cmp plain net.param
 cmp plain.bin net.bin
+mkdir by-second
+expect 0 omq-export -b 4 --vectors 2 -o by-second/net.bin run/model.omq
+[ "$(ls by-second | tr '\n' ' ')" = "net.bin net.param net_vectors.npz " ] || fail "$(ls by-second)"
+cmp by-second/net.param net.param
+cmp by-second/net.bin net.bin
 expect 0 omq-export -f ncnn -b 4 --name x run/model.omq
 [ "$(tar -tf out | tr '\n' ' ')" = "x_w4a4.param x_w4a4.bin manifest.json " ] ||
     fail "$(tar -tf out)"
@@ -54,3 +59,7 @@ ln -s ../run/model.omq other/net.bin # the second file would be the model
 expect 2 omq-export -b 4 -o other/net.param run/model.omq
 has err "'other/net.bin' is the model itself"
 [ ! -e other/net.param ] || fail "other/net.param"
+mkdir half half/net.param # neither file, if one cannot be written
+expect 1 omq-export -b 4 -o half/net.param run/model.omq
+has err "cannot open 'half/net.param': Is a directory"
+[ "$(ls half)" = net.param ] || fail "$(ls half)"
