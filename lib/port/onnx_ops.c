@@ -207,8 +207,6 @@ int omq_onnx_build_node(struct omq_onnx_builder *b, int node)
     const struct omq_onnx_node_in *n = &b->in.nodes[node];
     int rc;
 
-    if (n->n_out < 1 || n->out[0] < 0)
-        return omq_onnx_refuse(&b->in, node, b->err, "does not make its first output");
     if (n->domain.n > 0 && !omq_span_is(n->domain, "ai.onnx"))
         return omq_onnx_refuse(&b->in, node, b->err, "is of a domain of its own");
     if (omq_onnx_build_ints(b, node, &rc))

@@ -269,6 +269,8 @@ static int link_nodes(struct parser *p)
                 return omq_onnx_refuse(m, i, p->err, "reads '%s', which nothing before it makes",
                                        omq_span_text(m->values[n->in[k]].name, name,
                                                      sizeof(name)));
+        if (n->n_out < 1 || n->out[0] < 0)
+            return omq_onnx_refuse(m, i, p->err, "does not make its first output");
         for (int k = 0; k < n->n_out; k++) {
             if (n->out[k] < 0)
                 continue;

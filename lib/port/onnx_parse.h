@@ -41,7 +41,7 @@ struct omq_onnx_value_in {
 
 struct omq_onnx_node_in {
     struct omq_span name, op, domain, message;
-    int *in, *out;     /* values; -1 for an input that is left out */
+    int *in, *out;     /* values; -1 for one that is left out, but for the first of out */
     int n_in, n_out;
 };
 
@@ -59,7 +59,8 @@ struct omq_onnx_in {
 
 /* A model in bytes, which must outlive it. What is checked: lengths, limits, the
  * opset, that no value is made twice, that no tensor is elsewhere than in the file,
- * and that every node reads only what earlier ones make: there are no cycles. */
+ * and that every node has its first output and reads only what earlier ones make: there
+ * are no cycles. */
 int omq_onnx_in_init(struct omq_onnx_in *m, const char *path, struct omq_span file,
                      struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_onnx_in_release(struct omq_onnx_in *m);

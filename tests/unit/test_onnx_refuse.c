@@ -96,6 +96,10 @@ static void bad_domain(void)
                                          (const char *const[]){"image", "w", NULL}));
 }
 static void bad_missing(void) { OMQ_ONNX_NODE(&x, "Relu", "a", "nowhere"); }
+static void bad_unnamed(void) /* which only a second output needs */
+{
+    NODE("Relu", "", "image") { omq_proto_text(&graph, 2, "a"); }
+}
 static void bad_cycle(void) { OMQ_ONNX_NODE(&x, "Add", "a", "image", "a"); }
 static void bad_later(void)
 {
@@ -142,6 +146,7 @@ static const struct {
     {bad_slice, "node 'a': Slice is read as x[:, :, ::2, ::2] only"},
     {bad_domain, "node 'a': Conv is of a domain of its own"},
     {bad_missing, "node 'a': Relu reads 'nowhere', which nothing before it makes"},
+    {bad_unnamed, "node '0': Relu does not make its first output"},
     {bad_cycle, "node 'a': Add reads 'a', which nothing before it makes"},
     {bad_later, "node 'a': Relu reads 'later', which nothing before it makes"},
     {bad_twice, "'a' is made twice"},
