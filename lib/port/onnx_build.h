@@ -22,8 +22,10 @@ struct omq_onnx_fact {
                         /* 0: all of them */
     bool has_bias;      /* IMAGE: an add of a constant was taken into it already */
     int n, cols;        /* INTS; cols: of a table, 0 for a list */
-    int64_t ints[OMQ_ONNX_FACT_INTS];
+    int64_t ints[OMQ_ONNX_FACT_INTS]; /* of a TENSOR too, if has_ints */
     struct omq_onnx_tensor_in tensor;
+    bool has_ints, has_number; /* TENSOR: it is a few integers; or one float, number */
+    float number;
 };
 
 struct omq_onnx_builder {
@@ -52,6 +54,8 @@ int omq_onnx_build_node(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED;
 
 /* ---- onnx_ints.c: shapes, which are computed here and not in the graph ---- */
 
+/* A constant, and what it is if it is small, so that its message is read once. */
+struct omq_onnx_fact omq_onnx_fact_of_tensor(const struct omq_onnx_tensor_in *t);
 /* Whether a node computes a shape; then *rc is its result. */
 bool omq_onnx_build_ints(struct omq_onnx_builder *b, int node, int *rc);
 /* Input k of a node as integers: a constant, or a shape. False if it is not. */

@@ -8,30 +8,35 @@
 
 #include "port/onnx_build.h"
 
+struct omq_onnx_fact omq_onnx_fact_of_tensor(const struct omq_onnx_tensor_in *t)
+{
+    struct omq_onnx_fact f = {.kind = OMQ_FACT_TENSOR, .tensor = *t};
+
+    f.has_ints = omq_onnx_tensor_ints(t, f.ints);
+    f.has_number = t->n == 1 && omq_onnx_tensor_floats(t, &f.number);
+    return f;
+}
+
 bool omq_onnx_get_ints(const struct omq_onnx_builder *b, int node, int k, int64_t ints[16],
                        int *n)
 {
     const struct omq_onnx_fact *f = omq_onnx_fact_of(b, node, k);
 
-    if (!f)
+    if (!f || (f->kind != OMQ_FACT_INTS && !f->has_ints))
         return false;
-    *n = f->kind == OMQ_FACT_INTS ? f->n : (int)(f->tensor.n < 17 ? f->tensor.n : 17);
-    if (f->kind == OMQ_FACT_TENSOR)
-        return omq_onnx_tensor_ints(&f->tensor, ints);
+    *n = f->kind == OMQ_FACT_INTS ? f->n : (int)f->tensor.n;
     memcpy(ints, f->ints, sizeof(f->ints));
-    return f->kind == OMQ_FACT_INTS;
+    return true;
 }
 
 bool omq_onnx_get_number(const struct omq_onnx_builder *b, int node, int k, double *v)
 {
     const struct omq_onnx_fact *f = omq_onnx_fact_of(b, node, k);
     int64_t ints[16];
-    float value;
     int n;
 
-    if (f && f->kind == OMQ_FACT_TENSOR && f->tensor.n == 1 &&
-        omq_onnx_tensor_floats(&f->tensor, &value)) {
-        *v = (double)value;
+    if (f && f->has_number) {
+        *v = (double)f->number;
         return true;
     }
     if (!omq_onnx_get_ints(b, node, k, ints, &n) || n != 1 || ints[0] == OMQ_ONNX_IMAGES)

@@ -160,6 +160,8 @@ static int build_constant(struct omq_onnx_builder *b, int node)
                                     one = omq_onnx_attribute_of(&b->in, node, "value_int"),
                                     ints = omq_onnx_attribute_of(&b->in, node, "value_ints");
     struct omq_onnx_fact *f = &b->facts[b->in.nodes[node].out[0]];
+    struct omq_onnx_tensor_in tensor;
+    int rc;
 
     *f = (struct omq_onnx_fact){.kind = OMQ_FACT_INTS, .n = one.present ? 1 : ints.n_ints};
     memcpy(f->ints, ints.ints, sizeof(f->ints));
@@ -169,8 +171,9 @@ static int build_constant(struct omq_onnx_builder *b, int node)
         return OMQ_OK;
     if (!t.present)
         return omq_onnx_refuse(&b->in, node, b->err, "has no value that is a tensor or integers");
-    f->kind = OMQ_FACT_TENSOR;
-    return omq_onnx_tensor_parse(&f->tensor, t.t, b->err);
+    if ((rc = omq_onnx_tensor_parse(&tensor, t.t, b->err)) == OMQ_OK)
+        *f = omq_onnx_fact_of_tensor(&tensor);
+    return rc;
 }
 
 static const struct {

@@ -286,8 +286,7 @@ static int build(struct omq_onnx_builder *b)
         return omq_fail(b->err, OMQ_ENOMEM, "cannot allocate the graph of '%s'", b->in.path);
     for (int v = 0; v < b->in.n_values; v++)
         if (b->in.values[v].tensor >= 0)
-            b->facts[v] = (struct omq_onnx_fact){
-                .kind = OMQ_FACT_TENSOR, .tensor = b->in.tensors[b->in.values[v].tensor]};
+            b->facts[v] = omq_onnx_fact_of_tensor(&b->in.tensors[b->in.values[v].tensor]);
     b->facts[b->in.input] = (struct omq_onnx_fact){.kind = OMQ_FACT_IMAGE};
     for (int i = 0; i < b->n_order; i++)
         if ((rc = omq_onnx_build_node(b, b->order[i])) < 0)
