@@ -172,13 +172,29 @@ static size_t begin_graph(struct model *m)
     return graph;
 }
 
+/* Names of nodes differ from each other, but a node may be called as a requantization. */
+static int check_names(const struct omq_plan *p, struct omq_err *err)
+{
+    for (int i = 0; i < p->n_units; i++) {
+        if (i < p->n_units - 1 && strcmp(p->units[i].name, "logits") == 0)
+            return omq_fail(err, OMQ_EUNSUP, "a layer inside the network is called 'logits', as "
+                            "the output of ONNX files is");
+        for (int k = 0; k < i; k++)
+            if (strcmp(p->units[i].name, p->units[k].name) == 0)
+                return omq_fail(err, OMQ_EUNSUP, "a node is called '%s', as the quantizer before "
+                                "another one is", p->units[i].name);
+    }
+    return OMQ_OK;
+}
+
 static int put_choice(struct model *m, int choice, const char *prefix)
 {
     struct omq_onnx_graph g = {.x = {.out = &m->out, .prefix = prefix}, .style = m->style,
                                .n = m->job->choices[choice], .s8 = m->job->opt->act_s8,
                                .weight_u8 = m->job->opt->weight_u8, .err = m->err};
+    int rc = check_names(&g.n->net->plan, m->err);
 
-    return omq_onnx_units(&g);
+    return rc < 0 ? rc : omq_onnx_units(&g);
 }
 
 /* One branch of an If: all that it needs is in it, but for the image. */
@@ -187,7 +203,7 @@ static int put_branch(struct model *m, int choice)
     struct omq_onnx x = {.out = &m->out};
     char prefix[24];
 
-    snprintf(prefix, sizeof(prefix), "b%lld_", (long long)switch_value(m->job->choices[choice]));
+    snprintf(prefix, sizeof(prefix), "b%lld/", (long long)switch_value(m->job->choices[choice]));
     x.prefix = prefix;
     put_output(&x, m->job->choices[choice]->net, "logits");
     return put_choice(m, choice, prefix);

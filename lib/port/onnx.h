@@ -43,7 +43,8 @@ void omq_proto_end(struct omq_proto *p, size_t begin);
 enum omq_onnx_type { OMQ_ONNX_FLOAT = 1, OMQ_ONNX_U8 = 2, OMQ_ONNX_S8 = 3, OMQ_ONNX_S32 = 6,
                      OMQ_ONNX_S64 = 7, OMQ_ONNX_BOOL = 9 };
 
-/* A name in the graph: a node's, plus what it is of it. */
+/* A name in the graph: of a node of the model, and behind a '/', which those have not,
+ * what it is of it, if it is not the node's output. */
 struct omq_onnx_name {
     char s[OMQ_NAME_SIZE + 48];
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The units of a choice as ONNX nodes. A unit's real output is called after it,
- * "relu1"; quantized it is "relu1_dq", which its readers share.
+ * "relu1"; quantized it is "relu1/dq", which its readers share.
  */
 #include "port/onnx.h"
 
@@ -99,7 +99,7 @@ static int dims_of(const struct omq_onnx_graph *g, int tensor, int dims[4])
 
 static struct omq_onnx_name quantized(const struct omq_onnx_graph *g, int tensor)
 {
-    return omq_onnx_name(&g->x, base_of(plan_of(g), tensor), "_dq");
+    return omq_onnx_name(&g->x, base_of(plan_of(g), tensor), "dq");
 }
 
 static struct omq_onnx_quantizer quantizer_of(const struct omq_onnx_graph *g, int tensor)
@@ -173,7 +173,7 @@ static void put_window(struct omq_onnx *x, const struct omq_window *w)
 static void put_conv(struct layer *l, const char *op, const char *const *in)
 {
     struct omq_onnx *x = &l->g->x;
-    const struct omq_onnx_name to = next(l, "_conv");
+    const struct omq_onnx_name to = next(l, "conv");
     const size_t node = omq_onnx_begin(x, op, "", to.s, in);
 
     put_window(x, &l->u->win);
@@ -194,32 +194,32 @@ static void put_float_conv(struct layer *l, const struct omq_onnx_operands *oper
 static void put_integer_conv(struct layer *l, const struct omq_onnx_operands *operands)
 {
     const struct omq_onnx_quantizer q = quantizer_of(l->g, l->u->in);
-    const struct omq_onnx_name zp = omq_onnx_name(&l->g->x, q.scales, ".zp");
+    const struct omq_onnx_name zp = omq_onnx_name(&l->g->x, q.scales, "zp");
     const struct omq_onnx_name codes = omq_onnx_codes_name(l->g, &q);
     struct omq_onnx_name to;
     size_t node;
 
     put_conv(l, "ConvInteger", (const char *const[]){codes.s, operands->weight.s, zp.s, NULL});
-    to = next(l, "_float");
+    to = next(l, "float");
     node = omq_onnx_begin(&l->g->x, "Cast", "", to.s, (const char *const[]){l->at.s, NULL});
     omq_onnx_int(&l->g->x, "to", OMQ_ONNX_FLOAT);
     omq_proto_end(l->g->x.out, node);
     l->at = to;
 }
 
-/* Quantizes l->at as "<unit>SUFFIX". */
+/* Quantizes l->at as "<unit>/SUFFIX". */
 static void requantize(struct layer *l, const char *suffix, struct omq_onnx_quantizer q,
                        const int *dims, int n_dims)
 {
     char base[OMQ_NAME_SIZE + 8];
 
-    snprintf(base, sizeof(base), "%s%s", l->u->name, suffix);
+    snprintf(base, sizeof(base), "%s/%s", l->u->name, suffix);
     q.base = base;
     q.is_of_codes = q.scales != NULL;
     q.scales = q.scales ? q.scales : base;
     omq_onnx_quantize(l->g, l->at.s, &q, dims, n_dims);
     omq_onnx_dequantize(l->g, &q);
-    l->at = omq_onnx_name(&l->g->x, base, "_dq");
+    l->at = omq_onnx_name(&l->g->x, base, "dq");
 }
 
 /* An image's codes in a row: runtimes want them quantized where they are read. */
@@ -227,19 +227,19 @@ static void flatten_input(struct layer *l)
 {
     const struct omq_tensor *t = &plan_of(l->g)->tensors[l->u->in];
     const int dims[] = {0, t->h * t->w * t->c};
-    const struct omq_onnx_name to = omq_onnx_name(&l->g->x, l->u->name, "_flat");
+    const struct omq_onnx_name to = omq_onnx_name(&l->g->x, l->u->name, "flat");
 
     OMQ_ONNX_NODE(&l->g->x, "Flatten", to.s, l->at.s);
     l->at = to;
     if (l->g->style == OMQ_ONNX_QCDQ)
-        requantize(l, "_flat", quantizer_of(l->g, l->u->in), dims, 2);
+        requantize(l, "flat", quantizer_of(l->g, l->u->in), dims, 2);
 }
 
 static void put_gemm(struct layer *l, const struct omq_onnx_operands *operands)
 {
     struct omq_onnx *x = &l->g->x;
     const char *bias = operands->bias.s[0] ? operands->bias.s : NULL;
-    const struct omq_onnx_name to = next(l, "_gemm");
+    const struct omq_onnx_name to = next(l, "gemm");
     size_t node;
 
     if (!is_flat(l->g, l->u->in))
@@ -253,7 +253,7 @@ static void put_gemm(struct layer *l, const struct omq_onnx_operands *operands)
 
 static void put_affine(struct layer *l, bool gemm)
 {
-    const struct omq_onnx_name to = next(l, "_affine");
+    const struct omq_onnx_name to = next(l, "affine");
 
     omq_onnx_affine(l->g, l->unit, gemm, l->at.s, to.s);
     l->at = to;
@@ -266,9 +266,9 @@ static void add_residual(struct layer *l)
     int dims[4], n_dims = dims_of(l->g, l->u->out, dims);
 
     if (!l->g->s8)
-        requantize(l, "_conv", (struct omq_onnx_quantizer){
+        requantize(l, "conv", (struct omq_onnx_quantizer){
                        .act = omq_onnx_act_before_add(l->g->n, l->unit)}, dims, n_dims);
-    step(l, "Add", "_sum", quantized(l->g, l->u->res).s);
+    step(l, "Add", "sum", quantized(l->g, l->u->res).s);
 }
 
 static int put_layer(struct omq_onnx_graph *g, int unit)
@@ -337,7 +337,7 @@ static void put_concat(struct omq_onnx_graph *g, const struct omq_unit *u)
     quantize_tensor(g, u->out, to.s);
 }
 
-/* A list of numbers as a tensor of its own, "<base><suffix>". */
+/* A list of numbers as a tensor of its own, "<base>/<suffix>". */
 static struct omq_onnx_name put_list(struct omq_onnx_graph *g, const char *base,
                                      const char *suffix, const int64_t *v, int n)
 {
@@ -354,14 +354,14 @@ static void put_shortcut(struct omq_onnx_graph *g, const struct omq_unit *u)
     const int64_t steps[] = {w->sh, w->sw}, first = (u->oc - w->c) / 2;
     const int64_t pads[] = {0, first, 0, 0, 0, u->oc - w->c - first, 0, 0};
     const struct omq_onnx_name to = omq_onnx_name(&g->x, u->name, "");
-    const struct omq_onnx_name sliced = omq_onnx_name(&g->x, u->name, "_slice");
+    const struct omq_onnx_name sliced = omq_onnx_name(&g->x, u->name, "slice");
 
     OMQ_ONNX_NODE(&g->x, "Slice", sliced.s, quantized(g, u->in).s,
-                  put_list(g, u->name, ".begin", begin, 2).s,
-                  put_list(g, u->name, ".end", end, 2).s,
-                  put_list(g, u->name, ".axes", axes, 2).s,
-                  put_list(g, u->name, ".steps", steps, 2).s);
-    OMQ_ONNX_NODE(&g->x, "Pad", to.s, sliced.s, put_list(g, u->name, ".pads", pads, 8).s);
+                  put_list(g, u->name, "begin", begin, 2).s,
+                  put_list(g, u->name, "end", end, 2).s,
+                  put_list(g, u->name, "axes", axes, 2).s,
+                  put_list(g, u->name, "steps", steps, 2).s);
+    OMQ_ONNX_NODE(&g->x, "Pad", to.s, sliced.s, put_list(g, u->name, "pads", pads, 8).s);
     quantize_tensor(g, u->out, to.s);
 }
 
@@ -387,10 +387,6 @@ int omq_onnx_units(struct omq_onnx_graph *g)
     const struct omq_plan *p = plan_of(g);
     int rc = OMQ_OK;
 
-    for (int i = 0; i < p->n_units - 1; i++)
-        if (strcmp(p->units[i].name, logits) == 0)
-            return omq_fail(g->err, OMQ_EUNSUP, "a layer inside the network is called '%s', as "
-                            "the output of ONNX files is", logits);
     quantize_tensor(g, 0, input);
     for (int i = 0; rc == OMQ_OK && i < p->n_units; i++)
         rc = put_unit(g, i);

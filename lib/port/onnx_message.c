@@ -21,7 +21,8 @@ struct omq_onnx_name omq_onnx_name(const struct omq_onnx *x, const char *base, c
 {
     struct omq_onnx_name name;
 
-    snprintf(name.s, sizeof(name.s), "%.24s%.*s%.20s", x->prefix, OMQ_NAME_SIZE, base, suffix);
+    snprintf(name.s, sizeof(name.s), "%.24s%.*s%s%.20s", x->prefix, OMQ_NAME_SIZE, base,
+             *suffix ? "/" : "", suffix);
     return name;
 }
 

@@ -20,12 +20,12 @@ static struct omq_onnx_name name(const struct omq_onnx_graph *g, const char *bas
 static void clip(struct omq_onnx_graph *g, const char *base, struct omq_onnx_act act,
                  enum omq_onnx_type type, const int *dims, int n_dims)
 {
-    const struct omq_onnx_name clipped = name(g, base, "_c");
+    const struct omq_onnx_name clipped = name(g, base, "c");
 
-    omq_onnx_scalar_code(&g->x, name(g, base, ".min").s, type, act.min);
-    omq_onnx_scalar_code(&g->x, name(g, base, ".max").s, type, act.max);
-    OMQ_ONNX_NODE(&g->x, "Clip", clipped.s, name(g, base, "_q").s, name(g, base, ".min").s,
-                  name(g, base, ".max").s);
+    omq_onnx_scalar_code(&g->x, name(g, base, "min").s, type, act.min);
+    omq_onnx_scalar_code(&g->x, name(g, base, "max").s, type, act.max);
+    OMQ_ONNX_NODE(&g->x, "Clip", clipped.s, name(g, base, "q").s, name(g, base, "min").s,
+                  name(g, base, "max").s);
     omq_onnx_value(&g->x, OMQ_ONNX_INNER, clipped.s, type, dims, n_dims);
 }
 
@@ -39,15 +39,15 @@ static bool clips(const struct omq_onnx_quantizer *q)
 struct omq_onnx_name omq_onnx_codes_name(const struct omq_onnx_graph *g,
                                          const struct omq_onnx_quantizer *q)
 {
-    return name(g, q->base, clips(q) ? "_c" : "_q");
+    return name(g, q->base, clips(q) ? "c" : "q");
 }
 
 static void put_codes_of(struct omq_onnx_graph *g, const char *from,
                          const struct omq_onnx_quantizer *q, const int *dims, int n_dims)
 {
     const enum omq_onnx_type type = q->act.is_s8 ? OMQ_ONNX_S8 : OMQ_ONNX_U8;
-    const struct omq_onnx_name scale = name(g, q->scales, ".scale");
-    const struct omq_onnx_name zp = name(g, q->scales, ".zp"), codes = name(g, q->base, "_q");
+    const struct omq_onnx_name scale = name(g, q->scales, "scale");
+    const struct omq_onnx_name zp = name(g, q->scales, "zp"), codes = name(g, q->base, "q");
 
     if (q->base == q->scales) {
         omq_onnx_scalar_float(&g->x, scale.s, (float)q->act.step);
@@ -62,8 +62,8 @@ static void put_codes_of(struct omq_onnx_graph *g, const char *from,
 static void put_quant(struct omq_onnx_graph *g, const char *from, const char *base, bool is_signed,
                       bool narrow, double step, int bits, const char *to)
 {
-    const struct omq_onnx_name scale = name(g, base, ".scale"), zp = name(g, base, ".zp");
-    const struct omq_onnx_name width = name(g, base, ".bits");
+    const struct omq_onnx_name scale = name(g, base, "scale"), zp = name(g, base, "zp");
+    const struct omq_onnx_name width = name(g, base, "bits");
     const char *const in[] = {from, scale.s, zp.s, width.s, NULL};
     size_t node;
 
@@ -82,7 +82,7 @@ void omq_onnx_quantize(struct omq_onnx_graph *g, const char *from,
 {
     if (g->style == OMQ_ONNX_QONNX)
         put_quant(g, from, q->base, q->act.zero_point > 0, false, q->act.step, q->act.bits,
-                  name(g, q->base, "_dq").s);
+                  name(g, q->base, "dq").s);
     else
         put_codes_of(g, from, q, dims, n_dims);
 }
@@ -90,9 +90,9 @@ void omq_onnx_quantize(struct omq_onnx_graph *g, const char *from,
 void omq_onnx_dequantize(struct omq_onnx_graph *g, const struct omq_onnx_quantizer *q)
 {
     if (g->style != OMQ_ONNX_QONNX)
-        OMQ_ONNX_NODE(&g->x, "DequantizeLinear", name(g, q->base, "_dq").s,
-                      omq_onnx_codes_name(g, q).s, name(g, q->scales, ".scale").s,
-                      name(g, q->scales, ".zp").s);
+        OMQ_ONNX_NODE(&g->x, "DequantizeLinear", name(g, q->base, "dq").s,
+                      omq_onnx_codes_name(g, q).s, name(g, q->scales, "scale").s,
+                      name(g, q->scales, "zp").s);
 }
 
 /* ---- weights ---- */
@@ -111,8 +111,8 @@ static void put_codes(struct omq_onnx_graph *g, const char *base, enum omq_onnx_
                       const int *dims, int n_dims, const void *codes, const float *scale,
                       const void *zeros)
 {
-    const struct omq_onnx_name q = name(g, base, "_q"), s = name(g, base, "_scale");
-    const struct omq_onnx_name zp = name(g, base, "_zp"), dq = name(g, base, "_dq");
+    const struct omq_onnx_name q = name(g, base, "q"), s = name(g, base, "scale");
+    const struct omq_onnx_name zp = name(g, base, "zp"), dq = name(g, base, "dq");
     size_t node;
 
     omq_onnx_tensor(&g->x, q.s, type, dims, n_dims, codes);
@@ -202,7 +202,7 @@ static int put_integers(struct omq_onnx_graph *g, int unit, const int *dims, int
         return omq_fail(g->err, OMQ_ENOMEM, "cannot allocate weights");
     for (size_t i = 0; i < n; i++)
         k[place_of(u, i)] = g->n->units[unit].k[i];
-    omq_onnx_tensor(&g->x, name(g, weight, "_q").s, OMQ_ONNX_S8, dims, n_dims, k);
+    omq_onnx_tensor(&g->x, name(g, weight, "q").s, OMQ_ONNX_S8, dims, n_dims, k);
     free(k);
     return OMQ_OK;
 }
@@ -211,7 +211,7 @@ static int put_integers(struct omq_onnx_graph *g, int unit, const int *dims, int
 static void put_qonnx(struct omq_onnx_graph *g, int unit, const char *weight)
 {
     const int k_max = omq_grid_largest(&g->n->units[unit].grid);
-    const struct omq_onnx_name from = name(g, weight, ""), to = name(g, weight, "_dq");
+    const struct omq_onnx_name from = name(g, weight, ""), to = name(g, weight, "dq");
     int bits = 2;
 
     while ((1 << (bits - 1)) - 1 < k_max)
@@ -219,7 +219,7 @@ static void put_qonnx(struct omq_onnx_graph *g, int unit, const char *weight)
     if (k_max > 1 || !g->n->units[unit].grid.midrise) {
         put_quant(g, from.s, weight, true, true, 1, bits, to.s);
     } else {
-        const struct omq_onnx_name scale = name(g, weight, ".scale");
+        const struct omq_onnx_name scale = name(g, weight, "scale");
         const char *const in[] = {from.s, scale.s, NULL};
 
         omq_onnx_scalar_float(&g->x, scale.s, 1);
@@ -254,13 +254,13 @@ int omq_onnx_weights(struct omq_onnx_graph *g, int unit, bool is_gemm,
                      struct omq_onnx_operands *out)
 {
     static const char *const suffixes[] = {
-        [OMQ_ONNX_QCDQ] = "_dq", [OMQ_ONNX_EXACT] = "_q", [OMQ_ONNX_QONNX] = "_dq",
+        [OMQ_ONNX_QCDQ] = "dq", [OMQ_ONNX_EXACT] = "q", [OMQ_ONNX_QONNX] = "dq",
         [OMQ_ONNX_PLAIN] = ""};
     const struct omq_plan *p = &g->n->net->plan;
     const struct omq_onnx no_prefix = {.prefix = ""};
     const char *layer = p->layers[p->units[unit].layer].name;
-    const struct omq_onnx_name weight = omq_onnx_name(&no_prefix, layer, ".weight");
-    const struct omq_onnx_name bias = omq_onnx_name(&no_prefix, layer, ".bias");
+    const struct omq_onnx_name weight = omq_onnx_name(&no_prefix, layer, "weight");
+    const struct omq_onnx_name bias = omq_onnx_name(&no_prefix, layer, "bias");
     int dims[4], n_dims = weight_dims(&p->units[unit], is_gemm, dims);
 
     *out = (struct omq_onnx_operands){.weight = name(g, weight.s, suffixes[g->style])};
@@ -279,8 +279,8 @@ void omq_onnx_affine(struct omq_onnx_graph *g, int unit, bool is_gemm, const cha
     const struct omq_unit *u = &g->n->net->plan.units[unit];
     const struct omq_export_unit *numbers = &g->n->units[unit];
     const int dims[] = {1, u->oc, 1, 1}, n_dims = is_gemm ? 2 : 4;
-    const struct omq_onnx_name scale = name(g, u->name, ".mul"), bias = name(g, u->name, ".add");
-    const struct omq_onnx_name scaled = name(g, u->name, "_mul");
+    const struct omq_onnx_name scale = name(g, u->name, "mul"), bias = name(g, u->name, "add");
+    const struct omq_onnx_name scaled = name(g, u->name, "scaled");
     /* QONNX multiplies real inputs, ConvInteger their codes. */
     const double unit_in = g->style == OMQ_ONNX_QONNX ? g->n->tensors[u->in].step : 1;
     float *worth = calloc((size_t)u->oc, sizeof(*worth));

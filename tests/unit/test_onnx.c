@@ -14,6 +14,7 @@
 #include "graphhelp.h"
 #include "model_sample.h"
 #include "port/onnx.h"
+#include "port/onnx_parse.h"
 
 Suite *omq_suite_onnx(void);
 
@@ -375,6 +376,36 @@ START_TEST(styles_have_their_operators)
 }
 END_TEST
 
+/* Whatever nodes are called: reading names anything that is made twice. */
+START_TEST(names_are_not_taken_twice)
+{
+    static const char *const styles[] = {"qcdq", "exact", "qonnx", "float"};
+    static const char *const ends[] = {"_q", "_dq", ".scale", "_conv", "_c", ".zp", ".weight",
+                                       ".weight_q", "_affine", "_scale"};
+    const int choice = W2, last = net.plan.n_units - 1;
+    struct omq_onnx_in in;
+    char *bytes;
+    size_t n;
+
+    opt.style = styles[_i];
+    for (size_t e = 0; e < sizeof(ends) / sizeof(ends[0]); e++)
+        for (int i = 0; i < last; i++) {
+            char was[OMQ_NAME_SIZE], *name = net.plan.units[(i + 1) % last].name;
+
+            snprintf(was, sizeof(was), "%s", name);
+            snprintf(name, OMQ_NAME_SIZE, "%.60s%s", net.plan.units[i].name, ends[e]);
+            ck_assert_msg(try_write(omq_export_onnx, &choice, 1, &bytes, &n) == OMQ_OK, "%s",
+                          err.msg);
+            ck_assert_msg(omq_onnx_in_init(&in, "m.onnx",
+                                           (struct omq_span){(uint8_t *)bytes, n}, &err) == OMQ_OK,
+                          "%s", err.msg);
+            omq_onnx_in_release(&in);
+            free(bytes);
+            snprintf(name, OMQ_NAME_SIZE, "%s", was);
+        }
+}
+END_TEST
+
 START_TEST(a_switch_has_a_branch_a_choice)
 {
     const int choices[] = {W8, W4A8, W2, FAST, SLOW};
@@ -413,6 +444,10 @@ START_TEST(what_does_not_fit_is_refused)
     snprintf(net.plan.units[0].name, sizeof(net.plan.units[0].name), "logits");
     ck_assert_int_eq(try_write(omq_export_onnx, &choice, 1, &bytes, &n), OMQ_EUNSUP);
     has_text("'logits'");
+    free(bytes);
+    memcpy(net.plan.units[0].name, net.plan.units[1].name, sizeof(net.plan.units[0].name));
+    ck_assert_int_eq(try_write(omq_export_onnx, &choice, 1, &bytes, &n), OMQ_EUNSUP);
+    has_text("as the quantizer before another one is");
     free(bytes);
 }
 END_TEST
@@ -454,6 +489,7 @@ Suite *omq_suite_onnx(void)
     tcase_add_test(t, next_to_nothing_is_a_scale_too);
     tcase_add_loop_test(t, units_are_at_most_a_level_away, 0, 3);
     tcase_add_loop_test(t, styles_have_their_operators, 0, 4);
+    tcase_add_loop_test(t, names_are_not_taken_twice, 0, 4);
     tcase_add_test(t, a_switch_has_a_branch_a_choice);
     tcase_add_test(t, what_does_not_fit_is_refused);
     tcase_add_loop_test(t, writing_says_so_when_memory_runs_out, 0, 4);
