@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Each precision of a switch but the last is an If in an If: three messages more, and
+ * protocol buffers are read 100 deep. */
+enum { MOST_BRANCHES = 32 };
 enum { IR_VERSION = 7, OPSET = 13, QONNX_OPSET = 1 };
 enum { MODEL_IR_VERSION = 1, MODEL_PRODUCER = 2, MODEL_PRODUCER_VERSION = 3, MODEL_GRAPH = 7,
        MODEL_OPSET = 8, MODEL_METADATA = 14, OPSET_DOMAIN = 1, OPSET_VERSION = 2, ENTRY_KEY = 1,
@@ -307,6 +310,9 @@ int omq_export_onnx_switch(const struct omq_export_job *job, FILE *const out[2],
     if (job->n < 2)
         return omq_fail(err, OMQ_EARG, "there is nothing to switch to: give two precisions or "
                         "more, or take format onnx");
+    if (job->n > MOST_BRANCHES)
+        return omq_fail(err, OMQ_EARG, "one file can switch between %d precisions, not %d: "
+                        "choose some with --bits LIST", MOST_BRANCHES, job->n);
     put_head(&m, true);
     graph = begin_graph(&m);
     omq_onnx_value(&x, OMQ_ONNX_INPUT, "bits", OMQ_ONNX_S64, NULL, 0);

@@ -313,7 +313,7 @@ END_TEST
 static int try_write(int (*write)(const struct omq_export_job *, FILE *const *, struct omq_err *),
                      const int *choices, int n, char **bytes, size_t *size)
 {
-    struct omq_export_numbers *numbers[8];
+    struct omq_export_numbers *numbers[33];
     const struct omq_export_job job = {.opt = &opt, .name = "net", .n = n, .choices = numbers};
     FILE *out[2] = {open_memstream(bytes, size), NULL};
     int rc;
@@ -408,7 +408,7 @@ END_TEST
 
 START_TEST(a_switch_has_a_branch_a_choice)
 {
-    const int choices[] = {W8, W4A8, W2, FAST, SLOW};
+    const int choices[] = {W8, W4A8, W2, FAST, SLOW}, many[33] = {W8};
     char *bytes;
     size_t n;
 
@@ -421,6 +421,9 @@ START_TEST(a_switch_has_a_branch_a_choice)
     free(bytes);
     ck_assert_int_eq(try_write(omq_export_onnx_switch, choices, 1, &bytes, &n), OMQ_EARG);
     has_text("nothing to switch to");
+    free(bytes);
+    ck_assert_int_eq(try_write(omq_export_onnx_switch, many, 33, &bytes, &n), OMQ_EARG);
+    has_text("between 32 precisions, not 33");
     free(bytes);
 }
 END_TEST
