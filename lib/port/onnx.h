@@ -121,6 +121,7 @@ struct omq_onnx_graph {
     const struct omq_export_numbers *n;
     enum omq_onnx_style style;
     bool s8, weight_u8; /* types of activations and weights, else u8 and s8 */
+    bool *gemms;        /* [units]: omq_onnx_units() makes it */
     struct omq_err *err;
 };
 /* A quantizer, called `base`, for the value `from`. scales: the base that has the

@@ -6,7 +6,7 @@
 #include "port/onnx.h"
 
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 static const char input[] = "input", logits[] = "logits";
 
@@ -63,17 +63,17 @@ static bool is_requantized(const struct omq_plan *p, int tensor)
 }
 
 /* A linear layer is a Gemm if what reads it is one too, which takes rows of values;
- * else it is a convolution of the whole image. */
-static bool is_gemm(const struct omq_onnx_graph *g, const struct omq_unit *u)
+ * else it is a convolution of the whole image. Readers come later: they are known. */
+static bool is_gemm(const struct omq_onnx_graph *g, int unit)
 {
     const struct omq_plan *p = plan_of(g);
+    const struct omq_unit *u = &p->units[unit];
 
     if (g->style == OMQ_ONNX_EXACT || u->kind != OMQ_UNIT_CONV || !p->layers[u->layer].linear ||
         u->res >= 0)
         return false;
-    for (int i = 0; i < p->n_units; i++)
-        if (p->units[i].res == u->out ||
-            (p->units[i].in == u->out && !is_gemm(g, &p->units[i])))
+    for (int i = unit + 1; i < p->n_units; i++)
+        if (p->units[i].res == u->out || (p->units[i].in == u->out && !g->gemms[i]))
             return false;
     return true;
 }
@@ -82,7 +82,7 @@ static bool is_flat(const struct omq_onnx_graph *g, int tensor)
 {
     const struct omq_plan *p = plan_of(g);
 
-    return !p->tensors[tensor].is_input && is_gemm(g, &p->units[producer(p, tensor)]);
+    return !p->tensors[tensor].is_input && g->gemms[producer(p, tensor)];
 }
 
 /* The shape of a tensor; 0 is the batch. */
@@ -275,7 +275,7 @@ static int put_layer(struct omq_onnx_graph *g, int unit)
 {
     const struct omq_plan *p = plan_of(g);
     const struct omq_unit *u = &p->units[unit];
-    const bool gemm = is_gemm(g, u), integer = g->style == OMQ_ONNX_EXACT;
+    const bool gemm = g->gemms[unit], integer = g->style == OMQ_ONNX_EXACT;
     const bool affine = !omq_onnx_has_bias(g->style);
     const bool flatten = p->tensors[u->out].is_logits && !gemm;
     struct layer l = {.g = g, .u = u, .unit = unit, .at = quantized(g, u->in),
@@ -387,8 +387,14 @@ int omq_onnx_units(struct omq_onnx_graph *g)
     const struct omq_plan *p = plan_of(g);
     int rc = OMQ_OK;
 
+    g->gemms = calloc((size_t)p->n_units, sizeof(*g->gemms));
+    if (!g->gemms)
+        return omq_fail(g->err, OMQ_ENOMEM, "cannot allocate an ONNX model");
+    for (int i = p->n_units - 1; i >= 0; i--)
+        g->gemms[i] = is_gemm(g, i);
     quantize_tensor(g, 0, input);
     for (int i = 0; rc == OMQ_OK && i < p->n_units; i++)
         rc = put_unit(g, i);
+    free(g->gemms);
     return rc;
 }
