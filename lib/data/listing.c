@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@
 #include "base/mem.h"
 #include "data/data_internal.h"
 
-enum { MAX_DEPTH = 8 }; /* of folders in a class's folder: also where links go in a ring */
+enum { MAX_DEPTH = 8 }; /* of folders in a class's folder */
 
 /* ---- names ---- */
 
@@ -208,12 +209,55 @@ static int check_other(const char *path, const char *name, struct omq_err *err)
                     "make it a JPEG or a PNG, or take it out of the folder", path, name);
 }
 
-static int list_below(struct omq_names *l, int parent, const char *name, const char *path,
-                      const char *prefix, int depth, struct omq_err *err);
+/* A class: its pictures so far, and a tree of the folders they are in. */
+struct class {
+    struct omq_names *l;
+    void *folders;
+    struct omq_err *err;
+};
+
+struct folder_id {
+    dev_t dev;
+    ino_t ino;
+};
+
+static int by_id(const void *a, const void *b)
+{
+    const struct folder_id *x = a, *y = b;
+
+    if (x->dev != y->dev)
+        return x->dev < y->dev ? -1 : 1;
+    return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+/* Links in a ring, and some in each of some folders, would be exponentially many. */
+static int enter_folder(struct class *c, DIR *d, const char *path)
+{
+    struct folder_id *id = malloc(sizeof(*id)), **at = NULL;
+    struct stat st;
+
+    if (fstat(dirfd(d), &st) < 0) {
+        free(id);
+        return omq_fail_errno(c->err, OMQ_EIO, "cannot read the folder '%s'", path);
+    }
+    if (id) {
+        *id = (struct folder_id){st.st_dev, st.st_ino};
+        at = tsearch(id, &c->folders, by_id);
+    }
+    if (at && *at == id)
+        return OMQ_OK;
+    free(id);
+    return at ? omq_fail(c->err, OMQ_EUNSUP, "'%.400s' is a folder that its class already has: "
+                         "take out the link to it", path)
+              : omq_fail(c->err, OMQ_ENOMEM, "cannot allocate a list of folders");
+}
+
+static int list_below(struct class *c, int parent, const char *name, const char *path,
+                      const char *prefix, int depth);
 
 /* One entry; prefix is what names in this folder begin with. */
-static int list_entry(struct omq_names *l, DIR *d, const struct dirent *e, const char *path,
-                      const char *prefix, int depth, struct omq_err *err)
+static int list_entry(struct class *c, DIR *d, const struct dirent *e, const char *path,
+                      const char *prefix, int depth)
 {
     char *below, *longer;
     int rc = OMQ_OK;
@@ -221,44 +265,46 @@ static int list_entry(struct omq_names *l, DIR *d, const struct dirent *e, const
     /* no need to ask what a link is whose name is a picture's: opening it tells */
     if (e->d_type != DT_DIR && is_picture(e->d_name) &&
         (e->d_type != DT_UNKNOWN || !is_folder(d, e)))
-        return omq_names_add(l, prefix, e->d_name, err);
+        return omq_names_add(c->l, prefix, e->d_name, c->err);
     if (!is_folder(d, e))
-        return check_other(path, e->d_name, err);
+        return check_other(path, e->d_name, c->err);
     if (depth == MAX_DEPTH)
-        return omq_fail(err, OMQ_EUNSUP, "'%.300s' is nested deeper than %d folders", path,
+        return omq_fail(c->err, OMQ_EUNSUP, "'%.300s' is nested deeper than %d folders", path,
                         MAX_DEPTH);
     if (asprintf(&below, "%s/%s", path, e->d_name) < 0)
-        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
+        return omq_fail(c->err, OMQ_ENOMEM, "cannot allocate a file name");
     if (asprintf(&longer, "%s%s/", prefix, e->d_name) < 0) {
-        rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
+        rc = omq_fail(c->err, OMQ_ENOMEM, "cannot allocate a file name");
     } else {
-        rc = list_below(l, dirfd(d), e->d_name, below, longer, depth + 1, err);
+        rc = list_below(c, dirfd(d), e->d_name, below, longer, depth + 1);
         free(longer);
     }
     free(below);
     return rc;
 }
 
-static int list_below(struct omq_names *l, int parent, const char *name, const char *path,
-                      const char *prefix, int depth, struct omq_err *err)
+static int list_below(struct class *c, int parent, const char *name, const char *path,
+                      const char *prefix, int depth)
 {
-    DIR *d = open_folder(parent, name, path, err);
+    DIR *d = open_folder(parent, name, path, c->err);
     struct dirent *e;
     int rc;
 
     if (!d)
         return OMQ_EIO;
-    while ((rc = next_entry(d, path, &e, err)) > 0)
-        if ((rc = list_entry(l, d, e, path, prefix, depth, err)) < 0)
-            break;
+    rc = enter_folder(c, d, path);
+    while (rc == OMQ_OK && (rc = next_entry(d, path, &e, c->err)) > 0)
+        rc = list_entry(c, d, e, path, prefix, depth);
     closedir(d);
     return rc;
 }
 
 int omq_list_pictures(struct omq_names *l, const char *path, struct omq_err *err)
 {
-    int rc = list_below(l, AT_FDCWD, path, path, "", 0, err);
+    struct class c = {.l = l, .err = err};
+    int rc = list_below(&c, AT_FDCWD, path, path, "", 0);
 
+    tdestroy(c.folders, free);
     sort_names(l);
     return rc;
 }

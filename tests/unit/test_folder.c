@@ -215,8 +215,18 @@ START_TEST(refused)
     open_fails(OMQ_SPLIT_TRAIN, OMQ_EUNSUP, "train/cat/2.Bmp'", "JPEG or a PNG");
     remove(datahelp_path("train/cat/2.Bmp"));
     ck_assert_int_eq(symlink("..", datahelp_path("train/cat/ring")), 0);
-    open_fails(OMQ_SPLIT_TRAIN, OMQ_EUNSUP, "/ring", "nested deeper than 8");
+    open_fails(OMQ_SPLIT_TRAIN, OMQ_EUNSUP, "/ring/cat' is a folder that its class already has",
+               "take out the link");
     remove(datahelp_path("train/cat/ring"));
+    ck_assert_int_eq(symlink("more", datahelp_path("train/dog/again")), 0);
+    open_fails(OMQ_SPLIT_TRAIN, OMQ_EUNSUP, "is a folder that its class already has", "/dog/");
+    remove(datahelp_path("train/dog/again"));
+    put("train/cat/1/2/3/4/5/6/7/8/x.jpg", "rgb.jpg");
+    omq_dataset_close(datahelp_open(&cfg, OMQ_SPLIT_TRAIN, 1));
+    put("train/cat/1/2/3/4/5/6/7/8/9/x.jpg", "rgb.jpg");
+    open_fails(OMQ_SPLIT_TRAIN, OMQ_EUNSUP, "/cat/1/2/3/4/5/6/7/8'", "nested deeper than 8");
+    remove(datahelp_path("train/cat/1/2/3/4/5/6/7/8/9/x.jpg"));
+    remove(datahelp_path("train/cat/1/2/3/4/5/6/7/8/9"));
     put("train/a\nb/1.jpg", "rgb.jpg");
     open_fails(OMQ_SPLIT_TRAIN, OMQ_EUNSUP, "control character (0a)", NULL);
     cfg.resize = 7;
