@@ -3,13 +3,16 @@
  * Images one by one, for omq-run: pictures, idx files, and raw frames from a
  * pipe.
  */
+#define _POSIX_C_SOURCE 200809L /* O_CLOEXEC */
 #include "data/frames.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -124,22 +127,35 @@ static bool is_idx(const uint8_t *p, size_t n)
            (n >= sizeof(idx) && memcmp(p, idx, sizeof(idx)) == 0);
 }
 
-static int open_idx(struct omq_frames *f, const uint8_t *bytes, size_t n, struct omq_err *err)
+/* By the first bytes; of a file only, since those of a pipe would be gone. */
+static bool is_idx_file(const char *path)
 {
-    const char *path = f->paths[f->at];
-    const struct omq_model_shape *s = &f->shape;
-    uint32_t channels;
-    int rc = omq_idx_decode(&f->idx, bytes, n, path, OMQ_IDX_IMAGES, err);
+    struct stat st;
+    uint8_t p[4];
+    ssize_t n;
+    int fd;
 
-    if (rc < 0)
-        return rc;
-    channels = f->idx.n_dims == 4 ? f->idx.dims[3] : 1;
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) ||
+        (fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+        return false;
+    n = read(fd, p, sizeof(p));
+    close(fd);
+    return n > 0 && is_idx(p, (size_t)n);
+}
+
+/* What was read into f->idx is for the model, or goes. */
+static int check_idx(struct omq_frames *f, struct omq_err *err)
+{
+    const uint32_t *dims = f->idx.dims, channels = f->idx.n_dims == 4 ? dims[3] : 1;
+    const struct omq_model_shape *s = &f->shape;
+    int rc;
+
     f->i = 0;
-    if (f->idx.dims[1] == (uint32_t)s->height && f->idx.dims[2] == (uint32_t)s->width &&
+    if (dims[1] == (uint32_t)s->height && dims[2] == (uint32_t)s->width &&
         channels == (uint32_t)s->channels)
         return OMQ_OK;
     rc = omq_fail(err, OMQ_EARG, "the images of '%s' are %u x %u x %u, but the model takes %d x %d "
-                  "x %d", path, f->idx.dims[1], f->idx.dims[2], channels, s->height, s->width,
+                  "x %d", f->paths[f->at], dims[1], dims[2], channels, s->height, s->width,
                   s->channels);
     free(f->idx.bytes);
     f->idx = (struct omq_idx){0};
@@ -167,19 +183,27 @@ static int decode_picture(const struct omq_frames *f, const uint8_t *bytes, size
     return rc;
 }
 
-/* Opens paths[at]; 1 with its only image, 0 if it is an idx file. */
+/* Opens paths[at]; 1 with its only image, 0 if it is an idx file, which may be larger than
+ * a picture unless it comes from a pipe. */
 static int open_file(struct omq_frames *f, uint8_t *pixels, struct omq_err *err)
 {
+    const char *path = f->paths[f->at];
     uint8_t *bytes;
     size_t n;
-    int rc = omq_file_read(f->paths[f->at], OMQ_IMAGE_MAX_FILE, &bytes, &n, err);
+    int rc;
 
-    if (rc < 0)
+    if (is_idx_file(path)) {
+        rc = omq_idx_read(&f->idx, path, OMQ_IDX_IMAGES, err);
+        return rc < 0 ? rc : check_idx(f, err);
+    }
+    if ((rc = omq_file_read(path, OMQ_IMAGE_MAX_FILE, &bytes, &n, err)) < 0)
         return rc;
-    if (is_idx(bytes, n))
-        rc = open_idx(f, bytes, n, err);
-    else if ((rc = decode_picture(f, bytes, n, pixels, err)) == OMQ_OK)
+    if (is_idx(bytes, n)) {
+        if ((rc = omq_idx_decode(&f->idx, bytes, n, path, OMQ_IDX_IMAGES, err)) == OMQ_OK)
+            rc = check_idx(f, err);
+    } else if ((rc = decode_picture(f, bytes, n, pixels, err)) == OMQ_OK) {
         rc = 1;
+    }
     free(bytes);
     return rc;
 }

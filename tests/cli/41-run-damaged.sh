@@ -16,6 +16,11 @@ has err "'cut.png'" "'missing.png': No such file" "'.': Is a directory" "'empty.
     "'tiny.yaml' is neither a JPEG nor a PNG picture" \
     "the images of 'wrong.idx' are 12 x 10 x 1, but the model takes 12 x 12 x 1" "'short.idx'"
 expect 1 omq-run run/model.omq wrong.idx
+# An idx file is no picture, and may be larger than one.
+printf '\0\0\10\3\0\0\1\016\0\0\3\350\0\0\3\350' >large.idx # 270 of 1000 x 1000
+truncate -s 270000016 large.idx
+expect 1 omq-run run/model.omq large.idx
+has err "the images of 'large.idx' are 1000 x 1000 x 1, but the model takes"
 # In batches too: those that are good fill them.
 expect 1 omq-run --batch 2 run/model.omq good.png cut.png other.png good.png
 [ "$(wc -l <out)" -eq 3 ] || fail "batches: $(<out)"
