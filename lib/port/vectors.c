@@ -59,6 +59,21 @@ static int run(const struct omq_export_numbers *n, const uint8_t *codes, int cou
     return rc;
 }
 
+/* What an npz cannot hold takes long to make. */
+static int check_size(const struct omq_export_job *job, struct omq_err *err)
+{
+    const struct omq_net *net = job->choices[0]->net;
+    const uint64_t image = (uint64_t)net->pre.height * (uint64_t)net->pre.width *
+                           (uint64_t)net->pre.channels;
+    const uint64_t each = 2 * image + (uint64_t)job->n * (uint64_t)net->n_classes * sizeof(float);
+
+    if ((uint64_t)job->opt->vectors * each < UINT32_MAX)
+        return OMQ_OK;
+    return omq_fail(err, OMQ_EUNSUP, "%d images, and their logits, of %llu bytes each are too many "
+                    "for an npz, which holds 4 GiB: give a smaller number to --vectors",
+                    job->opt->vectors, (unsigned long long)each);
+}
+
 static int fill(struct omq_arrays *a, const struct omq_export_job *job, struct omq_err *err)
 {
     const struct omq_net *net = job->choices[0]->net;
@@ -90,8 +105,10 @@ static int fill(struct omq_arrays *a, const struct omq_export_job *job, struct o
 int omq_export_vectors(const struct omq_export_job *job, FILE *out, struct omq_err *err)
 {
     struct omq_arrays a = {0};
-    int rc = fill(&a, job, err);
+    int rc = check_size(job, err);
 
+    if (rc == OMQ_OK)
+        rc = fill(&a, job, err);
     if (rc == OMQ_OK)
         rc = omq_npz_put(out, &a, err);
     omq_arrays_release(&a);

@@ -157,6 +157,22 @@ START_TEST(memory)
 }
 END_TEST
 
+/* Before anything is made: so many images of this size are 65 GB. */
+START_TEST(too_many_vectors)
+{
+    const struct omq_export_options opt = {.vectors = 65536};
+    struct omq_export_numbers *n;
+    const struct omq_export_job job = {.opt = &opt, .name = "x", .n = 1, .choices = &n};
+
+    ck_assert_int_eq(omq_export_numbers_open(&n, &net, &info, 0, &err), OMQ_OK);
+    net.pre.height = net.pre.width = 1000;
+    ck_assert_int_eq(omq_export_vectors(&job, NULL, &err), OMQ_EUNSUP);
+    ck_assert_ptr_nonnull(strstr(err.msg, "65536 images"));
+    ck_assert_ptr_nonnull(strstr(err.msg, "give a smaller number to --vectors"));
+    omq_export_numbers_close(n);
+}
+END_TEST
+
 Suite *omq_suite_arrays(void)
 {
     Suite *s = suite_create("arrays");
@@ -166,6 +182,7 @@ Suite *omq_suite_arrays(void)
     tcase_add_test(c, weights);
     tcase_add_test(c, tags);
     tcase_add_test(c, memory);
+    tcase_add_test(c, too_many_vectors);
     suite_add_tcase(s, c);
     return s;
 }
