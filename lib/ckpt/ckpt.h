@@ -108,7 +108,8 @@ int omq_ckpt_write_stream(struct omq_ckpt_writer *w, FILE *f, const char *name,
 
 /* The switch word of a file in place: one pread, one pwrite. Both check magic
  * and version, reading the complement too: where it does not match, a write
- * may be under way, so keep what is active and read again later. */
+ * may be under way, so keep what is active and read again later. A write goes to
+ * the file that is at path when it ends: it is done again where that is another. */
 int omq_switch_read(const char *path, struct omq_switch_word *s,
                     struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_switch_write(const char *path, struct omq_switch_word s,

@@ -143,24 +143,46 @@ int omq_switch_create(const char *path, struct omq_err *err)
     return omq_atomic_commit(&a, err);
 }
 
-int omq_switch_write(const char *path, struct omq_switch_word s, struct omq_err *err)
+/* Whether the open file has that name; another one may have taken it since. */
+static bool is_named(int fd, const char *path)
 {
-    uint8_t p[CKPT_HEADER_SIZE], word[8];
-    ssize_t n;
-    int fd, rc;
+    struct stat a, b;
 
-    rc = omq_ckpt_switch_encode(word, s, err);
+    return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+/* *lost: what was written to is no longer at path. */
+static int write_word(const char *path, const uint8_t word[8], bool *lost, struct omq_err *err)
+{
+    uint8_t p[CKPT_HEADER_SIZE];
+    ssize_t n;
+    int fd, rc = open_header(path, O_RDWR, &fd, p, err);
+
     if (rc < 0)
         return rc;
-    rc = open_header(path, O_RDWR, &fd, p, err);
-    if (rc < 0)
-        return rc;
-    n = pwrite(fd, word, sizeof(word), CKPT_SWITCH_POS);
-    if (n != (ssize_t)sizeof(word)) {
+    n = pwrite(fd, word, 8, CKPT_SWITCH_POS);
+    if (n != 8) {
         errno = n < 0 ? errno : ENOSPC;
         rc = omq_fail_errno(err, OMQ_EIO, "cannot write the switch word of '%s'", path);
     }
+    *lost = !is_named(fd, path);
     if (close(fd) < 0 && rc == OMQ_OK)
         rc = omq_fail_errno(err, OMQ_EIO, "cannot write the switch word of '%s'", path);
+    return rc;
+}
+
+int omq_switch_write(const char *path, struct omq_switch_word s, struct omq_err *err)
+{
+    enum { TRIES = 16 };
+    uint8_t word[8];
+    bool lost = true;
+    int rc = omq_ckpt_switch_encode(word, s, err);
+
+    for (int i = 0; rc == OMQ_OK && lost && i < TRIES; i++)
+        rc = write_word(path, word, &lost, err);
+    if (rc == OMQ_OK && lost)
+        rc = omq_fail(err, OMQ_EIO, "'%s' is replaced by other files all the time: set its switch "
+                      "word when that is over", path);
     return rc;
 }
