@@ -150,7 +150,7 @@ static int highest(const struct omq_export_tensor *t) { return t->act.q_max - t-
 static int put_clip(struct writer *w, const char *name, const struct omq_export_tensor *t,
                     double step, int blob)
 {
-    return put_layer(w, "Clip", name, "/clip", blob, NONE, NONE, " 0=%.7e 1=%.7e",
+    return put_layer(w, "Clip", name, "/clip", blob, NONE, NONE, " 0=%.8e 1=%.8e",
                      lowest(t) * step, highest(t) * step);
 }
 
@@ -160,11 +160,11 @@ static int put_rounding(struct writer *w, const char *name, const struct omq_exp
 {
     enum { MULTIPLY = 2, ROUND = 18 };
 
-    blob = put_layer(w, "BinaryOp", name, "/div", blob, NONE, NONE, " 0=%d 1=1 2=%.7e", MULTIPLY,
+    blob = put_layer(w, "BinaryOp", name, "/div", blob, NONE, NONE, " 0=%d 1=1 2=%.8e", MULTIPLY,
                      1 / t->step);
     blob = put_layer(w, "UnaryOp", name, "/round", blob, NONE, NONE, " 0=%d", ROUND);
     blob = put_clip(w, name, t, 1, blob);
-    return put_layer(w, "BinaryOp", name, "/mul", blob, NONE, NONE, " 0=%d 1=1 2=%.7e", MULTIPLY,
+    return put_layer(w, "BinaryOp", name, "/mul", blob, NONE, NONE, " 0=%d 1=1 2=%.8e", MULTIPLY,
                      t->step);
 }
 
@@ -222,7 +222,7 @@ static void activation_of(const struct omq_export_tensor *t, bool is_clipped, ch
 {
     buf[0] = '\0';
     if (is_clipped)
-        snprintf(buf, 64, " 9=3 -23310=2,%.7e,%.7e", lowest(t) * t->step, highest(t) * t->step);
+        snprintf(buf, 64, " 9=3 -23310=2,%.8e,%.8e", lowest(t) * t->step, highest(t) * t->step);
 }
 
 static void put_conv(struct writer *w, int unit)

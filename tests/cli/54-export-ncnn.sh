@@ -23,6 +23,11 @@ for arch in resnet8 lenet5; do
     for bits in 7 4 2 1; do check run/model.omq $bits; done
 done
 
+# Floats have nine digits, and no number more than the 15 bytes that ncnn reads.
+grep -oE '[0-9.-]+e[+-][0-9]+' net.param >numbers
+grep -vxE '.[0-9.]*\.[0-9]{8}e.*' numbers && fail "not nine digits"
+grep -E '.{16}' numbers && fail "more than 15 bytes"
+
 # The names of the two files; a pair is a tar in a pipe, and so are several.
 expect 0 omq-export -f ncnn -b 4 -o plain run/model.omq
 expect 0 omq-export -f ncnn -b 7 -o seven run/model.omq
