@@ -128,8 +128,10 @@ def attribute(name, v):
 
 
 def node(op, inputs, output, name="", **attributes):
-    return field(1, b"".join(field(1, i) for i in inputs) + field(2, output) + field(3, name) +
-                 field(4, op) + b"".join(field(5, attribute(n, v)) for n, v in attributes.items()))
+    outputs = [output] if isinstance(output, str) else output
+    return field(1, b"".join(field(1, i) for i in inputs) +
+                 b"".join(field(2, o) for o in outputs) + field(3, name) + field(4, op) +
+                 b"".join(field(5, attribute(n, v)) for n, v in attributes.items()))
 
 
 def tensor(name, *dims, content=None, kind=1):
@@ -224,6 +226,9 @@ def onnx_files():
         "classes.onnx": model(conv("image", "a", "c", 4, 3), node("GlobalAveragePool", ["a"], "p"),
                               node("Flatten", ["p"], "f"), tensor("fc.weight", 7, 4),
                               node("Gemm", ["f", "fc.weight"], "logits", transB=1)),
+        "unnamed.onnx": model(node("Flatten", ["image"], "f"), tensor("fc.weight", 5, 192),
+                              node("Gemm", ["f", "fc.weight"], "g", transB=1),
+                              node("Dropout", ["g"], ["", "logits"])),
     }
 
 
