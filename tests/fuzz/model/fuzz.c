@@ -3,7 +3,8 @@
  * Any text as META beside the tensors of one small model, or any bytes as a
  * whole file with its checksums made right. What is a model after all is put
  * into a writer again, and run: the integer engine and the training forward
- * must agree on it to the bit, whatever the graph.
+ * must agree on it to the bit, whatever the graph. And every format exports it,
+ * or says why not.
  *
  * corpus/base.json is the META of that model; the others are edited from it.
  */
@@ -18,11 +19,13 @@
 #include "base/file.h"
 #include "engine/engine.h"
 #include "nn/nn.h"
+#include "port/onnx_parse.h"
+#include "port/port.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_BYTES = 1 << 22, MAX_RUN_BYTES = 1 << 24 };
+enum { MAX_BYTES = 1 << 22, MAX_RUN_BYTES = 1 << 24, MAX_EXPORT = 1 << 14 /* weights */ };
 
 static uint8_t *base;
 static size_t base_size;
@@ -107,7 +110,7 @@ static void make_net(struct omq_net *net, struct omq_model_info *info)
 static void add_sites(struct omq_ckpt_writer *w)
 {
     static const char *const names[] = {"a_bn.out", "b_bn.out", "b_add.out", "max.out",
-                                        "avg.out", "c.out", "a.in"};
+                                        "avg.out", "c.out", "a.in", "a_relu_q.out"};
     static const char *const at[] = {"w8a8", "w4a8", "w2a2"};
     static const float step = 0.03125f;
     uint64_t one = 1;
@@ -201,6 +204,76 @@ static void run(struct omq_net *net)
     free(codes);
 }
 
+/* ---- exporting it ---- */
+
+static const struct omq_export_options exports[] = {
+    {.format = "omq"}, {.format = "npz"}, {.format = "safetensors"}, {.format = "json"},
+    {.format = "ncnn"}, {.format = "onnx"}, {.format = "onnx", .style = "exact"},
+    {.format = "onnx", .style = "qonnx"}, {.format = "onnx", .style = "float"},
+    {.format = "onnx", .act_s8 = true}, {.format = "onnx", .weight_u8 = true},
+    {.format = "onnx-switch"}, {.format = "c", .with_main = true},
+    {.format = "c", .integer = true}, {.format = "c", .cmsis = true},
+};
+
+/* An ONNX file of one precision can be read, as far as names and order go. */
+static void check_onnx(const char *bytes, size_t size)
+{
+    struct omq_onnx_in in;
+
+    check(omq_onnx_in_init(&in, "export", (struct omq_span){(const uint8_t *)bytes, size},
+                           &err) == OMQ_OK);
+    omq_onnx_in_release(&in);
+}
+
+static void export(const struct omq_export_options *opt, struct omq_export_numbers *const *choices,
+                   int n)
+{
+    const struct omq_export_job job = {.opt = opt, .name = "fuzz", .n = n, .choices = choices};
+    const int format = omq_export_format_find(opt->format, &err);
+    char *bytes[2] = {NULL, NULL};
+    size_t size[2];
+    FILE *out[2];
+    int rc;
+
+    for (int i = 0; i < 2; i++)
+        check((out[i] = open_memstream(&bytes[i], &size[i])) != NULL);
+    err.msg[0] = 0;
+    rc = omq_export_formats[format].write(&job, out, &err);
+    check(rc == OMQ_OK || (err.msg[0] && err.code == rc && rc != OMQ_ENOMEM));
+    for (int i = 0; i < 2; i++)
+        check(fclose(out[i]) == 0);
+    if (rc == OMQ_OK && strcmp(opt->format, "onnx") == 0)
+        check_onnx(bytes[0], size[0]);
+    free(bytes[0]);
+    free(bytes[1]);
+}
+
+static void export_all(const struct omq_net *net, const struct omq_model_info *info)
+{
+    struct omq_export_numbers *choices[4];
+    size_t n_weights = 0;
+    int n = 0;
+
+    for (int i = 0; i < net->plan.n_layers; i++) {
+        const struct omq_layer *l = &net->plan.layers[i];
+
+        n_weights += (size_t)l->out * (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
+    }
+    if (n_weights > MAX_EXPORT)
+        return;
+    for (int i = 0; i < omq_choice_count(net, info) && n < 4; i++)
+        n += omq_export_numbers_open(&choices[n], net, info, i, &err) == OMQ_OK;
+    for (size_t k = 0; k < sizeof(exports) / sizeof(exports[0]); k++) {
+        const int format = omq_export_format_find(exports[k].format, &err);
+        const int at_once = omq_export_format_holds_several(format) ? n : 1;
+
+        for (int i = 0; i < n; i += at_once)
+            export(&exports[k], choices + i, at_once);
+    }
+    for (int i = 0; i < n; i++)
+        omq_export_numbers_close(choices[i]);
+}
+
 static void get(const uint8_t *image, size_t size)
 {
     struct omq_model_info info;
@@ -223,6 +296,7 @@ static void get(const uint8_t *image, size_t size)
     omq_ckpt_writer_close(w);
     free(meta);
     run(&net);
+    export_all(&net, &info);
     omq_net_release(&net);
     omq_model_info_release(&info);
 }
