@@ -82,6 +82,7 @@ for f in $M ./$M link.json hard.json; do
     expect 2 omq-export --format json -o "$f" $M
     has err "'$f' is the model itself"
 done
+# shellcheck disable=SC2094 # reading and writing the same file is what is refused
 expect 2 omq-export -b 2 -o $M - <$M
 has err "'$M' is the model itself"
 expect 0 omq-export -b 2 -o other.omq - <$M
