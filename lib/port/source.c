@@ -233,12 +233,10 @@ int omq_source_read(const struct omq_source *s, const struct omq_source_array *a
         convert(a->type, a->bytes, a->n, values);
         return OMQ_OK;
     }
-    inflated = malloc(a->n ? a->n * sizes[a->type] : 1); /* cannot overflow: it was counted */
-    if (!inflated)
-        return omq_fail(err, OMQ_ENOMEM, "cannot allocate '%s' of '%s'", a->name, s->path);
-    rc = omq_source_inflate(s, a, inflated, a->n * sizes[a->type], err);
-    if (rc == OMQ_OK)
-        convert(a->type, inflated, a->n, values);
+    /* cannot overflow: it was counted */
+    if ((rc = omq_source_inflate(s, a, a->n * sizes[a->type], &inflated, err)) < 0)
+        return rc;
+    convert(a->type, inflated + a->zip.skip, a->n, values);
     free(inflated);
-    return rc;
+    return OMQ_OK;
 }

@@ -5,8 +5,8 @@
  * twice, every array lies in the file, and its bytes are those of its shape.
  *
  * A file is read whole, but values are converted (and those of an npz inflated)
- * when they are asked for, by whoever knows that their shape is the one he
- * needs: what a file promises costs no memory.
+ * one array at a time, when they are asked for, by whoever knows that their shape
+ * is the one he needs: what a file promises costs no memory.
  */
 #ifndef OMQ_PORT_SOURCE_H
 #define OMQ_PORT_SOURCE_H
@@ -88,8 +88,9 @@ uint8_t *omq_source_room(struct omq_source *s, size_t n, struct omq_err *err);
 bool omq_source_count(struct omq_source_array *a, size_t size, size_t *n_bytes);
 /* Sorts by name, and refuses names that stand twice. */
 int omq_source_seal(struct omq_source *s, struct omq_err *err) OMQ_WARN_UNUSED;
-/* source_npz.c: the values of a compressed array, n_values bytes. */
+/* source_npz.c: a compressed array, for free(); its values, n_values bytes, begin at
+ * a->zip.skip. */
 int omq_source_inflate(const struct omq_source *s, const struct omq_source_array *a,
-                       uint8_t *values, size_t n_values, struct omq_err *err) OMQ_WARN_UNUSED;
+                       size_t n_values, uint8_t **out, struct omq_err *err) OMQ_WARN_UNUSED;
 
 #endif

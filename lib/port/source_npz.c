@@ -110,23 +110,22 @@ static size_t inflate_some(const uint8_t *packed, size_t n_packed, uint8_t *out,
 }
 
 int omq_source_inflate(const struct omq_source *s, const struct omq_source_array *a,
-                       uint8_t *values, size_t n_values, struct omq_err *err)
+                       size_t n_values, uint8_t **out, struct omq_err *err)
 {
     size_t n = a->zip.skip + n_values; /* the member's size, of 32 bits: was compared */
     uint8_t *member = malloc(n ? n : 1);
     bool ends;
-    int rc = OMQ_OK;
 
     if (!member)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate '%s' of '%s'", a->name, s->path);
     if (inflate_some(a->bytes, a->n_bytes, member, n, &ends) != n || !ends ||
-        crc32_z(0, member, n) != a->zip.crc)
-        rc = omq_fail(err, OMQ_EFORMAT, "'%s' is damaged: '%s' cannot be inflated", s->path,
-                      a->name);
-    else
-        memcpy(values, member + a->zip.skip, n_values);
-    free(member);
-    return rc;
+        crc32_z(0, member, n) != a->zip.crc) {
+        free(member);
+        return omq_fail(err, OMQ_EFORMAT, "'%s' is damaged: '%s' cannot be inflated", s->path,
+                        a->name);
+    }
+    *out = member;
+    return OMQ_OK;
 }
 
 /* What the text before the values says of the array. */
