@@ -30,7 +30,6 @@ enum { OMQ_CKPT_MAX_DIMS = 8 };
 #define OMQ_SEC_PACK "pACK"   /* packed integer weights */
 #define OMQ_SEC_OPT "oPTM"    /* optimizer state */
 #define OMQ_SEC_RNG "rNGS"    /* position of a training run */
-#define OMQ_SEC_HIST "hISt"   /* metrics so far */
 
 struct omq_tensor_info {
     char kind[5];

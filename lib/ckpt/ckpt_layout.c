@@ -28,7 +28,7 @@ static const struct {
     int min_bits, max_bits; /* of a packed element */
 } kinds[] = {
     {OMQ_SEC_QPAR, 0, 0}, {OMQ_SEC_WEIGHT, 0, 0}, {OMQ_SEC_PACK, 1, 8},
-    {OMQ_SEC_OPT, 0, 0},  {OMQ_SEC_RNG, 0, 0},    {OMQ_SEC_HIST, 0, 0},
+    {OMQ_SEC_OPT, 0, 0},  {OMQ_SEC_RNG, 0, 0},
 };
 
 enum { N_DTYPES = sizeof(dtypes) / sizeof(dtypes[0]), N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };

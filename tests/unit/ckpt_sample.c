@@ -25,7 +25,7 @@ const struct sample ckpt_tensors[N_SAMPLES] = {
     {"pACK", "conv1", OMQ_U8, 4, 2, {5, 2}, u8, 10},
     {"oPTM", "conv1.weight", OMQ_I8, 0, 8, {1, 1, 7, 1, 1, 1, 1, 1}, i8, 7},
     {"rNGS", "state", OMQ_U64, 0, 1, {4}, u64, 32},
-    {"hISt", "log", OMQ_U8, 0, 1, {10}, u8, 10},
+    {"xLOg", "log", OMQ_U8, 0, 1, {10}, u8, 10},
     {"xTRa", "new", OMQ_I32, 5, 2, {2, 2}, i32, 16},
 };
 
