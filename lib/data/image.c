@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "data/data_internal.h"
 
@@ -71,17 +70,4 @@ int omq_image_decode(struct omq_image *out, const uint8_t *bytes, size_t n_bytes
             return f->decode(out, bytes, n_bytes, channels, name, err);
     }
     return unknown_format(bytes, n_bytes, name, err);
-}
-
-int omq_image_read(struct omq_image *out, const char *path, int channels, struct omq_err *err)
-{
-    uint8_t *bytes;
-    size_t n_bytes;
-    int rc = omq_file_read(path, OMQ_IMAGE_MAX_FILE, &bytes, &n_bytes, err);
-
-    if (rc < 0)
-        return rc;
-    rc = omq_image_decode(out, bytes, n_bytes, channels, path, err);
-    free(bytes);
-    return rc;
 }

@@ -45,18 +45,7 @@ void omq_image_release(struct omq_image *im);
 int omq_image_decode(struct omq_image *out, const uint8_t *bytes, size_t n_bytes, int channels,
                      const char *name, struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* The same from a file, of at most OMQ_IMAGE_MAX_FILE bytes. */
-int omq_image_read(struct omq_image *out, const char *path, int channels,
-                   struct omq_err *err) OMQ_WARN_UNUSED;
-
 enum omq_resample { OMQ_BILINEAR, OMQ_BICUBIC };
-
-/* in, antialiased, to height x width: a filter as wide as the step from one
- * output pixel to the next, along rows and then along columns, each rounded to
- * 8 bits. Sizes beyond the limits, of the result or between the two passes, are
- * OMQ_EUNSUP. */
-int omq_image_resize(struct omq_image *out, const struct omq_image *in, int height, int width,
-                     enum omq_resample filter, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* Part of a picture, from its upper left corner on. */
 struct omq_box {
@@ -64,7 +53,10 @@ struct omq_box {
 };
 
 /* The pixels in box, which lies inside of in, resized as if they were a picture
- * of their own: out[height][width][in->channels]. */
+ * of their own: out[height][width][in->channels]. Antialiased: a filter as wide as
+ * the step from one output pixel to the next, along rows and then along columns,
+ * each rounded to 8 bits. Sizes beyond the limits, of the result or between the two
+ * passes, are OMQ_EUNSUP. */
 int omq_image_crop(uint8_t *out, const struct omq_image *in, const struct omq_box *box, int height,
                    int width, enum omq_resample filter, struct omq_err *err) OMQ_WARN_UNUSED;
 

@@ -274,24 +274,6 @@ static struct window whole(const struct omq_image *in)
                            in->width, in->channels};
 }
 
-int omq_image_resize(struct omq_image *out, const struct omq_image *in, int height, int width,
-                     enum omq_resample filter, struct omq_err *err)
-{
-    struct axis down = {in->height, height, 0, height}, along = {in->width, width, 0, width};
-    struct window all = whole(in);
-    struct omq_image made;
-    int rc = check_target(height, width, filter, err);
-
-    if (rc < 0 || (rc = omq_image_alloc(&made, height, width, in->channels, err)) < 0)
-        return rc;
-    rc = resample(made.pixels, &all, &down, &along, filter, err);
-    if (rc < 0)
-        omq_image_release(&made);
-    else
-        *out = made;
-    return rc;
-}
-
 int omq_image_crop(uint8_t *out, const struct omq_image *in, const struct omq_box *box, int height,
                    int width, enum omq_resample filter, struct omq_err *err)
 {

@@ -31,7 +31,6 @@ struct omq_proto {
 };
 void omq_proto_release(struct omq_proto *p);
 void omq_proto_int(struct omq_proto *p, int field, int64_t v);
-void omq_proto_float(struct omq_proto *p, int field, float v);
 void omq_proto_bytes(struct omq_proto *p, int field, const void *bytes, size_t n);
 void omq_proto_text(struct omq_proto *p, int field, const char *text);
 /* A message as a field: returns what the end of it is to be told. */
@@ -41,7 +40,7 @@ void omq_proto_end(struct omq_proto *p, size_t begin);
 /* ---- onnx_message.c ---- */
 
 enum omq_onnx_type { OMQ_ONNX_FLOAT = 1, OMQ_ONNX_U8 = 2, OMQ_ONNX_S8 = 3, OMQ_ONNX_S32 = 6,
-                     OMQ_ONNX_S64 = 7, OMQ_ONNX_BOOL = 9 };
+                     OMQ_ONNX_S64 = 7 };
 
 /* A name in the graph: of a node of the model, and behind a '/', which those have not,
  * what it is of it, if it is not the node's output. */

@@ -8,10 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/mem.h"
 
-enum wire { VARINT = 0, LENGTH = 2, FIXED32 = 5 };
+enum wire { VARINT = 0, LENGTH = 2 };
 enum { VARINT_MAX = 10 }; /* bytes */
 
 void omq_proto_release(struct omq_proto *p)
@@ -78,17 +77,6 @@ void omq_proto_int(struct omq_proto *p, int field, int64_t v)
 {
     put_key(p, field, VARINT);
     put_varint(p, (uint64_t)v);
-}
-
-void omq_proto_float(struct omq_proto *p, int field, float v)
-{
-    uint8_t le[4];
-    uint32_t bits;
-
-    memcpy(&bits, &v, sizeof(bits));
-    omq_put_le32(le, bits);
-    put_key(p, field, FIXED32);
-    put(p, le, sizeof(le));
 }
 
 void omq_proto_bytes(struct omq_proto *p, int field, const void *bytes, size_t n)

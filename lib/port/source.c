@@ -162,13 +162,6 @@ int omq_source_seal(struct omq_source *s, struct omq_err *err)
     return OMQ_OK;
 }
 
-const struct omq_source_array *omq_source_find(const struct omq_source *s, const char *name)
-{
-    const struct omq_source_array key = {.name = (char *)(uintptr_t)name};
-
-    return s->n ? bsearch(&key, s->list, (size_t)s->n, sizeof(key), by_name) : NULL;
-}
-
 /* ---- values ---- */
 
 static float from_bits(uint32_t bits)

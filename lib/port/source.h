@@ -62,7 +62,6 @@ int omq_source_parse(struct omq_source *s, const char *path, uint8_t *bytes, siz
                      struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_source_release(struct omq_source *s);
 
-const struct omq_source_array *omq_source_find(const struct omq_source *s, const char *name);
 /* All values of an array of this source. OMQ_EUNSUP where they are no floats,
  * OMQ_EFORMAT where what was compressed is damaged. */
 int omq_source_read(const struct omq_source *s, const struct omq_source_array *a, float *values,

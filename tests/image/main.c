@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "data/transform.h"
 
 enum { MAX_LINE = 4096, WORD = 64 };
@@ -45,6 +46,28 @@ static int misunderstood(struct omq_err *err)
     return omq_fail(err, OMQ_EARG, "cannot understand the order");
 }
 
+static int read_image(struct omq_image *im, const char *path, int channels, struct omq_err *err)
+{
+    uint8_t *bytes;
+    size_t n;
+    int rc = omq_file_read(path, OMQ_IMAGE_MAX_FILE, &bytes, &n, err);
+
+    if (rc < 0)
+        return rc;
+    rc = omq_image_decode(im, bytes, n, channels, path, err);
+    free(bytes);
+    return rc;
+}
+
+/* Pixels for a result of h x w x c. */
+static int make(struct omq_image *im, int h, int w, int c, struct omq_err *err)
+{
+    if (h < 1 || w < 1)
+        return misunderstood(err);
+    *im = (struct omq_image){h, w, c, malloc((size_t)h * (size_t)w * (size_t)c)};
+    return im->pixels ? OMQ_OK : omq_fail(err, OMQ_ENOMEM, "out of memory");
+}
+
 /* Each order: the rest of its line; the result is *im. */
 
 static int decode(struct omq_image *im, const char *line, struct omq_err *err)
@@ -53,7 +76,7 @@ static int decode(struct omq_image *im, const char *line, struct omq_err *err)
 
     if (sscanf(line, "%d %n", &c, &at) != 1 || !at)
         return misunderstood(err);
-    return omq_image_read(im, line + at, c, err);
+    return read_image(im, line + at, c, err);
 }
 
 static int resize(struct omq_image *im, const char *line, struct omq_err *err)
@@ -66,9 +89,12 @@ static int resize(struct omq_image *im, const char *line, struct omq_err *err)
     if (sscanf(line, "%d %63s %d %d %n", &c, word, &h, &w, &at) != 4 || !at ||
         !parse_filter(word, &filter))
         return misunderstood(err);
-    rc = omq_image_read(&in, line + at, c, err);
+    rc = read_image(&in, line + at, c, err);
     if (rc == OMQ_OK)
-        rc = omq_image_resize(im, &in, h, w, filter, err);
+        rc = make(im, h, w, c, err);
+    if (rc == OMQ_OK)
+        rc = omq_image_crop(im->pixels, &in, &(struct omq_box){0, 0, in.height, in.width}, h, w,
+                            filter, err);
     omq_image_release(&in);
     return rc;
 }
@@ -82,17 +108,8 @@ static int fit(struct omq_image *im, const char *line, struct omq_err *err)
     if (sscanf(line, "%d %63s %d %d %d %n", &c, word, &side, &h, &w, &at) != 5 || !at ||
         !parse_filter(word, &filter))
         return misunderstood(err);
-    rc = omq_image_read(im, line + at, c, err);
+    rc = read_image(im, line + at, c, err);
     return rc < 0 ? rc : omq_image_fit(im, side, h, w, filter, err);
-}
-
-/* Pixels for a result of h x w x c. */
-static int make(struct omq_image *im, int h, int w, int c, struct omq_err *err)
-{
-    if (h < 1 || w < 1)
-        return misunderstood(err);
-    *im = (struct omq_image){h, w, c, malloc((size_t)h * (size_t)w * (size_t)c)};
-    return im->pixels ? OMQ_OK : omq_fail(err, OMQ_ENOMEM, "out of memory");
 }
 
 static int crop(struct omq_image *im, const char *line, struct omq_err *err)
@@ -106,7 +123,7 @@ static int crop(struct omq_image *im, const char *line, struct omq_err *err)
     if (sscanf(line, "%d %63s %d %d %d %d %d %d %n", &c, word, &box.top, &box.left, &box.height,
                &box.width, &h, &w, &at) != 8 || !at || !parse_filter(word, &filter))
         return misunderstood(err);
-    rc = omq_image_read(&in, line + at, c, err);
+    rc = read_image(&in, line + at, c, err);
     if (rc == OMQ_OK)
         rc = make(im, h, w, c, err);
     if (rc == OMQ_OK)
@@ -129,7 +146,7 @@ static int jitter(struct omq_image *im, const char *line, struct omq_err *err)
         if (++j.order[0] == OMQ_N_COLORS)
             return misunderstood(err);
     j.factor[j.order[0]] = factor;
-    rc = omq_image_read(im, line + at, c, err);
+    rc = read_image(im, line + at, c, err);
     if (rc == OMQ_OK)
         omq_jitter_apply(im->pixels, (size_t)im->height * (size_t)im->width, c, &j);
     return rc;
@@ -160,7 +177,7 @@ static int transform(struct omq_image *im, const char *line, struct omq_err *err
     if (rc == OMQ_OK)
         rc = omq_transform_check(&t, err);
     if (rc == OMQ_OK)
-        rc = omq_image_read(&in, line + at, t.channels, err);
+        rc = read_image(&in, line + at, t.channels, err);
     if (rc == OMQ_OK)
         rc = make(im, t.height, t.width, t.channels, err);
     if (rc == OMQ_OK)
@@ -185,7 +202,7 @@ static int change(struct omq_image *im, const char *line, bool mix, struct omq_e
         return misunderstood(err);
     rc = omq_config_load(&config, path, NULL, 0, NULL, err);
     if (rc == OMQ_OK)
-        rc = omq_image_read(im, line + at, c, err);
+        rc = read_image(im, line + at, c, err);
     if (rc < 0)
         return rc;
     if (n < 1 || im->height % n)

@@ -12,6 +12,8 @@
 
 #include <zlib.h>
 
+#include "base/file.h"
+
 char datahelp_dir[64];
 
 void datahelp_setup(void)
@@ -159,4 +161,19 @@ struct omq_dataset *datahelp_open(const struct omq_data_config *cfg, enum omq_sp
     for (int i = 0; i < d->n; i++)
         ck_assert_int_lt(d->labels[i], d->n_classes);
     return d;
+}
+
+struct omq_image datahelp_picture(const char *name, int channels)
+{
+    struct omq_image im;
+    struct omq_err err;
+    char path[256];
+    uint8_t *bytes;
+    size_t n;
+
+    snprintf(path, sizeof(path), "tests/fuzz/image/corpus/%s", name);
+    ck_assert_msg(omq_file_read(path, 1 << 20, &bytes, &n, &err) == OMQ_OK &&
+                  omq_image_decode(&im, bytes, n, channels, name, &err) == OMQ_OK, "%s", err.msg);
+    free(bytes);
+    return im;
 }

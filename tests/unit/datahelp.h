@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "data/data.h"
+#include "data/image.h"
 
 /* The fixture: a new folder before a test, which is removed after it. */
 extern char datahelp_dir[64];
@@ -40,6 +41,9 @@ struct omq_data_config datahelp_synthetic(int n, int h, int w, int c, int classe
 /* Opens a split that must open, and checks its labels. */
 struct omq_dataset *datahelp_open(const struct omq_data_config *cfg, enum omq_split split,
                                   uint64_t seed);
+
+/* A picture of tests/fuzz/image/corpus, for omq_image_release(). */
+struct omq_image datahelp_picture(const char *name, int channels);
 
 /* rc and err hold code, and the message every one of up to three parts; it is a
  * sentence without line end and full stop. Clears err. */

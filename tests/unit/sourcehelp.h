@@ -12,8 +12,8 @@
 
 #include <zlib.h>
 
+#include "arrayhelp.h"
 #include "base/bytes.h"
-#include "port/source.h"
 
 static struct omq_err err;
 
@@ -87,7 +87,7 @@ static inline void accept_bytes(struct omq_source *s, struct bytes b)
 static inline void same_values(const struct omq_source *s, const char *name, const float *want,
                                size_t n)
 {
-    const struct omq_source_array *a = omq_source_find(s, name);
+    const struct omq_source_array *a = find_array(s, name);
     float values[64];
 
     ck_assert_msg(a != NULL, "no '%s'", name);

@@ -65,11 +65,8 @@ static void open_fails(enum omq_split split, int code, const char *a, const char
 static void same_picture(const struct omq_dataset *d, int i, const char *picture)
 {
     uint8_t got[64 * 64 * 3];
-    struct omq_image im;
-    char path[256];
+    struct omq_image im = datahelp_picture(picture, d->channels);
 
-    snprintf(path, sizeof(path), "%s%s", PICTURES, picture);
-    ck_assert_int_eq(omq_image_read(&im, path, d->channels, &err), OMQ_OK);
     ck_assert_int_eq(omq_image_fit(&im, d->height > d->width ? d->height : d->width, d->height,
                                    d->width, OMQ_BILINEAR, &err), OMQ_OK);
     ck_assert_msg(omq_dataset_pixels(d, i, &(struct omq_draw){0}, got, &err) == OMQ_OK, "%s",

@@ -6,6 +6,7 @@
  */
 #include <math.h>
 
+#include "arrayhelp.h"
 #include "onnxhelp.h"
 #include "port/weights.h"
 
@@ -71,7 +72,7 @@ END_TEST
 
 static float first_of(const char *name)
 {
-    const struct omq_source_array *a = omq_source_find(&net.weights, name);
+    const struct omq_source_array *a = find_array(&net.weights, name);
     float values[1 << 10];
 
     ck_assert_msg(a && a->n <= 1 << 10, "no '%s'", name);
@@ -91,8 +92,8 @@ START_TEST(added_norms)
     ck_assert(first_of("c.norm.bias") == (float)(1 + (7 + 6) % 13) / 16);
     ck_assert(first_of("c.norm.weight") == 1 && first_of("c.norm.running_mean") == 0);
     ck_assert(first_of("c.norm.running_var") == (float)(1 - OMQ_BN_EPS));
-    ck_assert_ptr_null(omq_source_find(&net.weights, "c.bias"));
-    ck_assert_ptr_nonnull(omq_source_find(&net.weights, "fc.bias"));
+    ck_assert_ptr_null(find_array(&net.weights, "c.bias"));
+    ck_assert_ptr_nonnull(find_array(&net.weights, "fc.bias"));
     ck_assert(!net.graph.nodes[1].bias && net.graph.nodes[net.graph.n_nodes - 1].bias);
 }
 END_TEST
@@ -109,11 +110,7 @@ START_TEST(other_eps)
     FLOATS("n.variance", 4);
     conv_node("a", "image", "c.weight", NULL, 1, 1, 0);
     NODE("BatchNormalization", "b", "a", "n.weight", "n.bias", "n.mean", "n.variance") {
-        size_t attribute = omq_proto_begin(&graph, 5);
-
-        omq_proto_text(&graph, 1, "epsilon");
-        omq_proto_float(&graph, 2, 0.5f);
-        omq_proto_end(&graph, attribute);
+        omq_proto_bytes(&graph, 5, "\x0a\x07" "epsilon" "\x15\x00\x00\x00\x3f", 14); /* 0.5 */
     }
     head_nodes("b", 4);
     accept_graph();
@@ -243,7 +240,7 @@ START_TEST(shared_weights)
     accept_graph();
     ck_assert_str_eq(net.graph.nodes[1].name, "c");
     ck_assert_str_eq(net.graph.nodes[3].name, "c_3");
-    ck_assert_ptr_nonnull(omq_source_find(&net.weights, "c_3.weight"));
+    ck_assert_ptr_nonnull(find_array(&net.weights, "c_3.weight"));
 }
 END_TEST
 
@@ -261,7 +258,7 @@ START_TEST(heads)
     snprintf(init.skip[init.n_skip++], sizeof(init.skip[0]), "fc");
     accept_graph();
     ck_assert_int_eq(net.graph.nodes[net.graph.n_nodes - 1].channels, 5);
-    ck_assert_ptr_null(omq_source_find(&net.weights, "fc.weight"));
+    ck_assert_ptr_null(find_array(&net.weights, "fc.weight"));
 }
 END_TEST
 

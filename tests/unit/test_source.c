@@ -40,8 +40,8 @@ START_TEST(safetensors_types)
     same_values(&s, "c", (const float[]){1, 0x1p-24f, -65504, -0x1p-14f}, 4);
     same_values(&s, "d", (const float[]){1, -3.140625f}, 2);
     same_values(&s, "empty", NULL, 0);
-    ck_assert_ptr_null(omq_source_find(&s, "f"));
-    ck_assert_int_eq(omq_source_read(&s, omq_source_find(&s, "e"), &none, &err), OMQ_EUNSUP);
+    ck_assert_ptr_null(find_array(&s, "f"));
+    ck_assert_int_eq(omq_source_read(&s, find_array(&s, "e"), &none, &err), OMQ_EUNSUP);
     ck_assert_ptr_nonnull(strstr(err.msg, "'e' in 'w.bin' is of type I64"));
     omq_source_release(&s);
 }
@@ -203,7 +203,7 @@ START_TEST(npz_reads)
     same_values(&s, "deflated.weight", values, 6);
     same_values(&s, "two", values, 6);
     same_values(&s, "scalar", (const float[]){0.25f}, 1);
-    ck_assert_int_eq(omq_source_find(&s, "stored")->ndim, 2);
+    ck_assert_int_eq(find_array(&s, "stored")->ndim, 2);
     omq_source_release(&s);
 }
 END_TEST
@@ -300,7 +300,7 @@ START_TEST(npz_bomb)
 
     omq_put_le32(b.p + at, (uint32_t)(10 + n_text + 4000000000u));
     accept_bytes(&s, b);
-    a = omq_source_find(&s, "a");
+    a = find_array(&s, "a");
     ck_assert_uint_eq(a->n, 1000000000);
     omq_source_release(&s);
 }
@@ -342,12 +342,12 @@ START_TEST(round_trip)
         ck_assert_msg(omq_source_open(&s, model_path, &err) == OMQ_OK, "%s", err.msg);
         model_write(&net, &info, model_path);
         ck_assert_msg(omq_source_open(&of_model, model_path, &err) == OMQ_OK, "%s", err.msg);
-        ck_assert_int_eq(omq_source_read(&s, omq_source_find(&s, "c.bias"), a, &err), OMQ_OK);
-        ck_assert_int_eq(omq_source_read(&of_model, omq_source_find(&of_model, "c.bias"), b, &err),
+        ck_assert_int_eq(omq_source_read(&s, find_array(&s, "c.bias"), a, &err), OMQ_OK);
+        ck_assert_int_eq(omq_source_read(&of_model, find_array(&of_model, "c.bias"), b, &err),
                          OMQ_OK);
-        ck_assert_mem_eq(a, b, sizeof(float) * omq_source_find(&s, "c.bias")->n);
+        ck_assert_mem_eq(a, b, sizeof(float) * find_array(&s, "c.bias")->n);
         /* of the best precision, which is the float one */
-        ck_assert_int_eq(omq_source_read(&of_model, omq_source_find(&of_model, "a_bn.weight"), a,
+        ck_assert_int_eq(omq_source_read(&of_model, find_array(&of_model, "a_bn.weight"), a,
                                          &err), OMQ_OK);
         ck_assert(a[1] == (float)omq_net_layer(&net, 3, 0)->gamma->value[1]);
         omq_source_release(&s);

@@ -6,6 +6,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 
+#include "arrayhelp.h"
 #include "failalloc.h"
 #include "graphhelp.h"
 #include "port/weights.h"
@@ -350,7 +351,7 @@ START_TEST(norms)
             double want, got;
 
             for (int k = 0; k < 4; k++)
-                came[k] = (const float *)omq_source_find(&source, parts[k])->bytes;
+                came[k] = (const float *)find_array(&source, parts[k])->bytes;
             want = came[0][c] * (x + bias[c] - came[2][c]) / sqrt(came[3][c] + eps) + came[1][c];
             got = (double)lp->gamma->value[c] * (x - (double)lp->mean->value[c]) /
                       sqrt((double)lp->var->value[c] + OMQ_BN_EPS) + (double)lp->beta->value[c];
