@@ -278,21 +278,30 @@ static int put_tar(const struct omq_export_request *r, const int *choices, int n
     return rc;
 }
 
+/* Standard output, a pipe or a device, beside which there can be no second file. */
+static bool is_stream(const char *path)
+{
+    struct stat st;
+
+    return strcmp(path, "-") == 0 ||
+           (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
+}
+
 int omq_export_put(const struct omq_export_request *r, const int *choices, int n,
                    struct omq_err *err)
 {
-    const bool is_stdout = strcmp(r->output, "-") == 0;
+    const bool streams = is_stream(r->output);
     const int n_files = n_suffixes(r->format), has_vectors = r->opt->vectors > 0;
-    struct files f = {.n = (is_stdout ? 1 : n_files) + has_vectors};
+    struct files f = {.n = (streams ? 1 : n_files) + has_vectors};
     int rc = check_output(r->x, r->output, err);
 
     if (rc < 0)
         return rc;
     if ((n > 1 && !r->format->several) || ends_with(r->output, ".tar") ||
-        (is_stdout && (has_vectors || (n_files > 1 && !r->format->one_stream))))
+        (streams && (has_vectors || (n_files > 1 && !r->format->one_stream))))
         return put_tar(r, choices, n, err);
     if ((rc = make_files(r, r->name, choices, n, &f, err)) == OMQ_OK)
-        rc = is_stdout ? put_file("-", f.bytes[0], f.size[0], err) : put_beside(r, &f, err);
+        rc = streams ? put_file(r->output, f.bytes[0], f.size[0], err) : put_beside(r, &f, err);
     files_release(&f);
     return rc;
 }

@@ -100,6 +100,14 @@ expect 0 omq-export --name target -o links/stdout.json $M
 [ -L links/stdout.json ] || fail "the link is gone"
 omq-export --name target -f json $M | cmp - out
 
+# A pipe takes what standard output takes, and nothing is put beside it.
+mkfifo pipe.c
+cat pipe.c >piped &
+expect 0 omq-export --name target -b 2 -o pipe.c $M
+wait $!
+omq-export --name target -f c -b 2 $M | cmp - piped
+[ ! -e pipe.h ] || fail "a file beside a pipe"
+
 # Whole or as it was.
 echo good >old.json
 expect 2 omq-export --bits 3 -o old.json $M
