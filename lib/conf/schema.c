@@ -208,7 +208,8 @@ const struct omq_conf_key omq_conf_keys[] = {
         "Largest width of weights that has a view, and its parameters; 0 is any."),
     WORD("quant.grid", quant.grid, omq_grid_kind, grid_words,
          "Weight codes: midrise has no zero and 1 to 7 bits, symmetric has 2 to 8 bits\n"
-         "(first_last_bits 8 is symmetric beside midrise, too),\n"         "auto takes midrise up to 3 bits and symmetric above."),
+         "(first_last_bits 8 is symmetric beside midrise, too),\n"
+         "auto takes midrise up to 3 bits and symmetric above."),
     WORD("quant.weight_steps", quant.weight_steps, omq_steps, steps_words,
          "One learned step a layer or one an output channel."),
     INT("quant.first_last_bits", quant.first_last_bits, 0, 8,
