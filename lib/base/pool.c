@@ -114,11 +114,14 @@ static void *work(void *arg)
     }
 }
 
+/* Those that this process may use, as far as there are threads. The set is of 8192, as the
+ * largest that Linux is built for: a smaller one than the kernel's own would be refused. */
 static int processors(void)
 {
-    cpu_set_t set;
+    cpu_set_t set[8192 / CPU_SETSIZE];
+    int n = sched_getaffinity(0, sizeof(set), set) == 0 ? CPU_COUNT_S(sizeof(set), set) : 1;
 
-    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n < OMQ_MAX_THREADS ? n : OMQ_MAX_THREADS;
 }
 
 int omq_pool_open(struct omq_pool **out, int n_threads, struct omq_err *err)

@@ -21,7 +21,7 @@ struct omq_pool;
 /* fn handles items begin <= i < end as thread `thread`. */
 typedef void omq_pool_fn(void *arg, int thread, int begin, int end);
 
-/* n_threads in 1..OMQ_MAX_THREADS; 0 means one a processor. */
+/* n_threads in 1..OMQ_MAX_THREADS; 0 means one a processor, and not more than that. */
 int omq_pool_open(struct omq_pool **out, int n_threads, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_pool_close(struct omq_pool *p); /* NULL is fine */
 int omq_pool_threads(const struct omq_pool *p);

@@ -3,9 +3,12 @@
 #include <check.h>
 #include <errno.h>
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
@@ -396,6 +399,42 @@ START_TEST(pool_arguments)
 }
 END_TEST
 
+/* As of a kernel for 8192 processors that has so many; 0: this machine's. */
+static int processors;
+
+int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+    const size_t kernel_size = 8192 / 8;
+    long n;
+
+    memset(set, 0, size);
+    if (processors == 0) {
+        n = syscall(SYS_sched_getaffinity, pid, size, set);
+        return n < 0 ? -1 : 0;
+    }
+    if (size < kernel_size) {
+        errno = EINVAL;
+        return -1;
+    }
+    for (int i = 0; i < processors; i++)
+        CPU_SET_S((size_t)i, size, set);
+    return 0;
+}
+
+START_TEST(pool_of_a_large_machine)
+{
+    static const int has[] = {3, OMQ_MAX_THREADS, OMQ_MAX_THREADS + 1, 8192};
+    struct omq_pool *p;
+    struct omq_err err;
+
+    processors = has[_i];
+    ck_assert_msg(omq_pool_open(&p, 0, &err) == OMQ_OK, "%s", err.msg);
+    processors = 0;
+    ck_assert_int_eq(omq_pool_threads(p), has[_i] < OMQ_MAX_THREADS ? has[_i] : OMQ_MAX_THREADS);
+    omq_pool_close(p);
+}
+END_TEST
+
 Suite *omq_suite_base(void)
 {
     Suite *s = suite_create("base");
@@ -420,6 +459,7 @@ Suite *omq_suite_base(void)
     suite_add_tcase(s, t);
     tcase_add_loop_test(p, pool_runs_every_index_once, 1, 4);
     tcase_add_test(p, pool_arguments);
+    tcase_add_loop_test(p, pool_of_a_large_machine, 0, 4);
     suite_add_tcase(s, p);
     return s;
 }
