@@ -180,6 +180,8 @@ struct tool_governor {
     int *list, n;    /* the model's precisions, as the governor numbers them */
     int seen;        /* the model's active one, when last looked at */
     uint64_t failed_switches; /* of the model, then */
+    bool is_manual;
+    bool is_resting; /* the active one is none that it may choose */
     double next_look; /* at the sensors */
     struct omq_sensors *sensors;
 };

@@ -110,15 +110,26 @@ static void measure(struct tool_governor *g, struct omq_model *m, struct omq_gov
     }
 }
 
-/* The governor goes on from the model's active precision; false if its floor does
- * not let it. A profile is none of its precisions, and stays. */
-static bool adopt(struct tool_governor *g, struct omq_model *m)
+/* The governor goes on from the model's active precision; or why it cannot. */
+static const char *adopt(struct tool_governor *g, struct omq_model *m)
 {
     g->seen = omq_model_active(m);
     for (int i = 0; i < g->n; i++)
         if (g->list[i] == g->seen)
-            return omq_governor_set(g->governor, i, NULL) == OMQ_OK;
-    return true;
+            return omq_governor_set(g->governor, i, NULL) == OMQ_OK ? NULL : "below its floor";
+    return "a profile";
+}
+
+/* What somebody else set is theirs: if it is none of the governor's, that rests until the
+ * active one is. */
+static void go_on(struct tool_governor *g, struct omq_model *m)
+{
+    const char *why = adopt(g, m);
+
+    g->is_resting = why != NULL;
+    if (why && !tool_common.quiet)
+        tool_message("the governor rests while %s is active, which is %s: omq-switch --bits "
+                     "sets another", tool_precision_name(m, g->seen), why);
 }
 
 int tool_governor_open(struct tool_governor *g, struct omq_model *m, const char *spec,
@@ -149,7 +160,8 @@ int tool_governor_open(struct tool_governor *g, struct omq_model *m, const char 
         return TOOL_FAILED;
     }
     omq_sensors_init(g->sensors, "");
-    if (strcmp(spec, "manual") == 0 && adopt(g, m))
+    g->is_manual = strcmp(spec, "manual") == 0;
+    if (g->is_manual && (!adopt(g, m) || rank(m, g->seen) == 0))
         return TOOL_OK;
     if (omq_model_set_wait(m, g->list[omq_governor_active(g->governor)], &err) != OMQ_OK)
         return tool_fail(&err);
@@ -173,11 +185,15 @@ void tool_governor_step(struct tool_governor *g, struct omq_model *m, int ran_at
     struct omq_counters c;
     struct omq_err err = { 0 };
 
+    if (g->is_manual)
+        return;
     omq_model_counters(m, &c);
     /* by its last switch, or somebody else's; or what it wanted could not be prepared */
     if (omq_model_active(m) != g->seen || c.failed_switches != g->failed_switches)
-        (void)adopt(g, m);
+        go_on(g, m);
     g->failed_switches = c.failed_switches;
+    if (g->is_resting)
+        return;
     /* what ran on while the next precision was being prepared says nothing of that one */
     if (ran_at == g->list[omq_governor_active(g->governor)])
         s.batch_ms = ms;

@@ -73,6 +73,20 @@ expect 0 omq-run -g manual --bits 2 $M <one
 grep -q 'w2a2$' out || fail "manual: $(<out)"
 expect 0 omq-run -g manual --bits 2 --floor w4a8 $M <one
 grep -q 'w8a8$' out || fail "manual: $(<out)"
+# A governor rests while what omq-switch has set is none that it may choose, and says it once.
+expect 0 omq-train -q --recalibrate --profile 'mix 8 conv1=2' -o profiled.omq $M
+follow -g latency:60000 --floor w4a8 profiled.omq
+for bits in 2 8 mix; do
+    expect 0 omq-switch --bits $bits --wait profiled.omq
+    frame $((n = ${n:--1} + 1))
+    frame $((n += 1))
+done
+followed 0
+grep -F rests said | diff - <(
+    rests="omq-run: the governor rests while" sets="omq-switch --bits sets another"
+    echo "$rests w2a2 is active, which is below its floor: $sets"
+    echo "$rests mix is active, which is a profile: $sets"
+) || fail "$(<said)"
 # A governor and the switch together.
 follow -g manual $M
 frame 0
