@@ -160,7 +160,7 @@ void omq_model_counters(const struct omq_model *m, struct omq_counters *out);
  *
  * A follower runs a model file as omq-switch says: it looks at the file's switch
  * word, or at a control file's, and once a second whether another file took the
- * model's name. One thread at a time may use it; the model is for any. */
+ * name of either. One thread at a time may use it; the model is for any. */
 
 struct omq_follow;
 

@@ -10,9 +10,9 @@ none=(base cifar ckpt conf conf_errors data file folder governor gradients idx i
     model model_meta nn onnx_read onnx_refuse place plan presence profile schedule sensors shards
     switch_word trace transform)
 
-# export_c compares compiled programs with the engine, once; that the engine says the same
-# at each level is the suite engine's.
-others=(export_c)
+# Once: export_c compares compiled programs with the engine, which says the same at each level
+# by the suite engine; and follow waits for seconds.
+others=(export_c follow)
 case $level in
 none)
     "$unit" --no-kernels "${none[@]}"

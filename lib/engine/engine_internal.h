@@ -153,7 +153,7 @@ int omq_model_run_uncounted(struct omq_model *m, struct omq_batch_io *b,
 int omq_model_take(struct omq_model *m, int precision, const struct omq_engine **plan,
                    struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_model_give(struct omq_model *m, int precision);
-/* The choice that a switch word names, or -1. */
+/* The choice that a switch word names; -1: none, or a float one, which cannot run. */
 int omq_model_find_switch(const struct omq_model *m, struct omq_switch_word word);
 
 #endif

@@ -5,9 +5,11 @@
  * under the same name. What is done to the file in place is told, and ignored:
  * the model has its own copy.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE /* O_PATH */
 #include "engine/engine_internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,32 +20,31 @@
 /* Seconds between looks at names, and how long a word may stay damaged. */
 #define LOOK_S 1.0
 
-/* What tells one file from another, and from what it was. */
-struct identity {
-    dev_t dev;
-    ino_t ino;
-    off_t size;
+/* What is followed of one model file. */
+struct source {
+    struct omq_model *model;
+    int held;                    /* the file, whose inode nobody else can have meanwhile; or -1 */
+    off_t size;                  /* of it, when it was opened */
+    int fd;                      /* of the file with the word */
+    struct omq_switch_word word; /* the last one that was acted on */
 };
 
 struct omq_follow {
     char *path, *control, *precision; /* control, precision: or NULL */
     struct omq_open_options opt;
-    struct omq_model *model;
-    struct identity seen;             /* of path, when last looked at */
-    int fd;                           /* of the file with the word */
-    struct omq_switch_word word;      /* the last one that was acted on */
+    struct source now;
+    bool keeps_precision;             /* the word has not changed since it was asked for */
+    struct stat refused;              /* what had the name, and could not be opened */
     double next_look, torn_since;     /* torn_since: 0, the word is not damaged */
-    bool told;                        /* that the word cannot be read */
+    bool told_size, told_control, told_word; /* what is wrong with them */
 };
 
-static bool identify(const char *path, struct identity *id)
+/* Whether the file of fd is the one that st is of. */
+static bool is_file(int fd, const struct stat *st)
 {
-    struct stat st;
+    struct stat own;
 
-    if (stat(path, &st) < 0)
-        return false;
-    *id = (struct identity){st.st_dev, st.st_ino, st.st_size};
-    return true;
+    return fd >= 0 && fstat(fd, &own) == 0 && own.st_dev == st->st_dev && own.st_ino == st->st_ino;
 }
 
 static bool same_word(struct omq_switch_word a, struct omq_switch_word b)
@@ -62,22 +63,83 @@ static int copy_text(char **to, const char *from, struct omq_err *err)
     return OMQ_OK;
 }
 
-/* The name is looked at first, then the word is read, then the model, so that no file and no
- * word that comes between is missed. */
-static int open_first(struct omq_follow *f, struct omq_err *err)
+static void release(struct source *s)
 {
-    struct omq_switch_word word = {.profile = -1};
-    int rc, at;
+    omq_model_close(s->model);
+    if (s->held >= 0)
+        close(s->held);
+    if (s->fd >= 0)
+        close(s->fd);
+}
 
-    (void)!identify(f->path, &f->seen); /* one that is not there yet is another one soon */
-    if ((rc = omq_switch_open(&f->fd, f->control ? f->control : f->path, err)) < 0)
+static int open_word(const struct omq_follow *f, int *fd, struct omq_err *err)
+{
+    if (f->control && access(f->control, F_OK) < 0 && errno == ENOENT)
+        return omq_fail(err, OMQ_EIO, "there is no '%s' with a switch word: omq-switch --control "
+                        "makes it", f->control);
+    return omq_switch_open(fd, f->control ? f->control : f->path, err);
+}
+
+/* The file is held first, then the word is read, then the model, so that no file and no word
+ * that comes between is missed. A control file that is open already stays: fd -1. */
+static int open_source(const struct omq_follow *f, struct source *s, struct omq_err *err)
+{
+    struct omq_open_options opt = f->opt;
+    struct stat st;
+    int rc;
+
+    *s = (struct source){.held = open(f->path, O_PATH | O_CLOEXEC), .fd = -1,
+                         .word = {.profile = -1}};
+    if (s->held >= 0 && fstat(s->held, &st) == 0)
+        s->size = st.st_size;
+    if (f->control && f->now.fd >= 0)
+        s->word = f->now.word;
+    else if ((rc = open_word(f, &s->fd, err)) < 0)
         return rc;
-    (void)!omq_switch_look(f->fd, &word, NULL); /* a damaged word counts as never set */
-    if ((rc = omq_model_open(&f->model, f->path, &f->opt, err)) < 0)
+    else
+        (void)!omq_switch_look(s->fd, &s->word, NULL); /* a damaged word counts as never set */
+    opt.precision = f->now.model ? NULL : f->precision;
+    return omq_model_open(&s->model, f->path, &opt, err);
+}
+
+/* What s is to run at, or -1: what it does. That is what its word names, or, if it names
+ * nothing or is the old one in vain, what is active now. */
+static int choose(const struct omq_follow *f, const struct source *s, bool keeps)
+{
+    int by_word = omq_model_find_switch(s->model, s->word), by_name;
+    struct omq_model_precision old;
+
+    if (!f->now.model)
+        return keeps ? -1 : by_word;
+    omq_model_precision(f->now.model, omq_model_active(f->now.model), &old);
+    by_name = omq_model_find(s->model, old.name, NULL);
+    return by_name >= 0 && (keeps || by_word < 0) ? by_name : by_word;
+}
+
+/* Opens the file that has the name, whole, and follows it. */
+static int take(struct omq_follow *f, struct omq_err *err)
+{
+    struct source s;
+    int rc = open_source(f, &s, err), at;
+    bool keeps = f->keeps_precision && (!f->now.model || same_word(s.word, f->now.word));
+
+    if (rc == OMQ_OK && (at = choose(f, &s, keeps)) >= 0)
+        rc = omq_model_set_wait(s.model, at, err);
+    if (rc < 0) {
+        release(&s);
         return rc;
-    f->word = word;
-    at = omq_model_find_switch(f->model, word);
-    return at < 0 || f->precision ? OMQ_OK : omq_model_set_wait(f->model, at, err);
+    }
+    if (omq_model_find_switch(s.model, s.word) < 0)
+        s.word = (struct omq_switch_word){.profile = -1}; /* told at the next look, if it is set */
+    if (s.fd < 0) {
+        s.fd = f->now.fd;
+        f->now.fd = -1;
+    }
+    release(&f->now);
+    f->now = s;
+    f->keeps_precision = keeps;
+    f->told_size = false;
+    return OMQ_OK;
 }
 
 int omq_follow_open(struct omq_follow **out, const char *path, const char *control,
@@ -88,14 +150,14 @@ int omq_follow_open(struct omq_follow **out, const char *path, const char *contr
 
     if (!f)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a follower");
-    f->fd = -1;
+    f->now.held = f->now.fd = -1;
     if (opt)
         f->opt = *opt;
     if ((rc = copy_text(&f->path, path, err)) == OMQ_OK &&
         (rc = copy_text(&f->control, control, err)) == OMQ_OK &&
         (rc = copy_text(&f->precision, f->opt.precision, err)) == OMQ_OK) {
-        f->opt.precision = f->precision;
-        rc = open_first(f, err);
+        f->keeps_precision = f->precision != NULL;
+        rc = take(f, err);
     }
     if (rc < 0) {
         omq_follow_close(f);
@@ -110,85 +172,72 @@ void omq_follow_close(struct omq_follow *f)
 {
     if (!f)
         return;
-    omq_model_close(f->model);
-    if (f->fd >= 0)
-        close(f->fd);
+    release(&f->now);
     free(f->path);
     free(f->control);
     free(f->precision);
     free(f);
 }
 
-struct omq_model *omq_follow_model(const struct omq_follow *f) { return f->model; }
+struct omq_model *omq_follow_model(const struct omq_follow *f) { return f->now.model; }
 
-/* ---- another file ---- */
+/* ---- other files ---- */
 
-/* The new model takes up what its own word says, or the precision that was
- * active, if it has one of that name. */
-static int open_new(const struct omq_follow *f, struct omq_model **new, int *fd,
-                    struct omq_switch_word *word, struct omq_err *err)
+static bool is_refused(const struct omq_follow *f, const struct stat *st)
 {
-    struct omq_open_options opt = f->opt;
-    struct omq_model_precision old;
-    int rc, at = -1;
+    const struct stat *old = &f->refused;
 
-    omq_model_precision(f->model, omq_model_active(f->model), &old);
-    opt.precision = NULL;
-    if ((rc = omq_model_open(new, f->path, &opt, err)) < 0)
-        return rc;
-    if (f->control)
-        *word = f->word;
-    else if ((rc = omq_switch_open(fd, f->path, err)) < 0)
-        return rc;
-    else
-        (void)!omq_switch_look(*fd, word, NULL);
-    if (is_unset(*word))
-        at = omq_model_find(*new, old.name, NULL);
-    else
-        at = omq_model_find_switch(*new, *word);
-    return at < 0 ? OMQ_OK : omq_model_set_wait(*new, at, err);
+    return old->st_dev == st->st_dev && old->st_ino == st->st_ino && old->st_size == st->st_size &&
+           old->st_mtim.tv_sec == st->st_mtim.tv_sec && old->st_mtim.tv_nsec == st->st_mtim.tv_nsec;
 }
 
-static int replace(struct omq_follow *f, struct omq_err *err)
-{
-    struct omq_switch_word word = {.profile = -1};
-    struct omq_model *new = NULL;
-    int fd = -1, rc = open_new(f, &new, &fd, &word, err);
-
-    if (rc < 0) {
-        omq_model_close(new);
-        if (fd >= 0)
-            close(fd);
-        return omq_wrap(err, "going on with the model as it was");
-    }
-    omq_model_close(f->model);
-    f->model = new;
-    f->word = word;
-    if (fd >= 0) {
-        close(f->fd);
-        f->fd = fd;
-    }
-    return OMQ_OK;
-}
-
-/* A name that is gone for a while is no other file. */
+/* A name that is gone for a while is no other file. What could not be opened is tried again
+ * when it has changed: it may have been half a copy. */
 static int look_at_name(struct omq_follow *f, enum omq_follow_event *event, struct omq_err *err)
 {
-    struct identity id, seen = f->seen;
+    struct stat st;
     int rc;
 
-    if (!identify(f->path, &id))
+    if (stat(f->path, &st) < 0)
         return OMQ_OK;
-    f->seen = id;
-    if (id.dev == seen.dev && id.ino == seen.ino) {
-        if (id.size == seen.size)
+    if (is_file(f->now.held, &st)) {
+        if (st.st_size == f->now.size || f->told_size)
             return OMQ_OK;
+        f->told_size = true;
         return omq_fail(err, OMQ_EFORMAT, "'%s' was changed in place: going on with the model as "
                         "it was; replace files by a rename", f->path);
     }
-    if ((rc = replace(f, err)) == OMQ_OK)
-        *event = OMQ_FOLLOW_REPLACED;
-    return rc;
+    if (is_refused(f, &st))
+        return OMQ_OK;
+    if ((rc = take(f, err)) < 0) {
+        f->refused = st;
+        omq_wrap(err, "going on with the model as it was");
+        return rc;
+    }
+    f->refused = (struct stat){0};
+    *event = OMQ_FOLLOW_REPLACED;
+    return OMQ_OK;
+}
+
+/* The word is looked at through the new file from now on, if it can be opened. */
+static int look_at_control(struct omq_follow *f, struct omq_err *err)
+{
+    struct omq_err why;
+    struct stat st;
+    int fd;
+
+    if (!f->control || stat(f->control, &st) < 0 || is_file(f->now.fd, &st))
+        return OMQ_OK;
+    if (omq_switch_open(&fd, f->control, &why) == OMQ_OK) {
+        close(f->now.fd);
+        f->now.fd = fd;
+        f->told_control = false;
+        return OMQ_OK;
+    }
+    if (f->told_control)
+        return OMQ_OK;
+    f->told_control = true;
+    return omq_fail(err, why.code, "going on with the switch word as it was: %s", why.msg);
 }
 
 /* ---- another word ---- */
@@ -200,9 +249,9 @@ static int unreadable(struct omq_follow *f, const struct omq_err *why, struct om
 
     if (f->torn_since == 0)
         f->torn_since = now;
-    if (now - f->torn_since < LOOK_S || f->told)
+    if (now - f->torn_since < LOOK_S || f->told_word)
         return OMQ_OK;
-    f->told = true;
+    f->told_word = true;
     return omq_fail(err, why->code, "'%s': %s", f->control ? f->control : f->path, why->msg);
 }
 
@@ -212,23 +261,25 @@ static int look_at_word(struct omq_follow *f, enum omq_follow_event *event, stru
     struct omq_err why;
     int rc, at;
 
-    if (omq_switch_look(f->fd, &word, &why) < 0)
+    if (omq_switch_look(f->now.fd, &word, &why) < 0)
         return unreadable(f, &why, err);
     f->torn_since = 0;
-    f->told = false;
-    if (same_word(word, f->word))
+    f->told_word = false;
+    if (same_word(word, f->now.word))
         return OMQ_OK;
-    f->word = word;
+    f->now.word = word;
     if (is_unset(word))
         return OMQ_OK;
-    at = omq_model_find_switch(f->model, word);
+    at = omq_model_find_switch(f->now.model, word);
     if (at < 0)
         return omq_fail(err, OMQ_EARG, "the switch word of '%s' names a precision that the model "
-                        "does not have: going on with the one it was",
+                        "does not have, or as float only: going on with the one it was",
                         f->control ? f->control : f->path);
-    if ((rc = omq_model_set(f->model, at, err)) == OMQ_OK)
-        *event = OMQ_FOLLOW_SWITCHED;
-    return rc;
+    if ((rc = omq_model_set(f->now.model, at, err)) < 0)
+        return rc;
+    f->keeps_precision = false;
+    *event = OMQ_FOLLOW_SWITCHED;
+    return OMQ_OK;
 }
 
 int omq_follow_poll(struct omq_follow *f, enum omq_follow_event *event, struct omq_err *err)
@@ -240,6 +291,8 @@ int omq_follow_poll(struct omq_follow *f, enum omq_follow_event *event, struct o
         int rc = look_at_name(f, event, err);
 
         f->next_look = now + LOOK_S;
+        if (rc == OMQ_OK)
+            rc = look_at_control(f, err);
         if (rc < 0 || *event != OMQ_FOLLOW_NOTHING)
             return rc;
     }

@@ -24,8 +24,8 @@ int omq_model_bench(struct omq_model *m, int precision, int batch, double second
                     struct omq_model_bench *out, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* The switch word of a model file or a control file, as a precision of m: stored
- * by one write, and read (-1: never set). A control file is made if it is not
- * there. */
+ * by one write, and read (-1: never set, or to what cannot run). A control file is
+ * made if it is not there. */
 int omq_switch_store(const struct omq_model *m, int precision, const char *path, bool is_control,
                      struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_switch_stored(const struct omq_model *m, const char *path, int *precision,

@@ -10,6 +10,11 @@
 
 /* ---- opening ---- */
 
+static bool is_float(const struct omq_model *m, int i)
+{
+    return m->choices[i].w == OMQ_FLOAT_BITS || m->choices[i].a == OMQ_FLOAT_BITS;
+}
+
 static int find_first(const struct omq_model *m, const struct omq_open_options *opt,
                       struct omq_switch_word word, int *active, struct omq_err *err)
 {
@@ -17,9 +22,9 @@ static int find_first(const struct omq_model *m, const struct omq_open_options *
         *active = omq_choice_find(m->choices, m->n_choices, opt->precision, err);
         return *active < 0 ? *active : OMQ_OK;
     }
-    *active = omq_choice_switch(m->choices, m->n_choices, word);
+    *active = omq_model_find_switch(m, word);
     for (int i = 0; *active < 0 && i < m->net.n_precisions; i++)
-        if (m->choices[i].w != OMQ_FLOAT_BITS && m->choices[i].a != OMQ_FLOAT_BITS)
+        if (!is_float(m, i))
             *active = i;
     if (*active < 0)
         return omq_fail(err, OMQ_EUNSUP, "all precisions of the model are float: only omq-eval "
@@ -164,7 +169,9 @@ int omq_model_threads(const struct omq_model *m) { return omq_pool_threads(m->po
 
 int omq_model_find_switch(const struct omq_model *m, struct omq_switch_word word)
 {
-    return omq_choice_switch(m->choices, m->n_choices, word);
+    int i = omq_choice_switch(m->choices, m->n_choices, word);
+
+    return i >= 0 && is_float(m, i) ? -1 : i;
 }
 
 /* ---- switching ---- */

@@ -9,7 +9,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/rng.h"
 #include "engine/engine.h"
@@ -363,35 +362,6 @@ START_TEST(switch_word_is_followed_at_first)
 }
 END_TEST
 
-/* A model that takes the name, with a word that cannot be followed: all is as it was, also
- * what the program has chosen since the old model's word. */
-START_TEST(another_model_that_fails)
-{
-    const struct omq_open_options opt = {.threads = 1};
-    const struct timespec a_look = {.tv_sec = 1, .tv_nsec = 100000000};
-    enum omq_follow_event event;
-    struct omq_follow *f;
-    char path[128];
-    FILE *file;
-
-    ck_assert(omq_switch_write(model_path, (struct omq_switch_word){8, 8, -1}, &err) == 0);
-    ck_assert_msg(omq_follow_open(&f, model_path, NULL, &opt, &err) == 0, "%s", err.msg);
-    ck_assert(omq_model_set_wait(omq_follow_model(f), 2, &err) == 0);
-    snprintf(path, sizeof(path), "%s.new", model_path);
-    ck_assert_ptr_nonnull(file = fopen(path, "wb"));
-    ck_assert_uint_eq(fwrite(model_good, 1, model_size, file), model_size);
-    ck_assert_int_eq(fclose(file), 0);
-    ck_assert(omq_switch_write(path, (struct omq_switch_word){32, 32, -1}, &err) == 0);
-    ck_assert_int_eq(rename(path, model_path), 0);
-    ck_assert_int_eq(nanosleep(&a_look, NULL), 0);
-    ck_assert_int_lt(omq_follow_poll(f, &event, &err), 0);
-    ck_assert_int_eq(omq_follow_poll(f, &event, &err), OMQ_OK);
-    ck_assert_int_eq(event, OMQ_FOLLOW_NOTHING);
-    ck_assert_int_eq(omq_model_active(omq_follow_model(f)), 2);
-    omq_follow_close(f);
-}
-END_TEST
-
 START_TEST(memory_that_runs_out)
 {
     struct omq_open_options opt = {.threads = 1, .resident = _i};
@@ -431,7 +401,6 @@ Suite *omq_suite_live(void)
     tcase_add_test(t, memory_is_as_good_as_a_file);
     tcase_add_test(t, options_that_cannot_be);
     tcase_add_test(t, switch_word_is_followed_at_first);
-    tcase_add_test(t, another_model_that_fails);
     tcase_add_loop_test(t, memory_that_runs_out, 0, 2);
     suite_add_tcase(s, t);
     return s;
