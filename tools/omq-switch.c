@@ -77,7 +77,6 @@ struct table {
 
 static int open_table(struct table *t)
 {
-    struct omq_open_options opt = { .threads = tool_common.threads, .resident = 1 };
     struct omq_err err = { 0 };
     struct stat st;
 
@@ -85,7 +84,7 @@ static int open_table(struct table *t)
         tool_message("'%s' is not a regular file, so it has no switch word", t->path);
         return TOOL_FAILED;
     }
-    if (omq_model_open(&t->model, t->path, &opt, &err) != OMQ_OK)
+    if (omq_model_open_to_look(&t->model, t->path, tool_common.threads, &err) != OMQ_OK)
         return tool_fail(&err);
     t->n = omq_model_count(t->model);
     t->rows = calloc((size_t)t->n, sizeof(*t->rows));

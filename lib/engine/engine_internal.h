@@ -114,12 +114,13 @@ struct omq_residents;
 
 struct omq_residents_options {
     int limit;   /* at least 1 */
-    int active;  /* a choice that can be prepared */
+    int active;  /* a choice that can be prepared, but for: */
+    bool lazy;   /* nothing is prepared before it is taken */
     void (*log)(void *ctx, const char *line); /* or NULL */
     void *log_ctx;
 };
 /* net and info are borrowed. Prepares the active choice, and with a limit of all
- * of them all that can be. */
+ * of them all that can be, if it is not lazy. */
 int omq_residents_open(struct omq_residents **out, const struct omq_net *net,
                        const struct omq_model_info *info, const struct omq_residents_options *opt,
                        struct omq_err *err) OMQ_WARN_UNUSED;

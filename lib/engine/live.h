@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the programs need of a live model beyond omq.h: its speed and its place
+ * What the programs need of a live model beyond omq.h: a look at it, its speed and its place
  * in a switch word. Thread rules are omq.h's.
  */
 #ifndef OMQ_ENGINE_LIVE_H
@@ -16,6 +16,10 @@ struct omq_model_bench {
     int runs, threads;
     char kernel[64];    /* what the convolutions ran on, as in OMQ_CPU */
 };
+/* omq_model_open() of a model whose precisions are to be looked at: each is prepared when it
+ * is run, one at a time, so that one which cannot be is no hindrance. */
+int omq_model_open_to_look(struct omq_model **out, const char *path, int threads,
+                           struct omq_err *err) OMQ_WARN_UNUSED;
 /* Threads that share a batch. */
 int omq_model_threads(const struct omq_model *m);
 /* Runs batches of generated images at a precision for about so long, and three

@@ -44,9 +44,9 @@ static int make_choices(struct omq_model *m, struct omq_err *err)
 }
 
 static int open_model(struct omq_model *m, const struct omq_ckpt *c,
-                      const struct omq_open_options *opt, struct omq_err *err)
+                      const struct omq_open_options *opt, bool lazy, struct omq_err *err)
 {
-    struct omq_residents_options how = {.log = opt->log, .log_ctx = opt->log_ctx};
+    struct omq_residents_options how = {.lazy = lazy, .log = opt->log, .log_ctx = opt->log_ctx};
     int rc;
 
     if (opt->resident < 0)
@@ -67,7 +67,7 @@ static int open_model(struct omq_model *m, const struct omq_ckpt *c,
 }
 
 static int open_checked(struct omq_model **out, struct omq_ckpt *c, const char *name,
-                        const struct omq_open_options *opt, struct omq_err *err)
+                        const struct omq_open_options *opt, bool lazy, struct omq_err *err)
 {
     static const struct omq_open_options defaults;
     struct omq_model *m = calloc(1, sizeof(*m));
@@ -77,7 +77,8 @@ static int open_checked(struct omq_model **out, struct omq_ckpt *c, const char *
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a model");
     pthread_mutex_init(&m->pool_lock, NULL);
     pthread_mutex_init(&m->work_lock, NULL);
-    if ((rc = omq_init(NULL, err)) < 0 || (rc = open_model(m, c, opt ? opt : &defaults, err)) < 0) {
+    if ((rc = omq_init(NULL, err)) < 0 ||
+        (rc = open_model(m, c, opt ? opt : &defaults, lazy, err)) < 0) {
         omq_model_close(m);
         return omq_wrap(err, "cannot load '%s'", name);
     }
@@ -85,17 +86,31 @@ static int open_checked(struct omq_model **out, struct omq_ckpt *c, const char *
     return OMQ_OK;
 }
 
-int omq_model_open(struct omq_model **out, const char *path, const struct omq_open_options *opt,
-                   struct omq_err *err)
+static int open_file(struct omq_model **out, const char *path, const struct omq_open_options *opt,
+                     bool lazy, struct omq_err *err)
 {
     struct omq_ckpt *c;
     int rc = omq_ckpt_open(&c, path, 0, err);
 
     if (rc < 0)
         return rc;
-    rc = open_checked(out, c, path, opt, err);
+    rc = open_checked(out, c, path, opt, lazy, err);
     omq_ckpt_close(c);
     return rc;
+}
+
+int omq_model_open(struct omq_model **out, const char *path, const struct omq_open_options *opt,
+                   struct omq_err *err)
+{
+    return open_file(out, path, opt, false, err);
+}
+
+int omq_model_open_to_look(struct omq_model **out, const char *path, int threads,
+                           struct omq_err *err)
+{
+    const struct omq_open_options opt = {.threads = threads, .resident = 1};
+
+    return open_file(out, path, &opt, true, err);
 }
 
 int omq_model_open_memory(struct omq_model **out, const void *bytes, size_t n_bytes,
@@ -107,7 +122,7 @@ int omq_model_open_memory(struct omq_model **out, const void *bytes, size_t n_by
 
     if (rc < 0)
         return rc;
-    rc = open_checked(out, c, name, opt, err);
+    rc = open_checked(out, c, name, opt, false, err);
     omq_ckpt_close(c);
     return rc;
 }

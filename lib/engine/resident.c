@@ -180,7 +180,7 @@ int omq_residents_open(struct omq_residents **out, const struct omq_net *net,
     r->choices = calloc((size_t)r->n, sizeof(*r->choices));
     if (!r->choices)
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate a model");
-    else if ((rc = prepare_first(r, err)) == OMQ_OK) {
+    else if ((rc = opt->lazy ? OMQ_OK : prepare_first(r, err)) == OMQ_OK) {
         r->has_thread = pthread_create(&r->thread, NULL, serve, r) == 0;
         if (!r->has_thread)
             rc = omq_fail(err, OMQ_ENOMEM, "cannot start a thread");

@@ -90,6 +90,13 @@ grep -q '^\* mixed  *-  ' out || fail "$(<out)"
 expect 0 omq-switch --measure --json two.omq
 grep '"w32a32"' out | grep -q '"ms":null' || fail "float: $(<out)"
 cp two.omq before.omq
+# A word that names what cannot run is shown as what runs, and can be set again.
+printf '\040\040\000\000\337\337\377\377' >float
+dd if=float of=two.omq bs=1 seek=56 conv=notrunc status=none
+expect 0 omq-switch two.omq
+grep -q '^\* w8a8' out || fail "$(<out)"
+expect 0 omq-switch --bits mixed two.omq
+cmp two.omq before.omq
 expect 1 omq-switch --bits 32 two.omq
 has err "w32a32 is float"
 cmp two.omq before.omq

@@ -362,6 +362,22 @@ START_TEST(switch_word_is_followed_at_first)
 }
 END_TEST
 
+START_TEST(a_look_prepares_nothing)
+{
+    struct omq_model_bench b;
+    struct omq_model *m;
+
+    ck_assert(omq_switch_write(model_path, (struct omq_switch_word){32, 32, -1}, &err) == 0);
+    ck_assert_msg(omq_model_open_to_look(&m, model_path, 1, &err) == 0, "%s", err.msg);
+    ck_assert_int_eq(omq_model_active(m), 0);
+    ck_assert_int_eq(count_ready(m), 0);
+    ck_assert_msg(omq_model_bench(m, 2, 1, 0.001, &b, &err) == 0, "%s", err.msg);
+    ck_assert_int_eq(count_ready(m), 1);
+    check_batch(m, OMQ_ACTIVE, 0, 2);
+    omq_model_close(m);
+}
+END_TEST
+
 START_TEST(memory_that_runs_out)
 {
     struct omq_open_options opt = {.threads = 1, .resident = _i};
@@ -401,6 +417,7 @@ Suite *omq_suite_live(void)
     tcase_add_test(t, memory_is_as_good_as_a_file);
     tcase_add_test(t, options_that_cannot_be);
     tcase_add_test(t, switch_word_is_followed_at_first);
+    tcase_add_test(t, a_look_prepares_nothing);
     tcase_add_loop_test(t, memory_that_runs_out, 0, 2);
     suite_add_tcase(s, t);
     return s;
