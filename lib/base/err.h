@@ -23,7 +23,8 @@ int omq_fail(struct omq_err *err, int code, const char *fmt, ...) OMQ_PRINTF(3, 
 int omq_fail_errno(struct omq_err *err, int code, const char *fmt, ...) OMQ_PRINTF(3, 4);
 
 /* Prefixes the message in *err with "fmt: "; returns err->code. err must hold
- * an error, or be NULL, in which case code is lost and OMQ_EIO is returned. */
+ * an error, or be NULL, in which case its code is not known here and OMQ_EIO is
+ * returned: where err may be NULL, return the code that came instead. */
 int omq_wrap(struct omq_err *err, const char *fmt, ...) OMQ_PRINTF(2, 3);
 
 /* For broken invariants of our own, never for input: prints and aborts. */

@@ -80,7 +80,8 @@ static int open_checked(struct omq_model **out, struct omq_ckpt *c, const char *
     if ((rc = omq_init(NULL, err)) < 0 ||
         (rc = open_model(m, c, opt ? opt : &defaults, lazy, err)) < 0) {
         omq_model_close(m);
-        return omq_wrap(err, "cannot load '%s'", name);
+        omq_wrap(err, "cannot load '%s'", name);
+        return rc;
     }
     *out = m;
     return OMQ_OK;

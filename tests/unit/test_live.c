@@ -342,6 +342,21 @@ START_TEST(options_that_cannot_be)
 }
 END_TEST
 
+/* Nobody asked for the sentence: the code is the same. */
+START_TEST(codes_without_a_message)
+{
+    struct omq_open_options opt = {.precision = "w9a9"};
+    struct omq_model *m;
+
+    ck_assert_int_eq(omq_model_open(&m, model_path, &opt, NULL), OMQ_EARG);
+    opt.precision = "32";
+    ck_assert_int_eq(omq_model_open(&m, model_path, &opt, NULL), OMQ_EUNSUP);
+    m = open_model(1, 1, NULL);
+    ck_assert_int_eq(omq_model_set_wait(m, omq_model_find(m, "32", &err), NULL), OMQ_EUNSUP);
+    omq_model_close(m);
+}
+END_TEST
+
 /* The file's word chooses, if it names a precision there is. */
 START_TEST(switch_word_is_followed_at_first)
 {
@@ -416,6 +431,7 @@ Suite *omq_suite_live(void)
     tcase_add_loop_test(t, switching_while_others_run, 0, 3);
     tcase_add_test(t, memory_is_as_good_as_a_file);
     tcase_add_test(t, options_that_cannot_be);
+    tcase_add_test(t, codes_without_a_message);
     tcase_add_test(t, switch_word_is_followed_at_first);
     tcase_add_test(t, a_look_prepares_nothing);
     tcase_add_loop_test(t, memory_that_runs_out, 0, 2);
