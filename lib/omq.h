@@ -44,6 +44,7 @@ enum {
     OMQ_EUNSUP = -7,    /* well formed, but not supported */
     OMQ_EDIVERGED = -8, /* training met a NaN or an infinity */
     OMQ_ESTOPPED = -9,  /* stopped on request after writing a checkpoint */
+    OMQ_EOVERTAKEN = -10, /* another switch took the place of this one */
 };
 
 /* Filled by a failing function; the message has no newline and no full stop. */
@@ -129,7 +130,8 @@ int omq_model_find(const struct omq_model *m, const char *word,
  * batches that start later run at it. If not, it is prepared by the model's own
  * thread and becomes active then, while the old one serves on; what fails there
  * is logged, counted, and leaves the old one. omq_model_set_wait() returns when
- * it is active, or with the reason why not. */
+ * it is active, or with the reason why not: OMQ_EOVERTAKEN if another precision
+ * was asked for meanwhile. */
 int omq_model_set(struct omq_model *m, int precision, struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_model_set_wait(struct omq_model *m, int precision, struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_model_active(const struct omq_model *m);

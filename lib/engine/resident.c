@@ -29,7 +29,7 @@ struct omq_residents {
     pthread_t thread;
     bool has_thread, quit;
     int wanted;               /* what the thread is to make active; -1: nothing */
-    uint64_t asked;           /* switches asked for */
+    int asked;                /* the choice that was asked for last */
     atomic_int active;        /* written with the lock */
     uint64_t takings;
     struct omq_counters counters;
@@ -111,12 +111,11 @@ static void activate(struct omq_residents *r, int choice)
  * taken the place of meanwhile: the last one that was asked for stays. */
 static int switch_to(struct omq_residents *r, int choice, struct omq_err *err)
 {
-    const uint64_t asked = r->asked;
     int rc = prepare(r, choice, err);
 
     if (rc < 0)
         r->counters.failed_switches++;
-    else if (asked == r->asked)
+    else if (choice == r->asked)
         activate(r, choice);
     return rc;
 }
@@ -247,10 +246,11 @@ int omq_residents_set(struct omq_residents *r, int choice, bool wait, struct omq
     int rc = OMQ_OK;
 
     pthread_mutex_lock(&r->lock);
-    r->asked++;
+    r->asked = choice;
     if (wait) {
         r->wanted = -1;
-        rc = switch_to(r, choice, err);
+        if ((rc = switch_to(r, choice, err)) == OMQ_OK && choice != r->asked)
+            rc = omq_fail(err, OMQ_EOVERTAKEN, "another switch took the place of this one");
     } else if (r->choices[choice].plan) {
         r->wanted = -1;
         activate(r, choice);

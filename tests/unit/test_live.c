@@ -309,6 +309,62 @@ START_TEST(switching_while_others_run)
 }
 END_TEST
 
+static pthread_barrier_t all_there;
+
+static void *wait_for_2(void *model)
+{
+    pthread_barrier_wait(&all_there);
+    ck_assert_int_eq(omq_model_set_wait(model, 2, NULL), OMQ_OK);
+    ck_assert_int_eq(omq_model_active(model), 2);
+    return NULL;
+}
+
+/* Whoever waits for a precision has it, also when others wait for the same. */
+START_TEST(all_who_wait_get_it)
+{
+    enum { THREADS = 4, ROUNDS = 300 };
+    struct omq_model *m = open_model(1, 1, NULL);
+    pthread_t threads[THREADS];
+
+    pthread_barrier_init(&all_there, NULL, THREADS);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < THREADS; i++)
+            ck_assert_int_eq(pthread_create(&threads[i], NULL, wait_for_2, m), 0);
+        for (int i = 0; i < THREADS; i++)
+            pthread_join(threads[i], NULL);
+        ck_assert_int_eq(omq_model_set_wait(m, 0, &err), OMQ_OK);
+    }
+    pthread_barrier_destroy(&all_there);
+    omq_model_close(m);
+}
+END_TEST
+
+static void *ask_for_0(void *model)
+{
+    while (!atomic_load(&stop))
+        ck_assert_int_eq(omq_model_set(model, 0, NULL), OMQ_OK);
+    return NULL;
+}
+
+/* Whoever does not get it is told so. */
+START_TEST(a_switch_that_another_overtakes)
+{
+    struct omq_model *m = open_model(1, 1, NULL);
+    pthread_t thread;
+    int rc = OMQ_OK;
+
+    atomic_store(&stop, false);
+    ck_assert_int_eq(pthread_create(&thread, NULL, ask_for_0, m), 0);
+    for (int i = 0; i < 10000 && rc == OMQ_OK; i++)
+        if ((rc = omq_model_set_wait(m, 0, &err)) == OMQ_OK)
+            rc = omq_model_set_wait(m, 2, &err);
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(rc, OMQ_EOVERTAKEN);
+    omq_model_close(m);
+}
+END_TEST
+
 /* ---- opening ---- */
 
 START_TEST(memory_is_as_good_as_a_file)
@@ -429,6 +485,8 @@ Suite *omq_suite_live(void)
     tcase_add_test(t, precisions_come_and_go);
     tcase_add_test(t, timing_does_not_prepare_again);
     tcase_add_loop_test(t, switching_while_others_run, 0, 3);
+    tcase_add_test(t, all_who_wait_get_it);
+    tcase_add_test(t, a_switch_that_another_overtakes);
     tcase_add_test(t, memory_is_as_good_as_a_file);
     tcase_add_test(t, options_that_cannot_be);
     tcase_add_test(t, codes_without_a_message);
