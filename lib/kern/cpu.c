@@ -33,14 +33,12 @@ static unsigned xcr0(void)
     return lo;
 }
 
-/* Whether the system saves tiles, and lets this process have some. */
-static bool tiles_permitted(unsigned saved)
+/* Whether the system lets this process have tiles. */
+static bool ask_for_tiles(void)
 {
 #ifdef __linux__
-    return (saved & XCR0_TILES) == XCR0_TILES &&
-           syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 #else
-    (void)saved;
     return false;
 #endif
 }
@@ -69,7 +67,7 @@ static unsigned levels(void)
     if ((c & bit_AVX512VNNI) && (c & bit_AVX512VPOPCNTDQ) && (c & bit_AVX512VBMI))
         has |= 1u << OMQ_ISA_AVX512VPOPCNTDQ;
     if ((has >> OMQ_ISA_AVX512VPOPCNTDQ & 1) && (d & LEAF7_EDX_AMX) == LEAF7_EDX_AMX &&
-        tiles_permitted(saved))
+        (saved & XCR0_TILES) == XCR0_TILES)
         has |= 1u << OMQ_ISA_AMX;
     return has;
 }
@@ -90,12 +88,16 @@ static bool dotprod(void)
 #endif
 }
 
+static bool ask_for_tiles(void) { return false; }
+
 static unsigned levels(void)
 {
     return 1u << OMQ_ISA_REF | 1u << OMQ_ISA_NEON | (unsigned)dotprod() << OMQ_ISA_DOTPROD;
 }
 
 #else
+
+static bool ask_for_tiles(void) { return false; }
 
 static unsigned levels(void)
 {
@@ -104,13 +106,20 @@ static unsigned levels(void)
 
 #endif
 
-/* Asked for once: CPUID takes its time in a virtual machine. */
+/* Asked for once: CPUID takes its time in a virtual machine. The permission for AMX is the
+ * whole process's, so it is asked for with AMX only. */
 bool omq_cpu_has(enum omq_isa isa)
 {
     static unsigned found;
+    static bool asked;
 
     if (found == 0)
         found = levels();
+    if (isa == OMQ_ISA_AMX && (found >> isa & 1) && !asked) {
+        asked = true;
+        if (!ask_for_tiles())
+            found &= ~(1u << isa);
+    }
     return found >> isa & 1;
 }
 

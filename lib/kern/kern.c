@@ -118,6 +118,7 @@ static void note_conv(size_t slot, const char *function)
 
 void omq_kern_init(enum omq_isa max_isa, const char **dropped)
 {
+    const int blas_threads = omq_blas_threads();
     struct omq_kern ref, trial;
 
     if (dropped)
@@ -131,7 +132,6 @@ void omq_kern_init(enum omq_isa max_isa, const char **dropped)
         table_isa--;
     if (max_isa == OMQ_ISA_REF)
         return;
-    omq_blas_init();
 #define OMQ_KERNEL(slot, function, level) \
     if (OMQ_LEVEL_##level != OMQ_LEVEL_REF && omq_kern_allows(OMQ_LEVEL_##level, max_isa)) { \
         trial = ref; \
@@ -145,6 +145,7 @@ void omq_kern_init(enum omq_isa max_isa, const char **dropped)
     }
 #include "kern/kernels.def"
 #undef OMQ_KERNEL
+    omq_blas_give_back(blas_threads);
 }
 
 const struct omq_kern *omq_kern(void)

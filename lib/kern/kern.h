@@ -337,8 +337,8 @@ size_t omq_dwconv_packed_size(const struct omq_conv_shape *s);
 /* Name, version and build of the BLAS; "none" without. */
 const char *omq_blas_name(void);
 
-/* What this machine offers (CPUID and XCR0 both; of AMX, asks the kernel for the
- * permission to use it; elsewhere what the kernel says), and the highest of it. For
+/* What this machine offers (CPUID and XCR0 both; who asks for AMX asks the kernel
+ * for the permission to use it; elsewhere what the kernel says), and the highest of it. For
  * one thread, as omq_kern_init(). */
 bool omq_cpu_has(enum omq_isa isa);
 enum omq_isa omq_cpu_isa(void);

@@ -54,8 +54,10 @@ static inline int omq_winograd_tiles(int c)
     return n < 24 ? 24 : n < OMQ_WINOGRAD_TILES ? n : OMQ_WINOGRAD_TILES;
 }
 
-/* Keeps BLAS on the thread that calls it: the parallel loops are ours. */
-void omq_blas_init(void);
+/* BLAS is the whole process's. Its first gemm keeps it on the thread that calls, as the
+ * parallel loops are ours; who only tried it gives back as many threads as it had. */
+int omq_blas_threads(void);
+void omq_blas_give_back(int threads);
 
 /* The reference kernel in every slot. */
 void omq_kern_fill_ref(struct omq_kern *k);

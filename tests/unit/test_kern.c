@@ -45,6 +45,26 @@ START_TEST(test_levels)
 }
 END_TEST
 
+/* Who runs no gemm keeps what the process has set; the table alone changes nothing. */
+START_TEST(test_blas_threads)
+{
+    const omq_real one = 1;
+    int n;
+
+    omq_blas_give_back(2);
+    n = omq_blas_threads(); /* 1, where BLAS has no threads */
+    table(OMQ_ISA_COUNT - 1);
+    ck_assert_int_eq(omq_blas_threads(), n);
+    for (int isa = 0; isa < OMQ_ISA_COUNT; isa++) {
+        omq_real c;
+
+        table(isa)->gemm(false, false, 1, 1, 1, &one, 1, &one, 1, 0, &c, 1);
+        ck_assert_int_eq(omq_blas_threads(), isa == OMQ_ISA_REF ? n : 1);
+        omq_blas_give_back(n);
+    }
+}
+END_TEST
+
 START_TEST(test_by_bits)
 {
     const struct omq_conv_shape s = {.oc = 64, .n_runs = 3, .run = 192, .w_bits = 1,
@@ -451,6 +471,7 @@ Suite *omq_suite_kern(void)
     TCase *t = tcase_create("kern");
 
     tcase_add_test(t, test_levels);
+    tcase_add_test(t, test_blas_threads);
     tcase_add_loop_test(t, test_by_bits, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_gemm, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize_s16, 0, OMQ_ISA_COUNT);
