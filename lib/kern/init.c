@@ -11,14 +11,13 @@ static bool done;
 
 int omq_init(const char *word, struct omq_err *err)
 {
-    enum omq_isa isa = omq_cpu_isa();
+    enum omq_isa isa = OMQ_ISA_REF;
 
     if (word && !omq_isa_parse(word, &isa))
-        return omq_fail(err, OMQ_EARG, "unknown kernel level 'OMQ_CPU=%s'; try " OMQ_ISA_NAMES,
-                        word);
+        return omq_fail(err, OMQ_EARG, "unknown kernel level '%s'; try " OMQ_ISA_NAMES, word);
     pthread_mutex_lock(&lock);
     if (!done)
-        omq_kern_init(isa, &dropped);
+        omq_kern_init(word ? isa : omq_cpu_isa(), &dropped);
     done = true;
     pthread_mutex_unlock(&lock);
     return OMQ_OK;

@@ -7,5 +7,5 @@ done
 OMQ_CPU=ref omq-eval --version >out
 has out ref
 OMQ_CPU=nonsense expect 2 omq-eval --version
-has err OMQ_CPU nonsense
+has err "omq-eval: OMQ_CPU: unknown kernel level 'nonsense'; try ref"
 empty out
