@@ -164,7 +164,7 @@ static bool get_profile(struct omq_model_info *info, const struct omq_net *net, 
     const char *name = json_string_value(json_object_get(o, "name"));
 
     f->stream = find_precision(net, json_object_get(o, "stream"));
-    if (!name || !name[0] || strlen(name) >= sizeof(f->name) || f->stream < 0 ||
+    if (!name || !omq_profile_name_valid(name) || f->stream < 0 ||
         !json_is_array(layers) || json_array_size(layers) != (size_t)net->plan.n_layers)
         return false;
     for (int i = 0; i + 1 < info->n_profiles; i++)

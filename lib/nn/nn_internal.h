@@ -59,6 +59,9 @@ bool omq_param_value_ok(const struct omq_param *p, float v);
 
 /* ---- file ---- */
 
+/* Whether a profile may be called so, in a configuration and in a file. */
+bool omq_profile_name_valid(const char *name);
+
 /* Values in META, about: what a parser takes for them is bounded. */
 enum { OMQ_META_MAX_VALUES = 1 << 18, OMQ_MAX_PROFILES = 256 };
 int omq_meta_check_size(const char *text, size_t n, struct omq_err *err) OMQ_WARN_UNUSED;

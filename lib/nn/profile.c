@@ -4,7 +4,6 @@
  */
 #include "nn/nn_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,18 +95,32 @@ static int read_layers(struct reader *r, int *layers)
     return OMQ_OK;
 }
 
-/* Names are words of lists on command lines, beside those of precisions. */
-static int check_name(const struct reader *r, const struct omq_model_info *info)
+static bool means_something_else(const char *name)
 {
     struct omq_precision p;
 
-    if (strlen(r->word) >= sizeof(info->profiles->name) || strchr(r->word, ',') ||
-        strchr(r->word, '=') || !omq_ckpt_text_valid(r->word, strlen(r->word)))
-        return omq_fail(r->err, OMQ_ECONFIG, "profile '%s': a name has up to %zu bytes, and no "
-                        "',' or '='", r->text, sizeof(info->profiles->name) - 1);
-    if (strcmp(r->word, "all") == 0 || omq_precision_parse(r->word, &p))
+    return strcmp(name, "all") == 0 || omq_precision_parse(name, &p);
+}
+
+/* Names are words of lists on command lines, beside those of precisions, and of the names of
+ * files in archives. */
+bool omq_profile_name_valid(const char *name)
+{
+    const size_t n = strlen(name);
+
+    return n < sizeof(((struct omq_profile *)0)->name) && omq_ckpt_name_valid(name, n) &&
+           name[0] != '.' && !strpbrk(name, " ,=") && !means_something_else(name);
+}
+
+static int check_name(const struct reader *r, const struct omq_model_info *info)
+{
+    if (means_something_else(r->word))
         return omq_fail(r->err, OMQ_ECONFIG, "profile '%s': the name '%s' means something else",
                         r->text, r->word);
+    if (!omq_profile_name_valid(r->word))
+        return omq_fail(r->err, OMQ_ECONFIG, "profile '%s': a name has up to %zu bytes, no '.' in "
+                        "front, and no ',', '=', '/' or control characters", r->text,
+                        sizeof(info->profiles->name) - 1);
     for (int i = 0; i < info->n_profiles; i++)
         if (strcmp(info->profiles[i].name, r->word) == 0)
             return omq_fail(r->err, OMQ_ECONFIG, "two profiles are called '%s'", r->word);
@@ -126,7 +139,7 @@ static int read_profile(struct reader *r, const struct omq_model_info *info,
         return omq_fail(r->err, OMQ_ECONFIG, "a profile has no name");
     if ((rc = check_name(r, info)) < 0)
         return rc;
-    snprintf(f->name, sizeof(f->name), "%s", r->word);
+    memcpy(f->name, r->word, strlen(r->word) + 1); /* it fits: that was checked */
     if (!take_word(r))
         return omq_fail(r->err, OMQ_ECONFIG, "profile '%s' has no precision", r->text);
     if ((f->stream = precision_of(r, r->word)) < 0)

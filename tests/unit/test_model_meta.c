@@ -210,6 +210,23 @@ START_TEST(unknown_keys_are_left_alone)
 }
 END_TEST
 
+/* A name is a word of command lines, and of the names of files that are exported. */
+START_TEST(profiles_that_cannot_be_called_so)
+{
+    static const char *const names[] = {"all", "4", "w4a8", "a,b", "a=b", "a b", "a/b", "..", ".a",
+                                        "", "\t", "\xc2\x9b"};
+    json_t *meta = good_meta();
+    struct omq_model_info info;
+    struct omq_net net;
+
+    json_object_set_new(json_array_get(json_object_get(meta, "profiles"), 1), "name",
+                        json_string(names[_i]));
+    ck_assert_int_eq(get_with(meta, &net, &info), OMQ_EFORMAT);
+    has_text("the model's META is wrong: profile 2");
+    json_decref(meta);
+}
+END_TEST
+
 /* ---- graphs that are too much ---- */
 
 /* META with other nodes, which it takes over, and no profiles. */
@@ -405,6 +422,7 @@ Suite *omq_suite_model_meta(void)
     tcase_add_loop_test(t, every_value_of_meta_is_checked, 0, 9);
     tcase_add_test(t, meta_is_an_object_of_json);
     tcase_add_test(t, unknown_keys_are_left_alone);
+    tcase_add_loop_test(t, profiles_that_cannot_be_called_so, 0, 12);
     tcase_add_test(t, weights_that_are_not_there_take_no_memory);
     tcase_add_test(t, many_layers_take_no_memory);
     tcase_add_test(t, many_values_take_no_memory);

@@ -88,7 +88,10 @@ START_TEST(mistakes_are_said)
         {"p 8 *=", "'' is no precision"},
         {"w4a8 8", "'w4a8' means something else"},
         {"all 8", "'all' means something else"},
-        {"a,b 8", "no ',' or '='"},
+        {"a,b 8", "no ',', '=', '/' or control characters"},
+        {"a/b 8", "no ',', '=', '/' or control characters"},
+        {"a\nb 8", "no ',', '=', '/' or control characters"},
+        {".. 8", "no '.' in front"},
         {"\x80 8", "a name has up to 63 bytes"},
         {"a234567890123456789012345678901234567890123456789012345678901234 8", "up to 63 bytes"},
         {"fast 8", "two profiles are called 'fast'"},
@@ -108,7 +111,7 @@ Suite *omq_suite_profile(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, the_last_that_names_a_layer_counts);
     tcase_add_loop_test(t, patterns_have_stars_and_question_marks, 0, 12);
-    tcase_add_loop_test(t, mistakes_are_said, 0, 14);
+    tcase_add_loop_test(t, mistakes_are_said, 0, 17);
     suite_add_tcase(s, t);
     return s;
 }
