@@ -18,6 +18,7 @@ struct session {
     struct omq_model_shape shape;
     struct tool_governor governor;
     struct omq_presence *presence; /* or NULL */
+    bool told_unseen;              /* that others do not see us */
     uint8_t *pixels;               /* [batch_size][image] */
     char **names;                  /* [batch_size] */
     float *logits;                 /* [batch_size][n_classes] */
@@ -58,8 +59,9 @@ static void publish(struct session *s, bool open)
     } else if (s->presence) {
         rc = omq_presence_update(s->presence, &state, &err);
     }
-    if (rc < 0 && !tool_common.quiet)
+    if (rc < 0 && !s->told_unseen && !tool_common.quiet)
         tool_message("omq-switch --status does not see this process: %s", err.msg);
+    s->told_unseen = rc < 0;
     s->next_update = tool_now() + 1;
 }
 

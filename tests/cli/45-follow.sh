@@ -82,6 +82,20 @@ exec 3>&-
 expect 0 omq-switch --bits 8 --wait $M
 [ -z "$(ls -A omq)" ] || fail "left: $(ls -A omq)"
 
+# A folder that cannot be used any more is told once, not at each update.
+follow $M
+until rm -r omq && : 2>/dev/null >omq; do # it is made anew if it is gone
+    sleep 0.01
+done
+frame 0
+wait_for "$pid" said "omq-switch --status does not see this process: "
+sleep 1.2
+frame 1
+followed 0
+[ "$(wc -l <said)" -eq 1 ] || fail "$(<said)"
+rm omq
+mkdir -m 700 omq
+
 # A folder that is open to others is not used: the run goes on without.
 chmod 777 omq
 omq-run -f $M <one >out 2>err || fail "$(<err)"
