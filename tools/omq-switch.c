@@ -106,7 +106,7 @@ static int open_table(struct table *t)
 
 static int measure_rows(struct table *t)
 {
-    for (int i = 0; i < t->n && !stop_signal; i++) {
+    for (int i = 0; i < t->n; i++) {
         struct omq_model_bench b;
         struct omq_err err = { 0 };
         int rc = omq_model_bench(t->model, i, 1, 0.2, &b, &err);
@@ -267,7 +267,7 @@ static int set_active(struct table *t, int to)
     } else if (budget || tool_common.verbose) {
         printf("%s\n", name);
     }
-    return wait_for ? tool_followers_wait(t->path, name, timeout_s, &stop_signal) : TOOL_OK;
+    return wait_for ? tool_followers_wait(t->path, name, timeout_s) : TOOL_OK;
 }
 
 static int run(struct table *t)

@@ -241,8 +241,7 @@ double tool_training_end(void);
 int tool_followers_show(const char *model);
 /* Each that begins, switches or ends, until *stop or nobody reads. */
 int tool_followers_watch(const char *model, const volatile sig_atomic_t *stop);
-/* Until all run a precision, *stop or the time is over; tells which do not. */
-int tool_followers_wait(const char *model, const char *precision, int timeout_s,
-                        const volatile sig_atomic_t *stop);
+/* Until all run a precision or the time is over; tells which do not. */
+int tool_followers_wait(const char *model, const char *precision, int timeout_s);
 
 #endif

@@ -134,13 +134,12 @@ int tool_followers_watch(const char *model, const volatile sig_atomic_t *stop)
     return rc;
 }
 
-int tool_followers_wait(const char *model, const char *precision, int timeout_s,
-                        const volatile sig_atomic_t *stop)
+int tool_followers_wait(const char *model, const char *precision, int timeout_s)
 {
     struct followers f = { 0 };
     int rc = TOOL_OK, behind = 0;
 
-    for (int i = 0; i < 50 * timeout_s && !*stop; i++) {
+    for (int i = 0; i < 50 * timeout_s; i++) {
         rc = list_followers(model, &f);
         behind = 0;
         for (int j = 0; rc == TOOL_OK && j < f.n; j++)
