@@ -145,6 +145,7 @@ void omq_eval_close(struct omq_eval *e);
 /* The precisions of the model, best first as listed in it; "w4a8" names. */
 int omq_eval_count(const struct omq_eval *e);
 const char *omq_eval_name(const struct omq_eval *e, int precision);
+bool omq_eval_is_profile(const struct omq_eval *e, int precision); /* of the int engine only */
 /* Index of "4", "w4a8" or a profile's name; OMQ_EARG with the list otherwise. */
 int omq_eval_find(const struct omq_eval *e, const char *word, struct omq_err *err) OMQ_WARN_UNUSED;
 
@@ -168,7 +169,7 @@ struct omq_eval_layer {
     char name[96];
     int w_bits, a_bits;
     double w_sqnr_db, w_clipped; /* weights: signal to quantization noise; share clipped, percent */
-    double a_sqnr_db, a_clipped; /* its input activations, over the first batch */
+    double a_sqnr_db, a_clipped; /* its input activations, over up to 256 images */
 };
 /* *layers is allocated, *n of them. */
 int omq_eval_layers(struct omq_eval *e, int precision, struct omq_eval_layer **layers, int *n,

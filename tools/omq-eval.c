@@ -77,6 +77,12 @@ static int find(void *e, const char *word, struct omq_err *err)
     return omq_eval_find(e, word, err);
 }
 
+/* The forward pass of the training has no profiles. */
+static bool can_run(void *e, int i)
+{
+    return strcmp(engine, "float") != 0 || !omq_eval_is_profile(e, i);
+}
+
 /* ---- the table ---- */
 
 /* Text of a hostile model in a column, without control characters. */
@@ -308,7 +314,7 @@ static int evaluate(struct omq_eval *e, const int *list, int n)
 
 static int run(struct omq_eval *e)
 {
-    const struct tool_choices all = { e, omq_eval_count(e), find, NULL };
+    const struct tool_choices all = { e, omq_eval_count(e), find, can_run };
     int *list, n, rc = tool_choose(&all, bits, &list, &n);
 
     if (rc == TOOL_OK && logits && n != 1)

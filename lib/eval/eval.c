@@ -165,6 +165,11 @@ const char *omq_eval_name(const struct omq_eval *e, int precision)
     return e->choices[precision].name;
 }
 
+bool omq_eval_is_profile(const struct omq_eval *e, int precision)
+{
+    return e->choices[precision].layers != NULL;
+}
+
 int omq_eval_find(const struct omq_eval *e, const char *word, struct omq_err *err)
 {
     return omq_choice_find(e->choices, omq_eval_count(e), word, err);

@@ -19,6 +19,11 @@ expect 0 omq-switch run/model.omq
 has out "* fast"
 expect 0 omq-eval --bits fast --json run/model.omq
 has out '"precision":"fast"'
+# The forward pass of the training has none: all is without them.
+expect 0 omq-eval --engine float --limit 8 run/model.omq
+has_not out fast
+expect 1 omq-eval --engine float --bits fast --limit 8 run/model.omq
+has err "profiles run on the integer engine only"
 expect 0 omq-export --bits fast -o fast.json run/model.omq
 has fast.json '"name": "fast"'
 
