@@ -115,7 +115,7 @@ static int run_bench(struct omq_model *m)
 
     if (status != TOOL_OK)
         return status;
-    for (int i = 0; i < n && !stop_signal && !tool_stdout_broken(); i++) {
+    for (int i = 0; i < n && !tool_stdout_broken(); i++) {
         struct omq_model_bench b;
         struct omq_err err = { 0 };
         const char *name = tool_precision_name(m, list[i]);
@@ -201,7 +201,8 @@ int main(int argc, char **argv)
     int status;
 
     check_usage(path);
-    tool_catch_signals(on_signal);
+    if (!bench && !trace) /* which look for no signal */
+        tool_catch_signals(on_signal);
     tool_init_library();
     status = open_model(path, &model, &follower);
     if (status == TOOL_OK)

@@ -25,6 +25,13 @@ for signal in INT TERM; do
     [ "$(wc -l <out)" -eq 2 ] || fail "$signal: $(<out)"
     empty err
 done
+# A bench ends at once.
+rm out
+env --default-signal=INT omq-run --bench --bits 2,8 --time 300000 run/model.omq >out 2>err &
+pid=$!
+sleep 0.5
+kill -INT $pid
+ended $pid 130
 # A batch that is not full yet is answered too.
 start --batch 8
 drained() { # whether all that was written to the FIFO has been read
