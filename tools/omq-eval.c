@@ -325,14 +325,6 @@ static int run(struct omq_eval *e)
     return rc;
 }
 
-static void say_build(void)
-{
-    char info[512];
-
-    omq_build_info(info, sizeof(info));
-    tool_message("%s", info);
-}
-
 int main(int argc, char **argv)
 {
     const char *model = tool_start(&program, argc, argv);
@@ -344,8 +336,6 @@ int main(int argc, char **argv)
     if (strcmp(model, "-") == 0 && isatty(STDIN_FILENO))
         tool_usage("standard input is a terminal, not a model");
     tool_init_library();
-    if (tool_common.verbose)
-        say_build();
     opt = (struct omq_eval_options){ .data = data, .split = split, .engine = engine,
                                      .threads = tool_common.threads, .batch_size = batch_size,
                                      .limit = limit, .logits = logits };

@@ -264,9 +264,11 @@ static int set_active(struct table *t, int to)
     if (tool_common.json) {
         t->active = to;
         print_json_row(t, to);
-    } else if (budget || tool_common.verbose) {
+    } else if (budget) {
         printf("%s\n", name);
     }
+    if (tool_common.verbose)
+        tool_message("the switch word of '%s' is %s now", t->word_path, name);
     return wait_for ? tool_followers_wait(t->path, name, timeout_s) : TOOL_OK;
 }
 

@@ -98,11 +98,16 @@ void tool_init_library(void)
 {
     struct omq_err err = { 0 };
     const char *isa = getenv("OMQ_CPU");
+    char info[512];
 
-    if (omq_init(isa && *isa ? isa : NULL, &err) == OMQ_OK)
-        return;
-    tool_message(err.code == OMQ_EARG ? "OMQ_CPU: %s" : "%s", err.msg);
-    exit(err.code == OMQ_EARG ? TOOL_USAGE : TOOL_FAILED);
+    if (omq_init(isa && *isa ? isa : NULL, &err) != OMQ_OK) {
+        tool_message(err.code == OMQ_EARG ? "OMQ_CPU: %s" : "%s", err.msg);
+        exit(err.code == OMQ_EARG ? TOOL_USAGE : TOOL_FAILED);
+    }
+    if (tool_common.verbose) {
+        omq_build_info(info, sizeof(info));
+        tool_message("%s", info);
+    }
 }
 
 /* ---- standard output ---- */

@@ -88,7 +88,8 @@ void tool_print_completion(const struct tool_option *const *rows, int n);
  * SIGPIPE: a reader that goes away must not end a training. */
 void tool_begin(const char *name);
 
-/* omq_init() with $OMQ_CPU. Ends the program if that names no kernel level. */
+/* omq_init() with $OMQ_CPU, and with --verbose how it was built. Ends the program if the
+ * variable names no kernel level. */
 void tool_init_library(void);
 
 /* Closes stdout and returns the status for main(): TOOL_FAILED in place of

@@ -26,6 +26,8 @@ cat five.raw | same_answers omq-run run/model.omq
 same_answers omq-run --batch 2 -t 3 run/model.omq five.idx
 same_answers omq-run --batch 4096 run/model.omq - <five.raw
 same_answers env OMQ_CPU=ref omq-run run/model.omq five.idx
+expect 0 omq-run -v run/model.omq five.idx
+has err "omq-run: built with "
 same_answers omq-run --resident 1 run/model.omq five.idx
 same_answers omq-run - five.idx <run/model.omq
 
