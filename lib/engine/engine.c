@@ -55,21 +55,15 @@ static int plan_tensor(struct omq_planner *p, int i)
 
 /* ---- units ---- */
 
-/* Largest |code - zero point| of a tensor. */
-static int reach(const struct omq_engine_tensor *t)
+/* n terms of a code up to q_max times k_max stay within int32, as kern.h asks: kernels add up
+ * codes as they are, and what the zero point takes from them at the end. */
+static int check_sum(const struct omq_planner *p, const char *name, uint64_t n, int q_max,
+                     int k_max)
 {
-    int up = t->act.q_max - t->act.zero_point;
-
-    return up > t->act.zero_point ? up : t->act.zero_point;
-}
-
-/* n terms of a code times k_max stay within int32. */
-static int check_sum(const struct omq_planner *p, const char *name, uint64_t n, int code, int k_max)
-{
-    if (n < ((uint64_t)1 << 31) && n * (uint64_t)code * (uint64_t)k_max < (uint64_t)1 << 31)
+    if (n < ((uint64_t)1 << 31) && n * (uint64_t)q_max * (uint64_t)k_max < (uint64_t)1 << 31)
         return OMQ_OK;
     return omq_fail(p->err, OMQ_EUNSUP, "'%s' adds up %llu products of up to %d, which can exceed "
-                    "32 bits: give it fewer bits", name, (unsigned long long)n, code * k_max);
+                    "32 bits: give it fewer bits", name, (unsigned long long)n, q_max * k_max);
 }
 
 static int check_conv(const struct omq_planner *p, const struct omq_unit *u)
@@ -93,7 +87,7 @@ static int check_conv(const struct omq_planner *p, const struct omq_unit *u)
     if (u->relu && p->e->tensors[u->out].act.zero_point)
         OMQ_BUG("the output of a ReLU has a signed quantizer");
     grid = omq_layer_grid(net, precision, u->layer);
-    return check_sum(p, l->name, k, reach(&p->e->tensors[u->in]), omq_grid_largest(&grid));
+    return check_sum(p, l->name, k, p->e->tensors[u->in].act.q_max, omq_grid_largest(&grid));
 }
 
 /* How a layer's codes are kept. */
@@ -125,7 +119,7 @@ static int measure_unit(struct omq_planner *p, int i)
     int rc;
 
     if (from->kind == OMQ_UNIT_AVGPOOL)
-        return check_sum(p, from->name, count, reach(in), 1);
+        return check_sum(p, from->name, count, in->act.q_max, 1);
     if (from->kind != OMQ_UNIT_CONV)
         return OMQ_OK;
     if ((rc = check_conv(p, from)) < 0)
