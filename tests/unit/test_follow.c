@@ -34,6 +34,7 @@ static void setup(void)
 static void teardown(void)
 {
     omq_follow_close(follower);
+    follower = NULL; /* without fork the next test would see it */
     unlink(control);
     unlink(other);
     model_teardown();
