@@ -140,7 +140,14 @@ int omq_switch_create(const char *path, struct omq_err *err)
     if ((rc = omq_atomic_open(&a, path, err)) < 0)
         return rc;
     fwrite(p, sizeof(p), 1, a.f);
-    return omq_atomic_commit(&a, err);
+    if ((rc = omq_atomic_flush(&a, err)) < 0)
+        return rc;
+    /* a rename would replace one that was made meanwhile, with its word */
+    if (a.temp && (link(a.temp, a.target) == 0 || errno == EEXIST)) {
+        omq_atomic_abort(&a);
+        return OMQ_OK;
+    }
+    return omq_atomic_commit(&a, err); /* not all file systems have links */
 }
 
 /* Whether the open file has that name; another one may have taken it since. */
