@@ -22,6 +22,7 @@ enum { N_STAGES = sizeof(stages) / sizeof(stages[0]) };
 /* The epochs of a stage, from 1; false if it has none. */
 static bool epochs_of(const struct omq_train *t, int stage, int *first, int *last)
 {
+    *first = 1;
     *last = 0;
     for (int i = 0; i <= stage; i++) {
         *first = *last + 1;
