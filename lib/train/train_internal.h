@@ -193,7 +193,7 @@ void omq_train_note_left_out(const struct omq_train_callbacks *cb, int n);
 void omq_train_note_replaced(const struct omq_train_callbacks *cb, struct omq_loader *a,
                              struct omq_loader *b, const char *where);
 
-/* ---- folder.c ---- */
+/* ---- run_folder.c ---- */
 
 bool omq_folder_has(const char *dir, const char *name);
 /* Whether a run may begin there, or be resumed: a run is not to mix with another. Creates

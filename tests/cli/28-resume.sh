@@ -42,10 +42,10 @@ awk -F , 'NR > 1 { if ($10 < before) exit 1; before = $10 }' run/metrics.csv || 
 
 # What is no longer as it was is said.
 expect 0 omq-train --resume "${options[@]}" --set train.epochs=31 --set train.lr=0.05 \
-    --set train.loss_weights=[1,2,1] tiny.yaml
+    --set "train.loss_weights=[1,2,1]" tiny.yaml
 has err "omq-train: train.epochs is 31, and was 30" "train.lr is 0.05, and was 0.1" \
     "train.loss_weights is [1, 2, 1], and was []"
 [ "$(grep -c " and was " err)" -eq 3 ] || fail "$(cat err)"
 expect 0 omq-train --resume "${options[@]}" --set train.epochs=31 --set train.lr=0.05 \
-    --set train.loss_weights=[1,2,1] tiny.yaml
+    --set "train.loss_weights=[1,2,1]" tiny.yaml
 has_not err " and was "
