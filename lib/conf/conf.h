@@ -210,6 +210,11 @@ bool omq_precision_parse(const char *s, struct omq_precision *p);
 
 /* "w4a8" into buf (always the long form). Returns buf. */
 char *omq_precision_name(struct omq_precision p, char buf[16]);
+/* Orders precisions from low to high: by the weights' width, then the activations'. */
+int omq_precision_rank(struct omq_precision p);
+
+/* Epochs in which the highest of several precisions learns alone. */
+int omq_config_highest_epochs(const struct omq_train_config *c);
 
 /* "8 4 2 1" or "8 w4a8": the list as people write it, for messages. */
 void omq_precision_list(const struct omq_precision *p, int n, char *buf, size_t size);

@@ -211,14 +211,13 @@ static void check_grid(struct omq_conf_state *s)
     }
 }
 
-/* Which of bits is the highest: omq_schedule_order() says the same. */
+/* Which of bits is the highest. */
 static int highest(const struct omq_config *c)
 {
-    const struct omq_precision *p = c->precisions;
     int best = 0;
 
     for (int i = 1; i < c->n_precisions; i++)
-        if (p[i].w * 64 + p[i].a > p[best].w * 64 + p[best].a)
+        if (omq_precision_rank(c->precisions[i]) > omq_precision_rank(c->precisions[best]))
             best = i;
     return best;
 }
@@ -242,7 +241,7 @@ static void check_loss_weights(struct omq_conf_state *s)
         omq_conf_error(s, place(s, "train.loss_weights"),
                        "'train.loss_weights' are all 0: nothing would be learned");
     else if (t->loss_weights[highest(&s->c)] == 0 && fine(s, "train.highest_first") &&
-             t->highest_first > 0)
+             fine(s, "train.epochs") && omq_config_highest_epochs(t) > 0)
         omq_conf_error(s, place(s, "train.loss_weights"),
                        "'train.loss_weights' has 0 for %s, which learns alone first: set "
                        "'train.highest_first' to 0",

@@ -59,3 +59,5 @@ void omq_precision_list(const struct omq_precision *p, int n, char *buf, size_t 
             used += (size_t)snprintf(buf + used, size - used, "%s%s", i ? " " : "", name);
     }
 }
+
+int omq_precision_rank(struct omq_precision p) { return p.w * 64 + p.a; }

@@ -37,7 +37,7 @@ void omq_schedule_order(const struct omq_precision *p, int n, int *order)
     for (int i = 0; i < n; i++) {
         int j = i;
 
-        for (; j > 0 && p[i].w * 64 + p[i].a > p[order[j - 1]].w * 64 + p[order[j - 1]].a; j--)
+        for (; j > 0 && omq_precision_rank(p[i]) > omq_precision_rank(p[order[j - 1]]); j--)
             order[j] = order[j - 1];
         order[j] = i;
     }

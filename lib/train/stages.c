@@ -55,7 +55,7 @@ int omq_train_stage_epochs(const struct omq_train *t, enum omq_stage stage)
 {
     const struct omq_train_config *cfg = &t->config.train;
     bool alone = t->net.n_precisions == 1;
-    int first = alone ? 0 : (int)(cfg->highest_first * cfg->epochs + 1e-9); /* 0.29 * 100 is 29 */
+    int first = alone ? 0 : omq_config_highest_epochs(cfg);
 
     switch (stage) {
     case OMQ_STAGE_HIGHEST: return first;

@@ -130,6 +130,16 @@ START_TEST(test_sets)
 }
 END_TEST
 
+/* 0.4 of two epochs is none: the highest, whose loss counts nothing, does not learn alone. */
+START_TEST(test_highest_never_alone)
+{
+    ck_assert_int_eq(parse_sets(MINIMAL "bits: [8, 4]\ntrain: {epochs: 2, loss_weights: [0, 1]}\n",
+                                NULL, 0),
+                     OMQ_OK);
+    ck_assert_int_eq(omq_config_highest_epochs(&c.train), 0);
+}
+END_TEST
+
 /* c must be what its own dump says, byte for byte; returns the dump. */
 static char *round_trip(void)
 {
@@ -372,6 +382,7 @@ Suite *omq_suite_conf(void)
     tcase_add_test(t, test_precision);
     tcase_add_test(t, test_shipped);
     tcase_add_test(t, test_dedicated);
+    tcase_add_test(t, test_highest_never_alone);
     tcase_add_test(t, test_man_page);
     suite_add_tcase(s, t);
     return s;

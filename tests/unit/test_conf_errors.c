@@ -127,8 +127,8 @@ static const struct {
      "x.yaml:4:23: error: 'train.loss_weights' has 2 entries, but 'bits' has 8"},
     {"train: {loss_weights: [0]}\nbits: [1]",
      "x.yaml:4:23: error: 'train.loss_weights' are all 0: nothing would be learned"},
-    {"train: {loss_weights: [1, 0]}\nbits: [4, 8]",
-     "x.yaml:4:23: error: 'train.loss_weights' has 0 for w8a8, which learns alone first: set "
+    {"train: {epochs: 3, loss_weights: [1, 0]}\nbits: [4, 8]",
+     "x.yaml:4:34: error: 'train.loss_weights' has 0 for w8a8, which learns alone first: set "
      "'train.highest_first' to 0"},
     {"train: {widths_per_step: 1, distill: 0.5}",
      "x.yaml:4:38: error: 'train.distill' is more than 0, but with 'train.widths_per_step' 1 no "
