@@ -76,9 +76,10 @@ int omq_init(const char *isa, struct omq_err *err) OMQ_WARN_UNUSED;
 struct omq_model;
 
 enum { OMQ_ACTIVE = -1 }; /* in place of a precision: the one that is active */
+enum { OMQ_MAX_THREADS = 256 };
 
 struct omq_open_options {
-    int threads;           /* that share the work of a batch; 0: one a processor */
+    int threads;           /* that share a batch, OMQ_MAX_THREADS at most; 0: one a processor */
     int resident;          /* precisions kept ready at once; 0: all, from the start */
     const char *precision; /* active at first; NULL: as the file says, or the best */
     /* Told what nobody waits for, such as a switch that failed; may be NULL. Any

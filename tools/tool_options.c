@@ -26,7 +26,7 @@ static const struct tool_option json_option = {
     .help = "Write the data on standard output as JSON, one object a line." };
 static const struct tool_option threads_option = {
     .name = "threads", .letter = 't', .arg = "N", .number = &tool_common.threads,
-    .min = 1, .max = 256, .unit = "threads",
+    .min = 1, .max = OMQ_MAX_THREADS, .unit = "threads",
     .help = "Compute on N threads; without the option, on one a processor." };
 static const struct tool_option shared_options[] = {
     { .name = "quiet", .letter = 'q', .flag = &tool_common.quiet,

@@ -14,8 +14,6 @@
 
 #include "base/err.h"
 
-#define OMQ_MAX_THREADS 256
-
 struct omq_pool;
 
 /* fn handles items begin <= i < end as thread `thread`. */
