@@ -11,13 +11,6 @@
 
 enum { WARM_UP = 2, LEAST_RUNS = 3, MOST_RUNS = 100000 };
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static int time_runs(struct omq_model *m, struct omq_batch_io *b, double seconds, double *ms,
                      int *n, struct omq_err *err)
 {
@@ -52,10 +45,11 @@ static void fill(uint8_t *pixels, size_t n)
 
 static void summarize(double *ms, int n, int batch, struct omq_model_bench *out)
 {
-    qsort(ms, (size_t)n, sizeof(*ms), by_value);
+    struct omq_times t = omq_times_of(ms, n);
+
     *out = (struct omq_model_bench){
-        .ms = ms[n / 2], .ms_p10 = ms[n / 10], .ms_p90 = ms[n * 9 / 10],
-        .images_per_s = 1e3 * batch / ms[n / 2], .runs = n,
+        .ms = t.median, .ms_p10 = t.p10, .ms_p90 = t.p90,
+        .images_per_s = 1e3 * batch / t.median, .runs = n,
     };
 }
 

@@ -6,13 +6,6 @@
 
 #include "base/clock.h"
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* The next batch, from epoch to epoch without end. */
 static int next_batch(struct omq_train *t, struct omq_batch *b, struct omq_err *err)
 {
@@ -58,6 +51,7 @@ int omq_train_bench(struct omq_train *t, int n_steps, struct omq_train_bench *ou
                     struct omq_err *err)
 {
     struct omq_exec_times times;
+    struct omq_times step;
     double *ms, total = 0;
     int rc;
 
@@ -75,10 +69,10 @@ int omq_train_bench(struct omq_train *t, int n_steps, struct omq_train_bench *ou
     times = omq_exec_take_times(t->exec);
     for (int i = 0; i < n_steps; i++)
         total += ms[i] / 1e3;
-    qsort(ms, (size_t)n_steps, sizeof(*ms), by_value);
+    step = omq_times_of(ms, n_steps);
     *out = (struct omq_train_bench){
-        .step_ms = ms[n_steps / 2], .ms_p10 = ms[n_steps / 10], .ms_p90 = ms[n_steps * 9 / 10],
-        .images_per_s = 1e3 * t->config.train.batch_size / ms[n_steps / 2],
+        .step_ms = step.median, .ms_p10 = step.p10, .ms_p90 = step.p90,
+        .images_per_s = 1e3 * t->config.train.batch_size / step.median,
         .conv = times.conv / total, .dx = times.dx / total, .dw = times.dw / total,
         .quant = times.quant / total, .norm = times.norm / total,
         .wait = t->wait_s / total,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -435,6 +436,17 @@ START_TEST(pool_of_a_large_machine)
 }
 END_TEST
 
+START_TEST(times_are_summed_up)
+{
+    double one[] = {5}, ten[] = {9, 1, 8, 2, 7, 3, 6, 4, 5, 10};
+    struct omq_times t = omq_times_of(one, 1);
+
+    ck_assert(t.median == 5 && t.p10 == 5 && t.p90 == 5);
+    t = omq_times_of(ten, 10);
+    ck_assert(t.median == 6 && t.p10 == 2 && t.p90 == 10);
+}
+END_TEST
+
 Suite *omq_suite_base(void)
 {
     Suite *s = suite_create("base");
@@ -456,6 +468,7 @@ Suite *omq_suite_base(void)
     tcase_add_test(t, cursor_reads);
     tcase_add_test(t, cursor_error_is_sticky);
     tcase_add_test(t, put_and_get);
+    tcase_add_test(t, times_are_summed_up);
     suite_add_tcase(s, t);
     tcase_add_loop_test(p, pool_runs_every_index_once, 1, 4);
     tcase_add_test(p, pool_arguments);
