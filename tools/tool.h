@@ -184,6 +184,7 @@ struct tool_governor {
     bool is_manual;
     bool is_resting; /* the active one is none that it may choose */
     double next_look; /* at the sensors */
+    int n_looks;     /* so far */
     struct omq_sensors *sensors;
 };
 

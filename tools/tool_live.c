@@ -181,6 +181,7 @@ void tool_governor_step(struct tool_governor *g, struct omq_model *m, int ran_at
                         char *reason, size_t size)
 {
     struct omq_governor_sample s = omq_governor_sample_at(tool_now());
+    bool looks = s.t_s >= g->next_look;
     struct omq_governor_decision d;
     struct omq_counters c;
     struct omq_err err = { 0 };
@@ -197,11 +198,15 @@ void tool_governor_step(struct tool_governor *g, struct omq_model *m, int ran_at
     /* what ran on while the next precision was being prepared says nothing of that one */
     if (ran_at == g->list[omq_governor_active(g->governor)])
         s.batch_ms = ms;
-    if (s.t_s >= g->next_look) {
+    if (looks) {
         omq_sensors_read(g->sensors, &s);
         g->next_look = s.t_s + 1;
     }
     d = omq_governor_step(g->governor, &s);
+    /* said once, at the second look: the load is known from then on */
+    if (looks && ++g->n_looks == 2 && omq_governor_lacks(g->governor))
+        tool_message("warning: the governor changes nothing: no sensor here gives %s",
+                     omq_governor_lacks(g->governor));
     if (!d.changed)
         return;
     snprintf(reason, size, "%s", d.reason);
@@ -248,6 +253,9 @@ int tool_governor_simulate(struct tool_governor *g, struct omq_model *m, const c
 
     if (omq_governor_simulate(g->governor, trace, print_switch, &p, &sum, &err) != OMQ_OK)
         return tool_fail(&err);
+    if (omq_governor_lacks(g->governor))
+        tool_message("warning: the governor changes nothing: '%s' has no %s", trace,
+                     omq_governor_lacks(g->governor));
     if (tool_common.quiet)
         return TOOL_OK;
     tool_message("%ld samples over %.1f s, %ld switches", sum.n_samples, sum.duration_s,

@@ -80,6 +80,11 @@ void omq_governor_close(struct omq_governor *g) { free(g); }
 
 int omq_governor_active(const struct omq_governor *g) { return g->index[g->active]; }
 
+const char *omq_governor_lacks(const struct omq_governor *g)
+{
+    return g->has_read ? NULL : g->kind->reading;
+}
+
 double omq_governor_patience(const struct omq_governor *g, double base)
 {
     return ldexp(base, g->retries);
@@ -142,7 +147,8 @@ struct omq_governor_decision omq_governor_step(struct omq_governor *g,
         g->unproven = false;
         g->retries = 0;
     }
-    g->kind->wish(g, s, &w);
+    if (g->kind->wish(g, s, &w))
+        g->has_read = true;
     if (w.to == g->active || (!w.urgent && g->now - g->switched < RESIDENCY_S))
         return d;
     learn(g, w.to);

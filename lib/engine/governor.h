@@ -99,6 +99,10 @@ int omq_governor_set(struct omq_governor *g, int precision, struct omq_err *err)
 struct omq_governor_decision omq_governor_step(struct omq_governor *g,
                                                const struct omq_governor_sample *s);
 
+/* The reading that g goes by, as traces call it, if no sample has had it, so that g can
+ * change nothing; else NULL. */
+const char *omq_governor_lacks(const struct omq_governor *g);
+
 /* ---- traces ---- */
 
 struct omq_governor_switch {

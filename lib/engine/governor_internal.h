@@ -28,7 +28,9 @@ struct omq_governor_kind {
     const char *name;
     const char *unit, *argument; /* NULL: takes none */
     double lo, hi;               /* of the argument */
-    void (*wish)(struct omq_governor *g, const struct omq_governor_sample *s,
+    const char *reading;         /* that it goes by; NULL: none */
+    /* Returns whether the sample had that reading. */
+    bool (*wish)(struct omq_governor *g, const struct omq_governor_sample *s,
                  struct omq_governor_wish *w);
 };
 
@@ -47,6 +49,7 @@ struct omq_governor {
 
     int active; /* among the allowed */
     bool started;
+    bool has_read; /* what it goes by, at least once */
     double now, switched; /* t_s of the last sample, of the last switch */
 
     /* the last step up: whether it may still be taken back, when, until when */

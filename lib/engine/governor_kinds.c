@@ -44,12 +44,13 @@ static const char *digits(double x, char buf[24])
     return buf;
 }
 
-static void manual(struct omq_governor *g, const struct omq_governor_sample *s,
+static bool manual(struct omq_governor *g, const struct omq_governor_sample *s,
                    struct omq_governor_wish *w)
 {
     (void)g;
     (void)s;
     (void)w;
+    return false;
 }
 
 /* ---- latency */
@@ -176,13 +177,13 @@ static void latency_up(struct omq_governor *g, struct omq_governor_wish *w)
              digits(p95(g), a), digits(p95(g) * cost, b), wait);
 }
 
-static void latency(struct omq_governor *g, const struct omq_governor_sample *s,
+static bool latency(struct omq_governor *g, const struct omq_governor_sample *s,
                     struct omq_governor_wish *w)
 {
     bool ready, over;
 
     if (!(s->batch_ms >= 0) || isinf(s->batch_ms))
-        return;
+        return false;
     add_batch(g, s->batch_ms);
     ready = g->n_batches >= READY_BATCHES ||
             (g->n_batches >= IN_A_ROW &&
@@ -194,6 +195,7 @@ static void latency(struct omq_governor *g, const struct omq_governor_sample *s,
         g->low.on = false;
     else
         latency_up(g, w);
+    return true;
 }
 
 /* ---- thermal, load */
@@ -217,18 +219,22 @@ static void band(struct omq_governor *g, double reading, double margin, struct o
     }
 }
 
-static void thermal(struct omq_governor *g, const struct omq_governor_sample *s,
+static bool thermal(struct omq_governor *g, const struct omq_governor_sample *s,
                     struct omq_governor_wish *w)
 {
-    if (s->temp_c >= -50 && s->temp_c <= 150)
-        band(g, s->temp_c, THERMAL_MARGIN, w);
+    if (!(s->temp_c >= -50 && s->temp_c <= 150))
+        return false;
+    band(g, s->temp_c, THERMAL_MARGIN, w);
+    return true;
 }
 
-static void load(struct omq_governor *g, const struct omq_governor_sample *s,
+static bool load(struct omq_governor *g, const struct omq_governor_sample *s,
                  struct omq_governor_wish *w)
 {
-    if (s->load_percent >= 0 && s->load_percent <= 100)
-        band(g, s->load_percent, LOAD_MARGIN, w);
+    if (!(s->load_percent >= 0 && s->load_percent <= 100))
+        return false;
+    band(g, s->load_percent, LOAD_MARGIN, w);
+    return true;
 }
 
 /* ---- battery */
@@ -243,7 +249,7 @@ static int for_charge(const struct omq_governor *g, double percent)
     return (int)ceil(fmin(missing, 1) * (g->n - 1) - 1e-9);
 }
 
-static void battery(struct omq_governor *g, const struct omq_governor_sample *s,
+static bool battery(struct omq_governor *g, const struct omq_governor_sample *s,
                     struct omq_governor_wish *w)
 {
     double percent = s->battery_percent, wait = omq_governor_patience(g, UP_S), low, high;
@@ -251,7 +257,7 @@ static void battery(struct omq_governor *g, const struct omq_governor_sample *s,
     char a[24], b[24];
 
     if (!(percent >= 0 && percent <= 100))
-        return;
+        return false;
     down = s->charging ? 0 : for_charge(g, percent);
     up = s->charging ? 0 : for_charge(g, percent - BATTERY_MARGIN);
     low = held(&g->low, down > g->active, g->now);
@@ -265,13 +271,14 @@ static void battery(struct omq_governor *g, const struct omq_governor_sample *s,
         snprintf(w->reason, sizeof(w->reason), "battery: %s %%%s for %.0f s", digits(percent, a),
                  s->charging ? ", charging" : ", recovered", wait);
     }
+    return true;
 }
 
 const struct omq_governor_kind omq_governor_kinds[] = {
-    {"manual", NULL, NULL, 0, 0, manual},
-    {"latency", "ms", "MS", 0.01, 60000, latency},
-    {"battery", "%", "PERCENT", 5, 95, battery},
-    {"thermal", "C", "DEGREES", 30, 110, thermal},
-    {"load", "%", "PERCENT", 20, 99, load},
-    {NULL, NULL, NULL, 0, 0, NULL},
+    {"manual", NULL, NULL, 0, 0, NULL, manual},
+    {"latency", "ms", "MS", 0.01, 60000, "batch_ms", latency},
+    {"battery", "%", "PERCENT", 5, 95, "battery_percent", battery},
+    {"thermal", "C", "DEGREES", 30, 110, "temp_c", thermal},
+    {"load", "%", "PERCENT", 20, 99, "load_percent", load},
+    {NULL, NULL, NULL, 0, 0, NULL, NULL},
 };

@@ -36,6 +36,13 @@ has err "300 samples over 59.8 s"
 for spec in latency:5:drift battery:30:battery load:80:missing thermal:70:thermal; do
     expect 0 omq-run -q --governor "${spec%:*}" --simulate "$traces/governor-${spec##*:}.csv" $M
 done
+# A trace without what the governor goes by, which is not the same as one that is quiet.
+for spec in latency:5:batch_ms battery:30:battery_percent load:80:load_percent; do
+    expect 0 omq-run -q -g "${spec%:*}" --simulate warm.csv $M
+    echo "omq-run: warning: the governor changes nothing: 'warm.csv' has no ${spec##*:}" | cmp - err
+done
+expect 0 omq-run -q -g manual --simulate warm.csv $M
+empty err
 # Floors: a precision, an accuracy, none that is high enough.
 expect 0 omq-run -g thermal:75 --floor w4a8 --simulate warm.csv $M
 [ "$(wc -l <out)" -eq 2 ] || fail "--floor: $(<out)"
@@ -87,6 +94,18 @@ grep -F rests said | diff - <(
     echo "$rests w2a2 is active, which is below its floor: $sets"
     echo "$rests mix is active, which is a profile: $sets"
 ) || fail "$(<said)"
+# Where there is no sensor, that is said once, when a second has passed.
+if ! cat /sys/class/thermal/thermal_zone*/temp >/dev/null 2>&1; then
+    follow -g thermal:75 $M
+    frame 0
+    sleep 1.1
+    frame 1
+    sleep 1.1
+    frame 2
+    followed 0
+    [ "$(grep -c 'changes nothing: no sensor here gives temp_c' said)" -eq 1 ] ||
+        fail "$(<said)"
+fi
 # A governor and the switch together.
 follow -g manual $M
 frame 0

@@ -346,8 +346,11 @@ START_TEST(thermal_and_load)
     enum reading r = what[_i];
 
     open_with(spec[_i], NULL, table);
+    stretch(BATCH, 4, -1, 0, 1);
+    ck_assert_str_eq(omq_governor_lacks(g), _i == 0 ? "temp_c" : "load_percent");
     stretch(r, 75, 0, 20, 1);
     ck_assert_int_eq(n_switches, 0);
+    ck_assert_ptr_null(omq_governor_lacks(g));
     stretch(r, 76.5, 20, 24, 1); /* at 22; from 23 on anew */
     ck_assert_int_eq(n_switches, 1);
     ck_assert_double_eq(when, 22);
@@ -413,6 +416,7 @@ START_TEST(manual_and_others)
     stretch(BATCH, 1000, 60, 120, 10);
     ck_assert_int_eq(n_switches, 0);
     ck_assert_int_eq(omq_governor_active(g), 2);
+    ck_assert_ptr_null(omq_governor_lacks(g));
     /* the others go on from what was set, after the residency */
     open_with("latency:5", NULL, table);
     stretch(BATCH, 4, 0, 10, 100);
