@@ -165,6 +165,8 @@ int omq_model_run_uncounted(struct omq_model *m, struct omq_batch_io *b, struct 
 
     if (b->n < 1)
         return omq_fail(err, OMQ_EARG, "a batch of %d images: it must have one at least", b->n);
+    if (!b->images || !b->logits)
+        return omq_fail(err, OMQ_EARG, "a batch without %s", b->images ? "logits" : "images");
     if (choice != OMQ_ACTIVE && (rc = omq_model_check_choice(m, choice, err)) < 0)
         return rc;
     if ((rc = omq_residents_take(m->residents, &choice, &j.plan, err)) < 0)

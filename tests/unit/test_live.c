@@ -171,6 +171,13 @@ START_TEST(what_cannot_run_leaves_what_does)
     b.precision = 0;
     b.n = 0;
     ck_assert_int_eq(omq_model_run(m, &b, &err), OMQ_EARG);
+    b.n = 1;
+    b.logits = NULL; /* as where a field of the struct was forgotten */
+    ck_assert_int_eq(omq_model_run(m, &b, &err), OMQ_EARG);
+    ck_assert_str_eq(err.msg, "a batch without logits");
+    b.images = NULL;
+    ck_assert_int_eq(omq_model_run(m, &b, &err), OMQ_EARG);
+    ck_assert_str_eq(err.msg, "a batch without images");
     ck_assert_int_eq(omq_model_set(m, -1, &err), OMQ_EARG);
     ck_assert_int_eq(check_batch(m, OMQ_ACTIVE, 0, 3), 0);
     omq_model_close(m);
