@@ -30,20 +30,38 @@ static bool is_end(const yaml_event_t *e)
     return e->type == YAML_MAPPING_END_EVENT || e->type == YAML_SEQUENCE_END_EVENT;
 }
 
+/* What to look for, where libyaml says in the words of its grammar what it met. */
+static const char *hint(const char *problem)
+{
+    static const char *const hints[][2] = {
+        {"found character that cannot start any token",
+         "indent by spaces, not by tabs, and quote text that begins with @ or `"},
+        {"did not find expected key", "keys of one section begin in the same column"},
+        {"mapping values are not allowed in this context",
+         "a blank stands behind the ':' of each key, and none is indented more than those before"},
+    };
+
+    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+        if (strcmp(problem, hints[i][0]) == 0)
+            return hints[i][1];
+    return NULL;
+}
+
 static void syntax_error(struct omq_conf_reader *r)
 {
     const yaml_parser_t *p = &r->parser;
+    const char *why = p->problem ? p->problem : "this is not YAML";
+    const char *more = hint(why) ? hint(why) : p->context;
 
     r->stop = true;
     if (p->error == YAML_MEMORY_ERROR) {
         r->s->no_memory = r->s->stop = true;
         return;
     }
-    if (p->context)
-        omq_conf_error(r->s, place_of(r, p->problem_mark), "%s (%s)", p->problem, p->context);
+    if (more)
+        omq_conf_error(r->s, place_of(r, p->problem_mark), "%s (%s)", why, more);
     else
-        omq_conf_error(r->s, place_of(r, p->problem_mark), "%s",
-                       p->problem ? p->problem : "this is not YAML");
+        omq_conf_error(r->s, place_of(r, p->problem_mark), "%s", why);
 }
 
 /* What YAML has and a configuration must not. */

@@ -115,8 +115,10 @@ static const struct {
                  "18446744073709551615, found a list\n"
                  "x.yaml:5:1: error: did not find expected ',' or ']' (while parsing a flow "
                  "sequence)"},
-    {"\tseed: 1", "x.yaml:4:1: error: found character that cannot start any token (while scanning "
-                  "for the next token)"},
+    {"\tseed: 1", "x.yaml:4:1: error: found character that cannot start any token (indent by "
+                  "spaces, not by tabs, and quote text that begins with @ or `)"},
+    {"train:\n  lr: 1\n epochs: 2", "x.yaml:6:2: error: did not find expected key (keys of one "
+                                   "section begin in the same column)"},
 
     {"train: {widths_per_step: 4}\nbits: [8, 2]", "x.yaml:4:26: error: 'train.widths_per_step' is "
                                                   "4, but 'bits' has 2 entries (0 is all)"},
