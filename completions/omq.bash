@@ -44,7 +44,7 @@ _omq()
 
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "${options[*]}" -- "$cur")
-    elif [[ $tool == *omq-train ]]; then
+    elif [[ $tool == *omq-train && " ${COMP_WORDS[*]} " != *" --recalibrate "* ]]; then
         mapfile -t COMPREPLY < <(compgen -d -S / -- "$cur"; compgen -f -X '!*.yaml' -- "$cur")
     elif [[ $tool == *omq-run ]] && _omq_has_model "${valued[@]}"; then
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -25,6 +25,7 @@ done
 [ "$(complete_words omq-eval --split '=')" = "test validation train" ] || fail "--split="
 [ "$(complete_words omq-eval --data s)" = sub ] || fail "--data s"
 [ "$(complete_words omq-train '')" = "sub/ a.yaml" ] || fail "omq-train"
+[ "$(complete_words omq-train --recalibrate -o b.omq '')" = "sub/ b.omq" ] || fail "--recalibrate"
 [ "$(complete_words omq-eval '')" = "sub/ b.omq" ] || fail "omq-eval"
 [ "$(complete_words omq-switch --wait '')" = "sub/ b.omq" ] || fail "omq-switch"
 [ "$(complete_words omq-export --style q)" = "qcdq qonnx" ] || fail "--style q"
