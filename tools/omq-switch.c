@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "omq_tools.h"
 #include "tool.h"
@@ -254,13 +255,18 @@ static int set_active(struct table *t, int to)
 {
     struct omq_err err = { 0 };
     const char *name = t->rows[to].p.name;
+    int rc;
 
     if (is_float(&t->rows[to])) {
         tool_message("%s is float, which only omq-eval runs", name);
         return TOOL_FAILED;
     }
-    if (omq_switch_store(t->model, to, t->word_path, control != NULL, &err) != OMQ_OK)
-        return tool_fail(&err);
+    if (omq_switch_store(t->model, to, t->word_path, control != NULL, &err) != OMQ_OK) {
+        rc = tool_fail(&err);
+        if (!control && access(t->path, W_OK) < 0)
+            tool_message("a read-only model has its switch word elsewhere: give --control FILE");
+        return rc;
+    }
     if (tool_common.json) {
         t->active = to;
         print_json_row(t, to);

@@ -133,6 +133,6 @@ cmp $M before.omq
 if [ "$(id -u)" -ne 0 ]; then
     chmod 444 $M
     expect 1 omq-switch --bits w4a8 $M
-    has err "Permission denied"
+    has err "Permission denied" "give --control FILE"
 fi
 expect 1 bash -c "omq-switch $M >/dev/full"
