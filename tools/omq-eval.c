@@ -335,6 +335,8 @@ int main(int argc, char **argv)
 
     if (strcmp(model, "-") == 0 && isatty(STDIN_FILENO))
         tool_usage("standard input is a terminal, not a model");
+    if (logits && strcmp(logits, "-") == 0)
+        tool_usage("option '--logits': give a file: standard output has the table");
     tool_init_library();
     opt = (struct omq_eval_options){ .data = data, .split = split, .engine = engine,
                                      .threads = tool_common.threads, .batch_size = batch_size,

@@ -185,6 +185,8 @@ static void check_usage(const char *model)
         tool_usage("one precision at a time: several are for --bench");
     if (strcmp(model, "-") == 0 && follow)
         tool_usage("a model from standard input cannot be followed");
+    if (control && strcmp(control, "-") == 0)
+        tool_usage("option '--control': the switch word must be in a file");
     if (strcmp(model, "-") == 0 && isatty(STDIN_FILENO))
         tool_usage("standard input is a terminal, not a model");
     if (strcmp(model, "-") == 0 && (trace ? strcmp(trace, "-") == 0 : !bench && reads_frames()))

@@ -327,6 +327,8 @@ static void check_usage(const char *model)
         (void)parse_budget(&value);
     if (strcmp(model, "-") == 0)
         tool_usage("the model must be a file: standard input has nothing to switch");
+    if (control && strcmp(control, "-") == 0)
+        tool_usage("option '--control': the switch word must be in a file");
 }
 
 int main(int argc, char **argv)

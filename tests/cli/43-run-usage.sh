@@ -20,6 +20,7 @@ refused "one precision at a time" --bits 8,2 m.omq
 refused "one precision at a time" --bits all m.omq
 refused "cannot be followed" -f - a.png
 refused "cannot be followed" --control c.omq - a.png
+refused "option '--control': the switch word must be in a file" --control - m.omq a.png
 refused "standard input cannot be the model and the images" -
 refused "standard input cannot be the model and the images" - a.png -
 refused "standard input cannot be the model and the trace" -g manual --simulate - -

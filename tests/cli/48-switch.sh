@@ -115,6 +115,9 @@ done
 expect 2 omq-switch --bits 8,2 $M
 expect 2 omq-switch - <$M
 has err "the model must be a file"
+expect 2 omq-switch --control - --bits 8 $M
+has err "option '--control': the switch word must be in a file"
+[ ! -e ./- ] || fail "a file called -"
 mkfifo pipe
 for f in missing.omq tiny.yaml . pipe; do
     expect 1 omq-switch --bits 2 $f
