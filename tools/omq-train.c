@@ -109,10 +109,10 @@ static void on_signal(int number)
 }
 
 /* A signal that the parent ignores stays ignored, as for jobs in the background
- * of a shell script. */
+ * of a shell script, and under nohup. */
 static void catch_signals(void)
 {
-    static const int numbers[] = { SIGINT, SIGTERM, SIGUSR1 };
+    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
     struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART }, old;
 
     sigemptyset(&action.sa_mask);

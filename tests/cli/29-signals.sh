@@ -23,6 +23,15 @@ kill -INT $pid
 ended $pid 130
 [ ! -e run/model.omq ] || fail "a model of half a training"
 
+# A terminal that goes away costs no more than the step.
+env --default-signal=HUP omq-train --set output_dir=gone --set train.epochs=9999 tiny.yaml \
+    >out 2>err &
+pid=$!
+wait_for $pid err "epoch 1/9999"
+kill -HUP $pid
+ended $pid 75
+[ -s gone/last.omq ] || fail "no checkpoint"
+
 # A signal that the parent ignores stays ignored: jobs in the background of a script.
 (trap '' INT; exec omq-train --set output_dir=kept --set train.epochs=9 tiny.yaml) >out 2>err &
 pid=$!
