@@ -36,9 +36,9 @@ static const struct tool_option options[] = {
       .help = "Load what fits, and list what is missing, unexpected or of another shape. Short "
               "for --set init_strict=false." },
     { .name = "dry-run", .letter = 'n', .flag = &dry_run,
-      .help = "Check configuration, data and memory, report what learns in which epochs, "
-              "layers, parameters and bytes of each width on standard output, and create "
-              "nothing." },
+      .help = "Check configuration, data, memory and output_dir, report what learns in which "
+              "epochs, layers, parameters and bytes of each width on standard output, and "
+              "create nothing." },
     { .name = "dump-config", .flag = &dump_config,
       .help = "Print the configuration with all defaults filled in, and exit." },
     { .name = "resume", .letter = 'r', .flag = &resume,

@@ -287,6 +287,40 @@ int omq_make_dirs(const char *path, struct omq_err *err)
     return rc;
 }
 
+/* Makes a path that of the folder above; false if there is none. */
+static bool go_up(char *path)
+{
+    char *slash = strrchr(path, '/');
+
+    if (!*path || strcmp(path, ".") == 0 || strcmp(path, "/") == 0)
+        return false;
+    if (slash)
+        slash[slash == path] = '\0';
+    else
+        memcpy(path, ".", 2);
+    return true;
+}
+
+int omq_check_dirs(const char *path, struct omq_err *err)
+{
+    char *copy = strdup(path);
+    struct stat st;
+    int rc;
+
+    if (!copy)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
+    while ((rc = stat(copy, &st)) < 0 && errno == ENOENT && go_up(copy))
+        continue;
+    if (rc < 0)
+        rc = omq_fail_errno(err, OMQ_EIO, "cannot create directory '%s'", path);
+    else if (!S_ISDIR(st.st_mode))
+        rc = omq_fail(err, OMQ_EIO, "'%s' is not a directory", copy);
+    else if (access(copy, W_OK | X_OK) < 0)
+        rc = omq_fail_errno(err, OMQ_EIO, "cannot write to directory '%s'", copy);
+    free(copy);
+    return rc;
+}
+
 char *omq_path_join(const char *dir, const char *name)
 {
     size_t n = strlen(dir);

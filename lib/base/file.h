@@ -49,6 +49,10 @@ void omq_atomic_abort(struct omq_atomic *a);
 /* Creates a directory and its parents, as mkdir -p. */
 int omq_make_dirs(const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* Whether path is a directory that can be written to, or can become one: what can be known of
+ * that without creating anything. */
+int omq_check_dirs(const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
+
 /* "dir/name", allocated; NULL when out of memory. */
 char *omq_path_join(const char *dir, const char *name);
 

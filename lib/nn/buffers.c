@@ -349,7 +349,8 @@ int omq_exec_open(struct omq_exec **out, struct omq_net *net, struct omq_pool *p
     if ((rc = open_tables(x, err)) < 0)
         goto err_close;
     take_all(x);
-    if ((rc = omq_arena_commit(&x->arena, "the activations of a batch", err)) < 0)
+    if ((rc = omq_arena_commit(&x->arena, "the activations of a batch: a smaller one "
+                               "needs less", err)) < 0)
         goto err_close;
     take_all(x);
     omq_shares_fill(x);

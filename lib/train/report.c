@@ -2,10 +2,14 @@
  *
  * What a dry run says of a training: data, network, memory, stages, bytes.
  */
+#define _GNU_SOURCE /* _SC_PHYS_PAGES */
 #include "train/train_internal.h"
 
 #include <jansson.h>
 #include <stdio.h>
+#include <unistd.h>
+
+#include "base/file.h"
 
 /* ---- stages ---- */
 
@@ -92,6 +96,14 @@ static void stages_json(const struct omq_train *t, FILE *f)
 
 /* ---- the whole ---- */
 
+/* Of memory; infinitely many where that cannot be known. */
+static double machine_bytes(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+    return pages < 0 || size < 0 ? INFINITY : (double)pages * (double)size;
+}
+
 /* n: images that are worked on at once. */
 static void report_text(const struct omq_train *t, size_t bytes, int n, FILE *f)
 {
@@ -106,10 +118,13 @@ static void report_text(const struct omq_train *t, size_t bytes, int n, FILE *f)
             (unsigned long long)omq_net_weights(&t->net),
             (unsigned long long)omq_net_macs(&t->net));
     if (t->config.train.epochs > 0)
-        fprintf(f, "memory: %.1f MiB for batches of %d\n\n", (double)bytes / (1 << 20), n);
+        fprintf(f, "memory: %.1f MiB for batches of %d", (double)bytes / (1 << 20), n);
     else
-        fprintf(f, "memory: about %.1f MiB, to calibrate with %d images\n\n",
+        fprintf(f, "memory: about %.1f MiB, to calibrate with %d images",
                 (double)bytes / (1 << 20), n);
+    if ((double)bytes > machine_bytes())
+        fprintf(f, ", more than the %.1f MiB of this machine", machine_bytes() / (1 << 20));
+    fputs("\n\n", f);
     if (t->config.train.epochs > 0)
         stages_text(t, f);
     fprintf(f, "%-28s %14s %10s %12s\n", "layer", "weights", "output", "MACs");
@@ -209,7 +224,8 @@ int omq_train_report(struct omq_train *t, FILE *f, bool json, struct omq_err *er
     size_t bytes;
     int rc, n;
 
-    if ((rc = omq_train_open_model(t, err)) < 0)
+    if ((rc = omq_check_dirs(t->config.output_dir, err)) < 0 ||
+        (rc = omq_train_open_model(t, err)) < 0)
         return rc;
     bytes = buffer_bytes(t, &n);
     bytes += 2 * t->net.arena.size + image_bytes(t->train) + image_bytes(t->held_out);

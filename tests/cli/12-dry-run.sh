@@ -26,5 +26,23 @@ stages '1              w8a8 alone
 stages '1 to 2         1 of 3' --set train.highest_first=0 --set train.widths_per_step=1
 stages '1 to 2         w2a2 alone' --set 'bits=[2]' --set train.highest_first=0.5
 stages '' --set train.epochs=0
-rm out err
+
+# What the run would fail by: a file in the place of its folder, and no memory for a batch.
+: >file
+for dir in file file/run; do
+    expect 1 omq-train -n --set output_dir=$dir tiny.yaml
+    has err "file"
+done
+if [ "$(id -u)" -ne 0 ]; then
+    mkdir -m 555 closed
+    expect 1 omq-train -n --set output_dir=closed/a/b tiny.yaml
+    has err "cannot write to directory 'closed'"
+    rmdir closed
+fi
+expect 0 omq-train -n --set output_dir=a/b/c/ tiny.yaml
+has_not out "of this machine"
+expect 0 omq-train -n --set data.synthetic.train=65536 --set data.synthetic.test=8 \
+    --set train.batch_size=65536 --set model.width=16 tiny.yaml
+has out "more than the " " MiB of this machine"
+rm out err file
 [ "$(ls)" = tiny.yaml ] || fail "something was created: $(ls)"
