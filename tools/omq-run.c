@@ -40,8 +40,9 @@ static const struct tool_option options[] = {
       .help = "Precisions kept ready in memory, or all." },
     { .name = "bench", .flag = &bench,
       .help = "Time batches of generated images at each precision in place of running any." },
-    { .name = "time", .arg = "MS", .number = &bench_ms, .def = "1000", .min = 1, .max = 3600000,
-      .unit = "milliseconds", .help = "How long --bench times each precision." },
+    { .name = "time", .arg = "MS", .number = &bench_ms, .min = 1, .max = 3600000,
+      .unit = "milliseconds",
+      .help = "How long --bench times each precision; without the option, 1000." },
     { .name = "simulate", .arg = "FILE", .text = &trace,
       .help = "Play the governor on a recorded trace, a table with commas between columns, and "
               "show what it would have done." },
@@ -175,6 +176,10 @@ static void check_usage(const char *model)
     follow = follow || control;
     if (bench && (follow || governor || trace || tool_more.n))
         tool_usage("--bench takes neither images nor --follow, --governor or --simulate");
+    if (bench_ms && !bench)
+        tool_usage("--time is for --bench");
+    if (!bench_ms)
+        bench_ms = 1000;
     if (trace && (follow || tool_more.n))
         tool_usage("--simulate takes neither images nor --follow");
     if (trace && !governor)

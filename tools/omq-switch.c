@@ -29,8 +29,8 @@ static const struct tool_option options[] = {
       .help = "Print the name of the active precision only." },
     { .name = "wait", .letter = 'w', .flag = &wait_for,
       .help = "After --bits or --budget, wait until all processes that follow the model run it." },
-    { .name = "timeout", .arg = "S", .number = &timeout_s, .def = "10", .min = 1, .max = 86400,
-      .unit = "seconds", .help = "How long --wait waits." },
+    { .name = "timeout", .arg = "S", .number = &timeout_s, .min = 1, .max = 86400,
+      .unit = "seconds", .help = "How long --wait waits; without the option, 10." },
     { .name = "status", .letter = 's', .flag = &status,
       .help = "List the processes that follow the model." },
     { .name = "watch", .flag = &watch,
@@ -321,6 +321,10 @@ static void check_usage(const char *model)
         tool_usage("give only one of --bits, --budget, --get, --status and --watch");
     if (wait_for && !bits && !budget)
         tool_usage("--wait goes with --bits or --budget");
+    if (timeout_s && !wait_for)
+        tool_usage("--timeout is for --wait");
+    if (!timeout_s)
+        timeout_s = 10;
     if (measure && (bits || budget || get || status || watch))
         tool_usage("--measure is for the table");
     if (budget)

@@ -17,6 +17,7 @@ refused "--simulate needs a --governor" --simulate t.csv m.omq
 refused "--simulate takes neither images nor" -g manual --simulate t.csv m.omq a.png
 refused "--floor is for a --governor" --floor 2 m.omq
 refused "one precision at a time" --bits 8,2 m.omq
+refused "--time is for --bench" --time 5 m.omq a.png
 refused "one precision at a time" --bits all m.omq
 refused "cannot be followed" -f - a.png
 refused "cannot be followed" --control c.omq - a.png

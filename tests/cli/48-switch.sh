@@ -113,6 +113,8 @@ for options in "--bits 2 --get" "--bits 2 --budget top1=1" "--status --watch" "-
     has err "try 'omq-switch --help'"
 done
 expect 2 omq-switch --bits 8,2 $M
+expect 2 omq-switch --bits 8 --timeout 3 $M
+has err "--timeout is for --wait"
 expect 2 omq-switch - <$M
 has err "the model must be a file"
 expect 2 omq-switch --control - --bits 8 $M
