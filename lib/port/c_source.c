@@ -22,10 +22,11 @@ size_t omq_c_filter(const struct omq_unit *u)
     return (size_t)u->win.kh * (size_t)u->win.kw * (size_t)(u->win.c / u->groups);
 }
 
+/* Neither ends the comment, nor continues a line, nor begins a trigraph. */
 void omq_c_put_comment(FILE *f, const char *text)
 {
     for (; *text; text++)
-        putc(isalnum((unsigned char)*text) || strchr("._-+ ", *text) ? *text : '_', f);
+        putc(*text >= ' ' && *text <= '~' && !strchr("*\\?", *text) ? *text : '_', f);
 }
 
 /* Octal is for what is not of C's own character set, and for trigraphs. */
@@ -162,6 +163,21 @@ static void put_arena(const struct omq_c_source *s)
         fprintf(s->f, "#define %s_ARENA_BYTES %" PRIu32 "\n", s->upper, size);
 }
 
+static void put_classes(const struct omq_c_source *s)
+{
+    const struct omq_model_info *info = s->job->choices[0]->info;
+
+    if (info->n_class_names == 0)
+        return;
+    fputs("\n/* The classes:\n", s->f);
+    for (int i = 0; i < info->n_class_names; i++) {
+        fprintf(s->f, " *   %d: ", i);
+        omq_c_put_comment(s->f, info->class_names[i]);
+        putc('\n', s->f);
+    }
+    fputs(" */\n", s->f);
+}
+
 static void put_interface(const struct omq_c_source *s)
 {
     const struct omq_net *net = s->job->choices[0]->net;
@@ -181,6 +197,7 @@ static void put_interface(const struct omq_c_source *s)
     if (integer_logits(s))
         fprintf(s->f, "#define %s_LOGIT_ONE %d /* the logit that is 1.0 */\n", s->upper,
                 s->logit_one);
+    put_classes(s);
     put_text(s, run_prototype);
     if (s->job->opt->cmsis)
         put_text(s, buffer_prototype);

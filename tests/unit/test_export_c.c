@@ -148,6 +148,11 @@ static void make_net(struct omq_net *net, struct omq_model_info *info, int graph
     ck_assert_ptr_nonnull(info->profiles[0].layers);
     for (int l = 0; l < net->plan.n_layers; l++)
         info->profiles[0].layers[l] = (3 * l + 2) % (N_CHOICES - 1);
+    info->n_class_names = 2; /* of CLASSES: the others have none */
+    info->class_names = calloc(2, sizeof(*info->class_names));
+    ck_assert_ptr_nonnull(info->class_names);
+    snprintf(info->class_names[0], sizeof(info->class_names[0]), "T-shirt/top, \"a\"");
+    snprintf(info->class_names[1], sizeof(info->class_names[1]), "*/ \?\?/\n\\ \xc3\xa4");
 }
 
 static void release(struct omq_net *net, struct omq_model_info *info)
@@ -217,14 +222,22 @@ static void compile(const char *flags)
     ck_assert_msg(system(command) == 0, "%s", command);
 }
 
+/* Whether a line of the file is of the pattern. */
+static bool has_line(const char *file, const char *pattern)
+{
+    char command[256];
+
+    snprintf(command, sizeof(command), "grep -q '%s' %s", pattern, path_of(file));
+    return system(command) == 0;
+}
+
 /* Whether arrays of weights stand in the file under a choice's number. */
 static bool defines_weights(int choice)
 {
-    char command[128];
+    char pattern[64];
 
-    snprintf(command, sizeof(command), "grep -q 'uint32_t weights_%d_' %s", choice,
-             path_of("net.c"));
-    return system(command) == 0;
+    snprintf(pattern, sizeof(pattern), "uint32_t weights_%d_", choice);
+    return has_line("net.c", pattern);
 }
 
 static void open_numbers(struct omq_export_numbers *numbers[N_CHOICES], const struct omq_net *net,
@@ -286,6 +299,8 @@ START_TEST(logits_are_the_engines)
     compile("-fsanitize=undefined -fno-sanitize-recover=all");
     ck_assert(defines_weights(0));
     ck_assert_msg(!defines_weights(N_CHOICES - 1), "the profile has weights of its own");
+    ck_assert(has_line("net.h", "^ [*]   0: T-shirt/top, \"a\"$"));
+    ck_assert(has_line("net.h", "^ [*]   1: _/ __/__ __$"));
     f = open_file("pixels", "w");
     ck_assert(fwrite(pixels, sizeof(pixels), 1, f) == 1 && fclose(f) == 0);
     for (int i = 0; i < N_CHOICES; i++) {
