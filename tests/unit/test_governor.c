@@ -368,6 +368,55 @@ START_TEST(thermal_and_load)
 }
 END_TEST
 
+/* Half a minute decides whether a step up was too early: then the next one waits longer. */
+START_TEST(steps_up_prove_themselves)
+{
+    const double hot[] = {40, 41}, up[] = {63, 54}; /* up at 13; down again 29 or 30 s later */
+
+    open_with("thermal:75", NULL, table);
+    stretch(TEMP, 80, 0, 3, 1);
+    stretch(TEMP, 60, 3, 14, 1);
+    ck_assert_double_eq(when, 13);
+    stretch(TEMP, 72, 14, hot[_i], 1);
+    stretch(TEMP, 80, hot[_i], hot[_i] + 3, 1);
+    ck_assert_double_eq(when, hot[_i] + 2);
+    stretch(TEMP, 60, hot[_i] + 3, 80, 1);
+    ck_assert_int_eq(n_switches, 1);
+    ck_assert_double_eq(when, up[_i]);
+}
+END_TEST
+
+START_TEST(waits_double_up_to_64_times)
+{
+    double t = 3;
+
+    open_with("thermal:75", NULL, table);
+    stretch(TEMP, 80, 0, t, 1);
+    for (int i = 0; i < 9; i++) {
+        double wait = 10 << (i < 6 ? i : 6);
+
+        stretch(TEMP, 60, t, t + wait + 1, 1);
+        assert_each(n_switches == 1 && when == t + wait, "step up %d at %g s, not %g", i, when,
+                    t + wait);
+        t += wait + 1;
+        stretch(TEMP, 80, t, t + 3, 1);
+        t += 3;
+    }
+}
+END_TEST
+
+/* What was read a minute ago counts; before that, nothing is known of the time between. */
+START_TEST(readings_grow_old)
+{
+    for (int late = 0; late < 2; late++) {
+        open_with("thermal:75", NULL, table);
+        stretch(TEMP, 80, 0, 1, 1);
+        stretch(TEMP, 80, 60 + late, 61 + late, 1);
+        ck_assert_int_eq(n_switches, !late);
+    }
+}
+END_TEST
+
 START_TEST(battery_is_linear)
 {
     static const struct { double percent; int precision; } want[] = {
@@ -534,6 +583,9 @@ Suite *omq_suite_governor(void)
     tcase_add_test(k, latency_of_a_slow_stream);
     tcase_add_test(k, steps_up_back_off);
     tcase_add_loop_test(k, thermal_and_load, 0, 2);
+    tcase_add_loop_test(k, steps_up_prove_themselves, 0, 2);
+    tcase_add_test(k, waits_double_up_to_64_times);
+    tcase_add_test(k, readings_grow_old);
     tcase_add_test(k, battery_is_linear);
     tcase_add_test(k, battery_charging);
     tcase_add_test(k, manual_and_others);
