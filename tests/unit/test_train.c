@@ -168,6 +168,33 @@ START_TEST(test_resume)
 }
 END_TEST
 
+/* What no model shows: the best so far, and the losses of an epoch that is under way. */
+START_TEST(test_checkpoint_keeps_figures)
+{
+    struct omq_train *t = train_open("a", NULL, 0);
+    struct omq_err err;
+
+    ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_int_eq(omq_make_dirs(t->config.output_dir, &err), OMQ_OK);
+    t->best = 61.5;
+    for (int p = 0; p < t->net.n_precisions; p++) {
+        t->loss_sum[p] = 0.5 + p;
+        t->loss_count[p] = (uint64_t)p + 2;
+    }
+    ck_assert_int_eq(omq_checkpoint_save(t, "last.omq", true, &err), OMQ_OK);
+    omq_train_close(t);
+    t = train_open("a", NULL, 0);
+    ck_assert_int_eq(omq_train_prepare(t, &err), OMQ_OK);
+    ck_assert_msg(omq_checkpoint_load(t, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_double_eq(t->best, 61.5);
+    for (int p = 0; p < t->net.n_precisions; p++) {
+        ck_assert_double_eq(t->loss_sum[p], 0.5 + p);
+        ck_assert_uint_eq(t->loss_count[p], (uint64_t)p + 2);
+    }
+    omq_train_close(t);
+}
+END_TEST
+
 /* A run that was killed after the rows of an epoch and before its checkpoint writes them
  * once more, in place of those. */
 START_TEST(test_rows_of_killed_run)
@@ -415,6 +442,7 @@ Suite *omq_suite_train(void)
     tcase_add_test(t, test_norm_of_any_threads);
     tcase_add_test(t, test_same_twice);
     tcase_add_loop_test(t, test_resume, 0, 2);
+    tcase_add_test(t, test_checkpoint_keeps_figures);
     tcase_add_test(t, test_rows_of_killed_run);
     tcase_add_test(t, test_report_names);
     tcase_add_loop_test(t, test_method_learns, 0, 3);
