@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/rng.h"
 #include "engine/engine.h"
@@ -372,6 +373,24 @@ START_TEST(a_switch_that_another_overtakes)
 }
 END_TEST
 
+/* Nobody waits for a switch that another one overtakes: it changes nothing when it is ready. */
+START_TEST(a_switch_that_comes_too_late)
+{
+    struct omq_model *m = open_model(1, 1, NULL);
+
+    for (int round = 0; round < 300; round++) {
+        const struct timespec pause = {.tv_nsec = round * 1000};
+
+        ck_assert_int_eq(omq_model_set(m, 2, &err), OMQ_OK);
+        nanosleep(&pause, NULL); /* until the model's thread is at it, in some of the rounds */
+        ck_assert_int_eq(omq_model_set_wait(m, 0, &err), OMQ_OK);
+        check_batch(m, 2, 0, 1); /* behind that thread */
+        ck_assert_int_eq(omq_model_active(m), 0);
+    }
+    omq_model_close(m);
+}
+END_TEST
+
 /* ---- opening ---- */
 
 START_TEST(memory_is_as_good_as_a_file)
@@ -494,6 +513,7 @@ Suite *omq_suite_live(void)
     tcase_add_loop_test(t, switching_while_others_run, 0, 3);
     tcase_add_test(t, all_who_wait_get_it);
     tcase_add_test(t, a_switch_that_another_overtakes);
+    tcase_add_test(t, a_switch_that_comes_too_late);
     tcase_add_test(t, memory_is_as_good_as_a_file);
     tcase_add_test(t, options_that_cannot_be);
     tcase_add_test(t, codes_without_a_message);
