@@ -101,8 +101,11 @@ cmp two.omq before.omq
 expect 1 omq-switch --bits 32 two.omq
 has err "w32a32 is float"
 cmp two.omq before.omq
-expect 0 omq-switch --budget bytes=1M two.omq
-[ "$(<out)" != w32a32 ] || fail "float chosen"
+# Of accuracies that are not known the most bytes count; k and M are thousands and millions.
+for budget in bytes=1M:w8a8 bytes=0.39k:w8a8 bytes=0.389k:mixed bytes=0.000389M:mixed; do
+    expect 0 omq-switch --budget "${budget%:*}" two.omq
+    [ "$(<out)" = "${budget#*:}" ] || fail "$budget: $(<out)"
+done
 
 # What is refused.
 cp $M before.omq
