@@ -32,7 +32,7 @@ BUILD      ?= build
 # the order it is written, on every machine. The prefix map keeps the place of
 # the checkout out of the objects, so that two builds are the same bytes.
 OWN  := -std=c11 -Wall -Wextra -ffp-contract=off -fno-math-errno \
-        -ffile-prefix-map=$(CURDIR)=. -Ilib
+        '-ffile-prefix-map=$(CURDIR)=.' -Ilib
 LIBS := -lopenblas -lyaml -ljansson -ljpeg -lspng -lz -lm -lpthread
 
 # Sources are found by sorted wildcards: adding a file needs no edit here.
