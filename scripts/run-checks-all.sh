@@ -48,13 +48,13 @@ tests() {
         step "$name: fuzz, $f" env "$@" "$dir/fuzz/$f" "tests/fuzz/$f/corpus"
     done
     step "$name: swap" env "$@" scripts/check-swap.sh "$dir"
-    step "$name: command line" env "$@" OMQ_BIN="$PWD/$dir/bin" OMQ_SRC="$PWD" tests/cli/run.sh
+    step "$name: command line" env "$@" OMQ_BIN="$dir/bin" OMQ_SRC="$PWD" tests/cli/run.sh
 }
 
 if part check; then
     step "make check" env OMQ_LONG=1 scripts/run-checks.sh
     step "a minute of switching" scripts/check-swap.sh "$BUILD" 60
-    step "a folder of 1.28 million" env OMQ_BIN="$PWD/$BUILD/bin" OMQ_SRC="$PWD" \
+    step "a folder of 1.28 million" env OMQ_BIN="$BUILD/bin" OMQ_SRC="$PWD" \
         LARGE_FOLDER=1280000 tests/cli/run.sh 62-large-folder
 fi
 

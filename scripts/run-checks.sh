@@ -38,7 +38,7 @@ for dir in tests/fuzz/*/; do
 done
 
 # These run side by side themselves, or build, or are a matter of time: alone.
-step "command line" env OMQ_BIN="$PWD/$BUILD/bin" OMQ_SRC="$PWD" tests/cli/run.sh
+step "command line" env OMQ_BIN="$BUILD/bin" OMQ_SRC="$PWD" tests/cli/run.sh
 step swap scripts/check-swap.sh "$BUILD"
 step install scripts/check-install.sh "$BUILD"
 
