@@ -189,22 +189,22 @@ fuzz:
 DOCS := README.md CHANGES.md LICENSE examples/classify.c
 manpage = $(mandir)/man$(subst .,,$(suffix $1))/$(notdir $1)
 install: all
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(libdir)/pkgconfig $(includedir) $(docdir) \
-	    $(compdir))
-	$(INSTALL) -m 755 $(BINS) $(DESTDIR)$(bindir)
-	$(INSTALL) -m 644 $(BUILD)/libomq.a $(DESTDIR)$(libdir)
-	$(INSTALL) -m 644 $(BUILD)/omq.pc $(DESTDIR)$(libdir)/pkgconfig
-	$(INSTALL) -m 644 lib/omq.h $(DESTDIR)$(includedir)
-	$(INSTALL) -m 644 $(DOCS) $(DESTDIR)$(docdir)
-	$(foreach m,$(MAN),$(INSTALL) -D -m 644 $m $(DESTDIR)$(call manpage,$m) &&) :
-	$(foreach t,$(TOOLS),$(INSTALL) -m 644 completions/omq.bash $(DESTDIR)$(compdir)/$t &&) :
+	$(INSTALL) -d $(foreach d,$(bindir) $(libdir)/pkgconfig $(includedir) $(docdir) \
+	    $(compdir),'$(DESTDIR)$d')
+	$(INSTALL) -m 755 $(BINS) '$(DESTDIR)$(bindir)'
+	$(INSTALL) -m 644 $(BUILD)/libomq.a '$(DESTDIR)$(libdir)'
+	$(INSTALL) -m 644 $(BUILD)/omq.pc '$(DESTDIR)$(libdir)/pkgconfig'
+	$(INSTALL) -m 644 lib/omq.h '$(DESTDIR)$(includedir)'
+	$(INSTALL) -m 644 $(DOCS) '$(DESTDIR)$(docdir)'
+	$(foreach m,$(MAN),$(INSTALL) -D -m 644 $m '$(DESTDIR)$(call manpage,$m)' &&) :
+	$(foreach t,$(TOOLS),$(INSTALL) -m 644 completions/omq.bash '$(DESTDIR)$(compdir)/$t' &&) :
 
 uninstall:
 	cd '$(or $(DESTDIR),/)' && rm -f $(patsubst /%,%,$(TOOLS:%=$(bindir)/%) $(libdir)/libomq.a \
 	    $(libdir)/pkgconfig/omq.pc $(includedir)/omq.h $(addprefix $(docdir)/,$(notdir $(DOCS))) \
 	    $(foreach m,$(MAN),$(call manpage,$m)) \
 	    $(TOOLS:%=$(compdir)/%))
-	-rmdir $(DESTDIR)$(docdir)
+	-rmdir '$(DESTDIR)$(docdir)'
 
 clean:
 	rm -rf $(BUILD)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # check-install.sh BUILD: installs to an empty folder, builds and runs programs
-# against what is there, and uninstalls: nothing may be left.
+# against what is there, and uninstalls: nothing may be left, nor where the folder's name
+# has a blank.
 set -eu
 cd "$(dirname "$0")/.."
 build=$1 cc=${CC:-cc}
@@ -66,6 +67,11 @@ END
 fi
 
 make -s BUILD="$build" CC="$cc" DESTDIR="$root" PREFIX=$prefix uninstall
+root="$root/a blank"
+make -s BUILD="$build" CC="$cc" DESTDIR="$root" PREFIX=$prefix install
+"$root$prefix/bin/omq-eval" --version >/dev/null
+make -s BUILD="$build" CC="$cc" DESTDIR="$root" PREFIX=$prefix uninstall
+root=${root%/*}
 make -s BUILD="$build" CC="$cc" # omq.pc as it was
 left=$(find "$root" ! -type d)
 [ -z "$left" ] || { printf 'make uninstall leaves:\n%s\n' "$left"; exit 1; }
