@@ -166,11 +166,14 @@ $(BUILD)/fuzz/%: LIBS := $(FUZZ_ENGINE) $(LIBS)
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%/fuzz.o $(FUZZ_MAIN) $(BUILD)/libomq.a
 	$(link)
 
-# The scripts build what they test, so that a build that fails is counted too.
+# The scripts build what they test, so that a build that fails is counted too. They make
+# with the same jobs, hence the +, which make -n would follow.
+CHECKS = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,+@MAKE='$(MAKE)' BUILD='$(BUILD)' \
+         CC='$(CC)') scripts/run-checks
 check:
-	+@MAKE='$(MAKE)' BUILD='$(BUILD)' CC='$(CC)' scripts/run-checks.sh
+	$(CHECKS).sh
 check-all:
-	+@MAKE='$(MAKE)' BUILD='$(BUILD)' CC='$(CC)' scripts/run-checks-all.sh
+	$(CHECKS)-all.sh
 check-headers:
 	@scripts/check-headers.sh '$(CC)'
 check-style check-includes:
