@@ -44,7 +44,7 @@ enum {
     OMQ_EUNSUP = -7,    /* well formed, but not supported */
     OMQ_EDIVERGED = -8, /* training met a NaN or an infinity */
     OMQ_ESTOPPED = -9,  /* stopped on request after writing a checkpoint */
-    OMQ_EOVERTAKEN = -10, /* another switch took the place of this one */
+    OMQ_EOVERTAKEN = -10 /* another switch took the place of this one */
 };
 
 /* Filled by a failing function; the message has no newline and no full stop. */
@@ -140,7 +140,7 @@ int omq_model_active(const struct omq_model *m);
 /* A batch. It runs at one precision from start to end. */
 enum omq_image_type {
     OMQ_PIXELS, /* uint8_t, 0 to 255 */
-    OMQ_VALUES, /* float, (pixel / 255 - mean) / std, as networks are trained with */
+    OMQ_VALUES /* float, (pixel / 255 - mean) / std, as networks are trained with */
 };
 struct omq_batch_io {
     const void *images;       /* [n][height][width][channels] */
@@ -182,7 +182,7 @@ struct omq_model *omq_follow_model(const struct omq_follow *f);
 enum omq_follow_event {
     OMQ_FOLLOW_NOTHING,
     OMQ_FOLLOW_SWITCHED, /* the word names another precision, which was set */
-    OMQ_FOLLOW_REPLACED, /* another model, whole; the old one is closed */
+    OMQ_FOLLOW_REPLACED /* another model, whole; the old one is closed */
 };
 int omq_follow_poll(struct omq_follow *f, enum omq_follow_event *event,
                     struct omq_err *err) OMQ_WARN_UNUSED;

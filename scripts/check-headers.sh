@@ -21,7 +21,7 @@ for h in $(find lib tools tests -name '*.h' ! -name '*template.h' | LC_ALL=C sor
 done
 if command -v c++ >/dev/null; then
     h=lib/omq.h cc=c++
-    try -x c++ -std=c++11
+    try -x c++ -std=c++98 -pedantic
 fi
 [ $status -ne 0 ] || echo "$n headers compile alone"
 exit $status

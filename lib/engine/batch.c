@@ -167,6 +167,9 @@ int omq_model_run_uncounted(struct omq_model *m, struct omq_batch_io *b, struct 
         return omq_fail(err, OMQ_EARG, "a batch of %d images: it must have one at least", b->n);
     if (!b->images || !b->logits)
         return omq_fail(err, OMQ_EARG, "a batch without %s", b->images ? "logits" : "images");
+    if (b->type != OMQ_PIXELS && b->type != OMQ_VALUES)
+        return omq_fail(err, OMQ_EARG, "a batch of type %d: it is OMQ_PIXELS or OMQ_VALUES",
+                        (int)b->type);
     if (choice != OMQ_ACTIVE && (rc = omq_model_check_choice(m, choice, err)) < 0)
         return rc;
     if ((rc = omq_residents_take(m->residents, &choice, &j.plan, err)) < 0)

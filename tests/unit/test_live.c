@@ -179,6 +179,9 @@ START_TEST(what_cannot_run_leaves_what_does)
     b.images = NULL;
     ck_assert_int_eq(omq_model_run(m, &b, &err), OMQ_EARG);
     ck_assert_str_eq(err.msg, "a batch without images");
+    b = (struct omq_batch_io){.images = "", .n = 1, .logits = &(float){0},
+                              .type = (enum omq_image_type)7};
+    ck_assert_int_eq(omq_model_run(m, &b, &err), OMQ_EARG);
     ck_assert_int_eq(omq_model_set(m, -1, &err), OMQ_EARG);
     ck_assert_int_eq(check_batch(m, OMQ_ACTIVE, 0, 3), 0);
     omq_model_close(m);
