@@ -63,7 +63,7 @@ int omq_file_read(const char *path, size_t max_bytes, uint8_t **out, size_t *n_b
     int rc;
 
     if (strcmp(path, "-") == 0)
-        return read_all(stdin, path, max_bytes, out, n_bytes, err);
+        return read_all(stdin, "standard input", max_bytes, out, n_bytes, err);
     f = fopen(path, "rbe");
     if (!f)
         return omq_fail_errno(err, OMQ_EIO, "cannot open '%s'", path);

@@ -223,7 +223,8 @@ int omq_governor_simulate(struct omq_governor *g, const char *path,
                           void (*switched)(void *ctx, const struct omq_governor_switch *s),
                           void *ctx, struct omq_governor_summary *out, struct omq_err *err)
 {
-    struct trace t = {.path = path, .before = -INFINITY};
+    struct trace t = {.path = strcmp(path, "-") == 0 ? "standard input" : path,
+                      .before = -INFINITY};
     uint8_t *text;
     int rc = omq_file_read(path, MAX_BYTES, &text, &t.n_bytes, err);
 

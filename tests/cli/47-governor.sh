@@ -18,6 +18,10 @@ has out "thermal: 80 C, over 75 C for 2 s"
 has err "51 samples over 50.0 s, 4 switches" \
     "w8a8: 42.0 % of the time" "w4a8: 28.0 %" "w2a2: 30.0 %"
 cp out text
+expect 1 omq-run -g manual --simulate - $M <<<t_s
+has err "'standard input' has no samples"
+expect 1 omq-run -g manual --simulate - $M <&-
+has err "cannot read 'standard input'"
 expect 0 omq-run -q -g thermal:75C --json --simulate - $M <warm.csv
 empty err
 python3 - out text <<'END'
