@@ -50,3 +50,8 @@ has err "omq-train: train.epochs is 31, and was 30" "train.lr is 0.05, and was 0
 expect 0 omq-train --resume "${options[@]}" --set train.epochs=31 --set train.lr=0.05 \
     --set "train.loss_weights=[1,2,1]" tiny.yaml
 has_not err " and was "
+
+# What there is no way on from says the way out.
+head -c 1000 tiny.yaml >run/last.omq
+expect 1 omq-train --resume "${options[@]}" tiny.yaml
+has err "cannot resume (--force starts again): 'run/last.omq'"
