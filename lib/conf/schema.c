@@ -116,9 +116,11 @@ const struct omq_conf_key omq_conf_keys[] = {
          "counted, and in training the next one of the set takes its place."),
     LIST("data.mean", OMQ_CONF_NUMBERS, data.mean, data.n_mean, 0, 1,
          "Mean of the pixels, scaled to 0 to 1: one for all channels or one each.\n"
-         "Required."),
+         "Required: that of the training images, or, where weights were trained by others,\n"
+         "theirs; of pictures nothing is known of, 0.5 is near enough."),
     LIST("data.std", OMQ_CONF_NUMBERS, data.std, data.n_std, 0.001, 1,
-         "Standard deviation of the pixels, likewise."),
+         "Standard deviation of the pixels, likewise;\n"
+         "of pictures nothing is known of, 0.25."),
     INT("data.workers", data.workers, 1, 64, "Threads that load images."),
     SECTION("data.augment", "Random changes of the training images."),
     INT("data.augment.crop_padding", data.augment.crop_padding, 0, 64,
