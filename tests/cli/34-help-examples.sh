@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # The examples of --help are accepted as they are printed.
+set -o pipefail
 [ -e "$OMQ_SRC/configs/quickstart.yaml" ] || skip "no configs/quickstart.yaml"
 ln -s "$OMQ_SRC/configs" "$OMQ_SRC/data" .
 expect 0 omq-train --help
 grep '^  omq-train' out >examples
 while read -r command; do
     # As a dry run, which an example may already be.
-    eval "$command --dry-run" >/dev/null || fail "$command"
+    eval "$command --dry-run" </dev/null >/dev/null || fail "$command"
 done <examples
 tiny_model
 mkdir -p runs/quickstart
@@ -18,6 +19,6 @@ for tool in omq-eval omq-run omq-switch omq-export; do
     grep "^  $tool" out >examples
     while read -r command; do
         [[ $command != *--bench* ]] || command+=" --time 20" # milliseconds are enough here
-        eval "$command" >/dev/null || fail "$command"
+        eval "$command" </dev/null >/dev/null || fail "$command"
     done <examples
 done

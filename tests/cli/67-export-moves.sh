@@ -16,16 +16,17 @@ for bits in 8 4 1; do
     [ "$(cut -f 1 want | sort -u | wc -l)" -gt 1 ] || fail "but one answer at $bits bits"
 done
 
-if command -v cc >/dev/null; then
-    omq-export --format c --main "$model" | cc -x c -O1 -o net -
-    for bits in 8 4 1; do
-        omq-run -q --bits $bits "$model" <raw | cut -f 2,3 >want
-        ./net w${bits}a$bits <raw | cut -f 1,3 | diff want - || fail "$bits bits in C"
-    done
-fi
+need cc
+omq-export --format c --main "$model" | cc -x c -O1 -o net -
+for bits in 8 4 1; do
+    omq-run -q --bits $bits "$model" <raw | cut -f 2,3 >want
+    ./net w${bits}a$bits <raw | cut -f 1,3 | diff want - || fail "$bits bits in C"
+done
 
 python=/usr/bin/python3 # Debian's, whose NumPy python3-numpy is
+numpy=
 if $python -c "import numpy" 2>/dev/null; then
+    numpy=yes
     for bits in 4 1; do
         omq-run -q --bits $bits "$model" <raw | cut -f 2,3 >want
         expect 0 omq-export --bits $bits -o net.param "$model"
@@ -54,4 +55,5 @@ for bits in 8 4 1; do
             fail "${how#* } at $bits bits: $same of 200 alike"
     done
 done
+[ -n "$numpy" ] || skip "ncnn not compared: no NumPy"
 qlinear_is_exact || skip "QLinearConv of weights s8 not compared: without VNNI it is not exact"
