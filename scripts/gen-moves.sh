@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Writes tests/data/moves.omq: a small network with what no architecture has all of
 # (concats, shortcuts, ReLUs with an end, depthwise convolutions), for tests of exports.
-# Needs build/libomq.a. Weights are random, steps those of random images.
+# Needs build/libomq.a. Weights are random, steps those of random images. The file that is there
+# is kept, for docs/onnx.md has figures of it: with keys that came since, it would be another.
 set -eu
 cd "$(dirname "$0")/.."
 dir=$(mktemp -d)
