@@ -21,6 +21,10 @@ static struct omq_grid grid(enum omq_grid_kind kind, int bits)
     return omq_grid_of(OMQ_GRID_MIDRISE, bits);
 }
 
+/* Where all weights are zero, E is this: it enters no sum, and is no unit of 0, which
+ * batch norm's gradient would divide by and a packed model may not have. */
+#define NOTHING ((omq_real)1e-30)
+
 static void forward(struct omq_weights *q)
 {
     size_t n = (size_t)q->out * q->n;
@@ -30,7 +34,7 @@ static void forward(struct omq_weights *q)
     omq_tanh_forward(q);
     for (size_t i = 0; i < n; i++)
         sum += (double)fabs(q->w[i]);
-    q->scale = (omq_real)(sum / (double)n);
+    q->scale = fmax((omq_real)(sum / (double)n), NOTHING);
     q->unit[0] = q->scale / top;
     q->n_units = 1;
     omq_weights_quantize(&q->grid, q->out, q->n, q->x, &step, 1, q->k);

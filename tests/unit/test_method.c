@@ -243,6 +243,26 @@ START_TEST(codes_are_of_their_grid)
 }
 END_TEST
 
+/* A layer may have no weights but zeros: whatever a code is then worth, it is not 0, which
+ * gradients are divided by. */
+START_TEST(units_of_zeros_are_above_0)
+{
+    struct layer l = {.w = {0}};
+    const struct omq_method *m = open_layer(&l, (enum omq_quant_method)(_i / 8), 1 + _i % 8, ALL);
+    omq_real dq[ALL], dw[ALL], dstep = 0;
+
+    quantize(&l, m);
+    ck_assert(l.unit[0] > 0);
+    l.q.n_shared = ALL;
+    for (int i = 0; i < ALL; i++)
+        dq[i] = (omq_real)(i % 7 - 3);
+    m->backward(&l.q, dq, dw, &dstep);
+    for (int i = 0; i < ALL; i++)
+        ck_assert(isfinite(dw[i]));
+    ck_assert(isfinite(dstep));
+}
+END_TEST
+
 /* Each code survives being packed to its true width. */
 START_TEST(codes_can_be_packed)
 {
@@ -324,6 +344,7 @@ Suite *omq_suite_method(void)
     tcase_add_loop_test(t, examples_by_hand, 0, sizeof(by_hand) / sizeof(by_hand[0]));
     tcase_add_test(t, adabits_rescales);
     tcase_add_loop_test(t, codes_are_of_their_grid, 0, 8 * N_METHODS);
+    tcase_add_loop_test(t, units_of_zeros_are_above_0, 0, 8 * N_METHODS);
     tcase_add_loop_test(t, codes_can_be_packed, 0, 8 * N_METHODS);
     tcase_add_loop_test(t, codes_of_any_value_are_codes, 0, 8 * N_METHODS);
     tcase_add_test(t, activations_of_methods);
