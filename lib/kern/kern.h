@@ -135,9 +135,10 @@ struct omq_kern {
     /* Gradients of a convolution without such rows, of n whole images, from codes
      * x[n][h][w][c] and dy[n][oh][ow][oc] = scale * (dy in 16 bits, at most
      * omq_conv_dy_max()): dw[oc][kh][kw][c] += sum of dy * (x - zero_point) where
-     * omq_conv_direct() or omq_conv_few(), and dx[n][h][w][c] = (or, if add, +=) sum
-     * of dy * w where omq_conv_direct(), w being codes [c/16, rounded up][kh][kw][oc/2][16][2]
-     * with each row of taps from right to left, and 0 for channels that are missing.
+     * omq_conv_direct(), but oc may be odd, or omq_conv_few(), and dx[n][h][w][c] = (or,
+     * if add, +=) sum of dy * w where omq_conv_direct(), w being codes [c/16, rounded
+     * up][kh][kw][oc/2][16][2] with each row of taps from right to left, and 0 for
+     * channels that are missing.
      * Sums are of integers, exact, and rounded to reals and scaled, fma(sum, scale, dw), at
      * places that the geometry fixes: for dx once, at its end, and for dw after
      * every omq_conv_band() output rows, rows being those of two successive

@@ -283,8 +283,10 @@ void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
 
     if (linear)
         l.n = l.oh = l.kh = l.kw = 1, l.c = between(r, 1, 600);
-    if (between(r, 0, 3) == 0) /* minimal filtering has its tiles here */
+    if (between(r, 0, 3) == 0) { /* minimal filtering has its tiles here, seldom all at once */
         l.kh = l.kw = 3, l.sh = l.sw = 1, l.c = 16 * between(r, 1, 3), l.apart = false;
+        l.oh += op->shape == CODES && between(r, 0, 3) == 0 ? 40 : 0;
+    }
     if (op->shape == BITS) /* long runs too: counts of many steps are added up in bytes */
         l.c = (l.apart || l.kw % 2 || between(r, 0, 3) ? 64 : 32) * between(r, 1, linear ? 40 : 2);
     l.pixel = l.c + (l.apart ? between(r, 0, 7) : 0);

@@ -163,16 +163,17 @@ static bool pick_window(struct omq_window *g, struct omq_rng *r, int index)
     return true;
 }
 
-/* A window of pick_window() that the direct kernels serve. */
+/* A window of pick_window() that the direct kernels serve; dw of any number of outputs. */
 static bool pick_conv(struct job *j, const struct op *op, struct omq_rng *r, int index)
 {
-    const bool few = op->out[0] != X_REAL && between(r, 0, 1);
+    const bool of_x = op->out[0] == X_REAL, few = !of_x && between(r, 0, 1);
     struct omq_window *g = &j->g;
 
     j->images = between(r, 1, 5);
     j->whole = between(r, 0, 1);
     j->scale = (omq_real)omq_rng_uniform(r);
-    j->oc = between(r, 0, 1) ? 16 * between(r, 1, 5) : 2 * between(r, 4, 40);
+    j->oc = between(r, 0, 1) ? 16 * between(r, 1, 5)
+          : of_x            ? 2 * between(r, 4, 40) : between(r, 8, 80);
     if (!pick_window(g, r, index % 144 + 144 * between(r, 0, 15)) || g->ph == g->kh ||
         g->pw == g->kw)
         return false;
@@ -181,7 +182,7 @@ static bool pick_conv(struct job *j, const struct op *op, struct omq_rng *r, int
     g->c = g->c_count = few ? between(r, 1, 15)
                              : between(r, 0, 1) ? 16 * between(r, 1, 5) : between(r, 16, 80);
     g->c_begin = 0;
-    return few ? omq_conv_few(g, j->oc) : omq_conv_direct(g, j->oc);
+    return few ? omq_conv_few(g, j->oc) : omq_conv_direct(g, j->oc + j->oc % 2);
 }
 
 /* Weights of conv_dinput_s16, of 8 bits, with zeros for channels that are missing. */
