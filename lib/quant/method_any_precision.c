@@ -34,7 +34,9 @@ static void forward(struct omq_weights *q)
     omq_tanh_forward(q);
     for (size_t i = 0; i < n; i++)
         sum += (double)fabs(q->w[i]);
-    q->scale = fmax((omq_real)(sum / (double)n), NOTHING);
+    q->scale = (omq_real)(sum / (double)n);
+    if (q->scale < NOTHING) /* a NaN stays one */
+        q->scale = NOTHING;
     q->unit[0] = q->scale / top;
     q->n_units = 1;
     omq_weights_quantize(&q->grid, q->out, q->n, q->x, &step, 1, q->k);
