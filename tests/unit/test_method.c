@@ -276,6 +276,8 @@ START_TEST(codes_can_be_packed)
     omq_pack(&l.q.grid, 1, ALL, l.k, packed);
     omq_unpack(&l.q.grid, 1, ALL, packed, back);
     ck_assert(memcmp(l.k, back, ALL) == 0);
+    for (size_t i = 0; i < ALL; i++)
+        ck_assert_int_eq(omq_packed_code(&l.q.grid, packed, i), l.k[i]);
 }
 END_TEST
 
