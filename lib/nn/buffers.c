@@ -377,7 +377,8 @@ void omq_exec_close(struct omq_exec *x)
 
 size_t omq_exec_bytes(struct omq_net *net, struct omq_pool *pool, int n, bool backward)
 {
-    struct omq_exec x = {.net = net, .pool = pool, .n_max = n, .backward = backward};
+    struct omq_exec x = {.net = net, .pool = pool, .n_max = n, .backward = backward,
+                         .n_shares = omq_shares_count(net)};
     size_t bytes = 0;
 
     if (open_tables(&x, NULL) == OMQ_OK) {

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "engine/engine.h"
 #include "graphhelp.h"
+#include "nn/nn_internal.h"
 
 Suite *omq_suite_exec(void);
 
@@ -492,6 +493,7 @@ START_TEST(memory_is_counted_before_it_is_taken)
 {
     struct omq_net net;
     struct omq_pool *p;
+    struct omq_exec *x;
     size_t small, more;
 
     open_net(&net, residual, OMQ_VIEW_OFF);
@@ -501,6 +503,9 @@ START_TEST(memory_is_counted_before_it_is_taken)
     ck_assert_uint_gt(small, n_image(&net, 1));
     ck_assert_uint_gt(more, small + 63 * n_image(&net, 1));
     ck_assert_uint_lt(more, (size_t)1 << 30);
+    ck_assert(omq_exec_open(&x, &net, p, 64, true, &err) == OMQ_OK);
+    ck_assert_uint_eq(x->arena.size, more);
+    omq_exec_close(x);
     omq_net_release(&net);
     open_net(&net, too_large, OMQ_VIEW_OFF);
     ck_assert_uint_gt(omq_exec_bytes(&net, p, 65536, true), (size_t)1 << 44);
