@@ -172,8 +172,13 @@ struct omq_config {
 struct omq_diag {
     char *text; /* NULL if there is nothing to say */
     int n_errors;
+    struct omq_conf_state *read; /* without errors: where its keys were given */
 };
 void omq_diag_release(struct omq_diag *d);
+
+/* Prefixes the error rc that a value of key led to later on, if it is OMQ_ECONFIG, with the
+ * place of the key, or of its section if the key has its default. Returns rc. */
+int omq_diag_wrap(const struct omq_diag *d, const char *key, int rc, struct omq_err *err);
 
 /* The defaults, which are a valid configuration but for output_dir, data.root
  * and model.arch (or model.onnx), which are empty. */

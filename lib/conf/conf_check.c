@@ -37,7 +37,6 @@ static bool fine(const struct omq_conf_state *s, const char *path)
 
 static bool given(const struct omq_conf_state *s, const char *path) { return s->given[key(path)]; }
 
-/* Of the last value of a key; of its section, if it has none. */
 static struct omq_conf_place place(const struct omq_conf_state *s, const char *path)
 {
     char section[OMQ_CONF_PATH_SIZE] = "";
@@ -50,6 +49,11 @@ static struct omq_conf_place place(const struct omq_conf_state *s, const char *p
     if (n > 0 && given(s, section))
         return s->place[key(section)];
     return (struct omq_conf_place){0, 1, 1};
+}
+
+struct omq_conf_place omq_conf_place_of(const struct omq_conf_state *s, const char *path)
+{
+    return place(s, path);
 }
 
 /* A value that must be there; `empty` says that it is not. */

@@ -6,8 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+void omq_conf_state_close(struct omq_conf_state *s)
+{
+    if (s)
+        free(s->name);
+    free(s);
+}
+
 void omq_diag_release(struct omq_diag *d)
 {
+    omq_conf_state_close(d->read);
     free(d->text);
     *d = (struct omq_diag){0};
 }
@@ -57,6 +65,20 @@ void omq_conf_error(struct omq_conf_state *s, struct omq_conf_place at, const ch
     snprintf(msg, sizeof(msg), "stopped after %d errors: there may be more", s->n_errors);
     if (!add_line(s->diag, msg))
         s->no_memory = true;
+}
+
+int omq_diag_wrap(const struct omq_diag *d, const char *key, int rc, struct omq_err *err)
+{
+    struct omq_conf_place at;
+
+    if (rc != OMQ_ECONFIG || !d->read)
+        return rc;
+    at = omq_conf_place_of(d->read, key);
+    if (at.source > 0)
+        omq_wrap(err, "--set #%d:%d", at.source, at.column);
+    else
+        omq_wrap(err, "%s:%d:%d", d->read->name, at.line, at.column);
+    return rc;
 }
 
 char *omq_conf_quote(const char *text, size_t n, char buf[64])

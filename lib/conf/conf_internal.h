@@ -81,7 +81,7 @@ struct omq_conf_place {
 
 struct omq_conf_state {
     struct omq_config c;
-    const char *name; /* of the file */
+    char *name; /* of the file */
     struct omq_diag *diag;
     int n_errors;
     bool stop;        /* at the cap of errors, or out of memory */
@@ -91,6 +91,8 @@ struct omq_conf_state {
     bool bad[OMQ_CONF_MAX_KEYS];   /* given, with an error */
     struct omq_conf_place place[OMQ_CONF_MAX_KEYS]; /* of the last value given */
 };
+
+void omq_conf_state_close(struct omq_conf_state *s);
 
 /* Adds a line to the diagnostics; at the cap it sets s->stop. */
 void omq_conf_error(struct omq_conf_state *s, struct omq_conf_place at, const char *fmt,
@@ -130,5 +132,8 @@ void omq_conf_read_set(struct omq_conf_state *s, int number, const char *set);
 
 /* What takes more than one key to judge. */
 void omq_conf_cross_check(struct omq_conf_state *s);
+
+/* Of the last value of a key; of its section, if it has none; else the file's begin. */
+struct omq_conf_place omq_conf_place_of(const struct omq_conf_state *s, const char *path);
 
 #endif

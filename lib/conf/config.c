@@ -27,16 +27,15 @@ int omq_config_parse(struct omq_config *c, const char *text, size_t n_bytes, con
                      struct omq_err *err)
 {
     struct omq_diag own = {0};
-    struct omq_conf_state *s = calloc(1, sizeof(*s));
+    struct omq_conf_state *s = calloc(1, sizeof(*s)), *done = s;
     locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0), old;
     int rc = OMQ_OK;
 
-    if (!s || !plain) {
+    if (!s || !plain || !(s->name = strdup(name))) {
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate memory to read '%s'", name);
         goto free_state;
     }
     old = uselocale(plain); /* of this thread only: strtod() must read "0.1" */
-    s->name = name;
     s->diag = diag ? diag : &own;
     omq_config_default(&s->c);
     omq_conf_read_file(s, text, n_bytes);
@@ -44,17 +43,20 @@ int omq_config_parse(struct omq_config *c, const char *text, size_t n_bytes, con
         omq_conf_read_set(s, i + 1, sets[i]);
     if (!s->stop && !s->incomplete)
         omq_conf_cross_check(s);
-    if (s->n_errors > 0 || s->no_memory)
+    if (s->n_errors > 0 || s->no_memory) {
         rc = fail(s, !diag, err);
-    else
+    } else {
         memcpy(c, &s->c, sizeof(*c)); /* with its padding */
+        done = s->diag->read;
+        s->diag->read = s;
+    }
     uselocale(old);
     omq_diag_release(&own);
 
 free_state:
     if (plain)
         freelocale(plain);
-    free(s);
+    omq_conf_state_close(done);
     return rc;
 }
 

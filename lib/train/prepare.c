@@ -14,23 +14,20 @@ int omq_train_open(struct omq_train **out, const char *config_path, const char *
                    int n_sets, char **errors, struct omq_err *err)
 {
     struct omq_train *t = calloc(1, sizeof(*t));
-    struct omq_diag diag = {0};
     int rc;
 
     if (!t)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a training run");
     t->best = -1;
-    rc = omq_config_load(&t->config, config_path, sets, n_sets, &diag, err);
+    rc = omq_config_load(&t->config, config_path, sets, n_sets, &t->diag, err);
     if (rc < 0) {
         if (errors) {
-            *errors = diag.text;
-            diag.text = NULL;
+            *errors = t->diag.text;
+            t->diag.text = NULL;
         }
-        omq_diag_release(&diag);
         omq_train_close(t);
         return rc;
     }
-    omq_diag_release(&diag);
     *out = t;
     return OMQ_OK;
 }
@@ -53,6 +50,7 @@ void omq_train_release(struct omq_train *t)
     free(t->weights_said);
     free(t->changes);
     free(t->added_norms);
+    omq_diag_release(&t->diag);
 }
 
 void omq_train_close(struct omq_train *t)
@@ -84,8 +82,10 @@ static int open_data(struct omq_train *t, struct omq_err *err)
                         t->train->channels, t->train->n_classes, t->held_out->height,
                         t->held_out->width, t->held_out->channels, t->held_out->n_classes);
     if (t->config.train.epochs > 0 && t->train->n < t->config.train.batch_size)
-        return omq_fail(err, OMQ_ECONFIG, "train.batch_size is %d, but there are only %d training "
-                        "images", t->config.train.batch_size, t->train->n);
+        return omq_diag_wrap(&t->diag, "train.batch_size",
+                             omq_fail(err, OMQ_ECONFIG, "train.batch_size is %d, but there are "
+                                      "only %d training images", t->config.train.batch_size,
+                                      t->train->n), err);
     t->info.config = t->config;
     t->info.data_fingerprint = t->train->fingerprint;
     return omq_model_info_set_classes(&t->info, t->train->class_names, t->train->n_classes, err);
@@ -98,14 +98,17 @@ static int open_net(struct omq_train *t, struct omq_err *err)
     struct omq_graph graph;
     int rc;
 
-    if ((rc = omq_preprocess_init(&pre, &t->config.data, d->height, d->width, d->channels,
-                                  err)) < 0 ||
-        (rc = omq_train_build_graph(t, &graph, err)) < 0)
-        return rc;
+    rc = omq_preprocess_init(&pre, &t->config.data, d->height, d->width, d->channels, err);
+    if (rc < 0)
+        return omq_diag_wrap(&t->diag, "data.mean", rc, err);
+    if ((rc = omq_train_build_graph(t, &graph, err)) < 0)
+        return omq_diag_wrap(&t->diag, t->config.model.arch[0] ? "model.arch" : "model.onnx", rc,
+                             err);
     rc = omq_net_init(&t->net, &graph, t->config.precisions, t->config.n_precisions,
                       &t->config.quant, &pre, t->config.seed, true, err);
     for (int i = 0; rc == OMQ_OK && i < t->config.n_profiles; i++)
-        rc = omq_profile_add(&t->info, &t->net, t->config.profiles[i], err);
+        rc = omq_diag_wrap(&t->diag, "profiles", omq_profile_add(&t->info, &t->net,
+                                                                 t->config.profiles[i], err), err);
     return rc < 0 ? rc : omq_train_load_weights(t, err);
 }
 

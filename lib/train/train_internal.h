@@ -71,6 +71,7 @@ int omq_schedule_widths(const double *share, uint64_t seed, uint32_t step, const
 
 struct omq_train {
     struct omq_config config;
+    struct omq_diag diag;        /* where the configuration says what */
     /* opened by omq_train_prepare() */
     struct omq_dataset *train, *held_out; /* held_out: what is evaluated */
     struct omq_pool *pool;

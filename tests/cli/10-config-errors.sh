@@ -31,3 +31,22 @@ has err missing.yaml "No such file"
 # The same from standard input.
 expect 2 omq-train --dry-run - <bad.yaml
 has err ":2:1: error: "
+# What only the data and the network show has its place too.
+tiny_config >tiny.yaml
+late() { # PLACE TEXT OPTION...
+    expect 2 omq-train --dry-run "${@:3}" tiny.yaml
+    has err "$1: $2"
+    [ "$(wc -l <err)" -eq 1 ] || fail "more than one line"
+}
+late '--set #2:12' "unknown network 'model.arch: resnet9'" --set seed=2 --set model.arch=resnet9
+late '--set #1:18' 'train.batch_size is 97, but there are only 96' --set train.batch_size=97
+late '--set #1:10' "profile 'fast 3'" --set 'profiles=["fast 3"]'
+sed -i 's/arch: resnet8/arch: resnet9/' tiny.yaml
+late 'tiny.yaml:10:15' "unknown network 'model.arch: resnet9'"
+sed -i -e 's/format: synthetic/format: folder\n  root: pictures\n  size: 8/' -e '/synthetic:/d' \
+    -e 's/mean: .*/mean: [0.5, 0.4]/' tiny.yaml
+for split in train test; do
+    mkdir -p pictures/$split/{a,b}
+    for class in a b; do make_png pictures/$split/$class/0.png 8 8 3; done
+done
+late 'tiny.yaml:9:9' 'data.mean has 2 values, but the images have 3' --set train.batch_size=2
