@@ -71,7 +71,8 @@ static void format_line(char line[LINE_SIZE], int columns, const struct omq_trai
     add_part(line, columns, "  loss %.4f", p->loss);
     if (!with_step && tool_common.verbose)
         add_part(line, columns, "  lr %.3g", p->lr);
-    add_part(line, columns, "  %.0f images/s", p->images_per_s);
+    if (p->images_per_s > 0) /* not where a resumed run had only the epoch's end to do */
+        add_part(line, columns, "  %.0f images/s", p->images_per_s);
     if (p->left_s >= 0)
         add_part(line, columns, "  %s left", tool_duration(p->left_s, left, sizeof(left)));
     add_top1(line, columns, p);

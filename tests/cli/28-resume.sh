@@ -51,6 +51,19 @@ expect 0 omq-train --resume "${options[@]}" --set train.epochs=31 --set train.lr
     --set "train.loss_weights=[1,2,1]" tiny.yaml
 has_not err " and was "
 
+# A run that was stopped at an epoch's last step has no speed to tell of that epoch.
+last=(--set output_dir=last --set train.batch_size=96)
+omq-train "${last[@]}" --set train.epochs=9999 tiny.yaml >out 2>err &
+pid=$!
+wait_for $pid err "epoch 1/9999"
+kill -USR1 $pid
+ended $pid 75
+has err " step 1; --resume"
+at=$(sed -n 's/.*stopped at epoch \([0-9]*\) .*/\1/p' err)
+expect 0 omq-train --resume "${last[@]}" --set train.epochs=$((at + 1)) tiny.yaml
+grep "^epoch $at/" err | grep -q images/s && fail "a speed: $(<err)"
+has err "epoch $((at + 1))/" " images/s"
+
 # What there is no way on from says the way out.
 head -c 1000 tiny.yaml >run/last.omq
 expect 1 omq-train --resume "${options[@]}" tiny.yaml
