@@ -200,6 +200,7 @@ START_TEST(test_class_names)
 {
     struct omq_data_config c = idx_config();
     static char many[2 * (OMQ_MAX_CLASSES + 1) + 1];
+    static char large[(8 << 20) + 1];
     char longest[200];
     struct omq_dataset *d;
 
@@ -230,6 +231,9 @@ START_TEST(test_class_names)
                  "names 32769 classes: the limit is 32768");
     memset(longest, 'n', sizeof(longest));
     classes_fail(longest, 128, OMQ_EFORMAT, "line 1 is longer than 127");
+    memset(large, '\n', sizeof(large)); /* which read to its end would be empty */
+    classes_fail(large, sizeof(large) - 1, OMQ_EFORMAT, "is empty");
+    classes_fail(large, sizeof(large), OMQ_ENOMEM, "larger than the limit of 8388608 bytes");
     remove(datahelp_path("classes.txt"));
     ck_assert_int_eq(mkdir(datahelp_path("classes.txt"), 0700), 0);
     open_fails(&c, OMQ_SPLIT_TEST, OMQ_EIO, "classes.txt' is not a regular file", NULL);

@@ -103,6 +103,20 @@ START_TEST(mistakes_are_said)
 }
 END_TEST
 
+START_TEST(there_are_256_at_most)
+{
+    char text[32];
+
+    while (info.n_profiles < 256) {
+        snprintf(text, sizeof(text), "p%d 8", info.n_profiles);
+        added(text);
+    }
+    ck_assert_int_eq(omq_profile_add(&info, &net, "more 8", &err), OMQ_ECONFIG);
+    ck_assert_str_eq(err.msg, "profile 'more 8': 256 profiles are possible");
+    ck_assert_int_eq(info.n_profiles, 256);
+}
+END_TEST
+
 Suite *omq_suite_profile(void)
 {
     Suite *s = suite_create("profile");
@@ -112,6 +126,7 @@ Suite *omq_suite_profile(void)
     tcase_add_test(t, the_last_that_names_a_layer_counts);
     tcase_add_loop_test(t, patterns_have_stars_and_question_marks, 0, 12);
     tcase_add_loop_test(t, mistakes_are_said, 0, 17);
+    tcase_add_test(t, there_are_256_at_most);
     suite_add_tcase(s, t);
     return s;
 }
