@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The checks that need more than one key. Each is made only if what it looks
+ * What takes more than one key to say. Each check is made only if what it looks
  * at was itself fine, so that one mistake gives one message.
  */
 #include "conf/conf_internal.h"
@@ -8,19 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static int key(const char *path)
+int omq_config_highest_epochs(const struct omq_train_config *c)
 {
-    size_t n;
-    const char *word = omq_conf_last_word(path, &n);
-    char section[OMQ_CONF_PATH_SIZE] = "";
-    int k;
-
-    memcpy(section, path, n);
-    k = omq_conf_find(section, word, strlen(word));
-    if (k < 0)
-        OMQ_BUG("a check names a key that the schema does not have");
-    return k;
+    return (int)(c->highest_first * c->epochs + 1e-9); /* 0.29 * 100 is 29 */
 }
+
+/* ---- checks ---- */
 
 /* Neither the key nor a section around it was given with an error. */
 static bool fine(const struct omq_conf_state *s, const char *path)
@@ -28,32 +21,21 @@ static bool fine(const struct omq_conf_state *s, const char *path)
     char section[OMQ_CONF_PATH_SIZE] = "";
     size_t n;
 
-    if (s->bad[key(path)])
+    if (s->bad[omq_conf_row(path)])
         return false;
     omq_conf_last_word(path, &n);
     memcpy(section, path, n);
     return n == 0 || fine(s, section);
 }
 
-static bool given(const struct omq_conf_state *s, const char *path) { return s->given[key(path)]; }
+static bool given(const struct omq_conf_state *s, const char *path)
+{
+    return s->given[omq_conf_row(path)];
+}
 
 static struct omq_conf_place place(const struct omq_conf_state *s, const char *path)
 {
-    char section[OMQ_CONF_PATH_SIZE] = "";
-    size_t n;
-
-    if (given(s, path))
-        return s->place[key(path)];
-    omq_conf_last_word(path, &n);
-    memcpy(section, path, n);
-    if (n > 0 && given(s, section))
-        return s->place[key(section)];
-    return (struct omq_conf_place){0, 1, 1};
-}
-
-struct omq_conf_place omq_conf_place_of(const struct omq_conf_state *s, const char *path)
-{
-    return place(s, path);
+    return omq_conf_place_of(s, path);
 }
 
 /* A value that must be there; `empty` says that it is not. */

@@ -60,6 +60,9 @@ const char *omq_conf_format_word(int format);
  * word is n bytes and may hold anything. */
 int omq_conf_find(const char *section, const char *word, size_t n);
 
+/* The row of a path, which must be there. */
+int omq_conf_row(const char *path);
+
 /* The part of a path behind its last dot; the length of the part before it
  * goes to *n_section (0 at the top level). */
 const char *omq_conf_last_word(const char *path, size_t *n_section);
@@ -93,6 +96,9 @@ struct omq_conf_state {
 };
 
 void omq_conf_state_close(struct omq_conf_state *s);
+
+/* Of the last value of a key; of its section, if it has none; else the file's begin. */
+struct omq_conf_place omq_conf_place_of(const struct omq_conf_state *s, const char *path);
 
 /* Adds a line to the diagnostics; at the cap it sets s->stop. */
 void omq_conf_error(struct omq_conf_state *s, struct omq_conf_place at, const char *fmt,
@@ -132,8 +138,5 @@ void omq_conf_read_set(struct omq_conf_state *s, int number, const char *set);
 
 /* What takes more than one key to judge. */
 void omq_conf_cross_check(struct omq_conf_state *s);
-
-/* Of the last value of a key; of its section, if it has none; else the file's begin. */
-struct omq_conf_place omq_conf_place_of(const struct omq_conf_state *s, const char *path);
 
 #endif

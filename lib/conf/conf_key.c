@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is asked of a row of the schema: which one a path names, and what a value of
- * its type looks like.
+ * What is asked of a row of the schema: which one a path names, what a value of its type
+ * looks like, and where it was given.
  */
 #include "conf/conf_internal.h"
 
@@ -88,4 +88,30 @@ char *omq_conf_expectation(const struct omq_conf_key *k, char *buf, size_t size)
         break;
     }
     return buf;
+}
+
+int omq_conf_row(const char *path)
+{
+    int row = 0;
+
+    while (row < omq_conf_n_keys && strcmp(omq_conf_keys[row].path, path) != 0)
+        row++;
+    if (row == omq_conf_n_keys)
+        OMQ_BUG("a key is named that the schema does not have");
+    return row;
+}
+
+struct omq_conf_place omq_conf_place_of(const struct omq_conf_state *s, const char *path)
+{
+    char section[OMQ_CONF_PATH_SIZE] = "";
+    const int row = omq_conf_row(path);
+    size_t n;
+
+    if (s->given[row])
+        return s->place[row];
+    omq_conf_last_word(path, &n);
+    memcpy(section, path, n);
+    if (n > 0 && s->given[omq_conf_row(section)])
+        return s->place[omq_conf_row(section)];
+    return (struct omq_conf_place){0, 1, 1};
 }

@@ -80,8 +80,3 @@ int omq_config_load(struct omq_config *c, const char *path, const char *const *s
     free(text);
     return rc;
 }
-
-int omq_config_highest_epochs(const struct omq_train_config *c)
-{
-    return (int)(c->highest_first * c->epochs + 1e-9); /* 0.29 * 100 is 29 */
-}
