@@ -51,13 +51,15 @@ static void syntax_error(struct omq_conf_reader *r)
 {
     const yaml_parser_t *p = &r->parser;
     const char *why = p->problem ? p->problem : "this is not YAML";
-    const char *more = hint(why) ? hint(why) : p->context;
+    const char *more = hint(why);
 
     r->stop = true;
     if (p->error == YAML_MEMORY_ERROR) {
         r->s->no_memory = r->s->stop = true;
         return;
     }
+    if (!more)
+        more = p->context;
     if (more)
         omq_conf_error(r->s, place_of(r, p->problem_mark), "%s (%s)", why, more);
     else

@@ -21,10 +21,6 @@ static struct omq_grid grid(enum omq_grid_kind kind, int bits)
     return omq_grid_of(OMQ_GRID_MIDRISE, bits);
 }
 
-/* Where all weights are zero, E is this: it enters no sum, and is no unit of 0, which
- * batch norm's gradient would divide by and a packed model may not have. */
-#define NOTHING ((omq_real)1e-30)
-
 static void forward(struct omq_weights *q)
 {
     size_t n = (size_t)q->out * q->n;
@@ -35,8 +31,8 @@ static void forward(struct omq_weights *q)
     for (size_t i = 0; i < n; i++)
         sum += (double)fabs(q->w[i]);
     q->scale = (omq_real)(sum / (double)n);
-    if (q->scale < NOTHING) /* a NaN stays one */
-        q->scale = NOTHING;
+    if (q->scale < OMQ_NOTHING) /* all are zero; a NaN stays one */
+        q->scale = OMQ_NOTHING;
     q->unit[0] = q->scale / top;
     q->n_units = 1;
     omq_weights_quantize(&q->grid, q->out, q->n, q->x, &step, 1, q->k);

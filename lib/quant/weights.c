@@ -4,7 +4,7 @@
  * grids of docs/method.md.
  */
 #include "kern/kern.h"
-#include "quant/quant.h"
+#include "quant/quant_internal.h"
 
 /* Value of a code in steps: k, or k/2 on the mid-rise grid. */
 static omq_real in_steps(const struct omq_grid *g, int k)
@@ -59,9 +59,7 @@ void omq_weights_backward(const struct omq_grid *g, size_t n, size_t n_shared, c
     *dstep += (omq_real)(1.0 / sqrt((double)n_shared * q_max) * sum);
 }
 
-/* Weights up to NOTHING are zero to every sum that they enter, and steps below
- * would leave the range of a float; training lets no step fall further. */
-#define NOTHING ((omq_real)1e-30)
+/* Steps below would leave the range of a float; training lets none fall further. */
 #define SMALLEST_STEP ((omq_real)1e-8)
 
 /* Squared error of n weights at step s. */
@@ -96,7 +94,7 @@ static omq_real search(const struct omq_grid *g, size_t n, const omq_real *w)
         peak = fmax(peak, fabs(w[i]));
         mean += (double)fabs(w[i]);
     }
-    if (!(peak > NOTHING)) /* all zero, but a mid-rise grid has no code for that */
+    if (!(peak > OMQ_NOTHING)) /* all zero, but a mid-rise grid has no code for that */
         return g->midrise ? SMALLEST_STEP : 1;
     if (g->bits == 1)
         return (omq_real)(2 * mean / (double)n);

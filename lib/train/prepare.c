@@ -100,7 +100,7 @@ static int open_net(struct omq_train *t, struct omq_err *err)
 
     rc = omq_preprocess_init(&pre, &t->config.data, d->height, d->width, d->channels, err);
     if (rc < 0)
-        return omq_diag_wrap(&t->diag, "data.mean", rc, err);
+        return omq_diag_wrap(&t->diag, "data", rc, err); /* the mean or std */
     if ((rc = omq_train_build_graph(t, &graph, err)) < 0)
         return omq_diag_wrap(&t->diag, t->config.model.arch[0] ? "model.arch" : "model.onnx", rc,
                              err);
