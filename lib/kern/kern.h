@@ -58,7 +58,7 @@ struct omq_rescale {
  * residual of codes is added as runtimes do whose convolutions give 8 bits:
  *   t = clamp(rint(fma(acc, m[j], b[j])), OMQ_PART_MIN, OMQ_PART_MAX), a NaN staying one
  *   v = fma(res, r, t + zero)
- * and then quantize_u8. */
+ * and then q = clamp(rint(v), 0, q_max), half to even; a NaN gives 0. */
 enum { OMQ_PART_MIN = -128, OMQ_PART_MAX = 127 };
 struct omq_addend {
     omq_real r;    /* one code of res, in codes of v */
@@ -207,8 +207,6 @@ struct omq_kern {
     void (*affine_res)(int n, int c, const omq_real *acc, const omq_real *m, const omq_real *res,
                        const struct omq_addend *add, const omq_real *b, omq_real *v);
 
-    /* q = clamp(rint(v), 0, q_max), half to even; a NaN gives 0. */
-    void (*quantize_u8)(size_t n, const omq_real *v, int q_max, uint8_t *q);
     /* q = rint(x * (q_max / max|x|)), so that x is nearly q * *scale with *scale =
      * max|x| / q_max. All q are 0 and *scale is 0 where max|x| is (or is so small
      * that its inverse overflows), and *scale is NaN where an x is not finite. */
@@ -239,20 +237,16 @@ struct omq_kern {
     /* y = max(x, 0), a NaN staying one; y may be x. */
     void (*relu)(size_t n, const omq_real *x, omq_real *y);
 
-    /* Backward of quantize_u8 with step s and zero point, v in units of s
-     * including the zero point: straight through where 0 <= v <= q_max, else 0.
-     * g is dL/d(dequantized output) on entry, dL/d(input in real units) on
-     * return. ds[j] += sum over i of g * (inside: rint(v) - v; below: -zero_point;
-     * above: q_max - zero_point). */
-    void (*quantize_backward)(int n, int c, const omq_real *v, int q_max, int zero_point,
-                              omq_real *g, omq_real *ds);
-    /* Backward of rescale_u8, as quantize_backward is of quantize_u8, but with
+    /* Backward of rescale_u8, as epilogue_backward is of epilogue's codes, but with
      * what passes added to dq, or stored there if store. */
     void (*rescale_backward)(int n, int c, const uint8_t *q, const struct omq_rescale *r,
                              const omq_real *g, bool store, omq_real *dq, omq_real *ds);
-    /* From acc and the raw codes of a residual (NULL: none) to codes, and back: v, then
-     * quantize_u8; again, then quantize_backward and norm_sums (channel_sum without mu)
-     * of what it leaves in g.
+    /* From acc and the raw codes of a residual (NULL: none) to codes, and back, through
+     * codes of step s, v being in units of s with the zero point: straight through where
+     * 0 <= v <= q_max, else 0. g is dL/d(dequantized output) on entry, dL/d(input in real
+     * units) on return. ds[j] += sum over i of g * (inside: rint(v) - v; below:
+     * -zero_point; above: q_max - zero_point). Then norm_sums (channel_sum without mu) of
+     * what is left in g.
      * With a residual and c = fma(acc, m, b), g keeps what the residual gets, sums are
      * of what the convolution gets, which is nothing where c is beyond t's ends, and to
      * ds of v inside comes t - c (t beyond those ends), the step's part in t. */

@@ -39,10 +39,10 @@ struct probe {
     uint8_t epilogue[2][CODES];
     omq_real epilogue_grad[2][CODES], epilogue_sums[2][3][CH];
     omq_real affine[CODES], affine_res[CODES], real[CODES], relu[CODES];
-    uint8_t q[CODES], transposed[CODES], rescaled[CODES], looked_up[CODES];
+    uint8_t transposed[CODES], rescaled[CODES], looked_up[CODES];
     int8_t weights[2][CODES], unpacked[W_WIDTHS][CODES];
     omq_real rescale_grad[CODES], rescale_ds[CH];
-    omq_real ds[CH], q_grad[CODES], relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
+    omq_real relu_grad[CODES], sum_g[CH], sum_gx[CH], norm_grad[CODES];
     omq_real sum_grad[CODES];
     omq_real scale[CODES], add[CODES], sum[CH];
     omq_real offsets[2][CODES];
@@ -245,7 +245,6 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     PROBE(channel_stats, PIX, CH, x, p->mean, p->m2);
     PROBE(affine, PIX, CH, x, a, b, p->affine);
     PROBE(affine_res, PIX, CH, x, a, y, &added, b, p->affine_res);
-    PROBE(quantize_u8, CODES, x, 15, p->q);
     PROBE(quantize_weights, CODES, x, a[1], false, 127, p->weights[0]);
     PROBE(quantize_weights, CODES, x, a[1], true, 7, p->weights[1]);
     PROBE(add_offsets, CODES / 18, 2, 9, x, a[0], y, p->offsets[0]);
@@ -258,8 +257,6 @@ static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
     PROBE(rescale_backward, PIX, CH, q, &r, y, true, p->rescale_grad, p->rescale_ds);
     PROBE(codes_to_real, CODES, q, 128, p->real);
     PROBE(relu, CODES, x, p->relu);
-    memcpy(p->q_grad, y, sizeof(y));
-    PROBE(quantize_backward, PIX, CH, x, 15, 8, p->q_grad, p->ds);
     for (int i = 0; i < 2; i++) {
         const struct omq_epilogue e = {.m = a, .b = b, .add = added, .mu = a, .q_max = 15,
                                        .zero_point = 8};

@@ -40,7 +40,6 @@ RUN(channel_stats, j->n, j->c, REALS(j->x), DOUBLES(j->out[0]), DOUBLES(j->out[1
 RUN(affine, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->ch[1]), REALS(j->out[0]))
 RUN(affine_res, j->n, j->c, ACC(j), REALS(j->ch[0]), REALS(j->y), &j->add, REALS(j->ch[2]),
     REALS(j->out[0]))
-RUN(quantize_u8, COUNT(j), REALS(j->x), j->q_max, U8S(j->out[0]))
 RUN(quantize_s16, COUNT(j), REALS(j->x), j->k, S16S(j->out[0]), REALS(j->out[1]))
 /* The widest grid of either kind that q_max, up to 255, has room for. */
 static void run_quantize_weights(const struct omq_kern *k, struct job *j)
@@ -90,8 +89,6 @@ RUN(rescale_backward, j->n, j->c, U8S(j->q), &j->r, REALS(j->x), j->in_place, RE
     REALS(j->out[1]))
 RUN(codes_to_real, COUNT(j), U8S(j->q), j->zero_point, REALS(j->out[0]))
 RUN(relu, COUNT(j), ACC(j), REALS(j->out[0]))
-RUN(quantize_backward, j->n, j->c, REALS(j->x), j->q_max, j->zero_point, REALS(j->out[0]),
-    REALS(j->out[1]))
 /* Sets of channels serve both; the sums of the backward pass are outputs. */
 #define EPILOGUE(j) &(struct omq_epilogue){.m = REALS((j)->ch[0]), .b = REALS((j)->ch[1]), \
     .add = (j)->add, .mu = (j)->ta ? REALS((j)->ch[3]) : NULL, .q_max = (j)->q_max, \
@@ -133,7 +130,6 @@ static const struct op ops[] = {
     {"channel_stats", run_channel_stats, ROWS, {C_DOUBLE, C_DOUBLE}, false, 2 * R},
     {"affine", run_affine, ROWS, {NC_REAL}, false, 2 * R},
     {"affine_res", run_affine_res, ROWS, {NC_REAL}, false, 3 * R},
-    {"quantize_u8", run_quantize_u8, FLAT, {NC_U8}, true, R + 1},
     {"quantize_s16", run_quantize_s16, FLAT, {N_S16, ONE_REAL}, false, R + 2},
     {"quantize_weights", run_quantize_weights, FLAT, {NC_U8}, true, R + 1},
     {"add_offsets", run_add_offsets, FLAT, {NC_REAL}, true, 2 * R + R / 2},
@@ -144,7 +140,6 @@ static const struct op ops[] = {
     {"rescale_backward", run_rescale_backward, ROWS, {NC_REAL, C_REAL}, false, 3 * R + 1},
     {"codes_to_real", run_codes_to_real, FLAT, {NC_REAL}, false, R + 1},
     {"relu", run_relu, FLAT, {NC_REAL}, true, 2 * R},
-    {"quantize_backward", run_quantize_backward, ROWS, {NC_REAL, C_REAL}, false, 3 * R},
     {"epilogue", run_epilogue, ROWS, {NC_U8}, true, R + 1},
     {"epilogue_backward", run_epilogue_backward, ROWS, {NC_REAL, C3_REAL}, false, 3 * R},
     {"relu_backward", run_relu_backward, FLAT, {NC_REAL}, true, 3 * R},

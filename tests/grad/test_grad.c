@@ -390,7 +390,9 @@ START_TEST(test_act_quantizer)
     enum { PIXELS = 50, C = 3 };
     struct omq_act act = omq_act_of(_i % 8 + 1, _i >= 8);
     double s = 0.3, h = 1e-6, v[PIXELS * C], g[PIXELS * C], g0[PIXELS * C];
-    double ds[C] = {0}, want[C] = {0};
+    double ds[C] = {0}, sum_g[C] = {0}, want[C] = {0};
+    const struct omq_epilogue e = {.m = (const double[]){1, 1, 1}, .b = (const double[C]){0},
+                                   .q_max = act.q_max, .zero_point = act.zero_point};
     struct omq_rng r;
 
     omq_rng_init(&r, 13, OMQ_STREAM_TEST, (uint32_t)_i, 0);
@@ -398,7 +400,8 @@ START_TEST(test_act_quantizer)
         v[i] = act.zero_point + normal(&r) * act.q_max;
         g[i] = g0[i] = normal(&r);
     }
-    omq_kern()->quantize_backward(PIXELS, C, v, act.q_max, act.zero_point, g, ds);
+    omq_kern()->epilogue_backward(PIXELS, C, &e, v, NULL, g,
+                                  &(struct omq_epilogue_sums){.ds = ds, .g = sum_g});
     for (int i = 0; i < PIXELS * C; i++) {
         double x = (v[i] - act.zero_point) * s;
         int qm = act.q_max, zp = act.zero_point;

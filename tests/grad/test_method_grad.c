@@ -137,7 +137,9 @@ START_TEST(test_clipping_level)
     const struct omq_act_method *m = omq_method_of(OMQ_METHOD_ADABITS, false)->act;
     struct omq_act act = omq_act_of(1 + _i, false);
     double alpha = 1.7, s = m->step(&act, alpha), h = 1e-6, n = act.q_max;
-    double v[PIXELS], g[PIXELS], g0[PIXELS], ds = 0, want = 0;
+    double v[PIXELS], g[PIXELS], g0[PIXELS], ds = 0, sum_g = 0, want = 0;
+    const struct omq_epilogue e = {.m = (const double[]){1}, .b = (const double[]){0},
+                                   .q_max = act.q_max};
     struct omq_rng r;
 
     omq_rng_init(&r, 29, OMQ_STREAM_TEST, (uint32_t)_i, 0);
@@ -145,7 +147,8 @@ START_TEST(test_clipping_level)
         v[i] = omq_rng_normal(&r) / s;
         g[i] = g0[i] = omq_rng_normal(&r);
     }
-    omq_kern()->quantize_backward(PIXELS, 1, v, act.q_max, 0, g, &ds);
+    omq_kern()->epilogue_backward(PIXELS, 1, &e, v, NULL, g,
+                                  &(struct omq_epilogue_sums){.ds = &ds, .g = &sum_g});
     for (int i = 0; i < PIXELS; i++) {
         double x = v[i] * s;
         double dx = (sat(x + h, alpha, x, alpha, n) - sat(x - h, alpha, x, alpha, n)) / (2 * h);

@@ -162,6 +162,10 @@ START_TEST(test_im2row)
 }
 END_TEST
 
+/* Of one channel: v = acc. */
+static const struct omq_epilogue plain = {.m = (const omq_real[]){1}, .b = (const omq_real[]){0},
+                                          .q_max = 15, .zero_point = 8};
+
 START_TEST(test_quantize)
 {
     static const omq_real v[] = {-0.5, 0.5, 1.5, 2.5, 14.5, 15.5, 1e30, -1e30, NAN, INFINITY};
@@ -171,7 +175,7 @@ START_TEST(test_quantize)
     uint8_t q[N(v)];
     omq_real x[N(v)];
 
-    k->quantize_u8(N(v), v, 15, q);
+    k->epilogue(N(v), 1, &plain, v, NULL, q);
     ck_assert_mem_eq(q, want, sizeof(want));
     k->codes_to_real(N(v), q, 8, x);
     check_reals(x, real, N(real));
@@ -232,12 +236,14 @@ START_TEST(test_quantize_backward)
 {
     static const omq_real v[] = {-0.25, 0, 2.25, 2.75, 15, 15.25};
     const struct omq_kern *k = table(_i);
-    omq_real g[] = {1, 1, 2, 4, 8, 16}, ds[] = {100};
+    omq_real g[] = {1, 1, 2, 4, 8, 16}, ds = 100, sum_g = 0;
 
-    k->quantize_backward(6, 1, v, 15, 8, g, ds);
+    k->epilogue_backward(6, 1, &plain, v, NULL, g,
+                         &(struct omq_epilogue_sums){.ds = &ds, .g = &sum_g});
     check_reals(g, (const omq_real[]){0, 1, 2, 4, 8, 0}, 6);
     /* -8 below, -1/4 * 2 and 1/4 * 4 inside, 7 * 16 above */
-    ck_assert(ds[0] == 100 - 8 - 0.5 + 1 + 112);
+    ck_assert(ds == 100 - 8 - 0.5 + 1 + 112);
+    ck_assert(sum_g == 15);
 }
 END_TEST
 
@@ -304,13 +310,14 @@ START_TEST(test_rescale_backward)
 }
 END_TEST
 
-/* What epilogue_backward has beside the passes, of one value: kern.h. */
-static void backward_of_sum(const struct omq_epilogue *e, int j, omq_real acc, omq_real v,
-                            omq_real *g, omq_real *const sum[3])
+/* epilogue_backward of one value: kern.h. */
+static void backward(const struct omq_epilogue *e, bool has_res, int j, omq_real acc, omq_real v,
+                     omq_real *g, omq_real *const sum[3])
 {
-    const omq_real c = fma(acc, e->m[j], e->b[j]), t = c < -128 ? -128 : c > 127 ? 127 : c;
+    const omq_real c = fma(acc, e->m[j], e->b[j]);
+    const omq_real t = !has_res ? c : c < -128 ? -128 : c > 127 ? 127 : c;
     const omq_real top = e->q_max, x = v < 0 ? 0 : v > top ? top : v;
-    const omq_real of_part = rint(t) - (t == c ? c : 0);
+    const omq_real of_part = has_res ? rint(t) - (t == c ? c : 0) : 0;
 
     sum[0][j] += *g * (rint(x) - (x == v ? x : (omq_real)e->zero_point) +
                        (x == v ? of_part : 0));
@@ -320,13 +327,12 @@ static void backward_of_sum(const struct omq_epilogue *e, int j, omq_real acc, o
         sum[2][j] += t == c ? *g * (acc - e->mu[j]) : 0;
 }
 
-/* The fused kernels: the bits of the passes that they stand for, and of the sums'
- * definition. */
+/* With and without a residual, and a mean. */
 START_TEST(test_epilogue)
 {
     enum { PIXELS = 5, C = 18, COUNT = PIXELS * C };
     const struct omq_kern *k = table(_i);
-    omq_real acc[COUNT], v[COUNT], g[2][COUNT], ch[3][C], sum[2][3][C] = {0};
+    omq_real acc[COUNT], g[2][COUNT], ch[3][C], sum[2][3][C] = {0};
     uint8_t codes[COUNT], q[2][COUNT];
 
     for (int i = 0; i < COUNT; i++) {
@@ -343,21 +349,15 @@ START_TEST(test_epilogue)
                                        .mu = has_mu ? ch[2] : NULL, .q_max = 15, .zero_point = 8};
         const struct omq_epilogue_sums sums = {sum[0][0], sum[0][1], sum[0][2]};
 
-        k->affine(PIXELS, C, acc, ch[0], ch[1], v);
-        for (int i = 0; has_res && i < COUNT; i++) {
-            const omq_real t = rint(v[i] < -128 ? -128 : v[i] > 127 ? 127 : v[i]);
+        for (int i = 0; i < COUNT; i++) {
+            const omq_real c = fma(acc[i], ch[0][i % C], ch[1][i % C]);
+            const omq_real t = rint(c < -128 ? -128 : c > 127 ? 127 : c);
+            const omq_real v = has_res ? fma((omq_real)codes[i], e.add.r, t + e.add.zero) : c;
 
-            v[i] = fma((omq_real)codes[i], e.add.r, t + e.add.zero);
-            backward_of_sum(&e, i % C, acc[i], v[i], &g[1][i],
-                            (omq_real *const[]){sum[1][0], sum[1][1], sum[1][2]});
+            q[1][i] = (uint8_t)fmin(fmax(rint(v), 0), 15);
+            backward(&e, has_res, i % C, acc[i], v, &g[1][i],
+                     (omq_real *const[]){sum[1][0], sum[1][1], sum[1][2]});
         }
-        k->quantize_u8(COUNT, v, 15, q[1]);
-        if (!has_res)
-            k->quantize_backward(PIXELS, C, v, 15, 8, g[1], sum[1][0]);
-        if (!has_res && has_mu)
-            k->norm_sums(PIXELS, C, g[1], acc, ch[2], sum[1][1], sum[1][2]);
-        else if (!has_res)
-            k->channel_sum(PIXELS, C, g[1], sum[1][1]);
         k->epilogue(PIXELS, C, &e, acc, has_res ? codes : NULL, q[0]);
         k->epilogue_backward(PIXELS, C, &e, acc, has_res ? codes : NULL, g[0], &sums);
         ck_assert_mem_eq(q[0], q[1], sizeof(q[0]));

@@ -4,24 +4,6 @@
  */
 #include <float.h>
 
-/* A NaN becomes 0. */
-static inline uint8_t OMQ_FN(code)(omq_real v, omq_real top)
-{
-    omq_real r = rint(v);
-
-    r = r > 0 ? r : 0;
-    r = r < top ? r : top;
-    return (uint8_t)(int)r;
-}
-
-void OMQ_FN(quantize_u8)(size_t n, const omq_real *restrict v, int q_max, uint8_t *restrict q)
-{
-    const omq_real top = q_max;
-
-    for (size_t i = 0; i < n; i++)
-        q[i] = OMQ_FN(code)(v[i], top);
-}
-
 #ifdef OMQ_DOUBLE
 typedef uint64_t OMQ_FN(bits);
 #else
@@ -94,6 +76,16 @@ void OMQ_FN(quantize_weights)(size_t n, const omq_real *restrict w, omq_real s, 
 #endif
 
 #ifndef OMQ_OWN_RESCALE_U8
+/* A NaN becomes 0. */
+static inline uint8_t OMQ_FN(code)(omq_real v, omq_real top)
+{
+    omq_real r = rint(v);
+
+    r = r > 0 ? r : 0;
+    r = r < top ? r : top;
+    return (uint8_t)(int)r;
+}
+
 void OMQ_FN(rescale_u8)(size_t rows, size_t n, const uint8_t *restrict q, ptrdiff_t q_row,
                         const struct omq_rescale *r, uint8_t *restrict out, ptrdiff_t out_row)
 {

@@ -65,25 +65,6 @@ void OMQ_FN(relu)(size_t n, const omq_real *x, omq_real *y)
         y[i] = 0 > x[i] ? 0 : x[i];
 }
 
-/* With t = clamp(v), rint(t) - t inside and t - zero_point outside. Two loops,
- * because with two choices on one condition GCC keeps the branch. */
-void OMQ_FN(quantize_backward)(int n, int c, const omq_real *restrict v, int q_max, int zero_point,
-                               omq_real *restrict g, omq_real *restrict ds)
-{
-    const omq_real top = q_max, zero = zero_point;
-
-    for (int i = 0; i < n; i++, v += c, g += c) {
-        for (int j = 0; j < c; j++) {
-            omq_real t = 0 > v[j] ? 0 : v[j];
-
-            t = top < t ? top : t;
-            ds[j] += g[j] * (rint(t) - (t == v[j] ? t : zero));
-        }
-        for (int j = 0; j < c; j++)
-            g[j] = ((v[j] < 0) | (v[j] > top)) ? 0 : g[j];
-    }
-}
-
 /* n, c and kk are numbers where loops of their own are worth it. */
 static inline void OMQ_FN(offset_groups)(size_t n, size_t c, size_t kk, const omq_real *restrict w,
                                          omq_real f, const omq_real *restrict offsets,

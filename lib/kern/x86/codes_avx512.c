@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Only where 512-bit vectors were measured to gain (Zen 4: quantize_u8 by
- * 1.45): rows of 16 to 64 channels leave them little but tails.
+ * Only where 512-bit vectors were measured to gain: rows of 16 to 64 channels
+ * leave them little but tails.
  */
 #include "base/real.h"
 
