@@ -48,12 +48,45 @@ struct probe {
     omq_real offsets[2][CODES];
 };
 
+/* What the kernels are called with. */
+struct inputs {
+    omq_real x[CODES], y[CODES], rows[PIX * TAPS], a[CH], b[CH], m[OC_PAD], b_pad[OC_PAD];
+    uint8_t q[CODES], images[CONV_N * PIX * CONV_CH], tables[RGB][256];
+    int16_t w_s16[9 * CONV_CH * CONV_CH], dy[CONV_N * PIX * CONV_CH];
+};
+
+static void make_inputs(struct inputs *in)
+{
+    for (int i = 0; i < CODES; i++) {
+        in->x[i] = (omq_real)((i * 29) % 61 - 15) / 2;
+        in->y[i] = (omq_real)((i * 17) % 23 - 11) / 4;
+        in->q[i] = (uint8_t)(i * 71);
+    }
+    for (int i = 0; i < PIX * TAPS; i++)
+        in->rows[i] = in->x[i % CODES];
+    for (int j = 0; j < CH; j++) {
+        in->a[j] = (omq_real)(j + 1) / 3;
+        in->b[j] = (omq_real)(18 - j) / 7;
+    }
+    for (int j = 0; j < OC_PAD; j++) {
+        in->m[j] = (omq_real)(j % 8 + 1) / 64;
+        in->b_pad[j] = (omq_real)(j % 9) / 2;
+    }
+    for (int i = 0; i < 9 * CONV_CH * CONV_CH; i++)
+        in->w_s16[i] = (int16_t)((i * 59) % 255 - 127);
+    for (int i = 0; i < CONV_N * PIX * CONV_CH; i++) {
+        in->dy[i] = (int16_t)((i * 7919) % 65535 - 32767);
+        in->images[i] = (uint8_t)(i * 71);
+    }
+    for (int i = 0; i < RGB * 256; i++)
+        in->tables[i / 256][i % 256] = (uint8_t)(i * 167 + i / 256);
+}
+
 static const struct omq_addend added = {.r = (omq_real)0.375, .zero = (omq_real)-2.3};
 
 /* The engine's convolutions: 3 x 4 pixels of codes that are cut from q. */
 static void probe_conv(const struct omq_kern *k, const struct omq_conv_shape *s, bool by_bits,
-                       const uint8_t *q, const omq_real *m, const omq_real *b,
-                       struct probe_conv *p)
+                       const struct inputs *in, struct probe_conv *p)
 {
     enum { MOST = RUNS * BITS_RUN };
     const ptrdiff_t run_at[RUNS] = {0, s->run + 10};
@@ -63,13 +96,13 @@ static void probe_conv(const struct omq_kern *k, const struct omq_conv_shape *s,
     uint8_t x[3 * 4 * 12 + MOST + 10 + 3];
     const struct omq_conv_io io = {
         .n = 1, .oh = 3, .ow = 4, .x = x, .x_row = 48, .x_pixel = 12, .run_at = run_at,
-        .w = p->packed, .start = p->start, .m = m, .b = b, .add = added,
-        .res = s->w_bits % 2 ? NULL : q, .res_row = 4 * OC, .res_pixel = OC,
+        .w = p->packed, .start = p->start, .m = in->m, .b = in->b_pad,
+        .add = added, .res = s->w_bits % 2 ? NULL : in->q, .res_row = 4 * OC, .res_pixel = OC,
         .y = s->q_max > 0 ? (void *)p->y : p->reals, .y_row = 4 * OC, .y_pixel = OC,
     };
 
     for (int i = 0; i < (int)sizeof(x); i++)
-        x[i] = (uint8_t)(i % 5 == 0 ? s->x_max : q[i] & s->x_max);
+        x[i] = (uint8_t)(i % 5 == 0 ? s->x_max : in->q[i] & s->x_max);
     for (int i = 0; i < size; i++) {
         const int level = i % 7 == 0 ? 0 : i % 11 == 0 ? levels - 1 : i * 59 % levels;
 
@@ -80,8 +113,7 @@ static void probe_conv(const struct omq_kern *k, const struct omq_conv_shape *s,
 }
 
 /* Each width of weights, with as many bits of codes (but 7: with 8). */
-static void probe_codes(const struct omq_kern *k, const uint8_t *q, const omq_real *m,
-                        const omq_real *b, struct probe *p)
+static void probe_codes(const struct omq_kern *k, const struct inputs *in, struct probe *p)
 {
     for (int bits = 1; bits <= W_WIDTHS; bits++) {
         const int x_max = bits == 7 ? 255 : (1 << bits) - 1;
@@ -89,14 +121,13 @@ static void probe_codes(const struct omq_kern *k, const uint8_t *q, const omq_re
                                          .midrise = bits <= 2, .x_max = x_max,
                                          .zero_point = bits / 4, .q_max = bits == 5 ? 0 : x_max};
 
-        probe_conv(k, &s, false, q, m, b, &p->codes[bits - 1]);
+        probe_conv(k, &s, false, in, &p->codes[bits - 1]);
     }
 }
 
 /* Windows of 3 x 3 at 2 x 2 places of an image, which serves as WINDOW_N: as many as some
  * kernel takes in another way than a few. To reals, which tell all sums apart. */
-static void probe_window(const struct omq_kern *k, const uint8_t *q, const omq_real *m,
-                         const omq_real *b, omq_real *y)
+static void probe_window(const struct omq_kern *k, const struct inputs *in, omq_real *y)
 {
     enum { ROW = WINDOW_SIDE * WINDOW_CH, Y_ROW = 2 * WINDOW_CH, WEIGHTS = 9 * WINDOW_CH };
     static const ptrdiff_t run_at[3] = {0, ROW, 2 * ROW};
@@ -109,42 +140,40 @@ static void probe_window(const struct omq_kern *k, const uint8_t *q, const omq_r
     uint8_t x[WINDOW_SIDE * ROW + 3];
     const struct omq_conv_io io = {
         .n = WINDOW_N, .oh = 2, .ow = 2, .x = x, .x_row = ROW, .x_pixel = WINDOW_CH,
-        .run_at = run_at, .w = packed, .start = start, .m = m, .b = b,
-        .y = y, .y_image = 2 * Y_ROW, .y_row = Y_ROW, .y_pixel = WINDOW_CH,
+        .run_at = run_at, .w = packed, .start = start, .m = in->m,
+        .b = in->b_pad, .y = y, .y_image = 2 * Y_ROW, .y_row = Y_ROW, .y_pixel = WINDOW_CH,
     };
 
     if (omq_conv_codes_scratch(&s) > sizeof(scratch))
         OMQ_BUG("the probe's scratch is too small");
     for (int i = 0; i < (int)sizeof(x); i++)
-        x[i] = i % 5 == 0 ? 255 : q[i % CODES];
+        x[i] = i % 5 == 0 ? 255 : in->q[i % CODES];
     for (int i = 0; i < (int)sizeof(w); i++)
         w[i] = (int8_t)(i % 7 == 0 ? -128 : i * 59 % 256 - 128);
     k->pack_codes(&s, w, packed, start);
     k->conv_codes(&s, &io, scratch);
 }
 
-static void probe_bits(const struct omq_kern *k, const uint8_t *q, const omq_real *m,
-                       const omq_real *b, struct probe *p)
+static void probe_bits(const struct omq_kern *k, const struct inputs *in, struct probe *p)
 {
     for (int i = 0; i < 3; i++) {
         const struct omq_conv_shape s = {.oc = OC, .n_runs = RUNS, .run = BITS_RUN,
                                          .w_bits = 1 + i / 2, .midrise = true,
                                          .x_max = i == 1 ? 3 : 1, .q_max = 255};
 
-        probe_conv(k, &s, true, q, m, b, &p->bits[i]);
+        probe_conv(k, &s, true, in, &p->bits[i]);
     }
 }
 
 /* Windows of five and of nine pixels, to codes and to reals. */
-static void probe_dwconv(const struct omq_kern *k, const uint8_t *q, const omq_real *m,
-                         const omq_real *b, struct probe *p)
+static void probe_dwconv(const struct omq_kern *k, const struct inputs *in, struct probe *p)
 {
     static const ptrdiff_t run_at[9] = {0, 1, 2, 40, 41, 43, 80, 81, 85};
     static int8_t w[OC * 9];
     uint8_t x[9 * 40 + 120 + OC];
 
     for (int i = 0; i < (int)sizeof(x); i++)
-        x[i] = i % 5 == 0 ? 255 : q[i % CODES];
+        x[i] = i % 5 == 0 ? 255 : in->q[i % CODES];
     for (int i = 0; i < OC * 9; i++)
         w[i] = (int8_t)((i * 59) % 256 - 128);
     for (int i = 0; i < 2; i++) {
@@ -153,8 +182,8 @@ static void probe_dwconv(const struct omq_kern *k, const uint8_t *q, const omq_r
                                          .x_max = 255, .zero_point = 3, .q_max = i ? 255 : 0};
         const struct omq_conv_io io = {
             .n = 1, .oh = 3, .ow = 4, .x = x, .x_row = 80, .x_pixel = 40, .run_at = run_at,
-            .w = to->packed, .start = to->start, .m = m, .b = b, .add = added,
-            .res = i ? NULL : q, .res_row = 4 * OC, .res_pixel = OC,
+            .w = to->packed, .start = to->start, .m = in->m, .b = in->b_pad,
+            .add = added, .res = i ? NULL : in->q, .res_row = 4 * OC, .res_pixel = OC,
             .y = i ? (void *)to->y : to->reals, .y_row = 4 * OC, .y_pixel = OC,
         };
 
@@ -170,123 +199,121 @@ static void probe_dwconv(const struct omq_kern *k, const uint8_t *q, const omq_r
             k->op(__VA_ARGS__);     \
     } while (0)
 
-static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
-                      const struct omq_kern *row, struct probe *p)
+/* Kernels of windows: whole rows, pooling, and the gradients of convolutions. */
+static void probe_windows(const struct omq_kern *k, const struct omq_kern *ref,
+                          const struct omq_kern *row, const struct inputs *in, struct probe *p)
 {
     static const struct omq_window g = {
         .h = 3, .w = 4, .c = CH, .c_count = CH,
         .kh = 3, .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4,
     };
-    static const struct omq_rescale r = {.zp_in = 128, .zp_out = 8, .q_max = 15, .ratio = 0.25f};
-    static const struct omq_window direct = {
-        .h = 3, .w = 4, .c = CONV_CH, .c_count = CONV_CH,
-        .kh = 3, .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .oh = 3, .ow = 4,
-    };
-    struct omq_window few = direct;
     static int32_t scratch[((CONV_N + 1) * 5 * 6 + CONV_N * (PIX + 4)) * CONV_CH + 64];
-    static int16_t w_s16[9 * CONV_CH * CONV_CH], dy[CONV_N * PIX * CONV_CH];
-    static uint8_t images[CONV_N * PIX * CONV_CH];
-    static omq_real rows[PIX * TAPS];
-    static uint8_t tables[RGB][256];
-    omq_real x[CODES], y[CODES], a[CH], b[CH], m[OC_PAD], b_pad[OC_PAD];
-    uint8_t q[CODES];
+    struct omq_window direct = g, few = g;
 
-    for (int i = 0; i < CODES; i++) {
-        x[i] = (omq_real)((i * 29) % 61 - 15) / 2;
-        y[i] = (omq_real)((i * 17) % 23 - 11) / 4;
-        q[i] = (uint8_t)(i * 71);
-    }
-    for (int i = 0; i < PIX * TAPS; i++)
-        rows[i] = x[i % CODES];
-    for (int j = 0; j < CH; j++) {
-        a[j] = (omq_real)(j + 1) / 3;
-        b[j] = (omq_real)(18 - j) / 7;
-    }
-    for (int j = 0; j < OC_PAD; j++) {
-        m[j] = (omq_real)(j % 8 + 1) / 64;
-        b_pad[j] = (omq_real)(j % 9) / 2;
-    }
-    for (int i = 0; i < 9 * CONV_CH * CONV_CH; i++)
-        w_s16[i] = (int16_t)((i * 59) % 255 - 127);
-    for (int i = 0; i < CONV_N * PIX * CONV_CH; i++) {
-        dy[i] = (int16_t)((i * 7919) % 65535 - 32767);
-        images[i] = (uint8_t)(i * 71);
-    }
-    for (int i = 0; i < RGB * 256; i++)
-        tables[i / 256][i % 256] = (uint8_t)(i * 167 + i / 256);
-    memset(p, 0, sizeof(*p));
+    direct.c = direct.c_count = CONV_CH;
     few.c = few.c_count = 4;
-    PROBE(gemm, false, true, PIX, PIX, CH, x, CH, y, CH, 0, p->gemm, PIX);
-    PROBE(im2row_u8, &g, q, 128, p->rows_u8);
-    PROBE(im2row, &g, x, p->rows);
-    PROBE(row2im, &g, rows, p->image);
-    PROBE(maxpool_u8, &g, q, g.w * g.c, p->pool_u8, g.ow * g.c);
-    PROBE(maxpool, &g, x, g.w * g.c, p->pool, g.ow * g.c);
-    PROBE(unpool_u8, &g, q, q, y, p->unpool_u8); /* any values will do for maxima */
-    PROBE(unpool, &g, x, x, y, p->unpool);
-    PROBE(conv_dweight_s16, &direct, CONV_CH, CONV_N, images, 128, dy, a[0], p->conv_dweight,
-          scratch);
-    PROBE(conv_dinput_s16, &direct, CONV_CH, CONV_N, dy, w_s16, a[0], false, p->conv_dinput,
-          scratch);
-    PROBE(quantize_s16, CODES, y, 32767, p->q_s16, &p->q_scale);
-    PROBE(conv_dweight_s16, &few, CONV_CH, CONV_N, images, 128, dy, a[0], p->conv_dweight_few,
-          scratch);
+    PROBE(im2row_u8, &g, in->q, 128, p->rows_u8);
+    PROBE(im2row, &g, in->x, p->rows);
+    PROBE(row2im, &g, in->rows, p->image);
+    PROBE(maxpool_u8, &g, in->q, g.w * g.c, p->pool_u8, g.ow * g.c);
+    PROBE(maxpool, &g, in->x, g.w * g.c, p->pool, g.ow * g.c);
+    PROBE(unpool_u8, &g, in->q, in->q, in->y, p->unpool_u8); /* any values will do for maxima */
+    PROBE(unpool, &g, in->x, in->x, in->y, p->unpool);
+    PROBE(conv_dweight_s16, &direct, CONV_CH, CONV_N, in->images, 128, in->dy, in->a[0],
+          p->conv_dweight, scratch);
+    PROBE(conv_dweight_s16, &few, CONV_CH, CONV_N, in->images, 128, in->dy, in->a[0],
+          p->conv_dweight_few, scratch);
+    PROBE(conv_dinput_s16, &direct, CONV_CH, CONV_N, in->dy, in->w_s16, in->a[0], false,
+          p->conv_dinput, scratch);
+    PROBE(dwconv, &g, in->x, in->rows, p->dw);
+    PROBE(dwconv_dweight, &g, in->x, in->y, p->dw_dk);
+    PROBE(dwconv_dinput, &g, in->y, in->rows, p->dw_dx);
+}
+
+static void probe_engine(const struct omq_kern *k, const struct omq_kern *ref,
+                         const struct omq_kern *row, const struct inputs *in, struct probe *p)
+{
     if (row->pack_codes != ref->pack_codes || row->conv_codes != ref->conv_codes) {
-        probe_codes(k, q, m, b_pad, p);
-        probe_window(k, q, m, b_pad, p->window);
+        probe_codes(k, in, p);
+        probe_window(k, in, p->window);
     }
     if (row->pack_bits != ref->pack_bits || row->conv_bits != ref->conv_bits)
-        probe_bits(k, q, m, b_pad, p);
+        probe_bits(k, in, p);
     if (row->dwconv_codes != ref->dwconv_codes)
-        probe_dwconv(k, q, m, b_pad, p);
-    PROBE(dwconv, &g, x, rows, p->dw);
-    PROBE(dwconv_dweight, &g, x, y, p->dw_dk);
-    PROBE(dwconv_dinput, &g, y, rows, p->dw_dx);
-    PROBE(channel_stats, PIX, CH, x, p->mean, p->m2);
-    PROBE(affine, PIX, CH, x, a, b, p->affine);
-    PROBE(affine_res, PIX, CH, x, a, y, &added, b, p->affine_res);
-    PROBE(quantize_weights, CODES, x, a[1], false, 127, p->weights[0]);
-    PROBE(quantize_weights, CODES, x, a[1], true, 7, p->weights[1]);
-    PROBE(add_offsets, CODES / 18, 2, 9, x, a[0], y, p->offsets[0]);
-    PROBE(add_offsets, CODES / 2, 2, 1, x, a[0], y, p->offsets[1]);
+        probe_dwconv(k, in, p);
+}
+
+static const struct omq_rescale rescale = {.zp_in = 128, .zp_out = 8, .q_max = 15, .ratio = 0.25f};
+
+/* Values, codes and weights, from one to the other. */
+static void probe_values(const struct omq_kern *k, const struct omq_kern *ref,
+                         const struct omq_kern *row, const struct inputs *in, struct probe *p)
+{
+    PROBE(gemm, false, true, PIX, PIX, CH, in->x, CH, in->y, CH, 0, p->gemm, PIX);
+    PROBE(channel_stats, PIX, CH, in->x, p->mean, p->m2);
+    PROBE(affine, PIX, CH, in->x, in->a, in->b, p->affine);
+    PROBE(affine_res, PIX, CH, in->x, in->a, in->y, &added, in->b, p->affine_res);
+    PROBE(quantize_s16, CODES, in->y, 32767, p->q_s16, &p->q_scale);
+    PROBE(quantize_weights, CODES, in->x, in->a[1], false, 127, p->weights[0]);
+    PROBE(quantize_weights, CODES, in->x, in->a[1], true, 7, p->weights[1]);
+    PROBE(add_offsets, CODES / 18, 2, 9, in->x, in->a[0], in->y, p->offsets[0]);
+    PROBE(add_offsets, CODES / 2, 2, 1, in->x, in->a[0], in->y, p->offsets[1]);
     for (int bits = 1; bits <= W_WIDTHS; bits++)
-        PROBE(unpack_row, bits, bits <= 2, CODES, q, p->unpacked[bits - 1]);
-    PROBE(transpose_u8, 1, PIX, CH, q, p->transposed);
-    PROBE(rescale_u8, 1, CODES, q, 0, &r, p->rescaled, 0);
-    PROBE(look_up_u8, CODES / RGB, RGB, (const uint8_t(*)[256])tables, q, p->looked_up);
-    PROBE(rescale_backward, PIX, CH, q, &r, y, true, p->rescale_grad, p->rescale_ds);
-    PROBE(codes_to_real, CODES, q, 128, p->real);
-    PROBE(relu, CODES, x, p->relu);
+        PROBE(unpack_row, bits, bits <= 2, CODES, in->q, p->unpacked[bits - 1]);
+    PROBE(transpose_u8, 1, PIX, CH, in->q, p->transposed);
+    PROBE(rescale_u8, 1, CODES, in->q, 0, &rescale, p->rescaled, 0);
+    PROBE(look_up_u8, CODES / RGB, RGB, in->tables, in->q, p->looked_up);
+    PROBE(codes_to_real, CODES, in->q, 128, p->real);
+    PROBE(relu, CODES, in->x, p->relu);
+    PROBE(channel_sum, PIX, CH, in->x, p->sum);
+}
+
+/* Kernels that change one of their arguments in place begin with y there. */
+static void probe_gradients(const struct omq_kern *k, const struct omq_kern *ref,
+                            const struct omq_kern *row, const struct inputs *in, struct probe *p)
+{
+    const struct omq_epilogue e = {.m = in->a, .b = in->b, .add = added, .mu = in->a,
+                                   .q_max = 15, .zero_point = 8};
+    omq_real *const in_place[] = {p->epilogue_grad[0], p->epilogue_grad[1], p->relu_grad,
+                                  p->norm_grad, p->sum_grad, p->scale, p->add};
+
+    for (size_t i = 0; i < sizeof(in_place) / sizeof(in_place[0]); i++)
+        memcpy(in_place[i], in->y, sizeof(in->y));
+    PROBE(rescale_backward, PIX, CH, in->q, &rescale, in->y, true, p->rescale_grad,
+          p->rescale_ds);
     for (int i = 0; i < 2; i++) {
-        const struct omq_epilogue e = {.m = a, .b = b, .add = added, .mu = a, .q_max = 15,
-                                       .zero_point = 8};
         const struct omq_epilogue_sums sums = {p->epilogue_sums[i][0], p->epilogue_sums[i][1],
                                                p->epilogue_sums[i][2]};
 
-        memcpy(p->epilogue_grad[i], y, sizeof(y));
-        PROBE(epilogue, PIX, CH, &e, x, i ? q : NULL, p->epilogue[i]);
-        PROBE(epilogue_backward, PIX, CH, &e, x, i ? q : NULL, p->epilogue_grad[i], &sums);
+        PROBE(epilogue, PIX, CH, &e, in->x, i ? in->q : NULL, p->epilogue[i]);
+        PROBE(epilogue_backward, PIX, CH, &e, in->x, i ? in->q : NULL, p->epilogue_grad[i],
+              &sums);
     }
-    memcpy(p->relu_grad, y, sizeof(y));
-    PROBE(relu_backward, CODES, x, p->relu_grad);
-    PROBE(norm_sums, PIX, CH, y, x, a, p->sum_g, p->sum_gx);
-    memcpy(p->norm_grad, y, sizeof(y));
-    PROBE(norm_backward, PIX, CH, p->norm_grad, x, a, a, b, b, NULL);
-    memcpy(p->sum_grad, y, sizeof(y));
-    PROBE(norm_backward, PIX, CH, p->sum_grad, x, a, a, b, b,
-          &(struct omq_epilogue){.m = a, .b = b});
-    memcpy(p->scale, y, sizeof(y));
-    PROBE(scale, PIX, CH, p->scale, a);
-    memcpy(p->add, y, sizeof(y));
-    PROBE(add, CODES, x, p->add);
-    PROBE(channel_sum, PIX, CH, x, p->sum);
+    PROBE(relu_backward, CODES, in->x, p->relu_grad);
+    PROBE(norm_sums, PIX, CH, in->y, in->x, in->a, p->sum_g, p->sum_gx);
+    PROBE(norm_backward, PIX, CH, p->norm_grad, in->x, in->a, in->a, in->b, in->b, NULL);
+    PROBE(norm_backward, PIX, CH, p->sum_grad, in->x, in->a, in->a, in->b, in->b, &e);
+    PROBE(scale, PIX, CH, p->scale, in->a);
+    PROBE(add, CODES, in->x, p->add);
+}
+
+static void probe_run(const struct omq_kern *k, const struct omq_kern *ref,
+                      const struct omq_kern *row, const struct inputs *in, struct probe *p)
+{
+    memset(p, 0, sizeof(*p));
+    probe_windows(k, ref, row, in, p);
+    probe_engine(k, ref, row, in, p);
+    probe_values(k, ref, row, in, p);
+    probe_gradients(k, ref, row, in, p);
 }
 
 bool omq_kern_passes(const struct omq_kern *trial, const struct omq_kern *ref)
 {
+    static struct inputs in;
     static struct probe got, want;
 
-    probe_run(ref, ref, trial, &want);
-    probe_run(trial, ref, trial, &got);
+    make_inputs(&in);
+    probe_run(ref, ref, trial, &in, &want);
+    probe_run(trial, ref, trial, &in, &got);
     return memcmp(&got, &want, sizeof(got)) == 0;
 }

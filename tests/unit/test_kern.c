@@ -367,6 +367,27 @@ START_TEST(test_epilogue)
 }
 END_TEST
 
+/* What a machine would run whose kernel does nothing. */
+static void nothing(void) {}
+
+/* The self-test calls every kernel, and looks at what it did. */
+START_TEST(test_self_test)
+{
+    typedef void (*function)(void);
+    enum { SLOTS = sizeof(struct omq_kern) / sizeof(function) };
+    const function empty = nothing;
+    struct omq_kern ref, trial;
+
+    omq_kern_fill_ref(&ref);
+    ck_assert(omq_kern_passes(&ref, &ref));
+    for (size_t i = 0; i < SLOTS; i++) {
+        trial = ref;
+        memcpy((char *)&trial + i * sizeof(function), &empty, sizeof(empty));
+        ck_assert_msg(!omq_kern_passes(&trial, &ref), "slot %zu", i);
+    }
+}
+END_TEST
+
 START_TEST(test_relu)
 {
     omq_real x[] = {-1, 0, 2, NAN}, y[4], g[] = {3, 4, 5, 6};
@@ -476,6 +497,7 @@ Suite *omq_suite_kern(void)
     tcase_add_loop_test(t, test_gemm, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize_s16, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_im2row, 0, OMQ_ISA_COUNT);
+    tcase_add_test(t, test_self_test);
     tcase_add_loop_test(t, test_quantize, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize_weights, 0, OMQ_ISA_COUNT);
     tcase_add_loop_test(t, test_quantize_backward, 0, OMQ_ISA_COUNT);
