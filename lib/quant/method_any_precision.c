@@ -9,9 +9,14 @@
  * Their 256 levels of 8 bits need odd codes of nine bits. There the symmetric
  * grid stands in, with the unit E / 127: the same range, 255 levels.
  *
- * Activations are clamped to 0..1 and have nothing to learn. First and last
- * layer, which they leave in float, are omq's. Their loss is a matter of the
- * configuration: train.distill 1 with train.teacher next.
+ * Activations are clamped to 0..1 and have nothing to learn. Their residual networks
+ * are pre-activation ones: a batch norm of the width comes before every clamp. Ours have
+ * none between a sum and the layers that read it, so that sums beyond 1 are lost to those;
+ * docs/results.md has what that costs. First and last layer, which they leave in float, are
+ * omq's; convolutions of shortcuts, which they leave in float too, and the batch norm behind
+ * those, which their widths share, are as all others. Their highest precision may be float
+ * (bits: [32, ...]). Their loss is a matter of the configuration: train.distill 1 with
+ * train.teacher next.
  */
 #include "quant/quant_internal.h"
 

@@ -6,7 +6,10 @@
  *   k   = clip(rint(K_8 / 2^d), -2^(l-1), 2^(l-1) - 1),  d = 8 - l,
  * value k s 2^d. Gradients pass both roundings straight. The step's are LSQ's,
  * times the factor eta of ALRS, the paper's learning rate for scales, which
- * keeps the coarse widths from tearing at the step that all share.
+ * keeps the coarse widths from tearing at the step that all share. The rest of its equation
+ * 6 is left out: eta (lr - g), with g the mean over the layers of the largest gradient of a
+ * scale, at most 1, is below 0 where gradients exceed the rate. So are updates after each
+ * width, which go with it (algorithm A.2): gradients are added for one, as in algorithm A.1.
  *
  * The paper ends at 2 bits; at 1 bit its clip would leave -1 and 0. Our reading
  * is the mid-rise one of the same two cells: -+1 by the sign of K_8 (0 is +1),
