@@ -118,6 +118,7 @@ struct omq_tensor {
     int site;      /* its quantizer; -1: the network's input, or the logits */
     bool is_input, is_logits;
     bool is_signed; /* may hold values below 0 */
+    bool is_normed; /* a batch norm's output, perhaps after a ReLU or pool; no sum */
     double max;     /* holds no greater ones: a ReLU's end; 0 = no end */
 };
 
@@ -125,7 +126,7 @@ struct omq_tensor {
 struct omq_site {
     char name[OMQ_NAME_SIZE]; /* "layer1.0.conv1.in", "layer1.0.out" */
     int layer;                /* the layer that reads it; -1: the residual stream */
-    bool is_signed;
+    bool is_signed, is_normed; /* as of a tensor */
     double max;               /* its codes stand for no greater value; 0 = no end */
 };
 

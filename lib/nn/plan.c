@@ -116,20 +116,23 @@ static void lower_layer(struct lowering *w, int i)
     snprintf(l->name, sizeof(l->name), "%s", n->name);
     snprintf(u->name, sizeof(u->name), "%s", w->g->nodes[fuse(w, i, u, l)].name);
     p->tensors[u->out].is_signed = !u->relu;
+    p->tensors[u->out].is_normed = l->norm[0] && u->res < 0;
     p->tensors[u->out].max = u->max;
 }
 
 static void lower_pool(struct lowering *w, int i, enum omq_unit_kind kind)
 {
     const struct omq_node *n = &w->g->nodes[i];
-    struct omq_unit *u = &w->p->units[w->p->n_units++];
+    struct omq_plan *p = w->p;
+    struct omq_unit *u = &p->units[p->n_units++];
 
     *u = (struct omq_unit){.kind = kind, .in = w->tensor_of[n->in[0]], .res = -1, .groups = 1,
                            .win = window_of(&w->g->nodes[n->in[0]], n), .oc = n->c, .layer = -1};
     snprintf(u->name, sizeof(u->name), "%s", n->name);
-    u->out = w->tensor_of[i] = add_tensor(w->p, n);
-    w->p->tensors[u->out].is_signed = w->p->tensors[u->in].is_signed;
-    w->p->tensors[u->out].max = w->p->tensors[u->in].max;
+    u->out = w->tensor_of[i] = add_tensor(p, n);
+    p->tensors[u->out].is_signed = p->tensors[u->in].is_signed;
+    p->tensors[u->out].is_normed = p->tensors[u->in].is_normed;
+    p->tensors[u->out].max = p->tensors[u->in].max;
 }
 
 /* What moves values and computes nothing: as a window of one pixel. */
@@ -150,6 +153,7 @@ static void lower_move(struct lowering *w, int i, enum omq_unit_kind kind)
         b = &p->tensors[u->res = w->tensor_of[n->in[1]]];
     u->out = w->tensor_of[i] = add_tensor(p, n);
     p->tensors[u->out].is_signed = a->is_signed || (b && b->is_signed);
+    p->tensors[u->out].is_normed = a->is_normed && (!b || b->is_normed);
     p->tensors[u->out].max = !b || a->max == b->max ? a->max : 0;
 }
 

@@ -27,6 +27,7 @@ static int add_site(struct omq_plan *p, const char *name, const char *suffix, in
     struct omq_site *s = &p->sites[p->n_sites];
 
     *s = (struct omq_site){.layer = layer, .is_signed = p->tensors[tensor].is_signed,
+                           .is_normed = p->tensors[tensor].is_normed,
                            .max = p->tensors[tensor].max};
     snprintf(s->name, sizeof(s->name), "%.*s.%s", OMQ_NAME_SIZE - 8, name, suffix);
     return p->n_sites++;

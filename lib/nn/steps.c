@@ -12,9 +12,13 @@ struct omq_param *omq_net_site(const struct omq_net *net, int precision, int sit
 
 const struct omq_act_method *omq_site_method(const struct omq_net *net, int site)
 {
-    int layer = net->plan.sites[site].layer;
+    const struct omq_site *s = &net->plan.sites[site];
+    const struct omq_method *m;
 
-    return layer < 0 ? omq_stream_method() : omq_layer_method(net, layer)->act;
+    if (s->layer < 0)
+        return omq_stream_method();
+    m = omq_layer_method(net, s->layer);
+    return !s->is_normed && m->act_unnormed ? m->act_unnormed : m->act;
 }
 
 static struct omq_act site_act(const struct omq_net *net, int precision, int site)

@@ -9,14 +9,14 @@
  * Their 256 levels of 8 bits need odd codes of nine bits. There the symmetric
  * grid stands in, with the unit E / 127: the same range, 255 levels.
  *
- * Activations are clamped to 0..1 and have nothing to learn. Their residual networks
- * are pre-activation ones: a batch norm of the width comes before every clamp. Ours have
- * none between a sum and the layers that read it, so that sums beyond 1 are lost to those;
- * docs/results.md has what that costs. First and last layer, which they leave in float, are
- * omq's; convolutions of shortcuts, which they leave in float too, and the batch norm behind
- * those, which their widths share, are as all others. Their highest precision may be float
- * (bits: [32, ...]). Their loss is a matter of the configuration: train.distill 1 with
- * train.teacher next.
+ * Activations are clamped to 0..1 and have nothing to learn. Their networks are
+ * pre-activation ones: a batch norm of the width comes before every clamp, and fits what is
+ * clamped to it. Where none does, as between a sum and the layers that read it, a learned step
+ * of the width stands for both: clamped to 0..1 a third to a half of what these read is lost
+ * (docs/study.md). First and last layer, which they leave in float, are omq's; convolutions of
+ * shortcuts, which they leave in float too, and the batch norm behind those, which their widths
+ * share, are as all others. Their highest precision may be float (bits: [32, ...]). Their loss
+ * is a matter of the configuration: train.distill 1 with train.teacher next.
  */
 #include "quant/quant_internal.h"
 
@@ -45,5 +45,5 @@ static void forward(struct omq_weights *q)
 
 const struct omq_method omq_method_any_precision = {
     .grid = grid, .wstep = OMQ_WSTEP_NONE, .forward = forward, .backward = omq_tanh_backward,
-    .act = &omq_act_unit_range, .edges_of_omq = true,
+    .act = &omq_act_unit_range, .act_unnormed = &omq_act_step, .edges_of_omq = true,
 };

@@ -177,6 +177,7 @@ struct omq_method {
     void (*backward)(const struct omq_weights *q, const omq_real *dq, omq_real *dw,
                      omq_real *dstep);
     const struct omq_act_method *act; /* where a layer reads */
+    const struct omq_act_method *act_unnormed; /* there, of what no batch norm gave; NULL: act */
     bool is_separable; /* codes and gradients of an output depend on it and its step only */
     bool edges_of_omq; /* first and last layer with bits of their own: omq's method */
 };

@@ -60,6 +60,11 @@ static inline int join(struct omq_graph *g, const char *name, int a, int b)
     return add(g, name, a, (struct omq_node){.op = OMQ_OP_ADD, .in = {0, b}});
 }
 
+static inline int concat(struct omq_graph *g, const char *name, int a, int b)
+{
+    return add(g, name, a, (struct omq_node){.op = OMQ_OP_CONCAT, .in = {0, b}});
+}
+
 static inline int pool(struct omq_graph *g, const char *name, enum omq_op kind, int in)
 {
     return add(g, name, in, (struct omq_node){.op = kind, .kernel = 2, .stride = 2});

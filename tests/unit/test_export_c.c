@@ -69,11 +69,6 @@ static void pools(struct omq_graph *g)
     head(g, pool(g, "max2", OMQ_OP_MAXPOOL, x));
 }
 
-static int concat(struct omq_graph *g, const char *name, int a, int b)
-{
-    return add(g, name, a, (struct omq_node){.op = OMQ_OP_CONCAT, .in = {0, b}});
-}
-
 /* ReLUs with an end, concats that share a quantizer and that do not, and shortcuts. */
 static void moves(struct omq_graph *g)
 {

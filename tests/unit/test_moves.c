@@ -19,11 +19,6 @@ static int relu_to(struct omq_graph *g, const char *name, double max, int in)
     return add(g, name, in, (struct omq_node){.op = OMQ_OP_RELU, .max = max});
 }
 
-static int concat(struct omq_graph *g, const char *name, int a, int b)
-{
-    return add(g, name, a, (struct omq_node){.op = OMQ_OP_CONCAT, .in = {0, b}});
-}
-
 static int shortcut(struct omq_graph *g, const char *name, int in, int c, int stride)
 {
     return add(g, name, in, (struct omq_node){.op = OMQ_OP_SHORTCUT, .channels = c,

@@ -117,6 +117,78 @@ START_TEST(plan_of_resnet8)
 }
 END_TEST
 
+/* Of resnet8: what a layer reads that no batch norm gave. */
+static bool is_of_a_sum(const char *site)
+{
+    static const char *const names[] = {"layer2.0.shortcut.0.in", "layer2.0.conv1.in",
+                                        "layer3.0.shortcut.0.in", "layer3.0.conv1.in"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(site, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Any-precision clamps where a batch norm comes before, and learns a step elsewhere; the
+ * stream, and layers with bits of their own, are omq's. */
+START_TEST(methods_know_a_norm)
+{
+    const struct omq_method *any = omq_method_of(OMQ_METHOD_ANY_PRECISION, false);
+    const struct omq_act_method *step = omq_method_of(OMQ_METHOD_OMQ, false)->act;
+    struct omq_net net;
+    int n = 0;
+
+    build_net(&net, "resnet8", 1, 28, 28, 1, 10);
+    for (int s = 0; s < net.plan.n_sites; s++) {
+        const struct omq_site *site = &net.plan.sites[s];
+        const bool of_sum = is_of_a_sum(site->name);
+
+        n += of_sum;
+        if (site->layer < 0 || net.plan.layers[site->layer].edge)
+            continue;
+        ck_assert_msg(site->is_normed == !of_sum, "%s", site->name);
+        net.quant.method = OMQ_METHOD_ANY_PRECISION;
+        ck_assert_ptr_eq(omq_site_method(&net, s), of_sum ? step : any->act);
+        net.quant.method = OMQ_METHOD_ADABITS;
+        ck_assert_ptr_eq(omq_site_method(&net, s), omq_method_of(OMQ_METHOD_ADABITS, false)->act);
+    }
+    ck_assert_int_eq(n, 4);
+    omq_net_release(&net);
+}
+END_TEST
+
+static void plan_of(struct omq_plan *p, struct omq_graph *g)
+{
+    ck_assert_msg(omq_plan_init(p, g, &err) == OMQ_OK, "%s", err.msg);
+    check_plan(p);
+    omq_graph_release(g);
+}
+
+/* Pools and concats have what they move from batch norms where all of it is. */
+START_TEST(norms_go_through_moves)
+{
+    struct omq_graph g;
+    struct omq_plan p;
+    int a, b;
+
+    start(&g, 16, 16, 1);
+    a = relu(&g, "a_relu", op(&g, "a_bn", OMQ_OP_BATCHNORM, conv(&g, "a", 0, 4, 3, 1)));
+    a = pool(&g, "max", OMQ_OP_MAXPOOL, a);
+    b = relu(&g, "b_relu", op(&g, "b_bn", OMQ_OP_BATCHNORM, conv(&g, "b", a, 4, 3, 1)));
+    a = concat(&g, "both", a, b);
+    a = relu(&g, "c_relu", conv(&g, "c", a, 4, 3, 1)); /* no batch norm */
+    b = relu(&g, "d_relu", op(&g, "d_bn", OMQ_OP_BATCHNORM, conv(&g, "d", a, 4, 3, 1)));
+    a = concat(&g, "one", a, b);
+    a = relu(&g, "e_relu", op(&g, "e_bn", OMQ_OP_BATCHNORM, conv(&g, "e", a, 4, 3, 1)));
+    head(&g, op(&g, "gap", OMQ_OP_GLOBALPOOL, a));
+    plan_of(&p, &g);
+    ck_assert(site_of(&p, "b.in")->is_normed && site_of(&p, "c.in")->is_normed);
+    ck_assert(!site_of(&p, "d.in")->is_normed && !site_of(&p, "e.in")->is_normed);
+    ck_assert(site_of(&p, "fc.in")->is_normed);
+    omq_plan_release(&p);
+}
+END_TEST
+
 START_TEST(plan_of_lenet5)
 {
     struct omq_net net;
@@ -140,13 +212,6 @@ START_TEST(plan_of_lenet5)
     omq_net_release(&net);
 }
 END_TEST
-
-static void plan_of(struct omq_plan *p, struct omq_graph *g)
-{
-    ck_assert_msg(omq_plan_init(p, g, &err) == OMQ_OK, "%s", err.msg);
-    check_plan(p);
-    omq_graph_release(g);
-}
 
 /* A tensor that a pool and a convolution read belongs to the stream: both
  * requantize, each to the step of its own. */
@@ -481,6 +546,8 @@ Suite *omq_suite_plan(void)
     TCase *t = tcase_create("plan");
 
     tcase_add_test(t, plan_of_resnet8);
+    tcase_add_test(t, methods_know_a_norm);
+    tcase_add_test(t, norms_go_through_moves);
     tcase_add_test(t, plan_of_lenet5);
     tcase_add_test(t, max_pools_do_not_mix_steps);
     tcase_add_test(t, a_residual_of_one_layer_keeps_its_bits);
