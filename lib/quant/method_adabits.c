@@ -13,7 +13,8 @@
  * a third of a step from the paper's on average, those of 2^-7 half a step.
  *
  * Activations have a learned clipping level for each width (act.c). First and
- * last layer are quantized as all others are, as in the paper.
+ * last layer are quantized as all others are, as in the paper, at quant.first_last_bits;
+ * there the last one reads activations of the width's own bits.
  */
 #include "quant/quant_internal.h"
 

@@ -15,8 +15,9 @@
  * is the mid-rise one of the same two cells: -+1 by the sign of K_8 (0 is +1),
  * value k s 2^7 / 2.
  *
- * Activations are LSQ's, a step a width, as omq's are. First and last layer,
- * which they leave in float, are omq's.
+ * Activations are LSQ's, a step a width, as omq's are: without eta, which algorithm A.2
+ * has for their steps too and which would all but stop those of few bits. First and last
+ * layer, which they leave in float, are omq's.
  */
 #include "quant/quant_internal.h"
 
