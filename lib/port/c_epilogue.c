@@ -42,8 +42,10 @@ const char *const omq_c_fixed_numbers[] = {
 };
 
 const char *const omq_c_float_code[] = {
-    "#if defined(__FAST_MATH__) || (defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ == 2)",
-    "#error \"needs the arithmetic of IEEE 754: no -ffast-math, and on x86 -msse2 -mfpmath=sse\"",
+    "#include <float.h>",
+    "",
+    "#if defined(__FAST_MATH__) || FLT_EVAL_METHOD == 2 || DBL_MANT_DIG != 53",
+    "#error \"needs floats and doubles of IEEE 754: no -ffast-math, on x86 -msse2 -mfpmath=sse\"",
     "#endif",
     "",
     "/* a * b + c rounded once, which is fmaf() without libm: a * b is exact in double; the",

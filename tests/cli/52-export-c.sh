@@ -40,6 +40,27 @@ if command -v clang >/dev/null; then
         -Wno-declaration-after-statement -Wno-unsafe-buffer-usage -O2 -c all.c
 fi
 
+# An int of 16 bits, as an MSP430's, for which clang knows what is lost; and a double of 32,
+# as an AVR's, where the floats would not be the same.
+if clang --target=msp430 -x c -fsyntax-only - </dev/null 2>err; then
+    mkdir small
+    cat >small/string.h <<'END'
+#include <stddef.h>
+void *memcpy(void *, const void *, size_t);
+void *memset(void *, int, size_t);
+int strcmp(const char *, const char *);
+END
+    for options in "" --integer; do
+        # shellcheck disable=SC2086 # no word, or one
+        expect 0 omq-export $options -o moves.c "$OMQ_SRC/tests/data/moves.omq"
+        clang --target=msp430 -ffreestanding -Ismall "${warnings[@]}" -Wsign-conversion \
+            -fsyntax-only moves.c
+    done
+    expect 0 omq-export -o moves.c "$OMQ_SRC/tests/data/moves.omq"
+    expect 1 clang --target=avr -ffreestanding -Ismall -fsyntax-only moves.c
+    has err 'doubles of IEEE 754'
+fi
+
 # The interface, from a program of one's own.
 expect 0 omq-export -o my-net.c --name own --bits 8,1,w4a8 run/model.omq
 cat >main.c <<'END'
