@@ -111,16 +111,21 @@ static int put_file(const char *path, const char *bytes, size_t n, struct omq_er
     return omq_atomic_commit(&a, err);
 }
 
+/* Of "-" what the stream is, which may be a file. */
+static bool stat_path(const char *path, int stream, struct stat *st)
+{
+    return (strcmp(path, "-") == 0 ? fstat(stream, st) : stat(path, st)) == 0;
+}
+
 /* The model may be a link, standard input, and gone by now: then there is nothing to lose. */
 static int check_output(const struct omq_export *x, const char *path, struct omq_err *err)
 {
     struct stat model, out;
-    bool known = strcmp(x->path, "-") == 0 ? fstat(STDIN_FILENO, &model) == 0
-                                           : stat(x->path, &model) == 0;
 
-    if (known && strcmp(path, "-") != 0 && stat(path, &out) == 0 &&
-        model.st_dev == out.st_dev && model.st_ino == out.st_ino)
-        return omq_fail(err, OMQ_EARG, "'%s' is the model itself: give another output", path);
+    if (stat_path(x->path, STDIN_FILENO, &model) && stat_path(path, STDOUT_FILENO, &out) &&
+        S_ISREG(out.st_mode) && model.st_dev == out.st_dev && model.st_ino == out.st_ino)
+        return omq_fail(err, OMQ_EARG, "'%s' is the model itself: give another output",
+                        strcmp(path, "-") == 0 ? "standard output" : path);
     return OMQ_OK;
 }
 

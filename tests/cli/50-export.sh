@@ -85,6 +85,9 @@ done
 # shellcheck disable=SC2094 # reading and writing the same file is what is refused
 expect 2 omq-export -b 2 -o $M - <$M
 has err "'$M' is the model itself"
+# shellcheck disable=SC2094
+omq-export --format json $M 1<>$M 2>err && fail "standard output is the model"
+has err "'standard output' is the model itself"
 expect 0 omq-export -b 2 -o other.omq - <$M
 expect 0 omq-export -o fresh.json -f json link.json
 cmp $M before.omq
