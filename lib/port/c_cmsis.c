@@ -66,15 +66,6 @@ static struct line line_of(const struct omq_export_numbers *n, int unit, int o, 
 static double lowest(const struct line *l) { return l->b + fmin(l->lo * l->m, l->hi * l->m); }
 static double highest(const struct line *l) { return l->b + fmax(l->lo * l->m, l->hi * l->m); }
 
-static int check_finite(const struct omq_export_numbers *n, int unit, const struct line *l,
-                        struct omq_err *err)
-{
-    if (!isfinite(l->m) || !isfinite(l->b))
-        return omq_fail(err, OMQ_EUNSUP, "the scales of '%s' are not finite",
-                        n->net->plan.units[unit].name);
-    return OMQ_OK;
-}
-
 /* x = multiplier * 2^(shift - 31), 0 <= x: all 31 bits of it. */
 static void quantize(double x, int32_t *multiplier, int32_t *shift)
 {
@@ -118,7 +109,6 @@ static bool is_dead(const struct line *l)
 {
     return !(fmax(fabs(l->lo), fabs(l->hi)) * fabs(l->m) >= DEAD);
 }
-
 
 static int largest_code(const int8_t *k, size_t n)
 {
@@ -256,8 +246,6 @@ static int put_outputs(struct omq_c_cmsis_conv *c, const struct omq_export_numbe
     for (int o = 0; rc == OMQ_OK && o < u->oc; o++) {
         const struct line l = line_of(n, unit, o, step);
 
-        if ((rc = check_finite(n, unit, &l, err)) < 0)
-            return rc;
         if (put_output(c, &n->units[unit], o, &l, gives_logits(n, unit)) < 0)
             rc = omq_fail(err, OMQ_EUNSUP, "the bias of output %d of '%s' is beyond 32 bits in "
                           "units of its sums: leave out --cmsis", o, u->name);
@@ -303,10 +291,7 @@ int omq_c_cmsis_logit_one(const struct omq_export_job *job, int *one, struct omq
     for (int c = 0; c < job->n; c++)
         for (int o = 0; o < p->units[unit].oc; o++) {
             const struct line l = line_of(job->choices[c], unit, o, 1);
-            const int rc = check_finite(job->choices[c], unit, &l, err);
 
-            if (rc < 0)
-                return rc;
             most = fmax(most, fmax(-lowest(&l), highest(&l)));
         }
     *one = (int)fmin(INT16_MAX - 1, (INT16_MAX - 1) / most);

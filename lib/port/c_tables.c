@@ -6,7 +6,6 @@
 #include "port/c_source.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,19 +144,6 @@ static int put_fixed(const struct omq_c_source *s, int choice, int unit,
     return rc;
 }
 
-static int check_finite(const struct omq_c_source *s, int unit, const struct omq_c_factors *x,
-                        struct omq_err *err)
-{
-    bool finite = isfinite(x->add.r) && isfinite(x->add.zero);
-
-    for (int i = 0; i < x->n; i++)
-        finite = finite && isfinite(x->m[i]) && isfinite(x->b[i]);
-    if (!finite)
-        return omq_fail(err, OMQ_EUNSUP, "the scales of '%s' are not finite",
-                        s->plan->units[unit].name);
-    return OMQ_OK;
-}
-
 /* ---- layers ---- */
 
 static const char *function_of(const struct omq_export_numbers *n, int unit)
@@ -189,10 +175,8 @@ static int put_numbers(const struct omq_c_source *s, int choice, int unit, FILE 
     omq_real room[2];
     const struct omq_c_factors factors = omq_c_factors_of(n, unit, room);
     struct omq_c_fixed fixed = {0};
-    int rc = check_finite(s, unit, &factors, err);
+    int rc;
 
-    if (rc < 0)
-        return rc;
     fprintf(rows, "    {.run = %s", function_of(n, unit));
     if (u->kind == OMQ_UNIT_CONV) {
         const int from = weights_from(s, choice, unit);

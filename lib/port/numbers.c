@@ -5,6 +5,7 @@
  */
 #include "port/port.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,6 +107,24 @@ static void read_plan(const struct reader *r)
     }
 }
 
+/* A model's own numbers are finite, but their products may leave the floats. */
+static int check_finite(const struct omq_export_numbers *n, struct omq_err *err)
+{
+    for (int i = 0; i < n->net->plan.n_units; i++) {
+        const struct omq_unit *from = &n->net->plan.units[i];
+        const struct omq_export_unit *u = &n->units[i];
+        const int oc = from->kind == OMQ_UNIT_CONV ? from->oc : 1;
+        bool finite = isfinite(u->add.r) && isfinite(u->add.zero) && isfinite(u->rescale.ratio);
+
+        for (int o = 0; o < oc; o++)
+            finite = finite && isfinite(u->m[o]) && isfinite(u->b[o]) && isfinite(u->scale[o]) &&
+                     isfinite(u->bias[o]);
+        if (!finite)
+            return omq_fail(err, OMQ_EUNSUP, "the scales of '%s' are not finite", from->name);
+    }
+    return OMQ_OK;
+}
+
 static int read_numbers(struct omq_export_numbers *n, struct omq_err *err)
 {
     struct reader r = {.n = n, .err = err};
@@ -128,6 +147,7 @@ static int read_numbers(struct omq_export_numbers *n, struct omq_err *err)
     else if ((rc = omq_arena_commit(&n->arena, "the exported network", err)) == OMQ_OK) {
         lay_out(n);
         read_plan(&r);
+        rc = check_finite(n, err);
     }
     free(r.scratch);
     omq_engine_close(e);

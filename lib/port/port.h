@@ -52,7 +52,8 @@ struct omq_export_numbers {
     struct omq_export_unit *units;       /* [plan.n_units] */
     struct omq_arena arena;
 };
-/* OMQ_EUNSUP, OMQ_EARG as omq_engine_open(). net and info are borrowed. */
+/* OMQ_EUNSUP, OMQ_EARG as omq_engine_open(); OMQ_EUNSUP for scales that are not finite.
+ * net and info are borrowed. */
 int omq_export_numbers_open(struct omq_export_numbers **out, const struct omq_net *net,
                             const struct omq_model_info *info, int choice,
                             struct omq_err *err) OMQ_WARN_UNUSED;
