@@ -99,7 +99,8 @@ static bool get_bool(struct text *t)
     return false;
 }
 
-/* "<f4": order, kind, bytes of a value. */
+/* "<f4": order, kind, bytes of a value; of texts, which may lie beside weights, characters
+ * of 4 bytes. */
 static int set_type(struct omq_npy *out, struct omq_err *err)
 {
     static const struct { const char *word; enum omq_source_type type; } floats[] = {
@@ -114,6 +115,8 @@ static int set_type(struct omq_npy *out, struct omq_err *err)
     out->size = t.ok ? (size_t)get_number(&t) : 0;
     if (!t.ok || t.p != t.end || !strchr("<|=>", out->descr[0]) || out->size > 4096)
         return omq_fail(err, OMQ_EUNSUP, "it holds values of type '%s'", out->descr);
+    if (out->descr[1] == 'U')
+        out->size *= 4;
     return OMQ_OK;
 }
 

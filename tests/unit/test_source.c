@@ -208,6 +208,19 @@ START_TEST(npz_reads)
 }
 END_TEST
 
+/* Of two texts of three characters, as names of classes beside the weights. */
+START_TEST(npz_texts)
+{
+    static const uint32_t values[] = {'c', 'a', 't', 'd', 'o', 'g'};
+    struct omq_source s;
+
+    accept_bytes(&s, npz_of(NPY("<U3", "False", "(2,)"), 1, values, sizeof(values), _i));
+    ck_assert(s.list[0].type == OMQ_SOURCE_OTHER && s.list[0].n == 2);
+    ck_assert_str_eq(s.list[0].type_name, "<U3");
+    omq_source_release(&s);
+}
+END_TEST
+
 static const struct {
     const char *text;
     int code;
@@ -367,6 +380,7 @@ Suite *omq_suite_source(void)
     tcase_add_loop_test(c, safetensors_bad, 0, (int)(sizeof(bad_headers) / sizeof(*bad_headers)));
     tcase_add_test(c, safetensors_limits);
     tcase_add_test(c, npz_reads);
+    tcase_add_loop_test(c, npz_texts, 0, 2);
     tcase_add_loop_test(c, npz_bad_text, 0, (int)(sizeof(bad_texts) / sizeof(*bad_texts)));
     tcase_add_test(c, npz_damaged);
     tcase_add_test(c, npz_overlaps);
