@@ -77,6 +77,8 @@ int omq_onnx_build_mean(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED;
 int omq_onnx_build_squeeze(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED;
 int omq_onnx_build_slice(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED;
 int omq_onnx_build_pad(struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED;
+/* Of a convolution or pool: OMQ_EUNSUP if it finds its pads itself. */
+int omq_onnx_check_auto_pad(const struct omq_onnx_builder *b, int node) OMQ_WARN_UNUSED;
 
 /* ---- onnx_read.c: for all of them ---- */
 

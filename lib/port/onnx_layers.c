@@ -134,7 +134,6 @@ static bool one_number(const struct omq_onnx_builder *b, int node, const char *n
 static int get_window(const struct omq_onnx_builder *b, int node,
                       const struct omq_onnx_tensor_in *w, struct omq_node *n)
 {
-    const struct omq_onnx_attribute automatic = omq_onnx_attribute_of(&b->in, node, "auto_pad");
     int64_t stride, pad, dilation;
 
     if (w->ndim != 4)
@@ -150,14 +149,11 @@ static int get_window(const struct omq_onnx_builder *b, int node,
     if (!one_number(b, node, "strides", 2, 1, &stride) || !one_number(b, node, "pads", 4, 0, &pad))
         return omq_onnx_refuse(&b->in, node, b->err, "has strides or pads that are not the same "
                                "on all sides");
-    if (automatic.present && !omq_span_is(automatic.s, "NOTSET") &&
-        !omq_span_is(automatic.s, "VALID"))
-        return omq_onnx_refuse(&b->in, node, b->err, "pads automatically: export it with pads");
     n->channels = (int)w->dims[0];
     n->kernel = (int)w->dims[2];
     n->stride = (int)stride;
     n->pad = (int)pad;
-    return OMQ_OK;
+    return omq_onnx_check_auto_pad(b, node);
 }
 
 static int get_bias(const struct omq_onnx_builder *b, int node, int k, uint64_t n,

@@ -41,6 +41,15 @@ int omq_onnx_build_squeeze(struct omq_onnx_builder *b, int node)
 
 /* ---- pools ---- */
 
+int omq_onnx_check_auto_pad(const struct omq_onnx_builder *b, int node)
+{
+    const struct omq_onnx_attribute a = omq_onnx_attribute_of(&b->in, node, "auto_pad");
+
+    if (a.present && !omq_span_is(a.s, "NOTSET") && !omq_span_is(a.s, "VALID"))
+        return omq_onnx_refuse(&b->in, node, b->err, "pads automatically: export it with pads");
+    return OMQ_OK;
+}
+
 /* Kernel, stride and pad, which comes on top of what stands before it; false if they are not
  * square, or rounding up would add to the output. */
 static bool get_pool(const struct omq_onnx_builder *b, int node, const struct omq_node *in,
@@ -66,9 +75,6 @@ static bool get_pool(const struct omq_onnx_builder *b, int node, const struct om
     n->stride = (int)values[1];
     n->pad = (int)values[2];
     before += n->pad;
-    if (omq_onnx_attribute_of(&b->in, node, "auto_pad").s.n > 0 &&
-        !omq_span_is(omq_onnx_attribute_of(&b->in, node, "auto_pad").s, "NOTSET"))
-        return false;
     return values[0] > 0 && values[1] > 0 && values[3] == 1 &&
            (omq_onnx_attribute_int(&b->in, node, "ceil_mode", 0) == 0 ||
             ((in->h + 2 * before - n->kernel) % n->stride == 0 &&
@@ -86,6 +92,8 @@ int omq_onnx_build_pool(struct omq_onnx_builder *b, int node)
     if (rc < 0)
         return rc;
     in = omq_onnx_origin(b, x);
+    if ((rc = omq_onnx_check_auto_pad(b, node)) < 0)
+        return rc;
     if (!get_pool(b, node, in, x->pad, &n))
         return omq_onnx_refuse(&b->in, node, b->err, "has a window, strides or pads that are not "
                                "the same on all sides, or dilations, or rounds up");
@@ -168,7 +176,8 @@ static int pad_amounts(const struct omq_onnx_builder *b, int node, int64_t pads[
     memcpy(pads, a.ints, sizeof(a.ints));
     if ((mode.present && !omq_span_is(mode.s, "constant")) ||
         (!a.present && !omq_onnx_get_ints(b, node, 1, pads, &n)) || n != 8 ||
-        (omq_onnx_fact_of(b, node, 2) && !omq_onnx_get_number(b, node, 2, &value)) || value != 0)
+        (omq_onnx_fact_of(b, node, 2) && !omq_onnx_get_number(b, node, 2, &value)) || value != 0 ||
+        omq_onnx_fact_of(b, node, 3)) /* the dimensions, in any order */
         return omq_onnx_refuse(&b->in, node, b->err, "is read of images, with zeros, only");
     return OMQ_OK;
 }

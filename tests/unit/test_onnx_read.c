@@ -136,7 +136,11 @@ START_TEST(spellings)
     conv_node("a", "padded", "c.weight", NULL, 3, 1, 0);
     OMQ_ONNX_NODE(&x, "Identity", "a2", "a");
     OMQ_ONNX_NODE(&x, "Clip", "b", "a2", "low", "high");
-    NODE("MaxPool", "p", "b") { ints("kernel_shape", 2, 2); ints("strides", 2, 2); }
+    NODE("MaxPool", "p", "b") {
+        ints("kernel_shape", 2, 2);
+        ints("strides", 2, 2);
+        omq_onnx_text(&x, "auto_pad", "VALID"); /* none */
+    }
     NODE("Concat", "cat", "p", "p") { omq_onnx_int(&x, "axis", 1); }
     OMQ_ONNX_NODE(&x, "Dropout", "dropped", "cat");
     OMQ_ONNX_NODE(&x, "Shape", "shape", "dropped");

@@ -67,6 +67,13 @@ static void bad_pool(void)
         omq_onnx_int(&x, "ceil_mode", 1);
     }
 }
+static void bad_pool_auto(void)
+{
+    NODE("MaxPool", "a", "image") {
+        ints("kernel_shape", 2, 2);
+        omq_onnx_text(&x, "auto_pad", "SAME_LOWER");
+    }
+}
 static void bad_ceil(void) /* with the pad before it the output is larger */
 {
     OMQ_ONNX_NODE(&x, "Pad", "z", "image", "pads");
@@ -87,6 +94,10 @@ static void bad_mean(void)
 static void bad_pad(void)
 {
     NODE("Pad", "a", "image", "pads") { omq_onnx_text(&x, "mode", "reflect"); }
+}
+static void bad_pad_axes(void) /* which may be in another order */
+{
+    OMQ_ONNX_NODE(&x, "Pad", "a", "image", "pads", "", "shape");
 }
 static void bad_slice(void)
 {
@@ -141,10 +152,12 @@ static const struct {
     {bad_reshape, "node 'a': Reshape is read to [N, -1] only"},
     {bad_gemm, "node 'a': Gemm is no linear layer over what was flattened"},
     {bad_pool, "node 'a': MaxPool has a window, strides or pads"},
+    {bad_pool_auto, "node 'a': MaxPool pads automatically"},
     {bad_ceil, "node 'a': AveragePool has a window, strides or pads"},
     {bad_average, "node 'a': AveragePool leaves its pads out"},
     {bad_mean, "node 'a': ReduceMean is read over rows and columns"},
     {bad_pad, "node 'a': Pad is read of images, with zeros, only"},
+    {bad_pad_axes, "node 'a': Pad is read of images, with zeros, only"},
     {bad_slice, "node 'a': Slice is read as x[:, :, ::2, ::2] only"},
     {bad_domain, "node 'a': Conv is of a domain of its own"},
     {bad_missing, "node 'a': Relu reads 'nowhere', which nothing before it makes"},
