@@ -130,9 +130,11 @@ static int read_numbers(struct omq_export_numbers *n, struct omq_err *err)
     struct reader r = {.n = n, .err = err};
     struct omq_engine *e;
     size_t scratch = 1;
-    int rc = omq_engine_open(&e, n->net, n->choice.layers, n->choice.precision, err);
+    int rc;
 
-    if (rc < 0)
+    if (n->choice.w == OMQ_FLOAT_BITS || n->choice.a == OMQ_FLOAT_BITS)
+        return omq_fail(err, OMQ_EUNSUP, "it is in floating point: choose one of integers");
+    if ((rc = omq_engine_open(&e, n->net, n->choice.layers, n->choice.precision, err)) < 0)
         return rc;
     for (int l = 0; l < n->net->plan.n_layers; l++) {
         size_t size = omq_layer_codes_scratch(n->net, l);

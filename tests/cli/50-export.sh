@@ -148,7 +148,7 @@ empty err
 cp "$OMQ_SRC/tests/fuzz/model/corpus/base.omq" two.omq
 expect 1 omq-export --bits 32 -f json two.omq
 empty out
-has err "cannot export 'w32a32': the integer engine cannot run float"
+has err "cannot export 'w32a32': it is in floating point: choose one of integers"
 expect 0 omq-export --bits mixed -f json two.omq
 has out '"name": "mixed"'
 expect 0 omq-export -f json two.omq
