@@ -117,13 +117,18 @@ static bool stat_path(const char *path, int stream, struct stat *st)
     return (strcmp(path, "-") == 0 ? fstat(stream, st) : stat(path, st)) == 0;
 }
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 /* The model may be a link, standard input, and gone by now: then there is nothing to lose. */
 static int check_output(const struct omq_export *x, const char *path, struct omq_err *err)
 {
     struct stat model, out;
 
     if (stat_path(x->path, STDIN_FILENO, &model) && stat_path(path, STDOUT_FILENO, &out) &&
-        S_ISREG(out.st_mode) && model.st_dev == out.st_dev && model.st_ino == out.st_ino)
+        S_ISREG(out.st_mode) && is_same(&model, &out))
         return omq_fail(err, OMQ_EARG, "'%s' is the model itself: give another output",
                         strcmp(path, "-") == 0 ? "standard output" : path);
     return OMQ_OK;
@@ -283,13 +288,15 @@ static int put_tar(const struct omq_export_request *r, const int *choices, int n
     return rc;
 }
 
-/* Standard output, a pipe or a device, beside which there can be no second file. */
+/* Standard output by any name, a pipe or a device, beside which there can be no second file. */
 static bool is_stream(const char *path)
 {
-    struct stat st;
+    struct stat st, out;
 
-    return strcmp(path, "-") == 0 ||
-           (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
+    if (strcmp(path, "-") == 0)
+        return true;
+    return stat(path, &st) == 0 && ((!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) ||
+                                    (fstat(STDOUT_FILENO, &out) == 0 && is_same(&st, &out)));
 }
 
 int omq_export_put(const struct omq_export_request *r, const int *choices, int n,

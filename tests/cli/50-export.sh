@@ -102,6 +102,10 @@ ln -s /proc/self/fd/1 links/stdout.json
 expect 0 omq-export --name target -o links/stdout.json $M
 [ -L links/stdout.json ] || fail "the link is gone"
 omq-export --name target -f json $M | cmp - out
+ln -s /proc/self/fd/1 links/stdout.c
+expect 0 omq-export --name target -b 2 -o links/stdout.c $M
+[ ! -e links/stdout.h ] || fail "a file beside standard output"
+omq-export --name target -f c -b 2 $M | cmp - out
 
 # A pipe takes what standard output takes, and nothing is put beside it.
 mkfifo pipe.c
