@@ -13,39 +13,19 @@
 
 /* ---- arrays ---- */
 
-static void put_start(const struct omq_c_source *s, const char *type, const char *name, int choice,
-                      int unit)
-{
-    fprintf(s->f, "static const %s %s_%d_%d[] OMQ_ROM = {", type, name, choice, unit);
-}
-
-static void put_value(FILE *f, size_t i, size_t a_line, int32_t x)
-{
-    fprintf(f, "%s%" PRId32, i == 0 ? "\n    " : i % a_line == 0 ? ",\n    " : ", ", x);
-}
-
-static void put_integers(const struct omq_c_source *s, const char *name, int choice, int unit,
-                         const int32_t *x, int n)
-{
-    put_start(s, "int32_t", name, choice, unit);
-    for (int i = 0; i < n; i++)
-        put_value(s->f, (size_t)i, 8, x[i]);
-    fputs("\n};\n", s->f);
-}
-
 /* Of int4 two a byte, the first in the lower half; rows follow each other without gaps. */
 static void put_weights(const struct omq_c_source *s, int choice, int unit,
                         const struct omq_c_cmsis_conv *c)
 {
-    put_start(s, "int8_t", "weights", choice, unit);
+    omq_c_put_start(s, "int8_t", "weights", choice, unit);
     if (!c->int4)
         for (size_t i = 0; i < c->n; i++)
-            put_value(s->f, i, 16, c->k[i]);
+            omq_c_put_value(s, i, 16, c->k[i]);
     else
         for (size_t i = 0; i < (c->n + 1) / 2; i++) {
             const int high = 2 * i + 1 < c->n ? c->k[2 * i + 1] : 0;
 
-            put_value(s->f, i, 16, high * 16 + (c->k[2 * i] & 15));
+            omq_c_put_value(s, i, 16, high * 16 + (c->k[2 * i] & 15));
         }
     fputs("\n};\n", s->f);
 }
@@ -109,9 +89,9 @@ static int put_conv(const struct omq_c_source *s, int choice, int unit, FILE *ro
     if (from == choice)
         put_weights(s, choice, unit, &c);
     function = function_of(s, unit, &c);
-    put_integers(s, "bias", choice, unit, c.bias, u->oc);
-    put_integers(s, "multiplier", choice, unit, c.multiplier, u->oc);
-    put_integers(s, "shift", choice, unit, c.shift, u->oc);
+    omq_c_put_integers(s, "bias", choice, unit, c.bias, u->oc);
+    omq_c_put_integers(s, "multiplier", choice, unit, c.multiplier, u->oc);
+    omq_c_put_integers(s, "shift", choice, unit, c.shift, u->oc);
     fprintf(rows, "    {.run = %s, .buffer = %s_buffer,\n"
             "     .weights = weights_%d_%d, .bias = bias_%d_%d,\n"
             "     .multiplier = multiplier_%d_%d, .shift = shift_%d_%d,\n"
@@ -134,13 +114,13 @@ static void put_requant(const struct omq_c_source *s, int choice, int unit, FILE
     const struct omq_rescale *r = &n->units[unit].rescale;
     const int less = omq_c_cmsis_less(n->tensors[u->in].act);
 
-    put_start(s, "int8_t", "table", choice, unit);
+    omq_c_put_start(s, "int8_t", "table", choice, unit);
     for (int i = 0; i < 256; i++) {
         const int q = ((i + less) & 255) - r->zp_in;
         const omq_real v = rint(fma((omq_real)q, r->ratio, (omq_real)r->zp_out));
 
-        put_value(s->f, (size_t)i, 16, (int32_t)fmax(0, fmin(r->q_max, v)) -
-                                           omq_c_cmsis_less(n->tensors[u->out].act));
+        omq_c_put_value(s, (size_t)i, 16, (int32_t)fmax(0, fmin(r->q_max, v)) -
+                                              omq_c_cmsis_less(n->tensors[u->out].act));
     }
     fputs("\n};\n", s->f);
     fprintf(rows, "    {.run = requant, .table = table_%d_%d},\n", choice, unit);

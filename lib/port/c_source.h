@@ -46,6 +46,13 @@ void omq_c_put_string(FILE *f, const char *text);
 
 /* layers[], and for each precision layers_N[] with the arrays that it points to. */
 int omq_c_put_tables(const struct omq_c_source *s, struct omq_err *err) OMQ_WARN_UNUSED;
+/* The beginning of an array; value i of it, after what separates it from the one before. */
+void omq_c_put_start(const struct omq_c_source *s, const char *type, const char *name, int choice,
+                     int unit);
+void omq_c_put_value(const struct omq_c_source *s, size_t i, size_t a_line, int32_t x);
+/* A whole one, of int32_t. */
+void omq_c_put_integers(const struct omq_c_source *s, const char *name, int choice, int unit,
+                        const int32_t *x, int n);
 /* The same of rows that are written otherwise: a unit's shape, and of a choice its
  * arrays, to the file, with its row of layers_N[], to `rows`. */
 typedef void omq_c_put_layer(const struct omq_c_source *s, int unit);

@@ -11,15 +11,15 @@
 
 /* ---- arrays ---- */
 
-/* Before value i of an array; at its end. */
 static void put_separator(FILE *f, size_t i, size_t a_line)
 {
     fputs(i == 0 ? "\n    " : i % a_line == 0 ? ",\n    " : ", ", f);
 }
 
-static void put_start(FILE *f, const char *type, const char *name, int choice, int unit)
+void omq_c_put_start(const struct omq_c_source *s, const char *type, const char *name, int choice,
+                     int unit)
 {
-    fprintf(f, "static const %s %s_%d_%d[] OMQ_ROM = {", type, name, choice, unit);
+    fprintf(s->f, "static const %s %s_%d_%d[] OMQ_ROM = {", type, name, choice, unit);
 }
 
 /* The shortest of the decimal forms that are this float again. */
@@ -37,7 +37,7 @@ static void put_float(FILE *f, omq_real x)
 static void put_floats(const struct omq_c_source *s, const char *name, int choice, int unit,
                        const omq_real *x, int n)
 {
-    put_start(s->f, "float", name, choice, unit);
+    omq_c_put_start(s, "float", name, choice, unit);
     for (int i = 0; i < n; i++) {
         put_separator(s->f, (size_t)i, 6);
         put_float(s->f, x[i]);
@@ -45,14 +45,18 @@ static void put_floats(const struct omq_c_source *s, const char *name, int choic
     fputs("\n};\n", s->f);
 }
 
-static void put_integers(const struct omq_c_source *s, const char *name, int choice, int unit,
-                         const int32_t *x, int n)
+void omq_c_put_value(const struct omq_c_source *s, size_t i, size_t a_line, int32_t x)
 {
-    put_start(s->f, "int32_t", name, choice, unit);
-    for (int i = 0; i < n; i++) {
-        put_separator(s->f, (size_t)i, 8);
-        fprintf(s->f, "%" PRId32, x[i]);
-    }
+    put_separator(s->f, i, a_line);
+    fprintf(s->f, "%" PRId32, x);
+}
+
+void omq_c_put_integers(const struct omq_c_source *s, const char *name, int choice, int unit,
+                        const int32_t *x, int n)
+{
+    omq_c_put_start(s, "int32_t", name, choice, unit);
+    for (int i = 0; i < n; i++)
+        omq_c_put_value(s, (size_t)i, 8, x[i]);
     fputs("\n};\n", s->f);
 }
 
@@ -92,7 +96,7 @@ static void put_weights(const struct omq_c_source *s, int choice, int unit)
     const size_t filter = omq_c_filter(u);
     struct word_writer w = {.f = s->f};
 
-    put_start(s->f, "uint32_t", "weights", choice, unit);
+    omq_c_put_start(s, "uint32_t", "weights", choice, unit);
     for (int o = 0; o < u->oc; o++) {
         for (size_t i = 0; i < filter; i++)
             put_level(&w, &x->grid, x->k[(size_t)o * filter + i]);
@@ -137,8 +141,8 @@ static int put_fixed(const struct omq_c_source *s, int choice, int unit,
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate an export");
     fixed->b = fixed->m + factors->n;
     if ((rc = omq_c_fix(s->job->choices[choice], unit, factors, fixed, err)) == OMQ_OK) {
-        put_integers(s, "m", choice, unit, fixed->m, factors->n);
-        put_integers(s, "b", choice, unit, fixed->b, factors->n);
+        omq_c_put_integers(s, "m", choice, unit, fixed->m, factors->n);
+        omq_c_put_integers(s, "b", choice, unit, fixed->b, factors->n);
     }
     free(fixed->m);
     return rc;
