@@ -8,7 +8,7 @@
  * Conventions are those that ONNX Runtime was measured to run on integer kernels:
  * opset 13, activations u8 with one scale and zero point (tensors of rank 0), a
  * Clip of codes where there are less than 8 bits, weights s8 (or u8) with a scale an
- * output, bias s32.
+ * output, bias s32. Activations of s8, which TensorRT wants, have biases in float.
  */
 #ifndef OMQ_PORT_ONNX_H
 #define OMQ_PORT_ONNX_H

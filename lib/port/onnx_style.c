@@ -29,11 +29,14 @@ static void clip(struct omq_onnx_graph *g, const char *base, struct omq_onnx_act
     omq_onnx_value(&g->x, OMQ_ONNX_INNER, clipped.s, type, dims, n_dims);
 }
 
-/* The type may have more codes than the quantizer. And of one quantizer behind another,
- * with nothing in between, ONNX Runtime makes one, which rounds otherwise. */
+/* The type may have more codes than the quantizer; of s8 those below 0 need no end, as a
+ * ReLU comes before them. And of one quantizer behind another, with nothing in between, ONNX
+ * Runtime makes one, which rounds otherwise; TensorRT, for which s8 is, wants nothing there. */
 static bool clips(const struct omq_onnx_quantizer *q)
 {
-    return q->is_requantized || (!q->is_of_codes && q->act.max - q->act.min < UINT8_MAX);
+    const int end = q->act.is_s8 ? INT8_MAX : UINT8_MAX;
+
+    return (q->is_requantized && !q->act.is_s8) || (!q->is_of_codes && q->act.max < end);
 }
 
 struct omq_onnx_name omq_onnx_codes_name(const struct omq_onnx_graph *g,
@@ -138,6 +141,19 @@ static void to_u8(size_t n, int8_t *k)
         u[i] = (uint8_t)(k[i] + 128);
 }
 
+/* TensorRT, for which s8 is, dequantizes no 32 bits: it gets the same values in float. */
+static void put_bias(struct omq_onnx_graph *g, const int *dims, const char *bias,
+                     struct omq_onnx_codes *codes, const int32_t *zeros)
+{
+    if (!g->s8) {
+        put_codes(g, bias, OMQ_ONNX_S32, dims, 1, codes->bias, codes->scale, zeros);
+        return;
+    }
+    for (int o = 0; o < dims[0]; o++)
+        codes->scale[o] = (float)((double)codes->scale[o] * codes->bias[o]);
+    omq_onnx_tensor(&g->x, name(g, bias, "").s, OMQ_ONNX_FLOAT, dims, 1, codes->scale);
+}
+
 static int put_qcdq(struct omq_onnx_graph *g, int unit, const int *dims, int n_dims,
                     const char *weight, const char *bias)
 {
@@ -159,7 +175,7 @@ static int put_qcdq(struct omq_onnx_graph *g, int unit, const int *dims, int n_d
         memset(zeros, 0, (size_t)dims[0]);
         for (int o = 0; o < dims[0]; o++)
             codes.scale[o] *= (float)x.step;
-        put_codes(g, bias, OMQ_ONNX_S32, dims, 1, codes.bias, codes.scale, zeros);
+        put_bias(g, dims, bias, &codes, zeros);
     }
     omq_onnx_codes_release(&codes);
     free(zeros);
@@ -265,7 +281,7 @@ int omq_onnx_weights(struct omq_onnx_graph *g, int unit, bool is_gemm,
 
     *out = (struct omq_onnx_operands){.weight = name(g, weight.s, suffixes[g->style])};
     if (omq_onnx_has_bias(g->style))
-        out->bias = name(g, bias.s, suffixes[g->style]);
+        out->bias = name(g, bias.s, g->s8 ? "" : suffixes[g->style]);
     if (g->style == OMQ_ONNX_QCDQ)
         return put_qcdq(g, unit, dims, n_dims, weight.s, bias.s);
     if (g->style == OMQ_ONNX_EXACT)

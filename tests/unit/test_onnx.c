@@ -374,6 +374,22 @@ START_TEST(styles_have_their_operators)
 }
 END_TEST
 
+/* TensorRT dequantizes 8 bits only, and wants nothing between a quantizer and that. */
+START_TEST(s8_is_for_tensorrt)
+{
+    const int choice = W8;
+    char *bytes;
+    size_t n;
+
+    opt.act_s8 = true;
+    ck_assert_msg(try_write(omq_export_onnx, &choice, 1, &bytes, &n) == OMQ_OK, "%s", err.msg);
+    has_ops(bytes, n, "Clip", 0);
+    has_ops(bytes, n, "DequantizeLinear", 9 + 4); /* of activations and weights */
+    ck_assert_int_eq(count(bytes, n, "bias/dq"), 0);
+    free(bytes);
+}
+END_TEST
+
 /* Whatever nodes are called: reading names anything that is made twice. */
 START_TEST(names_are_not_taken_twice)
 {
@@ -490,6 +506,7 @@ Suite *omq_suite_onnx(void)
     tcase_add_test(t, next_to_nothing_is_a_scale_too);
     tcase_add_loop_test(t, units_are_at_most_a_level_away, 0, 3);
     tcase_add_loop_test(t, styles_have_their_operators, 0, 4);
+    tcase_add_test(t, s8_is_for_tensorrt);
     tcase_add_loop_test(t, names_are_not_taken_twice, 0, 4);
     tcase_add_test(t, a_switch_has_a_branch_a_choice);
     tcase_add_test(t, what_does_not_fit_is_refused);
