@@ -103,6 +103,14 @@ for bits in 8 1 mixed; do
     agree resnet8 $bits exact.onnx 200 10 ConvInteger
 done
 
+# For TensorRT; half of the levels, and sums that are not rounded, decide some images.
+expect 0 omq-export --bits 8 --act-type s8 -o s8.onnx resnet8/model.omq
+expect 0 omq-run -q -t 1 --bits 8 resnet8/model.omq images
+cut -f 2 out >omq
+runtime s8.onnx images | cut -f 1 >ort
+same=$(paste omq ort | awk '$1 == $2' | wc -l)
+[ "$same" -ge 190 ] || fail "activations s8: $same of 200 alike"
+
 # Concats, shortcuts and pools, with outputs that others quantize anew.
 mkdir moves
 cp "$OMQ_SRC/tests/data/moves.omq" moves/model.omq
