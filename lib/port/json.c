@@ -60,6 +60,15 @@ static json_t *layer_of(const struct omq_plan *p, const struct omq_unit *u)
                      (json_int_t)macs_of(u));
 }
 
+static json_t *reals(const double *x, int n)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < n; i++)
+        json_array_append_new(list, json_real(x[i]));
+    return list;
+}
+
 static json_t *model_of(const struct omq_export_job *job)
 {
     const struct omq_net *net = job->choices[0]->net;
@@ -73,10 +82,12 @@ static json_t *model_of(const struct omq_export_job *job)
         json_array_append_new(precisions, precision_of(job->choices[i]));
     for (int i = 0; i < info->n_class_names; i++)
         json_array_append_new(classes, json_string(info->class_names[i]));
-    return json_pack("{s:s, s:s, s:[i,i,i], s:i, s:o, s:I, s:I, s:o, s:o, s:{s:I}}", "omq",
-                     OMQ_VERSION, "name", job->name, "input", net->pre.height, net->pre.width,
-                     net->pre.channels, "n_classes", net->n_classes, "classes", classes,
-                     "n_weights", (json_int_t)omq_net_weights(net), "macs",
+    return json_pack("{s:s, s:s, s:[i,i,i], s:o, s:o, s:i, s:o, s:I, s:I, s:o, s:o, s:{s:I}}",
+                     "omq", OMQ_VERSION, "name", job->name, "input", net->pre.height,
+                     net->pre.width, net->pre.channels, "mean",
+                     reals(net->pre.mean, net->pre.channels), "std",
+                     reals(net->pre.std, net->pre.channels), "n_classes", net->n_classes,
+                     "classes", classes, "n_weights", (json_int_t)omq_net_weights(net), "macs",
                      (json_int_t)omq_net_macs(net), "precisions", precisions, "layers", layers,
                      "provenance", "data_crc32", (json_int_t)info->data_fingerprint);
 }
@@ -84,7 +95,7 @@ static json_t *model_of(const struct omq_export_job *job)
 int omq_export_json(const struct omq_export_job *job, FILE *const out[2], struct omq_err *err)
 {
     json_t *model = model_of(job);
-    char *text = model ? json_dumps(model, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : NULL;
+    char *text = model ? json_dumps(model, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
     const bool made = text != NULL;
 
     if (made)

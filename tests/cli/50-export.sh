@@ -17,6 +17,7 @@ import json, sys
 o = json.load(open(sys.argv[1]))
 rows = {r["precision"]: r for r in map(json.loads, open(sys.argv[2]))}
 assert o["name"] == "model" and o["input"] == [12, 12, 1] and o["n_classes"] == 4
+assert o["mean"] == [0.5] and o["std"] == [0.25]
 assert [p["name"] for p in o["precisions"]] == ["w8a8", "w4a8"]
 for p in o["precisions"]:
     assert p["weight_bytes"] == rows[p["name"]]["weight_bytes"]
