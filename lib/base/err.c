@@ -40,14 +40,14 @@ int omq_fail_errno(struct omq_err *err, int code, const char *fmt, ...)
     return code;
 }
 
-int omq_wrap(struct omq_err *err, const char *fmt, ...)
+int omq_wrap(struct omq_err *err, int code, const char *fmt, ...)
 {
     char old[sizeof(err->msg)];
     va_list ap;
     int n;
 
     if (!err)
-        return OMQ_EIO;
+        return code;
     memcpy(old, err->msg, sizeof(old));
     va_start(ap, fmt);
     n = vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
@@ -55,7 +55,7 @@ int omq_wrap(struct omq_err *err, const char *fmt, ...)
     if (n >= 0 && (size_t)n < sizeof(err->msg))
         snprintf(err->msg + n, sizeof(err->msg) - (size_t)n, ": %.*s",
                  (int)(sizeof(err->msg) - (size_t)n - 3), old);
-    return err->code;
+    return code;
 }
 
 void omq_bug(const char *file, int line, const char *msg)

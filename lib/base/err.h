@@ -22,10 +22,9 @@ int omq_fail(struct omq_err *err, int code, const char *fmt, ...) OMQ_PRINTF(3, 
 /* The same, with ": " and the text of errno appended. */
 int omq_fail_errno(struct omq_err *err, int code, const char *fmt, ...) OMQ_PRINTF(3, 4);
 
-/* Prefixes the message in *err with "fmt: "; returns err->code. err must hold
- * an error, or be NULL, in which case its code is not known here and OMQ_EIO is
- * returned: where err may be NULL, return the code that came instead. */
-int omq_wrap(struct omq_err *err, const char *fmt, ...) OMQ_PRINTF(2, 3);
+/* Prefixes the message of an error that came up, in *err (if not NULL), with "fmt: ";
+ * returns code, which is that error's. */
+int omq_wrap(struct omq_err *err, int code, const char *fmt, ...) OMQ_PRINTF(3, 4);
 
 /* For broken invariants of our own, never for input: prints and aborts. */
 #define OMQ_BUG(msg) omq_bug(__FILE__, __LINE__, msg)

@@ -140,9 +140,8 @@ static int open_from(struct omq_ckpt **out, int fd, const void *p, size_t n_byte
     if (rc == OMQ_OK)
         rc = omq_ckpt_load(c, max_bytes, err);
     if (rc < 0) {
-        omq_wrap(err, "'%s'", name);
         omq_ckpt_close(c);
-        return rc;
+        return omq_wrap(err, rc, "'%s'", name);
     }
     *out = c;
     return OMQ_OK;

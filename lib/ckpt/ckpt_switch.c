@@ -86,7 +86,7 @@ static int open_header(const char *path, int flags, int *fd, uint8_t p[CKPT_HEAD
     }
     rc = omq_ckpt_magic_check(p, (size_t)n, err);
     if (rc < 0) {
-        omq_wrap(err, "'%s'", path);
+        omq_wrap(err, rc, "'%s'", path);
         goto err_close;
     }
     return OMQ_OK;
@@ -123,7 +123,7 @@ int omq_switch_read(const char *path, struct omq_switch_word *s, struct omq_err 
         return rc;
     rc = omq_switch_look(fd, s, err);
     close(fd);
-    return rc < 0 ? omq_wrap(err, "'%s'", path) : OMQ_OK;
+    return rc < 0 ? omq_wrap(err, rc, "'%s'", path) : OMQ_OK;
 }
 
 int omq_switch_create(const char *path, struct omq_err *err)

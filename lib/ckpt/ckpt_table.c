@@ -36,12 +36,10 @@ int omq_ckpt_in_section(const struct ckpt_entry *e, int i, const char *name, int
     unsigned long long at = e->offset;
 
     if (!omq_ckpt_kind_valid(e->kind))
-        omq_wrap(err, "entry %d of the table of contents", i);
-    else if (name)
-        omq_wrap(err, "section '%s' '%s' at byte %llu", e->kind, name, at);
-    else
-        omq_wrap(err, "section '%s' (entry %d) at byte %llu", e->kind, i, at);
-    return rc;
+        return omq_wrap(err, rc, "entry %d of the table of contents", i);
+    if (name)
+        return omq_wrap(err, rc, "section '%s' '%s' at byte %llu", e->kind, name, at);
+    return omq_wrap(err, rc, "section '%s' (entry %d) at byte %llu", e->kind, i, at);
 }
 
 static int check_kind(struct table *t, struct omq_err *err)

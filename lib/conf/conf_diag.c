@@ -75,10 +75,8 @@ int omq_diag_wrap(const struct omq_diag *d, const char *key, int rc, struct omq_
         return rc;
     at = omq_conf_place_of(d->read, key);
     if (at.source > 0)
-        omq_wrap(err, "--set #%d:%d", at.source, at.column);
-    else
-        omq_wrap(err, "%s:%d:%d", d->read->name, at.line, at.column);
-    return rc;
+        return omq_wrap(err, rc, "--set #%d:%d", at.source, at.column);
+    return omq_wrap(err, rc, "%s:%d:%d", d->read->name, at.line, at.column);
 }
 
 char *omq_conf_quote(const char *text, size_t n, char buf[64])

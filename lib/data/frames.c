@@ -178,7 +178,7 @@ static int decode_picture(const struct omq_frames *f, const uint8_t *bytes, size
                             s->bicubic ? OMQ_BICUBIC : OMQ_BILINEAR, err)) == OMQ_OK)
         memcpy(pixels, im.pixels, f->frame);
     else
-        omq_wrap(err, "'%s'", f->paths[f->at]);
+        omq_wrap(err, rc, "'%s'", f->paths[f->at]);
     omq_image_release(&im);
     return rc;
 }

@@ -77,7 +77,7 @@ static int pixels_of(struct worker *w, struct slot *s, uint32_t *sample, int epo
             return OMQ_OK;
         if (!omq_dataset_may_skip(ds, rc) || skips == MAX_SKIPS || skips == ds->n - 1) {
             s->err = err;
-            return skips ? omq_wrap(&s->err, "after %d damaged images in a row", skips) : rc;
+            return skips ? omq_wrap(&s->err, rc, "after %d damaged images in a row", skips) : rc;
         }
         if (s->n_skipped++ == 0)
             s->err = err;

@@ -211,8 +211,7 @@ static int look_at_name(struct omq_follow *f, enum omq_follow_event *event, stru
         return OMQ_OK;
     if ((rc = take(f, err)) < 0) {
         f->refused = st;
-        omq_wrap(err, "going on with the model as it was");
-        return rc;
+        return omq_wrap(err, rc, "going on with the model as it was");
     }
     f->refused = (struct stat){0};
     *event = OMQ_FOLLOW_REPLACED;

@@ -80,8 +80,7 @@ static int open_checked(struct omq_model **out, struct omq_ckpt *c, const char *
     if ((rc = omq_init(NULL, err)) < 0 ||
         (rc = open_model(m, c, opt ? opt : &defaults, lazy, err)) < 0) {
         omq_model_close(m);
-        omq_wrap(err, "cannot load '%s'", name);
-        return rc;
+        return omq_wrap(err, rc, "cannot load '%s'", name);
     }
     *out = m;
     return OMQ_OK;

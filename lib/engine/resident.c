@@ -93,9 +93,7 @@ static int prepare(struct omq_residents *r, int choice, struct omq_err *err)
     r->counters.prepared += rc == OMQ_OK;
     evict(r, choice);
     pthread_cond_broadcast(&r->prepared);
-    if (rc < 0)
-        omq_wrap(err, "cannot prepare %s", what.name);
-    return rc;
+    return rc < 0 ? omq_wrap(err, rc, "cannot prepare %s", what.name) : OMQ_OK;
 }
 
 static void activate(struct omq_residents *r, int choice)

@@ -62,7 +62,7 @@ static int load_model(struct omq_eval *e, const char *path, struct omq_err *err)
     if (rc < 0)
         return rc;
     if ((rc = omq_model_get(&e->net, &e->info, c, false, err)) < 0)
-        omq_wrap(err, "cannot load '%s'", path);
+        omq_wrap(err, rc, "cannot load '%s'", path);
     omq_ckpt_close(c);
     return rc;
 }
@@ -101,10 +101,8 @@ static int load_data(struct omq_eval *e, const struct omq_eval_options *opt, enu
         snprintf(cfg.root, sizeof(cfg.root), "%s", opt->data);
     if ((rc = omq_dataset_open(&e->data, &cfg, split, e->info.config.seed, err)) < 0)
         return rc;
-    if ((rc = omq_eval_check(&e->net, e->data, err)) < 0) {
-        omq_wrap(err, "the model and the data do not fit");
-        return rc;
-    }
+    if ((rc = omq_eval_check(&e->net, e->data, err)) < 0)
+        return omq_wrap(err, rc, "the model and the data do not fit");
     return check_classes(e, &cfg, err);
 }
 
@@ -220,7 +218,7 @@ int omq_eval_run(struct omq_eval *e, int precision, struct omq_eval_result *out,
         !(how.logits = omq_calloc((size_t)e->data->n, sizeof(float) * (size_t)e->net.n_classes)))
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate the logits of %d images", e->data->n);
     if ((rc = omq_eval_net_how(&e->net, &how, e->data, e->pool, &counts, err)) < 0)
-        omq_wrap(err, "cannot evaluate %s", omq_eval_name(e, precision));
+        omq_wrap(err, rc, "cannot evaluate %s", omq_eval_name(e, precision));
     else if (how.logits)
         rc = omq_eval_put_logits(e->logits_path, how.logits, limited(e), e->net.n_classes, err);
     free(how.logits);
@@ -255,8 +253,7 @@ int omq_eval_layers(struct omq_eval *e, int precision, struct omq_eval_layer **l
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a table of %d layers", n_layers);
     if ((rc = omq_eval_layers_of(&e->net, &how, e->data, images, list, err)) < 0) {
         free(list);
-        omq_wrap(err, "cannot look at the layers of %s", omq_eval_name(e, precision));
-        return rc;
+        return omq_wrap(err, rc, "cannot look at the layers of %s", omq_eval_name(e, precision));
     }
     *layers = list;
     *n = n_layers;

@@ -320,7 +320,8 @@ int omq_arch_build(struct omq_graph *g, const struct omq_model_config *cfg, int 
             archs[i].build(&b, archs[i].depth);
             if (b.at < 0) {
                 omq_graph_release(g);
-                return omq_wrap(err, "cannot build '%s' for images of %d x %d", cfg->arch, h, w);
+                return omq_wrap(err, b.at, "cannot build '%s' for images of %d x %d", cfg->arch, h,
+                                w);
             }
             return OMQ_OK;
         }

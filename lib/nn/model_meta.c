@@ -356,10 +356,8 @@ static int get_all(struct omq_net *net, struct omq_model_info *info, json_t *met
         return omq_fail(err, OMQ_EVERSION, "the model's META has version %lld; this program reads "
                         "1", (long long)version);
     rc = omq_config_parse(&info->config, config, strlen(config), "META", NULL, 0, NULL, err);
-    if (rc < 0) {
-        omq_wrap(err, "the model's configuration cannot be used");
-        return rc;
-    }
+    if (rc < 0)
+        return omq_wrap(err, rc, "the model's configuration cannot be used");
     if ((rc = get_net(net, info, meta, max_params, err)) < 0)
         return rc;
     if ((rc = get_classes(info, net, meta, err)) < 0 ||

@@ -35,7 +35,7 @@ static int load(struct omq_export *x, const char *model, struct omq_err *err)
     if (rc < 0)
         return rc;
     if ((rc = omq_model_get(&x->net, &x->info, c, false, err)) < 0)
-        rc = omq_wrap(err, "cannot load '%s'", model);
+        omq_wrap(err, rc, "cannot load '%s'", model);
     omq_ckpt_close(c);
     return rc;
 }

@@ -169,7 +169,7 @@ int omq_export_numbers_open(struct omq_export_numbers **out, const struct omq_ne
     n->number = choice;
     n->choice = omq_choice_at(net, info, choice);
     if ((rc = read_numbers(n, err)) < 0) {
-        rc = omq_wrap(err, "cannot export '%s'", n->choice.name);
+        omq_wrap(err, rc, "cannot export '%s'", n->choice.name);
         omq_export_numbers_close(n);
         return rc;
     }

@@ -172,7 +172,7 @@ static int get_graph(struct parser *p)
             struct omq_onnx_tensor_in *t = &p->m->tensors[tensors];
 
             if ((rc = omq_onnx_tensor_parse(t, f.bytes, p->err)) < 0)
-                return omq_wrap(p->err, "cannot read '%s'", p->m->path);
+                return omq_wrap(p->err, rc, "cannot read '%s'", p->m->path);
             mention(p, t->name, &p->tensor_values[tensors++]);
         } else if (f.number == GRAPH_INPUT) {
             p->input_infos[inputs] = f.bytes;

@@ -81,7 +81,7 @@ int omq_onnx_put(struct omq_onnx_builder *b, int node, const char *name, struct 
     if (is_taken(g, n.name))
         snprintf(n.name, sizeof(n.name), "%.*s_%d", OMQ_NODE_NAME_MAX - 8, name, g->n_nodes);
     if ((rc = omq_graph_add(g, &n, b->err)) < 0)
-        return omq_wrap(b->err, "'%s': node '%s'", b->in.path,
+        return omq_wrap(b->err, rc, "'%s': node '%s'", b->in.path,
                         omq_onnx_node_text(&b->in, node, text));
     b->facts[b->in.nodes[node].out[0]] =
         (struct omq_onnx_fact){.kind = OMQ_FACT_IMAGE, .node = rc, .flat = flat};

@@ -76,7 +76,7 @@ int omq_source_model(struct omq_source *s, struct omq_err *err)
     rc = omq_model_get(&net, &info, c, false, err);
     omq_ckpt_close(c);
     if (rc < 0)
-        return omq_wrap(err, "cannot read '%s'", s->path);
+        return omq_wrap(err, rc, "cannot read '%s'", s->path);
     for (int p = 1; p < net.n_precisions; p++)
         if (better(net.precisions[p], net.precisions[best]))
             best = p;

@@ -143,7 +143,7 @@ static int get_npy(struct omq_source *s, struct omq_source_array *a, const struc
     else
         n = inflate_some(a->bytes, a->n_bytes, head, n, &ends);
     if ((rc = omq_npy_parse(&npy, head, n, err)) < 0)
-        return omq_wrap(err, "cannot read '%s' of '%s'", a->name, s->path);
+        return omq_wrap(err, rc, "cannot read '%s' of '%s'", a->name, s->path);
     a->type = npy.type;
     snprintf(a->type_name, sizeof(a->type_name), "%s", npy.descr);
     a->ndim = npy.ndim;

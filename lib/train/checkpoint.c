@@ -218,11 +218,11 @@ int omq_checkpoint_load(struct omq_train *t, struct omq_err *err)
     if (!path)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
     if ((rc = omq_ckpt_open(&c, path, 0, err)) < 0) {
-        omq_wrap(err, "cannot resume (--force starts again)");
+        omq_wrap(err, rc, "cannot resume (--force starts again)");
         goto out;
     }
     if ((rc = get_model(t, c, err)) < 0 || (rc = get_state(t, c, err)) < 0)
-        omq_wrap(err, "cannot resume from '%s'", path);
+        omq_wrap(err, rc, "cannot resume from '%s'", path);
     t->has_checkpoint = rc == OMQ_OK;
 out:
     omq_ckpt_close(c);

@@ -35,7 +35,7 @@ static int load(struct job *j, struct omq_net *net, const char *path, struct omq
     if (rc < 0)
         return rc;
     if ((rc = omq_model_get(net, &j->t.info, c, false, err)) < 0) {
-        omq_wrap(err, "cannot load '%s'", path);
+        omq_wrap(err, rc, "cannot load '%s'", path);
     } else if (net->packed) {
         rc = omq_fail(err, OMQ_EUNSUP, "'%s' has packed integer weights only: take the model that "
                       "it was exported from", path);
@@ -198,7 +198,7 @@ static int open_data(struct job *j, struct omq_err *err)
         return rc;
     if ((rc = omq_eval_check(&t->net, t->train, err)) < 0 ||
         (rc = omq_eval_check(&t->net, t->held_out, err)) < 0)
-        return omq_wrap(err, "the model and the data do not fit");
+        return omq_wrap(err, rc, "the model and the data do not fit");
     if (t->train->fingerprint != t->info.data_fingerprint)
         omq_train_note(j->opt->cb, "warning: the training images are not those that the model "
                        "learned from");

@@ -28,7 +28,7 @@ START_TEST(err_wrap_prefixes)
     struct omq_err err;
 
     ck_assert_int_eq(omq_fail(&err, OMQ_EFORMAT, "tensor '%s' is cut", "a"), OMQ_EFORMAT);
-    ck_assert_int_eq(omq_wrap(&err, "cannot load '%s'", "m.omq"), OMQ_EFORMAT);
+    ck_assert_int_eq(omq_wrap(&err, OMQ_EFORMAT, "cannot load '%s'", "m.omq"), OMQ_EFORMAT);
     ck_assert_str_eq(err.msg, "cannot load 'm.omq': tensor 'a' is cut");
     errno = ENOENT;
     ck_assert_int_eq(omq_fail_errno(&err, OMQ_EIO, "cannot open 'x'"), OMQ_EIO);
@@ -41,7 +41,7 @@ START_TEST(err_null_is_fine)
 {
     ck_assert_int_eq(omq_fail(NULL, OMQ_EARG, "x"), OMQ_EARG);
     ck_assert_int_eq(omq_fail_errno(NULL, OMQ_ENOMEM, "x"), OMQ_ENOMEM);
-    ck_assert_int_eq(omq_wrap(NULL, "x"), OMQ_EIO);
+    ck_assert_int_eq(omq_wrap(NULL, OMQ_EFORMAT, "x"), OMQ_EFORMAT);
 }
 END_TEST
 
@@ -60,11 +60,11 @@ START_TEST(err_truncates)
     for (int n = size - 8; n < size + 8; n++) {
         omq_fail(&s.err, OMQ_EIO, "%.*s", n, text);
         ck_assert_uint_eq(strlen(s.err.msg), (size_t)(n < size ? n : size - 1));
-        omq_wrap(&s.err, "prefix");
+        omq_wrap(&s.err, OMQ_EIO, "prefix");
         ck_assert_int_eq(strncmp(s.err.msg, "prefix: aaa", 11), 0);
         ck_assert_uint_lt(strlen(s.err.msg), (size_t)size);
         omq_fail(&s.err, OMQ_EIO, "short");
-        omq_wrap(&s.err, "%.*s", n, text);
+        omq_wrap(&s.err, OMQ_EIO, "%.*s", n, text);
         ck_assert_uint_lt(strlen(s.err.msg), (size_t)size);
         ck_assert_int_eq(s.err.code, OMQ_EIO);
         errno = EIO;

@@ -77,6 +77,7 @@ START_TEST(switch_word_damaged)
         omq_put_le32(ckpt_good + 60, words[i].complement);
         ckpt_write_bytes(ckpt_path, ckpt_good, ckpt_size);
         ck_assert_int_eq(omq_switch_read(ckpt_path, &s, &err), OMQ_EFORMAT);
+        ck_assert_int_eq(omq_switch_read(ckpt_path, &s, NULL), OMQ_EFORMAT);
         ck_assert_ptr_nonnull(strstr(err.msg, words[i].text));
         ck_assert_ptr_nonnull(strstr(err.msg, ckpt_path));
         ck_assert_int_eq(s.w, 7); /* untouched */
