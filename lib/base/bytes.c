@@ -9,7 +9,6 @@ const uint8_t *omq_cursor_take(struct omq_cursor *c, size_t n)
         return NULL;
     if (n > c->size - c->pos) {
         c->failed = true;
-        c->fail_pos = c->pos;
         return NULL;
     }
     c->pos += n;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A bounded cursor over bytes with a sticky first error: after a read past the
- * end every later read gives 0, and `failed` with `fail_pos` tell where. Check
- * once, after a group of reads.
+ * A bounded cursor over bytes with a sticky error: after a read past the end `failed`
+ * is set, every later read gives 0, and pos stays where it was. Check once, after a
+ * group of reads.
  */
 #ifndef OMQ_BASE_BYTES_H
 #define OMQ_BASE_BYTES_H
@@ -15,7 +15,6 @@ struct omq_cursor {
     const uint8_t *p;
     size_t size, pos;
     bool failed;
-    size_t fail_pos; /* byte offset of the first read that did not fit */
 };
 
 static inline struct omq_cursor omq_cursor_init(const void *p, size_t size)
