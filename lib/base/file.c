@@ -271,8 +271,8 @@ int omq_make_dirs(const char *path, struct omq_err *err)
 
     if (!copy)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
-    for (char *p = copy + 1; rc == OMQ_OK && *p; p++) {
-        if (*p != '/')
+    for (char *p = copy; rc == OMQ_OK && *p; p++) {
+        if (*p != '/' || p == copy)
             continue;
         *p = 0;
         if (mkdir(copy, 0777) < 0 && errno != EEXIST)

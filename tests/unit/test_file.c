@@ -284,6 +284,7 @@ START_TEST(make_dirs_and_join)
     put_text("a file");
     ck_assert_int_eq(omq_make_dirs(file, &err), OMQ_EIO);
     ck_assert_ptr_nonnull(strstr(err.msg, "not a directory"));
+    ck_assert_int_eq(omq_make_dirs("", &err), OMQ_EIO);
     rmdir(b);
     rmdir(a);
     free(a);
