@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "quant/quant_internal.h"
 
-/* A NaN is lo: what follows converts to an integer. */
 static omq_real clamp(omq_real x, omq_real lo, omq_real hi)
 {
     return x > lo ? (x < hi ? x : hi) : lo;
 }
 
-static double error_at(const struct omq_act *a, size_t n, size_t stride, const omq_real *x,
-                       omq_real s)
+double omq_act_error(const struct omq_act *a, omq_real step, size_t n, size_t stride,
+                     const omq_real *x)
 {
     omq_real lo = (omq_real)-a->zero_point, hi = (omq_real)(a->q_max - a->zero_point);
-    omq_real inv = 1 / s;
+    omq_real inv = 1 / step;
     double sum = 0;
 
     for (size_t i = 0; i < n; i += stride) {
-        double d = (double)(x[i] - s * clamp(rint(x[i] * inv), lo, hi));
+        double d = (double)(x[i] - step * clamp(rint(x[i] * inv), lo, hi));
 
         sum += d * d;
     }
@@ -46,7 +45,7 @@ omq_real omq_act_init_step(const struct omq_act *a, size_t n, const omq_real *x)
     most = (omq_real)(MOST_MEANS * sum / (double)count);
     best = fmin(top, most);
     for (int i = 0; i < 32; i++, top *= (omq_real)0.870550563296124) { /* 2^(-1/5) */
-        double e = top > most ? INFINITY : error_at(a, n, stride, x, top);
+        double e = top > most ? INFINITY : omq_act_error(a, top, n, stride, x);
 
         if (e < least) {
             least = e;
@@ -58,6 +57,7 @@ omq_real omq_act_init_step(const struct omq_act *a, size_t n, const omq_real *x)
 
 /* ---- what methods do ---- */
 
+/* Steps from 0 to the end of the codes; of signed ones, to the lower end. */
 static int reach(const struct omq_act *a) { return a->zero_point ? a->zero_point : a->q_max; }
 
 static omq_real as_is(const struct omq_act *a, omq_real step)

@@ -70,10 +70,12 @@ struct omq_act omq_act_of(int bits, bool is_signed);
 /* A step of least squared error over x[n] (real values) among those that are at most twice
  * the mean of |x| where x is not 0. */
 omq_real omq_act_init_step(const struct omq_act *a, size_t n, const omq_real *x);
+/* The squared error of every stride-th of n real values, in codes of that step. */
+double omq_act_error(const struct omq_act *a, omq_real step, size_t n, size_t stride,
+                     const omq_real *x);
 
 /* What a method does about the activations that a layer reads. Its parameter is
- * one number a site and precision, 0 before the first batch. reach is the
- * number of steps from 0 to the end of the codes: q_max, or -zero_point. */
+ * one number a site and precision, 0 before the first batch. */
 struct omq_act_method {
     bool learned;  /* has the parameter */
     bool is_clip;  /* which is a clipping level: learns as weights do, at train.lr */

@@ -125,30 +125,15 @@ int omq_fit_weight_steps(const struct omq_net *net, int precision, int layer,
 
 /* ---- activations ---- */
 
-static double error_at(const struct omq_act *a, size_t n, const omq_real *x, omq_real s)
-{
-    omq_real lo = (omq_real)-a->zero_point, hi = (omq_real)(a->q_max - a->zero_point);
-    omq_real inv = 1 / s;
-    double sum = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        omq_real q = rint(x[i] * inv);
-        double d = (double)(x[i] - s * (q < lo ? lo : q > hi ? hi : q));
-
-        sum += d * d;
-    }
-    return sum;
-}
-
 /* Training moves a step that is near; here it stays: finer, and over all values. */
 omq_real omq_fit_act_step(const struct omq_act *a, size_t n, const omq_real *x)
 {
     omq_real first = omq_act_init_step(a, n, x), best = first;
-    double least = error_at(a, n, x, first);
+    double least = omq_act_error(a, first, n, 1, x);
 
     for (int i = -8; i <= 8; i++) {
         omq_real s = first * (omq_real)exp2(i / 24.0);
-        double e = error_at(a, n, x, s);
+        double e = omq_act_error(a, s, n, 1, x);
 
         if (e < least) {
             least = e;
