@@ -38,11 +38,6 @@ static int shape_shortcut(const struct omq_graph *g, struct omq_node *node, stru
 const struct omq_op_row omq_op_concat = {"concat", 2, shape_concat};
 const struct omq_op_row omq_op_shortcut = {"shortcut", 1, shape_shortcut};
 
-struct job {
-    struct omq_exec *x;
-    int ui;
-};
-
 /* Value i of an image in a tensor, of codes or reals. */
 static void *at(const struct omq_tensor_buf *b, int image, size_t i)
 {
@@ -62,31 +57,22 @@ static void copy_channels(const struct omq_tensor_buf *from, int from_c,
                at(from, image, (size_t)p * (size_t)from_c), size * (size_t)from_c);
 }
 
-static void concat_images(void *arg, int thread, int begin, int end)
+static void concat_image(struct omq_exec *x, int ui, int image, int thread)
 {
-    const struct job *j = arg;
-    struct omq_exec *x = j->x;
-    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *out = &x->tensors[u->out];
     const int pixels = u->win.oh * u->win.ow, c = u->win.c;
 
     (void)thread;
-    for (int i = begin; i < end; i++) {
-        copy_channels(&x->tensors[u->in], c, out, u->oc, 0, i, pixels);
-        copy_channels(&x->tensors[u->res], u->oc - c, out, u->oc, c, i, pixels);
-    }
+    copy_channels(&x->tensors[u->in], c, out, u->oc, 0, image, pixels);
+    copy_channels(&x->tensors[u->res], u->oc - c, out, u->oc, c, image, pixels);
 }
 
-static void concat_forward(struct omq_exec *x, int ui)
-{
-    struct job j = {x, ui};
-
-    omq_pool_run(x->pool, concat_images, &j, x->n);
-}
+static void concat_forward(struct omq_exec *x, int ui) { omq_exec_images(x, ui, concat_image); }
 
 /* The gradient of an input: n of the c channels of each pixel, from `first` on. */
-static void concat_image_backward(struct omq_exec *x, int tensor, int image, bool is_first,
-                                  int pixels, const omq_real *g, int c, int first, int n)
+static void add_channels(struct omq_exec *x, int tensor, int image, bool is_first, int pixels,
+                         const omq_real *g, int c, int first, int n)
 {
     omq_real *dst = omq_image_grad(x, tensor, image, is_first);
 
@@ -94,31 +80,24 @@ static void concat_image_backward(struct omq_exec *x, int tensor, int image, boo
         x->kern->add((size_t)n, g + (size_t)p * (size_t)c + first, dst + (size_t)p * (size_t)n);
 }
 
-static void concat_backward_images(void *arg, int thread, int begin, int end)
+static void concat_image_backward(struct omq_exec *x, int ui, int image, int thread)
 {
-    const struct job *j = arg;
-    struct omq_exec *x = j->x;
-    const struct omq_unit *u = &x->net->plan.units[j->ui];
-    const struct omq_unit_buf *b = &x->units[j->ui];
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    const struct omq_unit_buf *b = &x->units[ui];
     const struct omq_tensor_buf *out = &x->tensors[u->out];
+    const omq_real *g = out->g + (size_t)image * out->n_image;
     const int pixels = u->win.oh * u->win.ow, c = u->win.c;
 
     (void)thread;
-    for (int i = begin; i < end; i++) {
-        const omq_real *g = out->g + (size_t)i * out->n_image;
-
-        concat_image_backward(x, u->in, i, b->first_in, pixels, g, u->oc, 0, c);
-        concat_image_backward(x, u->res, i, b->first_res, pixels, g, u->oc, c, u->oc - c);
-    }
+    add_channels(x, u->in, image, b->first_in, pixels, g, u->oc, 0, c);
+    add_channels(x, u->res, image, b->first_res, pixels, g, u->oc, c, u->oc - c);
 }
 
 static void concat_backward(struct omq_exec *x, int ui)
 {
-    struct job j = {x, ui};
-
     x->units[ui].first_in = omq_claim_grad(x, x->net->plan.units[ui].in);
     x->units[ui].first_res = omq_claim_grad(x, x->net->plan.units[ui].res);
-    omq_pool_run(x->pool, concat_backward_images, &j, x->n);
+    omq_exec_images(x, ui, concat_image_backward);
 }
 
 /* Where output pixel o of a shortcut comes from. */
@@ -127,55 +106,41 @@ static size_t source_of(const struct omq_window *w, int o)
     return (size_t)(o / w->ow * w->sh * w->w + o % w->ow * w->sw) * (size_t)w->c;
 }
 
-static void shortcut_images(void *arg, int thread, int begin, int end)
+static void shortcut_image(struct omq_exec *x, int ui, int image, int thread)
 {
-    const struct job *j = arg;
-    struct omq_exec *x = j->x;
-    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
     const size_t size = in->is_real ? sizeof(omq_real) : 1, first = (size_t)(u->oc - u->win.c) / 2;
 
     (void)thread;
-    for (int i = begin; i < end; i++) {
-        memset(at(out, i, 0), out->is_real ? 0 : out->act.zero_point, size * out->n_image);
-        for (int o = 0; o < u->win.oh * u->win.ow; o++)
-            memcpy(at(out, i, (size_t)o * (size_t)u->oc + first), at(in, i, source_of(&u->win, o)),
-                   size * (size_t)u->win.c);
-    }
+    memset(at(out, image, 0), out->is_real ? 0 : out->act.zero_point, size * out->n_image);
+    for (int o = 0; o < u->win.oh * u->win.ow; o++)
+        memcpy(at(out, image, (size_t)o * (size_t)u->oc + first),
+               at(in, image, source_of(&u->win, o)), size * (size_t)u->win.c);
 }
 
 static void shortcut_forward(struct omq_exec *x, int ui)
 {
-    struct job j = {x, ui};
-
-    omq_pool_run(x->pool, shortcut_images, &j, x->n);
+    omq_exec_images(x, ui, shortcut_image);
 }
 
-static void shortcut_backward_images(void *arg, int thread, int begin, int end)
+static void shortcut_image_backward(struct omq_exec *x, int ui, int image, int thread)
 {
-    const struct job *j = arg;
-    struct omq_exec *x = j->x;
-    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *out = &x->tensors[u->out];
     const size_t first = (size_t)(u->oc - u->win.c) / 2;
+    omq_real *dst = omq_image_grad(x, u->in, image, x->units[ui].first_in);
+    const omq_real *g = out->g + (size_t)image * out->n_image + first;
 
     (void)thread;
-    for (int i = begin; i < end; i++) {
-        omq_real *dst = omq_image_grad(x, u->in, i, x->units[j->ui].first_in);
-        const omq_real *g = out->g + (size_t)i * out->n_image + first;
-
-        for (int o = 0; o < u->win.oh * u->win.ow; o++)
-            x->kern->add((size_t)u->win.c, g + (size_t)o * (size_t)u->oc,
-                         dst + source_of(&u->win, o));
-    }
+    for (int o = 0; o < u->win.oh * u->win.ow; o++)
+        x->kern->add((size_t)u->win.c, g + (size_t)o * (size_t)u->oc, dst + source_of(&u->win, o));
 }
 
 static void shortcut_backward(struct omq_exec *x, int ui)
 {
-    struct job j = {x, ui};
-
     x->units[ui].first_in = omq_claim_grad(x, x->net->plan.units[ui].in);
-    omq_pool_run(x->pool, shortcut_backward_images, &j, x->n);
+    omq_exec_images(x, ui, shortcut_image_backward);
 }
 
 const struct omq_unit_row omq_unit_concat = {concat_forward, concat_backward};

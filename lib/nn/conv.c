@@ -207,29 +207,13 @@ static void accumulate(void *arg, int thread, int begin, int end)
     }
 }
 
-static void finish(void *arg, int thread, int begin, int end)
-{
-    const struct job *j = arg;
-
-    for (int i = begin; i < end; i++)
-        omq_epilogue_forward(j->x, j->ui, i, &j->x->threads[thread]);
-}
-
 static void forward(struct omq_exec *x, int ui)
 {
     struct job j = job_of(x, ui, forward_way(x, &x->net->plan.units[ui]));
 
     omq_pool_run(x->pool, accumulate, &j, j.n_chunks);
     omq_epilogue_fold(x, ui);
-    omq_pool_run(x->pool, finish, &j, x->n);
-}
-
-static void unfinish(void *arg, int thread, int begin, int end)
-{
-    const struct job *j = arg;
-
-    for (int i = begin; i < end; i++)
-        omq_epilogue_backward(j->x, j->ui, i, &j->x->threads[thread]);
+    omq_exec_images(x, ui, omq_epilogue_forward);
 }
 
 /* dw, and dinput unless the input is the network's. */
@@ -296,7 +280,6 @@ static void propagate(void *arg, int thread, int begin, int end)
 {
     const struct job *j = arg;
     struct omq_exec *x = j->x;
-    struct omq_thread_buf *t = &x->threads[thread];
     const int layer = x->net->plan.units[j->ui].layer;
     const size_t n_weights = omq_layer_size(&x->net->plan.layers[layer]);
 
@@ -305,7 +288,7 @@ static void propagate(void *arg, int thread, int begin, int end)
         int i0 = c * j->images, n = x->n - i0 < j->images ? x->n - i0 : j->images;
 
         for (int i = i0; i < i0 + n; i++)
-            omq_epilogue_norm(x, j->ui, i, t);
+            omq_epilogue_norm(x, j->ui, i, thread);
         if (j->way == DIRECT)
             gradients_direct(x, j->ui, i0, n, thread);
         else if (j->way == BY_CHANNELS)
@@ -323,7 +306,7 @@ static void backward(struct omq_exec *x, int ui)
     struct job j = job_of(x, ui, backward_way(x, u));
 
     b->first_res = u->res >= 0 && omq_claim_grad(x, u->res);
-    omq_pool_run(x->pool, unfinish, &j, x->n);
+    omq_exec_images(x, ui, omq_epilogue_backward);
     omq_epilogue_reduce(x, ui);
     l->n_chunks = j.n_chunks;
     l->in_step = omq_tensor_step(&x->tensors[u->in]);

@@ -187,10 +187,11 @@ void omq_epilogue_fold(struct omq_exec *x, int ui)
     fold(x, ui, (double)out->step, out->act.zero_point);
 }
 
-void omq_epilogue_forward(struct omq_exec *x, int ui, int image, struct omq_thread_buf *t)
+void omq_epilogue_forward(struct omq_exec *x, int ui, int image, int thread)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     struct omq_tensor_buf *out = &x->tensors[u->out];
+    struct omq_thread_buf *t = &x->threads[thread];
     int pixels = u->win.oh * u->win.ow, pb = block_pixels(u);
     size_t first = (size_t)image * out->n_image;
     struct omq_epilogue e;
@@ -239,11 +240,12 @@ static void backward_passes(struct omq_exec *x, int ui, int image, struct omq_th
         x->kern->channel_sum(pixels, oc, out->g + first, sum->g);
 }
 
-void omq_epilogue_backward(struct omq_exec *x, int ui, int image, struct omq_thread_buf *t)
+void omq_epilogue_backward(struct omq_exec *x, int ui, int image, int thread)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *out = &x->tensors[u->out];
     struct omq_unit_buf *b = &x->units[ui];
+    struct omq_thread_buf *t = &x->threads[thread];
     size_t sums = (size_t)image * u->oc, first = (size_t)image * out->n_image;
     size_t bytes = sizeof(omq_real) * (size_t)u->oc;
     struct omq_epilogue_sums sum = {b->ds_i + sums, b->g_i + sums, b->gx_i + sums};
@@ -281,7 +283,7 @@ void omq_epilogue_reduce(struct omq_exec *x, int ui)
         omq_site_add_grad(x, u->out, ds);
 }
 
-void omq_epilogue_norm(struct omq_exec *x, int ui, int image, struct omq_thread_buf *t)
+void omq_epilogue_norm(struct omq_exec *x, int ui, int image, int thread)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     struct omq_unit_buf *b = &x->units[ui];
@@ -295,7 +297,7 @@ void omq_epilogue_norm(struct omq_exec *x, int ui, int image, struct omq_thread_
         return;
     x->kern->norm_backward(u->win.oh * u->win.ow, u->oc, x->tensors[u->out].g + at, b->acc + at,
                            b->mu, b->ka, b->kk, b->kd, ends ? &e : NULL);
-    t->t.norm += omq_now() - start;
+    x->threads[thread].t.norm += omq_now() - start;
 }
 
 /* ---- to look at ---- */

@@ -15,6 +15,27 @@ static const struct omq_unit_row *const unit_rows[] = {
     [OMQ_UNIT_SHORTCUT] = &omq_unit_shortcut,
 };
 
+struct images {
+    struct omq_exec *x;
+    int u;
+    omq_image_fn *fn;
+};
+
+static void run_images(void *arg, int thread, int begin, int end)
+{
+    const struct images *j = arg;
+
+    for (int i = begin; i < end; i++)
+        j->fn(j->x, j->u, i, thread);
+}
+
+void omq_exec_images(struct omq_exec *x, int u, omq_image_fn *fn)
+{
+    struct images j = {x, u, fn};
+
+    omq_pool_run(x->pool, run_images, &j, x->n);
+}
+
 /* Sets up every tensor for the current precision. */
 static void set_tensors(struct omq_exec *x, const uint8_t *codes)
 {

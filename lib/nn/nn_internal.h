@@ -174,7 +174,11 @@ struct omq_unit_row {
     void (*forward)(struct omq_exec *x, int u);
     void (*backward)(struct omq_exec *x, int u);
 };
+/* One unit of omq_exec_backward(), for tests. */
 void omq_exec_unit_backward(struct omq_exec *x, int u);
+/* Does something to every image of the batch, a range of them on each thread. */
+typedef void omq_image_fn(struct omq_exec *x, int u, int image, int thread);
+void omq_exec_images(struct omq_exec *x, int u, omq_image_fn *fn);
 extern const struct omq_unit_row omq_unit_conv, omq_unit_requant, omq_unit_maxpool,
     omq_unit_avgpool, omq_unit_concat, omq_unit_shortcut;
 
@@ -250,15 +254,15 @@ void omq_norm_reduce(struct omq_exec *x, int u);
  * output's step if it has none yet, and m, b, r. */
 void omq_epilogue_fold(struct omq_exec *x, int u);
 /* acc to the output tensor, for one image. */
-void omq_epilogue_forward(struct omq_exec *x, int u, int image, struct omq_thread_buf *t);
+void omq_epilogue_forward(struct omq_exec *x, int u, int image, int thread);
 /* The output's gradient of one image, in place, to that of the value before
  * the quantizer and ReLU; adds the residual's share to its tensor; leaves sums
  * in ds_i, g_i, gx_i. */
-void omq_epilogue_backward(struct omq_exec *x, int u, int image, struct omq_thread_buf *t);
+void omq_epilogue_backward(struct omq_exec *x, int u, int image, int thread);
 /* Between the passes: sums to parameter gradients and to ka, kk, kd. */
 void omq_epilogue_reduce(struct omq_exec *x, int u);
 /* Through the batch norm: to the gradient of acc's real value, in place. */
-void omq_epilogue_norm(struct omq_exec *x, int u, int image, struct omq_thread_buf *t);
+void omq_epilogue_norm(struct omq_exec *x, int u, int image, int thread);
 
 /* tensors.c: a site's step: its first value from values[n], at least `least`, and the
  * gradient of what is learned there from sum = sum of g * d(output)/d(step). */

@@ -35,11 +35,6 @@ const struct omq_op_row omq_op_maxpool = {"maxpool", 1, shape_pool};
 const struct omq_op_row omq_op_avgpool = {"avgpool", 1, shape_pool};
 const struct omq_op_row omq_op_globalpool = {"globalpool", 1, shape_global};
 
-struct job {
-    struct omq_exec *x;
-    int ui;
-};
-
 /* The part of output (oy, ox)'s window that lies inside the image. */
 struct span {
     int y0, y1, x0, x1;
@@ -65,57 +60,40 @@ static struct span inside(const struct omq_window *w, int oy, int ox)
             }                                                              \
     } while (0)
 
-static void max_forward_images(void *arg, int thread, int begin, int end)
+static void max_image(struct omq_exec *x, int ui, int image, int thread)
 {
-    const struct job *j = arg;
-    struct omq_exec *x = j->x;
-    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
     const ptrdiff_t row = (ptrdiff_t)u->win.w * u->win.c, out_row = (ptrdiff_t)u->win.ow * u->win.c;
+    const size_t from = (size_t)image * in->n_image, to = (size_t)image * out->n_image;
 
     (void)thread;
-    for (int i = begin; i < end; i++) {
-        size_t from = (size_t)i * in->n_image, to = (size_t)i * out->n_image;
-
-        if (out->is_real)
-            x->kern->maxpool(&u->win, in->x + from, row, out->x + to, out_row);
-        else
-            x->kern->maxpool_u8(&u->win, in->q + from, row, out->q + to, out_row);
-    }
+    if (out->is_real)
+        x->kern->maxpool(&u->win, in->x + from, row, out->x + to, out_row);
+    else
+        x->kern->maxpool_u8(&u->win, in->q + from, row, out->q + to, out_row);
 }
 
-static void max_forward(struct omq_exec *x, int ui)
-{
-    struct job j = {x, ui};
+static void max_forward(struct omq_exec *x, int ui) { omq_exec_images(x, ui, max_image); }
 
-    omq_pool_run(x->pool, max_forward_images, &j, x->n);
-}
-
-static void max_backward_images(void *arg, int thread, int begin, int end)
+static void max_image_backward(struct omq_exec *x, int ui, int image, int thread)
 {
-    const struct job *j = arg;
-    struct omq_exec *x = j->x;
-    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
+    const size_t from = (size_t)image * in->n_image, to = (size_t)image * out->n_image;
+    omq_real *g = omq_image_grad(x, u->in, image, x->units[ui].first_in);
 
     (void)thread;
-    for (int i = begin; i < end; i++) {
-        size_t from = (size_t)i * in->n_image, to = (size_t)i * out->n_image;
-        omq_real *g = omq_image_grad(x, u->in, i, x->units[j->ui].first_in);
-
-        if (out->is_real)
-            x->kern->unpool(&u->win, in->x + from, out->x + to, out->g + to, g);
-        else
-            x->kern->unpool_u8(&u->win, in->q + from, out->q + to, out->g + to, g);
-    }
+    if (out->is_real)
+        x->kern->unpool(&u->win, in->x + from, out->x + to, out->g + to, g);
+    else
+        x->kern->unpool_u8(&u->win, in->q + from, out->q + to, out->g + to, g);
 }
 
 static void max_backward(struct omq_exec *x, int ui)
 {
-    struct job j = {x, ui};
-
     x->units[ui].first_in = omq_claim_grad(x, x->net->plan.units[ui].in);
-    omq_pool_run(x->pool, max_backward_images, &j, x->n);
+    omq_exec_images(x, ui, max_image_backward);
 }
 
 enum { SUM_CHANNELS = 64 };
@@ -138,69 +116,46 @@ static void sum_window(const struct omq_tensor_buf *in, const struct omq_window 
         acc[k] = (omq_real)sum[k];
 }
 
-static void sum_images(void *arg, int thread, int begin, int end)
+static void sum_image(struct omq_exec *x, int ui, int image, int thread)
 {
-    const struct job *j = arg;
-    struct omq_exec *x = j->x;
-    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in];
+    omq_real *acc = x->units[ui].acc + (size_t)image * x->tensors[u->out].n_image;
 
     (void)thread;
-    for (int i = begin; i < end; i++)
-        for (int o = 0; o < u->win.oh * u->win.ow; o++)
-            for (int c = 0; c < u->oc; c += SUM_CHANNELS)
-                sum_window(in, &u->win, (size_t)i * in->n_image, o, c,
-                           u->oc - c < SUM_CHANNELS ? u->oc - c : SUM_CHANNELS,
-                           x->units[j->ui].acc + ((size_t)i * u->win.oh * u->win.ow + o) * u->oc +
-                               c);
-}
-
-static void finish(void *arg, int thread, int begin, int end)
-{
-    const struct job *j = arg;
-
-    for (int i = begin; i < end; i++)
-        omq_epilogue_forward(j->x, j->ui, i, &j->x->threads[thread]);
+    for (int o = 0; o < u->win.oh * u->win.ow; o++, acc += u->oc)
+        for (int c = 0; c < u->oc; c += SUM_CHANNELS)
+            sum_window(in, &u->win, (size_t)image * in->n_image, o, c,
+                       u->oc - c < SUM_CHANNELS ? u->oc - c : SUM_CHANNELS, acc + c);
 }
 
 static void avg_forward(struct omq_exec *x, int ui)
 {
-    struct job j = {x, ui};
-
-    omq_pool_run(x->pool, sum_images, &j, x->n);
+    omq_exec_images(x, ui, sum_image);
     omq_epilogue_fold(x, ui);
-    omq_pool_run(x->pool, finish, &j, x->n);
+    omq_exec_images(x, ui, omq_epilogue_forward);
 }
 
-static void avg_backward_images(void *arg, int thread, int begin, int end)
+static void avg_image_backward(struct omq_exec *x, int ui, int image, int thread)
 {
-    const struct job *j = arg;
-    struct omq_exec *x = j->x;
-    const struct omq_unit *u = &x->net->plan.units[j->ui];
+    const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_tensor_buf *out = &x->tensors[u->out];
+    const omq_real *g = out->g + (size_t)image * out->n_image;
+    omq_real *dst = omq_image_grad(x, u->in, image, x->units[ui].first_in);
     omq_real share = 1 / (omq_real)(u->win.kh * u->win.kw);
 
-    for (int i = begin; i < end; i++) {
-        omq_real *dst = omq_image_grad(x, u->in, i, x->units[j->ui].first_in);
-
-        omq_epilogue_backward(x, j->ui, i, &x->threads[thread]);
-        for (int o = 0; o < u->win.oh * u->win.ow; o++) {
-            const omq_real *g = out->g + (size_t)i * out->n_image + (size_t)o * u->oc;
-
-            FOR_WINDOW(&u->win, o, at, {
-                for (int c = 0; c < u->oc; c++)
-                    dst[at + c] += share * g[c];
-            });
-        }
-    }
+    omq_epilogue_backward(x, ui, image, thread);
+    for (int o = 0; o < u->win.oh * u->win.ow; o++, g += u->oc)
+        FOR_WINDOW(&u->win, o, at, {
+            for (int c = 0; c < u->oc; c++)
+                dst[at + c] += share * g[c];
+        });
 }
 
 static void avg_backward(struct omq_exec *x, int ui)
 {
-    struct job j = {x, ui};
-
     x->units[ui].first_in = omq_claim_grad(x, x->net->plan.units[ui].in);
-    omq_pool_run(x->pool, avg_backward_images, &j, x->n);
+    omq_exec_images(x, ui, avg_image_backward);
     omq_epilogue_reduce(x, ui);
 }
 

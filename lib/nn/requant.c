@@ -12,6 +12,7 @@ struct job {
     int ui;
 };
 
+/* All of a thread at once: some kernels make a table of what each code becomes. */
 static void forward_images(void *arg, int thread, int begin, int end)
 {
     const struct job *j = arg;
@@ -50,23 +51,18 @@ static void forward(struct omq_exec *x, int ui)
     omq_pool_run(x->pool, forward_images, &j, x->n);
 }
 
-static void backward_images(void *arg, int thread, int begin, int end)
+static void backward_image(struct omq_exec *x, int ui, int image, int thread)
 {
-    const struct job *j = arg;
-    struct omq_exec *x = j->x;
-    const struct omq_unit *u = &x->net->plan.units[j->ui];
-    struct omq_unit_buf *b = &x->units[j->ui];
+    const struct omq_unit *u = &x->net->plan.units[ui];
+    struct omq_unit_buf *b = &x->units[ui];
     const struct omq_tensor_buf *in = &x->tensors[u->in], *out = &x->tensors[u->out];
+    const size_t at = (size_t)image * out->n_image;
+    omq_real *ds = b->ds_i + (size_t)image * u->oc;
     double start = omq_now();
 
-    for (int i = begin; i < end; i++) {
-        size_t at = (size_t)i * out->n_image;
-        omq_real *ds = b->ds_i + (size_t)i * u->oc;
-
-        if (out->is_real) {
-            omq_add_grad(x, u->in, i, b->first_in, out->n_image, out->g + at);
-            continue;
-        }
+    if (out->is_real) {
+        omq_add_grad(x, u->in, image, b->first_in, out->n_image, out->g + at);
+    } else {
         memset(ds, 0, sizeof(*ds) * (size_t)u->oc);
         x->kern->rescale_backward(u->win.oh * u->win.ow, u->oc, in->q + at, &b->rescale,
                                   out->g + at, b->first_in, in->g + at, ds);
@@ -78,11 +74,10 @@ static void backward(struct omq_exec *x, int ui)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     struct omq_unit_buf *b = &x->units[ui];
-    struct job j = {x, ui};
     double ds = 0;
 
     b->first_in = omq_claim_grad(x, u->in);
-    omq_pool_run(x->pool, backward_images, &j, x->n);
+    omq_exec_images(x, ui, backward_image);
     if (x->tensors[u->out].is_real)
         return;
     for (size_t i = 0; i < (size_t)x->n * (size_t)u->oc; i++)
