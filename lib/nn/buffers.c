@@ -8,42 +8,6 @@
 
 #include "base/place.h"
 
-/* 256 KiB of rows: they stay in L2 beside their gradient. */
-struct omq_tile omq_conv_tile(const struct omq_unit *u)
-{
-    size_t k = (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c_count;
-    int pixels = (int)(65536 / k), image = u->win.oh * u->win.ow;
-
-    if (pixels < image)
-        return (struct omq_tile){1, pixels < u->win.ow ? 1 : pixels / u->win.ow};
-    return (struct omq_tile){pixels / image > 64 ? 64 : pixels / image, u->win.oh};
-}
-
-enum { WHOLE_IMAGES = 64 }; /* enough to be worth the reading of a linear layer's weights */
-
-struct omq_direct omq_direct_of(const struct omq_unit *u, int n)
-{
-    const int images = n % 2 ? 1 : 2, pixels = n / images;
-    const int c = u->win.kh * u->win.kw * u->win.c;
-
-    if (!omq_conv_is_whole(u))
-        return (struct omq_direct){u->win, n};
-    return (struct omq_direct){{.h = 1, .w = pixels, .c = c, .c_count = c, .kh = 1, .kw = 1,
-                                .sh = 1, .sw = 1, .oh = 1, .ow = pixels}, images};
-}
-
-int omq_direct_images(const struct omq_unit *u)
-{
-    return omq_conv_is_whole(u) ? WHOLE_IMAGES : omq_conv_images(&u->win, u->oc);
-}
-
-bool omq_direct_backward(const struct omq_unit *u)
-{
-    const struct omq_window win = omq_direct_of(u, WHOLE_IMAGES).win;
-
-    return omq_conv_direct(&win, u->oc);
-}
-
 static bool any_float(const struct omq_net *net)
 {
     for (int p = 0; p < net->n_precisions; p++)
@@ -154,7 +118,7 @@ static void take_layer(struct omq_exec *x, int i)
 /* The codes as the kernels of this layer take them. */
 static void take_codes(struct omq_exec *x, const struct omq_unit *u, struct omq_unit_buf *unit)
 {
-    const struct omq_window win = omq_direct_of(u, WHOLE_IMAGES).win;
+    const struct omq_window win = omq_direct_of(u, omq_direct_images(u)).win;
     const size_t n = omq_net_layer(x->net, 0, u->layer)->weight->n;
     const bool direct = omq_direct_backward(u) && sizeof(omq_real) == sizeof(float);
     struct omq_layer_buf *b = &x->layers[u->layer];

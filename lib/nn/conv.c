@@ -61,6 +61,55 @@ static int shape_linear(const struct omq_graph *g, struct omq_node *node, struct
 const struct omq_op_row omq_op_conv = {"conv", 1, shape_conv};
 const struct omq_op_row omq_op_linear = {"linear", 1, shape_linear};
 
+/* ---- how much at a time ---- */
+
+bool omq_conv_is_whole(const struct omq_unit *u)
+{
+    const struct omq_window *w = &u->win;
+
+    return u->groups == 1 && w->kh == w->h && w->kw == w->w && w->oh == 1 && w->ow == 1 &&
+           w->ph == 0 && w->pw == 0;
+}
+
+/* 256 KiB of rows: they stay in L2 beside their gradient. */
+struct omq_tile omq_conv_tile(const struct omq_unit *u)
+{
+    size_t k = (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c_count;
+    int pixels = (int)(65536 / k), image = u->win.oh * u->win.ow;
+
+    if (pixels < image)
+        return (struct omq_tile){1, pixels < u->win.ow ? 1 : pixels / u->win.ow};
+    return (struct omq_tile){pixels / image > 64 ? 64 : pixels / image, u->win.oh};
+}
+
+enum { WHOLE_IMAGES = 64 }; /* enough to be worth the reading of a linear layer's weights */
+
+struct omq_direct omq_direct_of(const struct omq_unit *u, int n)
+{
+    const int images = n % 2 ? 1 : 2, pixels = n / images;
+    int c;
+
+    if (!omq_conv_is_whole(u))
+        return (struct omq_direct){u->win, n};
+    c = u->win.kh * u->win.kw * u->win.c;
+    return (struct omq_direct){{.h = 1, .w = pixels, .c = c, .c_count = c, .kh = 1, .kw = 1,
+                                .sh = 1, .sw = 1, .oh = 1, .ow = pixels}, images};
+}
+
+int omq_direct_images(const struct omq_unit *u)
+{
+    return omq_conv_is_whole(u) ? WHOLE_IMAGES : omq_conv_images(&u->win, u->oc);
+}
+
+bool omq_direct_backward(const struct omq_unit *u)
+{
+    const struct omq_window win = omq_direct_of(u, WHOLE_IMAGES).win;
+
+    return omq_conv_direct(&win, u->oc);
+}
+
+/* ---- jobs of the pool ---- */
+
 enum way { BY_ROWS, OF_CODES, DIRECT, BY_CHANNELS };
 
 struct job {

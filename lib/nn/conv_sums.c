@@ -8,14 +8,6 @@
 
 #include <string.h>
 
-bool omq_conv_is_whole(const struct omq_unit *u)
-{
-    const struct omq_window *w = &u->win;
-
-    return u->groups == 1 && w->kh == w->h && w->kw == w->w && w->oh == 1 && w->ow == 1 &&
-           w->ph == 0 && w->pw == 0;
-}
-
 /* ---- geometry ---- */
 
 static bool is_padded(const struct omq_unit *u) { return u->win.ph > 0 || u->win.pw > 0; }

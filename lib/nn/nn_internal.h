@@ -182,34 +182,15 @@ void omq_exec_images(struct omq_exec *x, int u, omq_image_fn *fn);
 extern const struct omq_unit_row omq_unit_conv, omq_unit_requant, omq_unit_maxpool,
     omq_unit_avgpool, omq_unit_concat, omq_unit_shortcut;
 
-/* What one GEMM of a convolution takes: several whole images, or output rows
+/* conv.c: what one GEMM of a convolution takes: several whole images, or output rows
  * of one. */
 struct omq_tile {
     int images, rows;
 };
 struct omq_tile omq_conv_tile(const struct omq_unit *u);
 
-/* depthwise.c: whether a convolution is done a channel apart, what that takes of
- * omq_thread_buf.rows, and its parts: sums of an image, and its gradients. */
-bool omq_conv_by_channels(const struct omq_unit *u);
-size_t omq_depthwise_scratch(const struct omq_unit *u);
-void omq_depthwise_multiply(struct omq_exec *x, int ui, int image, struct omq_thread_buf *t);
-void omq_depthwise_gradients(struct omq_exec *x, int ui, int image, int thread);
-
 /* Whether its window is the whole image, as a linear layer's is. */
 bool omq_conv_is_whole(const struct omq_unit *u);
-
-/* conv_sums.c: convolutions of codes, forward. Their memory, of which a thread needs
- * omq_codes_scratch() bytes and tensors OMQ_CODES_BEHIND behind them; once a pass, how
- * weights are packed, and then those of some outputs (of layers with groups, all); and
- * the sums of n images, best omq_codes_images() at once. */
-enum { OMQ_CODES_BEHIND = 3 };
-void omq_codes_take(struct omq_exec *x, const struct omq_unit *u, struct omq_unit_buf *b);
-size_t omq_codes_scratch(const struct omq_unit *u);
-void omq_codes_begin(struct omq_exec *x, const struct omq_unit *u);
-void omq_codes_pack(const struct omq_exec *x, struct omq_layer_buf *l, int first, int count);
-int omq_codes_images(const struct omq_unit *u);
-void omq_codes_multiply(struct omq_exec *x, int ui, int i0, int n, void *scratch);
 
 /* A convolution of n images as the conv_ kernels take it. Where a window is the whole
  * image, images are pixels in a row, of two images if n is even:
@@ -222,6 +203,25 @@ struct omq_direct omq_direct_of(const struct omq_unit *u, int n);
 /* How many images one call best takes; whether there are kernels for the gradients. */
 int omq_direct_images(const struct omq_unit *u);
 bool omq_direct_backward(const struct omq_unit *u);
+
+/* depthwise.c: whether a convolution is done a channel apart, what that takes of
+ * omq_thread_buf.rows, and its parts: sums of an image, and its gradients. */
+bool omq_conv_by_channels(const struct omq_unit *u);
+size_t omq_depthwise_scratch(const struct omq_unit *u);
+void omq_depthwise_multiply(struct omq_exec *x, int ui, int image, struct omq_thread_buf *t);
+void omq_depthwise_gradients(struct omq_exec *x, int ui, int image, int thread);
+
+/* conv_sums.c: convolutions of codes, forward. Their memory, of which a thread needs
+ * omq_codes_scratch() bytes and tensors OMQ_CODES_BEHIND behind them; once a pass, how
+ * weights are packed, and then those of some outputs (of layers with groups, all); and
+ * the sums of n images, best omq_codes_images() at once. */
+enum { OMQ_CODES_BEHIND = 3 };
+void omq_codes_take(struct omq_exec *x, const struct omq_unit *u, struct omq_unit_buf *b);
+size_t omq_codes_scratch(const struct omq_unit *u);
+void omq_codes_begin(struct omq_exec *x, const struct omq_unit *u);
+void omq_codes_pack(const struct omq_exec *x, struct omq_layer_buf *l, int first, int count);
+int omq_codes_images(const struct omq_unit *u);
+void omq_codes_multiply(struct omq_exec *x, int ui, int i0, int n, void *scratch);
 
 /* layer.c: of the outputs first .. first + count - 1 alone, what omq_layer_weights()
  * gives, but for w; and what of them is quantized: the shared weights, or what their
