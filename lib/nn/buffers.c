@@ -296,6 +296,15 @@ static int open_tables(struct omq_exec *x, struct omq_err *err)
     return OMQ_OK;
 }
 
+static void close_tables(struct omq_exec *x)
+{
+    free(x->tensors);
+    free(x->layers);
+    free(x->units);
+    free(x->threads);
+    free(x->places);
+}
+
 int omq_exec_open(struct omq_exec **out, struct omq_net *net, struct omq_pool *pool, int n,
                   bool backward, struct omq_err *err)
 {
@@ -331,11 +340,7 @@ void omq_exec_close(struct omq_exec *x)
     if (!x)
         return;
     omq_arena_release(&x->arena);
-    free(x->tensors);
-    free(x->layers);
-    free(x->units);
-    free(x->threads);
-    free(x->places);
+    close_tables(x);
     free(x);
 }
 
@@ -349,10 +354,6 @@ size_t omq_exec_bytes(struct omq_net *net, struct omq_pool *pool, int n, bool ba
         take_all(&x);
         bytes = x.arena.used;
     }
-    free(x.tensors);
-    free(x.layers);
-    free(x.units);
-    free(x.threads);
-    free(x.places);
+    close_tables(&x);
     return bytes;
 }
