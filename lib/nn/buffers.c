@@ -145,7 +145,8 @@ static void take_unit(struct omq_exec *x, int i)
     const struct omq_unit *u = &x->net->plan.units[i];
     struct omq_unit_buf *b = &x->units[i];
     size_t c = (size_t)u->oc, n = (size_t)x->n_max, nc = n * c;
-    omq_real **per_channel[] = {&b->m, &b->b, &b->mu, &b->ka, &b->kk, &b->kd};
+    omq_real **per_channel[] = {&b->m,  &b->b,  &b->mu, &b->real_mean, &b->real_var,
+                                &b->ka, &b->kk, &b->kd};
 
     if (u->kind == OMQ_UNIT_REQUANT)
         b->ds_i = omq_arena_take(&x->arena, nc, sizeof(omq_real));

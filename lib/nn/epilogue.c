@@ -57,8 +57,8 @@ static void fold(struct omq_exec *x, int ui, double s_out, int zp_out)
     if (omq_has_norm(x, u)) {
         norm.gamma = lp->gamma->value;
         norm.beta = lp->beta->value;
-        norm.mean = x->mode == OMQ_MODE_TRAIN ? b->ka : lp->mean->value;
-        norm.var = x->mode == OMQ_MODE_TRAIN ? b->kd : lp->var->value;
+        norm.mean = x->mode == OMQ_MODE_TRAIN ? b->real_mean : lp->mean->value;
+        norm.var = x->mode == OMQ_MODE_TRAIN ? b->real_var : lp->var->value;
     } else if (lp->bias) {
         norm.beta = lp->bias->value;
     }

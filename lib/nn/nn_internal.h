@@ -121,9 +121,11 @@ struct omq_share {
 struct omq_unit_buf {
     omq_real *acc;             /* [n][oh][ow][oc], before the epilogue */
     ptrdiff_t *run_at;         /* of its windows in codes, as in struct omq_conv_io */
-    omq_real *m, *b, *mu;      /* [oc] */
+    omq_real *m, *b;           /* [oc] */
     struct omq_addend add;     /* with a residual */
-    double *var;               /* [oc], of acc */
+    omq_real *mu;              /* [oc]: the batch's mean of acc, */
+    double *var;               /* its variance, */
+    omq_real *real_mean, *real_var; /* and both in real units: what is folded */
     double *mean_i, *m2_i;     /* [n][oc], per image */
     omq_real *ds_i, *g_i, *gx_i; /* [n][oc]: sums of backward, per image */
     omq_real *ka, *kk, *kd;    /* [oc]: coefficients of norm_backward */

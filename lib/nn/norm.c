@@ -57,8 +57,8 @@ void omq_norm_stats(struct omq_exec *x, int ui)
         }
         b->mu[c] = (omq_real)mean;
         b->var[c] = m2 / total;
-        b->ka[c] = (omq_real)(s * mean);
-        b->kd[c] = (omq_real)(s * s * b->var[c]);
+        b->real_mean[c] = (omq_real)(s * mean);
+        b->real_var[c] = (omq_real)(s * s * b->var[c]);
         if (x->mode == OMQ_MODE_FROZEN)
             keep_function(lp, c, s * mean, s * s * m2 / fmax(total - 1, 1));
         lp->mean->value[c] = (omq_real)(mom * s * mean +
