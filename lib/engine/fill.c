@@ -31,13 +31,11 @@ static int workspace_init(struct omq_planner *p, struct workspace *ws)
     size_t scratch = 1, oc = 1, k = 1;
 
     for (int l = 0; l < plan->n_layers; l++) {
-        int out = plan->layers[l].out;
-        int some = plan->layers[l].groups > 1 ? out : omq_layer_codes_outputs(p->net, l);
-        size_t n = omq_layer_size(&plan->layers[l]) / (size_t)out;
+        const struct omq_layer *layer = &plan->layers[l];
 
         scratch = most(scratch, omq_layer_codes_scratch(p->net, l));
-        oc = most(oc, (size_t)out);
-        k = most(k, n * (size_t)some);
+        oc = most(oc, (size_t)layer->out);
+        k = most(k, omq_layer_filter(layer) * (size_t)omq_layer_codes_outputs(p->net, l));
     }
     *ws = (struct workspace){.scratch = malloc(sizeof(omq_real) * scratch),
                              .unit = malloc(sizeof(omq_real) * oc),
@@ -61,14 +59,13 @@ static int pack_weights(struct omq_planner *p, const struct omq_unit *from,
     const int precision = omq_planner_precision(p, from->layer);
     const int at_once = omq_layer_codes_outputs(p->net, from->layer);
     const size_t filter = (size_t)u->shape.n_runs * (size_t)u->shape.run;
-    struct omq_layer_codes codes = {.unit = ws->unit};
+    struct omq_layer_codes codes = {.k = ws->k, .unit = ws->unit};
 
     for (int first = 0; first < u->oc; first += at_once) {
         struct omq_conv_shape s = u->shape, before = u->shape;
 
         s.oc = u->oc - first < at_once ? u->oc - first : at_once;
         before.oc = first;
-        codes.k = ws->k + (from->groups > 1 ? (size_t)first * filter : 0);
         omq_layer_make_codes(p->net, precision, from->layer, first, s.oc, &codes, ws->scratch);
         if (from->groups == 1)
             pack(u, &s, codes.k, u->w + omq_conv_packed_size(&before), u->start + first);

@@ -199,7 +199,7 @@ static void most_weights(const struct omq_exec *x, size_t *layer, size_t *share)
     for (int i = 0; i < x->net->plan.n_layers; i++) {
         const struct omq_layer *l = &x->net->plan.layers[i];
         const size_t n = omq_layer_size(l);
-        const size_t some = n / (size_t)l->out * (size_t)omq_layer_codes_outputs(x->net, i);
+        const size_t some = omq_layer_filter(l) * (size_t)omq_layer_codes_outputs(x->net, i);
 
         *layer = n > *layer ? n : *layer;
         *share = some > *share ? some : *share;

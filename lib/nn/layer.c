@@ -6,15 +6,19 @@
 
 #include <string.h>
 
+size_t omq_layer_filter(const struct omq_layer *l)
+{
+    return (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
+}
+
 size_t omq_layer_size(const struct omq_layer *l)
 {
-    return (size_t)l->out * (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
+    return (size_t)l->out * omq_layer_filter(l);
 }
 
 size_t omq_layer_row_bytes(const struct omq_net *net, int precision, int layer)
 {
-    const struct omq_layer *l = &net->plan.layers[layer];
-    const size_t row = omq_layer_size(l) / (size_t)l->out;
+    const size_t row = omq_layer_filter(&net->plan.layers[layer]);
     const int bits = omq_layer_bits_at(net, precision, layer);
 
     return bits == OMQ_FLOAT_BITS ? 4 * row : omq_pack_row_bytes(bits, row);
@@ -23,9 +27,9 @@ size_t omq_layer_row_bytes(const struct omq_net *net, int precision, int layer)
 struct omq_view_spec omq_layer_spec(const struct omq_net *net, int precision, int layer)
 {
     const struct omq_layer *l = &net->plan.layers[layer];
-    int bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits);
 
-    return omq_view_of(&net->quant, bits, l->edge, (const int[4]){l->out, l->in, l->kh, l->kw});
+    return omq_view_of(&net->quant, omq_layer_bits_at(net, precision, layer), l->edge,
+                       (const int[4]){l->out, l->in, l->kh, l->kw});
 }
 
 void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst)
@@ -60,7 +64,7 @@ int omq_layer_bias_parts(const struct omq_net *net, int precision, int layer,
     const struct omq_layer *l = &net->plan.layers[layer];
     const struct omq_grid g = omq_layer_grid(net, precision, layer);
 
-    return omq_bias_parts(omq_grid_largest(&g), in->q_max, (int64_t)l->in * l->kh * l->kw);
+    return omq_bias_parts(omq_grid_largest(&g), in->q_max, (int64_t)omq_layer_filter(l));
 }
 
 struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, int layer,
@@ -73,7 +77,7 @@ struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, i
     return (struct omq_weights){
         .grid = omq_layer_grid(net, precision, layer), .out = l->out,
         .fan_out = l->linear ? l->out : l->out * l->kh * l->kw,
-        .n = omq_layer_size(l) / (size_t)l->out, .w = w,
+        .n = omq_layer_filter(l), .w = w,
         .n_shared = omq_layer_size(l) / (size_t)(lp->wstep && lp->wstep->n > 1 ? l->out : 1),
         .step = lp->wstep ? lp->wstep->value : NULL,
         .n_steps = lp->wstep ? (int)lp->wstep->n : 0, .scratch = scratch, .k = k, .unit = unit,
@@ -86,7 +90,7 @@ int omq_layer_codes_outputs(const struct omq_net *net, int layer)
 {
     enum { WEIGHTS = 1 << 14, BLOCK = 16 };
     const struct omq_layer *l = &net->plan.layers[layer];
-    size_t n = (size_t)l->in * (size_t)l->kh * (size_t)l->kw, blocks = WEIGHTS / (BLOCK * n);
+    size_t blocks = WEIGHTS / (BLOCK * omq_layer_filter(l));
     size_t count = BLOCK * (blocks < 1 ? 1 : blocks);
 
     if (!omq_layer_method(net, layer)->is_separable || l->groups > 1)
@@ -96,9 +100,8 @@ int omq_layer_codes_outputs(const struct omq_net *net, int layer)
 
 size_t omq_layer_codes_scratch(const struct omq_net *net, int layer)
 {
-    const struct omq_layer *l = &net->plan.layers[layer];
-
-    return 3 * omq_layer_size(l) / (size_t)l->out * /* view, codes, the method's */
+    /* view, codes, the method's */
+    return 3 * omq_layer_filter(&net->plan.layers[layer]) *
            (size_t)omq_layer_codes_outputs(net, layer);
 }
 
@@ -137,8 +140,7 @@ static void quantize_codes(const struct omq_net *net, int precision, int layer, 
 {
     const struct omq_layer *l = &net->plan.layers[layer];
     const struct omq_param *step = omq_net_layer(net, precision, layer)->wstep;
-    const size_t filter = (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
-    const size_t n = (size_t)count * filter;
+    const size_t n = (size_t)count * omq_layer_filter(l);
     struct omq_weights q = omq_layer_some(net, precision, layer, first, count,
                                           (int8_t *)(scratch + n), out->unit, scratch + 2 * n);
 
@@ -158,7 +160,7 @@ static void unpack_codes(const struct omq_net *net, int precision, int layer, in
     const struct omq_grid g = omq_layer_grid(net, precision, layer);
     const bool one = lp->unit->n == 1;
 
-    omq_unpack(&g, (size_t)count, omq_layer_size(l) / (size_t)l->out,
+    omq_unpack(&g, (size_t)count, omq_layer_filter(l),
                lp->codes + (size_t)first * omq_layer_row_bytes(net, precision, layer), out->k);
     out->n_units = one ? 1 : l->out;
     for (int o = 0; o < (one ? 1 : count); o++)

@@ -85,7 +85,7 @@ static int pack_layer(struct omq_net *to, const struct packing *p, int precision
     const size_t row = omq_layer_row_bytes(to, precision, layer);
     const struct omq_grid g = omq_layer_grid(to, precision, layer);
     const int old = p->precision[precision], at_once = omq_layer_codes_outputs(p->net, layer);
-    const size_t n = omq_layer_size(l) / (size_t)l->out;
+    const size_t n = omq_layer_filter(l);
     struct omq_layer_codes codes = {.k = malloc(n * (size_t)at_once),
                                     .unit = calloc((size_t)l->out, sizeof(*codes.unit))};
     omq_real *scratch = calloc(omq_layer_codes_scratch(p->net, layer), sizeof(*scratch));

@@ -274,8 +274,9 @@ struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, i
 /* Only its view: what is quantized, [out][in][kh][kw] to dst. */
 void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst);
 
-/* How many weights a layer has. */
+/* How many weights a layer has, and how many one output of it. */
 size_t omq_layer_size(const struct omq_layer *l);
+size_t omq_layer_filter(const struct omq_layer *l);
 /* Multiply-accumulates of one image, and bytes of the packed weights at one
  * precision (float: 4 a weight). */
 uint64_t omq_net_macs(const struct omq_net *net);

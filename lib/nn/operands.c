@@ -43,15 +43,10 @@ void omq_shares_fill(struct omq_exec *x)
     }
 }
 
-/* Weights of one output; where those of a share begin. */
-static size_t filter_of(const struct omq_layer *l)
-{
-    return (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
-}
-
+/* Where the weights of a share begin. */
 static size_t begin_of(const struct omq_layer *l, const struct omq_share *s)
 {
-    return (size_t)s->first * filter_of(l);
+    return (size_t)s->first * omq_layer_filter(l);
 }
 
 /* ---- orders ---- */
@@ -131,7 +126,7 @@ static omq_real unit_of(const struct omq_share *s, int o)
 static void spread_codes(const struct omq_exec *x, struct omq_layer_buf *b,
                          const struct omq_layer *l, const struct omq_share *s)
 {
-    const size_t filter = filter_of(l), end = begin_of(l, s) + (size_t)s->count * filter;
+    const size_t filter = omq_layer_filter(l), end = begin_of(l, s) + (size_t)s->count * filter;
     size_t begin = begin_of(l, s);
 
     if (b->packed)
@@ -191,7 +186,7 @@ static void forward_share(struct omq_exec *x, struct omq_share *s, omq_real *roo
         spread_taps(b, l, s, NULL, NULL);
     if (b->dequant)
         memcpy(b->dequant + begin, b->operand + begin,
-               sizeof(*b->operand) * (size_t)s->count * filter_of(l));
+               sizeof(*b->operand) * (size_t)s->count * omq_layer_filter(l));
 }
 
 static void forward(void *arg, int thread, int begin, int end)
@@ -312,7 +307,7 @@ static void backward_share(struct omq_exec *x, const struct omq_share *s,
     const size_t begin = begin_of(l, s);
     struct omq_view_spec v = omq_layer_spec(x->net, x->precision, s->layer);
     const omq_real *sum = add_up(x, b->n_chunks, omq_layer_size(l), begin,
-                                 (size_t)s->count * filter_of(l));
+                                 (size_t)s->count * omq_layer_filter(l));
     omq_real *doffset = NULL;
 
     from_kernel_order(l, s->count, sum, b->in_step, b->is_float ? t->dview : t->dcodes);

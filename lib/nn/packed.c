@@ -160,7 +160,7 @@ static bool codes_ok(const struct omq_net *net, int precision, int layer)
 {
     const struct omq_layer *l = &net->plan.layers[layer];
     const struct omq_grid g = omq_layer_grid(net, precision, layer);
-    const size_t n = omq_layer_size(l) / (size_t)l->out;
+    const size_t n = omq_layer_filter(l);
     const uint8_t *row = omq_net_layer(net, precision, layer)->codes;
 
     for (int o = 0; !g.midrise && o < l->out; o++, row += omq_pack_row_bytes(g.bits, n))
