@@ -253,26 +253,26 @@ struct omq_layer_codes {
  * count*in*kh*kw; unit of out, in which those of these outputs are written; scratch
  * of omq_layer_codes_scratch() reals). count is omq_layer_codes_outputs(), a
  * multiple of it away from first, or what is left: all of them, where an output
- * depends on others, else a multiple of 16. The layer's bits there must not be
- * float. */
+ * depends on others and of layers with groups, else a multiple of 16. The layer's
+ * bits there must not be float. */
 void omq_layer_make_codes(const struct omq_net *net, int precision, int layer, int first,
                           int count, struct omq_layer_codes *out, omq_real *scratch);
 int omq_layer_codes_outputs(const struct omq_net *net, int layer);
 size_t omq_layer_codes_scratch(const struct omq_net *net, int layer);
+/* The same in two steps and for all outputs, for those who look between them: the view,
+ * which is what is quantized, [out][in][kh][kw] to dst; and what the method's forward()
+ * takes to make codes and units (k, unit) of weights w, scratch being as long as w. */
+void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst);
+struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, int layer,
+                                     const omq_real *w, int8_t *k, omq_real *unit,
+                                     omq_real *scratch);
 /* Its batch norm, or its bias. */
 struct omq_norm omq_layer_norm(const struct omq_layer_params *lp);
+/* The grid of its weights. */
 struct omq_grid omq_layer_grid(const struct omq_net *net, int precision, int layer);
 /* omq_bias_parts() of a layer that reads codes. */
 int omq_layer_bias_parts(const struct omq_net *net, int precision, int layer,
                          const struct omq_act *in);
-/* The same in two steps, for those who look between them. What the method's
- * forward() takes: codes and units (k, unit) of the weights w; scratch as long
- * as w. */
-struct omq_weights omq_layer_weights(const struct omq_net *net, int precision, int layer,
-                                     const omq_real *w, int8_t *k, omq_real *unit,
-                                     omq_real *scratch);
-/* Only its view: what is quantized, [out][in][kh][kw] to dst. */
-void omq_layer_view(const struct omq_net *net, int precision, int layer, omq_real *dst);
 
 /* How many weights a layer has, and how many one output of it. */
 size_t omq_layer_size(const struct omq_layer *l);
