@@ -72,6 +72,16 @@ int omq_graph_init(struct omq_graph *g, int h, int w, int c, struct omq_err *err
     return OMQ_OK;
 }
 
+int omq_graph_copy(struct omq_graph *to, const struct omq_graph *from, struct omq_err *err)
+{
+    *to = (struct omq_graph){.nodes = calloc((size_t)from->n_nodes, sizeof(*to->nodes))};
+    if (!to->nodes)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a graph");
+    memcpy(to->nodes, from->nodes, sizeof(*to->nodes) * (size_t)from->n_nodes);
+    to->n_nodes = from->n_nodes;
+    return OMQ_OK;
+}
+
 void omq_graph_release(struct omq_graph *g)
 {
     free(g->nodes);

@@ -46,17 +46,6 @@ static int choose(struct packing *p, int choice, struct omq_err *err)
     return rc;
 }
 
-static int copy_graph(struct omq_graph *g, const struct omq_graph *from, struct omq_err *err)
-{
-    const struct omq_node *in = &from->nodes[0];
-    int rc = omq_graph_init(g, in->h, in->w, in->c, err);
-
-    for (int i = 1; rc >= 0 && i < from->n_nodes; i++)
-        if ((rc = omq_graph_add(g, &from->nodes[i], err)) < 0)
-            omq_graph_release(g);
-    return rc < 0 ? rc : OMQ_OK;
-}
-
 static const struct omq_param *find(const struct omq_net *net, int precision, const char *name)
 {
     for (int i = 0; i < net->n_params; i++)
@@ -111,7 +100,7 @@ static int pack_net(struct omq_net *to, const struct packing *p, struct omq_err 
 {
     struct omq_precision prec[OMQ_MAX_PRECISIONS];
     struct omq_graph graph;
-    int rc = copy_graph(&graph, &p->net->graph, err);
+    int rc = omq_graph_copy(&graph, &p->net->graph, err);
 
     if (rc < 0)
         return rc;

@@ -290,13 +290,10 @@ int omq_net_init(struct omq_net *net, struct omq_graph *graph, const struct omq_
 int omq_net_like(struct omq_net *net, const struct omq_net *like, const struct omq_precision *prec,
                  int n_prec, const struct omq_quant_config *quant, struct omq_err *err)
 {
-    struct omq_graph g = {.n_nodes = like->graph.n_nodes};
+    struct omq_graph g;
+    int rc = omq_graph_copy(&g, &like->graph, err);
 
-    g.nodes = calloc((size_t)g.n_nodes, sizeof(*g.nodes));
-    if (!g.nodes)
-        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a graph");
-    memcpy(g.nodes, like->graph.nodes, sizeof(*g.nodes) * (size_t)g.n_nodes);
-    return omq_net_init(net, &g, prec, n_prec, quant, &like->pre, 0, false, err);
+    return rc < 0 ? rc : omq_net_init(net, &g, prec, n_prec, quant, &like->pre, 0, false, err);
 }
 
 void omq_net_release(struct omq_net *net)

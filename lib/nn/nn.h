@@ -69,6 +69,9 @@ struct omq_graph {
 
 /* An empty graph with its input node. */
 int omq_graph_init(struct omq_graph *g, int h, int w, int c, struct omq_err *err) OMQ_WARN_UNUSED;
+/* A copy of all nodes. */
+int omq_graph_copy(struct omq_graph *to, const struct omq_graph *from,
+                   struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_graph_release(struct omq_graph *g);
 /* Appends a copy of node after shape inference; returns its index, or a
  * negative OMQ_E* (a shape that does not fit names the node). */
