@@ -20,7 +20,7 @@ bool omq_param_value_ok(const struct omq_param *p, float v)
 static int find_param(const struct omq_net *net, const struct omq_param *p,
                       const struct omq_ckpt *c, const void **data, struct omq_err *err)
 {
-    char name[OMQ_NAME_SIZE + 24];
+    char name[OMQ_FILE_NAME_SIZE];
     uint64_t dims[4];
 
     for (int i = 0; i < p->ndim; i++)
@@ -33,7 +33,7 @@ static int find_param(const struct omq_net *net, const struct omq_param *p,
 static int get_param(const struct omq_net *net, struct omq_param *p, const struct omq_ckpt *c,
                      struct omq_err *err)
 {
-    char name[OMQ_NAME_SIZE + 24];
+    char name[OMQ_FILE_NAME_SIZE];
     const void *data;
     const float *v;
     int rc;

@@ -55,13 +55,13 @@ void omq_model_info_release(struct omq_model_info *info)
 }
 
 void omq_param_file_name(const struct omq_net *net, const struct omq_param *p,
-                         char buf[OMQ_NAME_SIZE + 24])
+                         char buf[OMQ_FILE_NAME_SIZE])
 {
     char precision[16];
 
     if (p->precision < 0)
-        snprintf(buf, OMQ_NAME_SIZE + 24, "%s", p->name);
+        snprintf(buf, OMQ_FILE_NAME_SIZE, "%s", p->name);
     else
-        snprintf(buf, OMQ_NAME_SIZE + 24, "%s@%s", p->name,
+        snprintf(buf, OMQ_FILE_NAME_SIZE, "%s@%s", p->name,
                  omq_precision_name(net->precisions[p->precision], precision));
 }

@@ -162,7 +162,7 @@ static char *meta_text(const struct omq_net *net, const struct omq_model_info *i
 static int put_param(struct omq_ckpt_writer *w, const struct omq_net *net,
                      const struct omq_param *p, struct omq_err *err)
 {
-    char name[OMQ_NAME_SIZE + 24];
+    char name[OMQ_FILE_NAME_SIZE];
     uint64_t dims[4];
 
     for (int i = 0; i < p->ndim; i++)

@@ -27,6 +27,7 @@
 enum {
     OMQ_NAME_SIZE = 96,
     OMQ_NODE_NAME_MAX = OMQ_NAME_SIZE - 25, /* bytes: leaves room for what is appended */
+    OMQ_FILE_NAME_SIZE = OMQ_NAME_SIZE + 24, /* of a parameter's name in a file */
     OMQ_CLASS_NAME_SIZE = 64,
     OMQ_MAX_NODES = 4096,
     OMQ_STREAM_BITS = 8, /* of the residual stream, at every precision */
@@ -348,7 +349,7 @@ int omq_model_pack(struct omq_net *out, struct omq_model_info *out_info, const s
                    struct omq_err *err) OMQ_WARN_UNUSED;
 /* The name under which a parameter stands in a file: "NAME" or "NAME@w4a8". */
 void omq_param_file_name(const struct omq_net *net, const struct omq_param *p,
-                         char buf[OMQ_NAME_SIZE + 24]);
+                         char buf[OMQ_FILE_NAME_SIZE]);
 /* Rebuilds net and info from a checked container; every value is checked for
  * what the numerics need (finite, steps >= 0, var >= 0), and nothing is allocated
  * for a tensor that is not there. */

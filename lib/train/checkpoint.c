@@ -20,15 +20,27 @@ struct position {
     double reals[1 + OMQ_MAX_PRECISIONS]; /* best, loss sums */
 };
 
+enum { SLOT_NAME_SIZE = OMQ_FILE_NAME_SIZE + 4 };
+
+/* "m:NAME", the optimizer's state of a parameter. */
+static const char *slot_name(const struct omq_net *net, const struct omq_param *p,
+                             const char *slot, char buf[SLOT_NAME_SIZE])
+{
+    char name[OMQ_FILE_NAME_SIZE];
+
+    omq_param_file_name(net, p, name);
+    snprintf(buf, SLOT_NAME_SIZE, "%s:%s", slot, name);
+    return buf;
+}
+
 static int add_slot(struct omq_ckpt_writer *w, const struct omq_net *net, const struct omq_param *p,
                     const char *slot, const omq_real *data, struct omq_err *err)
 {
-    char file_name[OMQ_NAME_SIZE + 24], name[OMQ_NAME_SIZE + 28];
+    char name[SLOT_NAME_SIZE];
     uint64_t n = p->n;
 
-    omq_param_file_name(net, p, file_name);
-    snprintf(name, sizeof(name), "%s:%s", slot, file_name);
-    return omq_ckpt_add(w, OMQ_SEC_OPT, name, OMQ_F32, 0, 1, &n, data, err);
+    return omq_ckpt_add(w, OMQ_SEC_OPT, slot_name(net, p, slot, name), OMQ_F32, 0, 1, &n, data,
+                        err);
 }
 
 static int add_state(struct omq_ckpt_writer *w, const struct omq_train *t, struct position *pos,
@@ -86,14 +98,13 @@ out:
 static int get_slot(const struct omq_ckpt *c, const struct omq_net *net, const struct omq_param *p,
                     const char *slot, omq_real *dst, struct omq_err *err)
 {
-    char file_name[OMQ_NAME_SIZE + 24], name[OMQ_NAME_SIZE + 28];
+    char name[SLOT_NAME_SIZE];
     uint64_t n = p->n;
     const void *data;
-    int rc;
+    int rc = omq_ckpt_get(c, OMQ_SEC_OPT, slot_name(net, p, slot, name), OMQ_F32, 1, &n, &data,
+                          err);
 
-    omq_param_file_name(net, p, file_name);
-    snprintf(name, sizeof(name), "%s:%s", slot, file_name);
-    if ((rc = omq_ckpt_get(c, OMQ_SEC_OPT, name, OMQ_F32, 1, &n, &data, err)) < 0)
+    if (rc < 0)
         return rc;
     for (size_t i = 0; i < p->n; i++)
         dst[i] = (omq_real)((const float *)data)[i];
