@@ -127,7 +127,6 @@ static void learn(struct omq_governor *g, int to)
     if (g->unproven && g->retries > 0)
         g->retries--;
     g->unproven = true;
-    g->raised = g->now;
     g->proven = g->now + omq_governor_patience(g, PROOF_S);
 }
 

@@ -52,9 +52,9 @@ struct omq_governor {
     bool has_read; /* what it goes by, at least once */
     double now, switched; /* t_s of the last sample, of the last switch */
 
-    /* the last step up: whether it may still be taken back, when, until when */
+    /* the last step up: whether it may still be taken back, and until when */
     bool unproven;
-    double raised, proven;
+    double proven;
     int retries;    /* steps up that were taken back, at most MAX_RETRIES */
 
     struct omq_governor_held high, low;

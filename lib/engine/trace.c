@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 
-enum { MAX_BYTES = 64 << 20, MAX_LINES = 1000000, MAX_LINE = 500, MAX_COLUMNS = 32 };
+enum { MAX_BYTES = 64 << 20, MAX_LINES = 1000000, MAX_LINE = 500 };
 
 enum { T_S, BATCH_MS, BATTERY, CHARGING, TEMP, LOAD, N_KNOWN };
 
@@ -28,7 +28,7 @@ struct trace {
     const char *text; /* n_bytes, and a zero byte */
     size_t n_bytes, pos;
     long line; /* the last one taken, from 1 */
-    int n_columns, column[MAX_COLUMNS]; /* which of the known */
+    int n_columns, column[N_KNOWN]; /* which of the known; none twice */
     double before; /* t_s of the last sample */
 };
 
@@ -103,7 +103,7 @@ static int take_header(struct trace *t, struct omq_err *err)
             return omq_fail(err, OMQ_EFORMAT, "'%s' line %ld: the column '%s' comes twice",
                             t->path, t->line, known[k].name);
         seen[k] = true;
-        t->column[t->n_columns++] = k; /* at most N_KNOWN */
+        t->column[t->n_columns++] = k;
     }
     if (!seen[T_S])
         return omq_fail(err, OMQ_EFORMAT, "'%s' line %ld: no column 't_s', the time in seconds",
