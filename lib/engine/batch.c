@@ -63,6 +63,9 @@ static void run_chunks(void *arg, int thread, int begin, int end)
     }
 }
 
+/* n / by rounded up, for all n > 0. */
+static int parts_of(int n, int by) { return (n - 1) / by + 1; }
+
 static bool round_up(size_t *n)
 {
     if (!omq_add_size(*n, OMQ_ALIGN - 1, n))
@@ -74,7 +77,7 @@ static bool round_up(size_t *n)
 /* Memory of a batch on `threads` threads, and how it is divided. */
 static int size_work(struct job *j, int threads, bool shared, size_t *size, struct omq_err *err)
 {
-    int n = j->b->n, batch = omq_engine_batch(j->plan), each = (n + threads - 1) / threads;
+    int n = j->b->n, batch = omq_engine_batch(j->plan), each = parts_of(n, threads);
     int images = shared ? n : each < batch ? each : batch;
     size_t scratch = omq_engine_scratch_size(j->plan, images, shared ? threads : 1);
 
@@ -131,7 +134,7 @@ void omq_model_free_work(struct omq_model *m)
  * unit of the plan, if that is worth while. */
 static int run_job(struct omq_model *m, struct job *j, struct omq_pool *pool, struct omq_err *err)
 {
-    int threads = pool ? omq_pool_threads(pool) : 1, rc;
+    int threads = pool ? omq_pool_threads(pool) : 1, chunks, rc;
     bool shared = j->b->n < threads && omq_engine_is_shareable(j->plan);
     struct omq_work *w;
     size_t size = 0;
@@ -142,14 +145,15 @@ static int run_job(struct omq_model *m, struct job *j, struct omq_pool *pool, st
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate %zu bytes for a batch of %d images",
                         size, j->b->n);
     j->mem = w->mem;
+    chunks = parts_of(j->b->n, j->chunk);
     if (shared) {
         make_codes(j, 0, j->b->n, (uint8_t *)j->mem);
         omq_engine_run_shared(j->plan, (uint8_t *)j->mem, j->b->n, j->b->logits,
                               j->mem + j->codes_size, pool);
     } else if (pool && j->b->n > 1) {
-        omq_pool_run(pool, run_chunks, j, (j->b->n + j->chunk - 1) / j->chunk);
+        omq_pool_run(pool, run_chunks, j, chunks);
     } else {
-        run_chunks(j, 0, 0, (j->b->n + j->chunk - 1) / j->chunk);
+        run_chunks(j, 0, 0, chunks);
     }
     give_work(m, w);
     return OMQ_OK;
