@@ -24,6 +24,16 @@ size_t omq_layer_row_bytes(const struct omq_net *net, int precision, int layer)
     return bits == OMQ_FLOAT_BITS ? 4 * row : omq_pack_row_bytes(bits, row);
 }
 
+void omq_layer_order(const struct omq_layer *l, int count, const omq_real *src, omq_real *dst)
+{
+    const size_t kk = (size_t)l->kh * (size_t)l->kw, in = (size_t)l->in;
+
+    for (size_t o = 0; o < (size_t)count; o++, src += in * kk)
+        for (size_t j = 0; j < kk; j++)
+            for (size_t i = 0; i < in; i++)
+                *dst++ = src[i * kk + j];
+}
+
 struct omq_view_spec omq_layer_spec(const struct omq_net *net, int precision, int layer)
 {
     const struct omq_layer *l = &net->plan.layers[layer];

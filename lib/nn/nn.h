@@ -281,6 +281,9 @@ int omq_layer_bias_parts(const struct omq_net *net, int precision, int layer,
 /* How many weights a layer has, and how many one output of it. */
 size_t omq_layer_size(const struct omq_layer *l);
 size_t omq_layer_filter(const struct omq_layer *l);
+/* Weights of `count` outputs in the kernels' order: [count][in][kh][kw] to
+ * [count][kh][kw][in]. */
+void omq_layer_order(const struct omq_layer *l, int count, const omq_real *src, omq_real *dst);
 /* Multiply-accumulates of one image, and bytes of the packed weights at one
  * precision (float: 4 a weight). */
 uint64_t omq_net_macs(const struct omq_net *net);

@@ -51,19 +51,7 @@ static size_t begin_of(const struct omq_layer *l, const struct omq_share *s)
 
 /* ---- orders ---- */
 
-/* [count][in][kk] -> [count][kk][in] */
-static void to_kernel_order(const struct omq_layer *l, int count, const omq_real *src,
-                            omq_real *dst)
-{
-    const size_t kk = (size_t)l->kh * (size_t)l->kw, in = (size_t)l->in;
-
-    for (size_t o = 0; o < (size_t)count; o++, src += in * kk)
-        for (size_t j = 0; j < kk; j++)
-            for (size_t i = 0; i < in; i++)
-                *dst++ = src[i * kk + j];
-}
-
-/* And back, times a factor. */
+/* Back from omq_layer_order(), times a factor. */
 static void from_kernel_order(const struct omq_layer *l, int count, const omq_real *src,
                               omq_real factor, omq_real *dst)
 {
@@ -181,7 +169,7 @@ static void forward_share(struct omq_exec *x, struct omq_share *s, omq_real *roo
         b->n_units = 1;
         b->unit[0] = 1;
     }
-    to_kernel_order(l, s->count, view, b->operand + begin);
+    omq_layer_order(l, s->count, view, b->operand + begin);
     if (b->by_taps)
         spread_taps(b, l, s, NULL, NULL);
     if (b->dequant)

@@ -179,17 +179,6 @@ static double dot(int n, const omq_real *a, const omq_real *b)
     return sum;
 }
 
-/* [out][in][kk] -> [out][kk][in] */
-static void to_rows(const struct omq_layer *l, const omq_real *w, omq_real *rows)
-{
-    int kk = l->kh * l->kw;
-
-    for (int o = 0; o < l->out; o++)
-        for (int j = 0; j < kk; j++)
-            for (int i = 0; i < l->in; i++)
-                *rows++ = w[((size_t)o * (size_t)l->in + (size_t)i) * (size_t)kk + (size_t)j];
-}
-
 void omq_fit_errors(const struct omq_fit *f, const struct omq_layer *l, bool normed,
                     const omq_real *exact, const omq_real *q, omq_real *scratch, double *errors)
 {
@@ -197,8 +186,8 @@ void omq_fit_errors(const struct omq_fit *f, const struct omq_layer *l, bool nor
     omq_real *w = scratch, *a = w + n, *w_s = a + n, *a_s = w_s + n;
     int out = l->out / f->groups, k = f->k;
 
-    to_rows(l, exact, w);
-    to_rows(l, q, a);
+    omq_layer_order(l, l->out, exact, w);
+    omq_layer_order(l, l->out, q, a);
     for (size_t i = 0; !normed && i < n; i++)
         a[i] -= w[i];
     for (int g = 0; g < f->groups; g++) {
