@@ -4,8 +4,6 @@
  */
 #include "nn/nn_internal.h"
 
-#include <string.h>
-
 size_t omq_layer_filter(const struct omq_layer *l)
 {
     return (size_t)l->in * (size_t)l->kh * (size_t)l->kw;

@@ -15,7 +15,6 @@
  */
 #include "train/train_internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {

@@ -5,8 +5,6 @@
  */
 #include "train/train_internal.h"
 
-#include <string.h>
-
 /* Candidates lie around the step of least squares, an octave to each side. */
 enum { PER_OCTAVE = 12, LEAST_SQUARES = PER_OCTAVE, CANDIDATES = 2 * PER_OCTAVE + 1 };
 

@@ -72,14 +72,16 @@ static int read_rows(char **text, size_t *n, const char *dir, const char *name, 
                      struct omq_err *err)
 {
     char *path = omq_path_join(dir, name);
+    uint8_t *bytes;
     int rc = OMQ_OK;
 
     if (!path)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
-    if (access(path, F_OK) == 0)
-        rc = omq_file_read(path, 1u << 30, (uint8_t **)text, n, err);
-    if (rc == OMQ_OK && *text)
+    if (access(path, F_OK) == 0 &&
+        (rc = omq_file_read(path, 1u << 30, &bytes, n, err)) == OMQ_OK) {
+        *text = (char *)bytes;
         *n = keep_until(*text, epochs);
+    }
     free(path);
     return rc;
 }
@@ -107,7 +109,8 @@ int omq_metrics_open(struct omq_metrics *m, const char *dir, int epochs, struct 
     return rc;
 }
 
-/* A number for JSON, which has no NaN; empty_csv for CSV, where it is a gap. */
+/* A number, or what the file has in place of one that is not finite: JSON null, and CSV
+ * a gap. */
 static const char *number(char *buf, size_t size, double x, const char *none)
 {
     if (isfinite(x))

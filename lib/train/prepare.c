@@ -6,9 +6,6 @@
 #include "train/train_internal.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-#include "base/clock.h"
 
 int omq_train_open(struct omq_train **out, const char *config_path, const char *const *sets,
                    int n_sets, char **errors, struct omq_err *err)

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "eval/eval.h"
 
 enum { BATCHES = 64 }; /* where the configuration says none */

@@ -2,7 +2,6 @@
 #include "train/train_internal.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/rng.h"
 

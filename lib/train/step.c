@@ -8,7 +8,6 @@
 #include "train/train_internal.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static int diverged(const struct omq_train *t, const char *what, const char *where,
                     struct omq_err *err)
