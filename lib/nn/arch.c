@@ -67,6 +67,14 @@ static void linear(struct builder *b, const char *name, int c, bool bias)
     add(b, name, (struct omq_node){.op = OMQ_OP_LINEAR, .channels = c, .bias = bias});
 }
 
+/* What all but LeNet-5 end in; their linear layers differ in name. */
+static void head(struct builder *b, const char *name)
+{
+    op(b, "avgpool", OMQ_OP_GLOBALPOOL);
+    op(b, "flatten", OMQ_OP_FLATTEN);
+    linear(b, name, b->n_classes, true);
+}
+
 /* LeNet-5 as Caffe has it, 20-50-500, with batch norm. */
 static void lenet5(struct builder *b, int unused)
 {
@@ -163,9 +171,7 @@ static void cifar_resnet(struct builder *b, int depth)
             basic_block(b, prefix, "shortcut", channels(b, 16 << stage),
                         stage > 0 && i == 0 ? 2 : 1);
         }
-    op(b, "avgpool", OMQ_OP_GLOBALPOOL);
-    op(b, "flatten", OMQ_OP_FLATTEN);
-    linear(b, "linear", b->n_classes, true);
+    head(b, "linear");
 }
 
 /* ResNet-18, -34 and -50 for images of 224 pixels, with torchvision's names. */
@@ -187,9 +193,7 @@ static void imagenet_resnet(struct builder *b, int depth)
             block(b, prefix, "downsample", channels(b, 64 << stage),
                   stage > 0 && i == 0 ? 2 : 1);
         }
-    op(b, "avgpool", OMQ_OP_GLOBALPOOL);
-    op(b, "flatten", OMQ_OP_FLATTEN);
-    linear(b, "fc", b->n_classes, true);
+    head(b, "fc");
 }
 
 /* ---- MobileNetV2 (Sandler et al., CVPR 2018), with torchvision's names ---- */
@@ -255,9 +259,7 @@ static void mobilenet_v2(struct builder *b, int unused)
                               i == 0 ? stages[s].stride : 1, stages[s].expand);
         }
     conv_norm_relu6(b, "features.18", eights(1280 * fmax(b->cfg->width, 1)), 1, 1, false);
-    op(b, "avgpool", OMQ_OP_GLOBALPOOL);
-    op(b, "flatten", OMQ_OP_FLATTEN);
-    linear(b, "classifier.1", b->n_classes, true);
+    head(b, "classifier.1");
 }
 
 /* VGG-11 and -16 (Simonyan and Zisserman, ICLR 2015) as they are trained on CIFAR:
@@ -284,9 +286,7 @@ static void vgg(struct builder *b, int depth)
         op(b, NEXT(), OMQ_OP_RELU);
     }
 #undef NEXT
-    op(b, "avgpool", OMQ_OP_GLOBALPOOL);
-    op(b, "flatten", OMQ_OP_FLATTEN);
-    linear(b, "classifier", b->n_classes, true);
+    head(b, "classifier");
 }
 
 static const struct arch {
@@ -302,32 +302,46 @@ static const struct arch {
     {"vgg11", vgg, 11},             {"vgg16", vgg, 16},
 };
 
+enum { N_ARCHS = sizeof(archs) / sizeof(archs[0]) };
+
+static const struct arch *find(const char *name)
+{
+    for (int i = 0; i < N_ARCHS; i++)
+        if (strcmp(archs[i].name, name) == 0)
+            return &archs[i];
+    return NULL;
+}
+
+static int unknown(const char *name, struct omq_err *err)
+{
+    char names[256] = "";
+
+    for (int i = 0; i < N_ARCHS; i++) {
+        strncat(names, i ? ", " : "", sizeof(names) - strlen(names) - 1);
+        strncat(names, archs[i].name, sizeof(names) - strlen(names) - 1);
+    }
+    return omq_fail(err, OMQ_ECONFIG, "unknown network 'model.arch: %s'; there are %s", name,
+                    names);
+}
+
 int omq_arch_build(struct omq_graph *g, const struct omq_model_config *cfg, int h, int w, int c,
                    int n_classes, struct omq_err *err)
 {
     struct builder b = {.g = g, .cfg = cfg, .n_classes = n_classes, .err = err};
-    char names[256] = "";
-    size_t n_archs = sizeof(archs) / sizeof(archs[0]);
+    const struct arch *a = find(cfg->arch);
     int rc;
 
-    for (size_t i = 0; i < n_archs; i++) {
-        if (strcmp(archs[i].name, cfg->arch) == 0) {
-            if (cfg->shortcut == OMQ_SHORTCUT_A && archs[i].build != cifar_resnet)
-                return omq_fail(err, OMQ_ECONFIG, "'model.shortcut: A' is for resnet8 to "
-                                "resnet56, which 'model.arch: %s' is not", cfg->arch);
-            if ((rc = omq_graph_init(g, h, w, c, err)) < 0)
-                return rc;
-            archs[i].build(&b, archs[i].depth);
-            if (b.at < 0) {
-                omq_graph_release(g);
-                return omq_wrap(err, b.at, "cannot build '%s' for images of %d x %d", cfg->arch, h,
-                                w);
-            }
-            return OMQ_OK;
-        }
-        strncat(names, i ? ", " : "", sizeof(names) - strlen(names) - 1);
-        strncat(names, archs[i].name, sizeof(names) - strlen(names) - 1);
+    if (!a)
+        return unknown(cfg->arch, err);
+    if (cfg->shortcut == OMQ_SHORTCUT_A && a->build != cifar_resnet)
+        return omq_fail(err, OMQ_ECONFIG, "'model.shortcut: A' is for resnet8 to resnet56, which "
+                        "'model.arch: %s' is not", cfg->arch);
+    if ((rc = omq_graph_init(g, h, w, c, err)) < 0)
+        return rc;
+    a->build(&b, a->depth);
+    if (b.at < 0) {
+        omq_graph_release(g);
+        return omq_wrap(err, b.at, "cannot build '%s' for images of %d x %d", cfg->arch, h, w);
     }
-    return omq_fail(err, OMQ_ECONFIG, "unknown network 'model.arch: %s'; there are %s", cfg->arch,
-                    names);
+    return OMQ_OK;
 }
