@@ -22,13 +22,11 @@ static int plan_site(struct omq_planner *p, int site, struct omq_engine_tensor *
     const struct omq_net *net = p->net;
     const struct omq_site *s = &net->plan.sites[site];
     int precision = omq_planner_precision(p, s->layer);
-    int bits = omq_site_bits(&net->plan, site, net->precisions[precision],
-                             net->quant.first_last_bits);
     char name[16];
 
-    if (bits == OMQ_FLOAT_BITS)
+    if (omq_site_bits(net, precision, site) == OMQ_FLOAT_BITS)
         return fail_float(p, "activations", s->name);
-    t->act = omq_act_of(bits, s->is_signed);
+    t->act = omq_site_act(net, precision, site);
     t->step = (double)omq_net_site_step(net, precision, site);
     if (!(t->step > 0) || !isfinite(t->step))
         return omq_fail(p->err, OMQ_EARG, "the quantizer of '%s' has no step at %s: train or "
@@ -71,13 +69,12 @@ static int check_conv(const struct omq_planner *p, const struct omq_unit *u)
     const struct omq_net *net = p->net;
     const struct omq_layer *l = &net->plan.layers[u->layer];
     int precision = omq_planner_precision(p, u->layer);
-    int bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits);
     const struct omq_param *step = omq_net_layer(net, precision, u->layer)->wstep;
     uint64_t k = (uint64_t)l->in * (uint64_t)l->kh * (uint64_t)l->kw;
     struct omq_grid grid;
     char name[16];
 
-    if (bits == OMQ_FLOAT_BITS)
+    if (omq_layer_bits(net, precision, u->layer) == OMQ_FLOAT_BITS)
         return fail_float(p, "weights", l->name);
     for (size_t i = 0; step && i < step->n; i++)
         if (!(step->value[i] > 0) || !isfinite(step->value[i]))

@@ -200,8 +200,7 @@ static int input_bits(const struct omq_net *net, int layer, int precision)
         if (p->units[i].layer == layer) {
             int site = p->tensors[p->units[i].in].site;
 
-            return site < 0 ? 8 : omq_site_bits(p, site, net->precisions[precision],
-                                                net->quant.first_last_bits);
+            return site < 0 ? 8 : omq_site_bits(net, precision, site);
         }
     OMQ_BUG("a layer without a unit");
 }
@@ -209,14 +208,13 @@ static int input_bits(const struct omq_net *net, int layer, int precision)
 static void describe(const struct omq_net *net, const struct omq_eval_how *how, int layer,
                      struct omq_eval_layer *out)
 {
-    const struct omq_layer *l = &net->plan.layers[layer];
     int precision = how->layer_precision ? how->layer_precision[layer] : how->precision;
 
     *out = (struct omq_eval_layer){
-        .w_bits = omq_layer_bits(l, net->precisions[precision], net->quant.first_last_bits),
+        .w_bits = omq_layer_bits(net, precision, layer),
         .a_bits = input_bits(net, layer, precision),
     };
-    snprintf(out->name, sizeof(out->name), "%s", l->name);
+    snprintf(out->name, sizeof(out->name), "%s", net->plan.layers[layer].name);
 }
 
 int omq_eval_layers_of(const struct omq_net *net, const struct omq_eval_how *how,

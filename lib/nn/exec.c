@@ -44,18 +44,16 @@ static void set_tensors(struct omq_exec *x, const uint8_t *codes)
     for (int i = 0; i < net->plan.n_tensors; i++) {
         const struct omq_tensor *t = &net->plan.tensors[i];
         struct omq_tensor_buf *b = &x->tensors[i];
-        int bits = t->site < 0 ? OMQ_FLOAT_BITS
-                               : omq_site_bits(&net->plan, t->site, net->precisions[x->precision],
-                                               net->quant.first_last_bits);
 
         b->has_grad = false;
-        b->is_real = !t->is_input && bits == OMQ_FLOAT_BITS;
+        b->is_real = t->is_logits ||
+                     (!t->is_input && omq_site_bits(net, x->precision, t->site) == OMQ_FLOAT_BITS);
         if (t->is_input) {
             b->act = omq_act_of(8, true);
             b->step = net->pre.step;
             memcpy(b->q, codes, b->n_image * (size_t)x->n);
         } else if (!b->is_real) {
-            b->act = omq_act_of(bits, net->plan.sites[t->site].is_signed);
+            b->act = omq_site_act(net, x->precision, t->site);
             b->step = omq_net_site_step(net, x->precision, t->site);
         }
     }

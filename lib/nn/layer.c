@@ -17,7 +17,7 @@ size_t omq_layer_size(const struct omq_layer *l)
 size_t omq_layer_row_bytes(const struct omq_net *net, int precision, int layer)
 {
     const size_t row = omq_layer_filter(&net->plan.layers[layer]);
-    const int bits = omq_layer_bits_at(net, precision, layer);
+    const int bits = omq_layer_bits(net, precision, layer);
 
     return bits == OMQ_FLOAT_BITS ? 4 * row : omq_pack_row_bytes(bits, row);
 }
@@ -36,7 +36,7 @@ struct omq_view_spec omq_layer_spec(const struct omq_net *net, int precision, in
 {
     const struct omq_layer *l = &net->plan.layers[layer];
 
-    return omq_view_of(&net->quant, omq_layer_bits_at(net, precision, layer), l->edge,
+    return omq_view_of(&net->quant, omq_layer_bits(net, precision, layer), l->edge,
                        (const int[4]){l->out, l->in, l->kh, l->kw});
 }
 
@@ -54,16 +54,17 @@ const struct omq_method *omq_layer_method(const struct omq_net *net, int layer)
                          net->plan.layers[layer].edge && net->quant.first_last_bits);
 }
 
-int omq_layer_bits_at(const struct omq_net *net, int precision, int layer)
+int omq_layer_bits(const struct omq_net *net, int precision, int layer)
 {
-    return omq_layer_bits(&net->plan.layers[layer], net->precisions[precision],
-                          net->quant.first_last_bits);
+    const int w = net->precisions[precision].w, edge_bits = net->quant.first_last_bits;
+
+    return w != OMQ_FLOAT_BITS && net->plan.layers[layer].edge && edge_bits ? edge_bits : w;
 }
 
 struct omq_grid omq_layer_grid(const struct omq_net *net, int precision, int layer)
 {
     return omq_layer_method(net, layer)->grid(net->quant.grid,
-                                              omq_layer_bits_at(net, precision, layer));
+                                              omq_layer_bits(net, precision, layer));
 }
 
 int omq_layer_bias_parts(const struct omq_net *net, int precision, int layer,

@@ -27,15 +27,15 @@ static struct omq_param *declare(struct omq_net *net, enum omq_param_kind kind, 
     return p;
 }
 
-static bool is_quantized(const struct omq_net *net, int p, const struct omq_layer *l)
+static bool is_quantized(const struct omq_net *net, int p, int layer)
 {
-    return omq_layer_bits(l, net->precisions[p], net->quant.first_last_bits) != OMQ_FLOAT_BITS;
+    return omq_layer_bits(net, p, layer) != OMQ_FLOAT_BITS;
 }
 
-static bool is_ever_quantized(const struct omq_net *net, const struct omq_layer *l)
+static bool is_ever_quantized(const struct omq_net *net, int layer)
 {
     for (int p = 0; p < net->n_precisions; p++)
-        if (is_quantized(net, p, l))
+        if (is_quantized(net, p, layer))
             return true;
     return false;
 }
@@ -52,14 +52,14 @@ static void declare_shared(struct omq_net *net, int layer)
     if (l->bias)
         first->bias = declare(net, OMQ_PARAM_BIAS, -1, l->name, "bias", 1, dims);
     if (!net->packed && omq_layer_method(net, layer)->wstep == OMQ_WSTEP_SHARED &&
-        is_ever_quantized(net, l))
+        is_ever_quantized(net, layer))
         step = declare(net, OMQ_PARAM_WSTEP, -1, l->name, "step", 1, &one);
     for (int p = 0; p < net->n_precisions; p++) {
         struct omq_layer_params *lp = &net->layer_params[p * net->plan.n_layers + layer];
 
         lp->weight = first->weight;
         lp->bias = first->bias;
-        lp->wstep = is_quantized(net, p, l) ? step : NULL;
+        lp->wstep = is_quantized(net, p, layer) ? step : NULL;
     }
 }
 
@@ -67,7 +67,6 @@ static void declare_layer(struct omq_net *net, int p, int layer)
 {
     const struct omq_layer *l = &net->plan.layers[layer];
     struct omq_layer_params *lp = &net->layer_params[p * net->plan.n_layers + layer];
-    bool quantized = is_quantized(net, p, l);
     struct omq_view_spec v = omq_layer_spec(net, p, layer);
     int dims[4] = {l->out};
     int n_steps = net->quant.weight_steps == OMQ_STEPS_CHANNEL ? l->out : 1;
@@ -82,7 +81,7 @@ static void declare_layer(struct omq_net *net, int p, int layer)
         lp->unit = declare(net, OMQ_PARAM_UNIT, p, l->name, "unit", 1, &n_steps);
         return;
     }
-    if (quantized && omq_layer_method(net, layer)->wstep == OMQ_WSTEP_PRECISION)
+    if (is_quantized(net, p, layer) && omq_layer_method(net, layer)->wstep == OMQ_WSTEP_PRECISION)
         lp->wstep = declare(net, OMQ_PARAM_WSTEP, p, l->name, "step", 1, &n_steps);
     omq_view_offset_dims(&v, dims);
     if (v.offsets)
@@ -95,8 +94,7 @@ static void declare_site(struct omq_net *net, int p, int s)
     const struct omq_act_method *m = omq_site_method(net, s);
     int one = 1;
 
-    if (!m->learned || omq_site_bits(&net->plan, s, net->precisions[p],
-                                     net->quant.first_last_bits) == OMQ_FLOAT_BITS)
+    if (!m->learned || omq_site_bits(net, p, s) == OMQ_FLOAT_BITS)
         return;
     net->site_steps[p * net->plan.n_sites + s] =
         declare(net, m->is_clip ? OMQ_PARAM_ACLIP : OMQ_PARAM_ASTEP, p, net->plan.sites[s].name,
@@ -198,16 +196,12 @@ static uint64_t least_params(const struct omq_net *net)
 /* Whether a layer multiplies codes with codes at some precision. */
 static bool has_codes(const struct omq_net *net, const struct omq_unit *u)
 {
-    const struct omq_layer *l = &net->plan.layers[u->layer];
-    int site = net->plan.tensors[u->in].site, edge_bits = net->quant.first_last_bits;
+    int site = net->plan.tensors[u->in].site;
 
-    for (int p = 0; p < net->n_precisions; p++) {
-        struct omq_precision prec = net->precisions[p];
-
-        if (omq_layer_bits(l, prec, edge_bits) != OMQ_FLOAT_BITS &&
-            (site < 0 || omq_site_bits(&net->plan, site, prec, edge_bits) != OMQ_FLOAT_BITS))
+    for (int p = 0; p < net->n_precisions; p++)
+        if (is_quantized(net, p, u->layer) &&
+            (site < 0 || omq_site_bits(net, p, site) != OMQ_FLOAT_BITS))
             return true;
-    }
     return false;
 }
 

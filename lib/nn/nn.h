@@ -157,12 +157,6 @@ int omq_plan_init(struct omq_plan *p, const struct omq_graph *g,
                   struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_plan_release(struct omq_plan *p);
 
-/* Bits of a layer's weights or a site's activations at precision p: 1..8, or
- * OMQ_FLOAT_BITS. first_last_bits: as in the configuration. */
-int omq_layer_bits(const struct omq_layer *l, struct omq_precision p, int first_last_bits);
-int omq_site_bits(const struct omq_plan *plan, int site, struct omq_precision p,
-                  int first_last_bits);
-
 /* ---- net: plan and parameters ---- */
 
 enum omq_param_kind {
@@ -233,9 +227,15 @@ void omq_layer_copy(const struct omq_layer_params *from, const struct omq_layer_
 
 const struct omq_layer_params *omq_net_layer(const struct omq_net *net, int precision, int layer);
 struct omq_param *omq_net_site(const struct omq_net *net, int precision, int site);
-/* Step of a site's codes; 0: not initialized yet. Its bits there must not be float.
+/* Bits of a layer's weights or a site's activations at a precision: 1..8, or
+ * OMQ_FLOAT_BITS. */
+int omq_layer_bits(const struct omq_net *net, int precision, int layer);
+int omq_site_bits(const struct omq_net *net, int precision, int site);
+/* How a site's activations are quantized, and the step of its codes; 0: not initialized
+ * yet. Its bits there must not be float.
  * A ReLU with an end has it in the quantizer: (2^bits - 1) * step <= max, whatever
  * the parameter. */
+struct omq_act omq_site_act(const struct omq_net *net, int precision, int site);
 omq_real omq_net_site_step(const struct omq_net *net, int precision, int site);
 /* Brings the parameter within that bound: for all who set or change it. */
 void omq_net_bound_step(struct omq_net *net, int precision, int site);

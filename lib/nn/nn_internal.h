@@ -40,8 +40,7 @@ int omq_net_declare(struct omq_net *net, struct omq_graph *graph, const struct o
                     struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_net_allocate(struct omq_net *net, bool with_grads, struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* Bits of a layer's weights at a precision; what the codes of an output take. */
-int omq_layer_bits_at(const struct omq_net *net, int precision, int layer);
+/* What the codes of an output take. */
 size_t omq_layer_row_bytes(const struct omq_net *net, int precision, int layer);
 
 /* Packed nets: values and codes of a precision each in one piece, as in a file.

@@ -161,7 +161,7 @@ static void forward_share(struct omq_exec *x, struct omq_share *s, omq_real *roo
     const omq_real *view = omq_layer_view_some(x->net, x->precision, s->layer, s->first, s->count,
                                                room);
 
-    if (omq_layer_bits_at(x->net, x->precision, s->layer) != OMQ_FLOAT_BITS) {
+    if (omq_layer_bits(x->net, x->precision, s->layer) != OMQ_FLOAT_BITS) {
         quantize(x, s, view);
         return;
     }
@@ -211,7 +211,7 @@ static void init_steps(void *arg, int thread, int begin, int end)
 void omq_layers_forward(struct omq_exec *x)
 {
     for (int l = 0; l < x->net->plan.n_layers; l++)
-        x->layers[l].is_float = omq_layer_bits_at(x->net, x->precision, l) == OMQ_FLOAT_BITS;
+        x->layers[l].is_float = omq_layer_bits(x->net, x->precision, l) == OMQ_FLOAT_BITS;
     for (int i = 0; i < x->net->plan.n_units; i++)
         if (x->units[i].run_at && !x->layers[x->net->plan.units[i].layer].is_float)
             omq_codes_begin(x, &x->net->plan.units[i]);

@@ -300,20 +300,3 @@ void omq_plan_release(struct omq_plan *p)
     free(p->layers);
     *p = (struct omq_plan){0};
 }
-
-int omq_layer_bits(const struct omq_layer *l, struct omq_precision p, int first_last_bits)
-{
-    return p.w != OMQ_FLOAT_BITS && l->edge && first_last_bits ? first_last_bits : p.w;
-}
-
-int omq_site_bits(const struct omq_plan *plan, int site, struct omq_precision p,
-                  int first_last_bits)
-{
-    const struct omq_site *s = &plan->sites[site];
-
-    if (p.a == OMQ_FLOAT_BITS)
-        return p.a;
-    if (s->layer < 0)
-        return OMQ_STREAM_BITS;
-    return plan->layers[s->layer].edge && first_last_bits ? first_last_bits : p.a;
-}

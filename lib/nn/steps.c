@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The step of a site at one precision: what its parameter stands for, within the
- * bound that a ReLU's end sets.
+ * The quantizer of a site at one precision: its bits, and its step, which is what its
+ * parameter stands for, within the bound that a ReLU's end sets.
  */
 #include "nn/nn_internal.h"
 
@@ -21,11 +21,21 @@ const struct omq_act_method *omq_site_method(const struct omq_net *net, int site
     return !s->is_normed && m->act_unnormed ? m->act_unnormed : m->act;
 }
 
-static struct omq_act site_act(const struct omq_net *net, int precision, int site)
+int omq_site_bits(const struct omq_net *net, int precision, int site)
 {
-    return omq_act_of(omq_site_bits(&net->plan, site, net->precisions[precision],
-                                    net->quant.first_last_bits),
-                      net->plan.sites[site].is_signed);
+    const int a = net->precisions[precision].a, edge_bits = net->quant.first_last_bits;
+    const int layer = net->plan.sites[site].layer;
+
+    if (a == OMQ_FLOAT_BITS)
+        return a;
+    if (layer < 0)
+        return OMQ_STREAM_BITS;
+    return net->plan.layers[layer].edge && edge_bits ? edge_bits : a;
+}
+
+struct omq_act omq_site_act(const struct omq_net *net, int precision, int site)
+{
+    return omq_act_of(omq_site_bits(net, precision, site), net->plan.sites[site].is_signed);
 }
 
 /* The largest step whose codes stand for nothing above the site's end. */
@@ -44,7 +54,7 @@ static omq_real most_step(const struct omq_net *net, int site, const struct omq_
 omq_real omq_net_site_step(const struct omq_net *net, int precision, int site)
 {
     const struct omq_param *p = omq_net_site(net, precision, site);
-    const struct omq_act act = site_act(net, precision, site);
+    const struct omq_act act = omq_site_act(net, precision, site);
     const omq_real step = omq_site_method(net, site)->step(&act, p ? p->value[0] : 0);
     const omq_real most = most_step(net, site, &act);
 
@@ -60,7 +70,7 @@ void omq_net_bound_step(struct omq_net *net, int precision, int site)
 
     if (!p || !(net->plan.sites[site].max > 0))
         return;
-    act = site_act(net, precision, site);
+    act = omq_site_act(net, precision, site);
     most = most_step(net, site, &act);
     if (m->is_clip)
         most *= (omq_real)(act.q_max - act.zero_point);

@@ -145,8 +145,7 @@ static void set_output(struct omq_calibration *c, int ui)
     if (!p)
         return;
     old = p->value[0];
-    a = omq_act_of(omq_site_bits(&net->plan, site, net->precisions[c->precision],
-                                 net->quant.first_last_bits), net->plan.sites[site].is_signed);
+    a = omq_site_act(net, c->precision, site);
     /* every method's step is in proportion to its parameter */
     value = omq_fit_act_step(&a, take_values(c, ui), c->values) /
             omq_site_method(net, site)->step(&a, 1);

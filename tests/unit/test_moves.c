@@ -203,7 +203,7 @@ START_TEST(no_step_passes_an_end)
         for (int s = 0; s < net.plan.n_sites; s++) {
             struct omq_param *param = omq_net_site(&net, p, s);
             const double max = net.plan.sites[s].max;
-            int levels = (1 << omq_site_bits(&net.plan, s, net.precisions[p], 8)) - 1;
+            int levels = (1 << omq_site_bits(&net, p, s)) - 1;
 
             for (int i = 0; max > 0 && i < 50; i++) {
                 omq_real huge = (omq_real)(3 + i * 0.37);

@@ -495,8 +495,7 @@ END_TEST
 
 START_TEST(bits_of_layers_and_sites)
 {
-    struct omq_layer edge = {.edge = true}, inner = {.edge = false};
-    struct omq_layer layers[] = {edge, inner};
+    struct omq_layer layers[] = {{.edge = true}, {.edge = false}};
     struct omq_site sites[] = {{.layer = 0}, {.layer = 1}, {.layer = -1}};
     struct omq_plan p = {.n_layers = 2, .n_sites = 3, .layers = layers, .sites = sites};
     static const struct {
@@ -510,13 +509,14 @@ START_TEST(bits_of_layers_and_sites)
     };
 
     for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
-        int e = want[i].edge_bits;
+        struct omq_net net = {.plan = p, .precisions = {want[i].p},
+                              .quant.first_last_bits = want[i].edge_bits};
 
-        ck_assert_int_eq(omq_layer_bits(&edge, want[i].p, e), want[i].w_edge);
-        ck_assert_int_eq(omq_layer_bits(&inner, want[i].p, e), want[i].w_inner);
-        ck_assert_int_eq(omq_site_bits(&p, 0, want[i].p, e), want[i].a_edge);
-        ck_assert_int_eq(omq_site_bits(&p, 1, want[i].p, e), want[i].a_inner);
-        ck_assert_int_eq(omq_site_bits(&p, 2, want[i].p, e), want[i].a_stream);
+        ck_assert_int_eq(omq_layer_bits(&net, 0, 0), want[i].w_edge);
+        ck_assert_int_eq(omq_layer_bits(&net, 0, 1), want[i].w_inner);
+        ck_assert_int_eq(omq_site_bits(&net, 0, 0), want[i].a_edge);
+        ck_assert_int_eq(omq_site_bits(&net, 0, 1), want[i].a_inner);
+        ck_assert_int_eq(omq_site_bits(&net, 0, 2), want[i].a_stream);
     }
 }
 END_TEST
