@@ -92,8 +92,8 @@ static void values(const struct omq_exec *x, int ui, int image, int from, int n,
     x->kern->affine_res(n, u->oc, b->acc + at, b->m, res, &b->add, b->b, v);
 }
 
-/* What a convolution gives to a sum, of one image. */
-static void parts(const struct omq_exec *x, int ui, int image, omq_real *v)
+/* What the convolution of a unit with a residual gives to the sum, in one image. */
+static void summands(const struct omq_exec *x, int ui, int image, omq_real *v)
 {
     const struct omq_unit *u = &x->net->plan.units[ui];
     const struct omq_unit_buf *b = &x->units[ui];
@@ -159,7 +159,7 @@ static void init_step(struct omq_exec *x, int ui)
     fold(x, ui, 1, 0);
     if (u->res >= 0) {
         for (int i = 0; i < images; i++)
-            parts(x, ui, i, out->g + (size_t)i * out->n_image);
+            summands(x, ui, i, out->g + (size_t)i * out->n_image);
         least = omq_act_init_step(&part, out->n_image * (size_t)images, out->g);
     }
     for (int i = 0; i < images; i++)

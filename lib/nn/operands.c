@@ -85,30 +85,35 @@ static void pair(const struct omq_layer_buf *b, int out, const struct omq_share 
         }
 }
 
-/* [count][kh][kw] -> [kh][kw][out] of a depthwise layer, whose values are worth a unit
- * each: the codes, or, where there are none, the weights in operand. */
-static void spread_taps(const struct omq_layer_buf *b, const struct omq_layer *l,
-                        const struct omq_share *s, const int8_t *codes, const omq_real *unit)
-{
-    const size_t taps = (size_t)l->kh * (size_t)l->kw, out = (size_t)l->out;
-
-    for (size_t o = (size_t)s->first; o < (size_t)(s->first + s->count); o++)
-        for (size_t t = 0; t < taps; t++) {
-            const omq_real x = codes ? (omq_real)codes[o * taps + t] : b->operand[o * taps + t];
-
-            b->by_taps[t * out + o] = x;
-            if (b->dequant_by_taps)
-                b->dequant_by_taps[t * out + o] =
-                    codes ? x * unit[s->weights.n_units == 1 ? 0 : o - (size_t)s->first] : x;
-        }
-}
-
-/* ---- forward ---- */
-
+/* Real value of a code of a share's output o. */
 static omq_real unit_of(const struct omq_share *s, int o)
 {
     return s->weights.unit[s->weights.n_units == 1 ? 0 : o];
 }
+
+/* [count][kh][kw] -> [kh][kw][out] of a depthwise layer: its codes, or, in float, weights,
+ * and what they stand for. */
+static void spread_taps(const struct omq_layer_buf *b, const struct omq_layer *l,
+                        const struct omq_share *s)
+{
+    const size_t taps = (size_t)l->kh * (size_t)l->kw, out = (size_t)l->out;
+
+    for (int i = 0; i < s->count; i++) {
+        const omq_real unit = b->is_float ? 1 : unit_of(s, i);
+        const size_t o = (size_t)(s->first + i);
+
+        for (size_t t = 0; t < taps; t++) {
+            const omq_real x = b->is_float ? b->operand[o * taps + t]
+                                           : (omq_real)b->codes[o * taps + t];
+
+            b->by_taps[t * out + o] = x;
+            if (b->dequant_by_taps)
+                b->dequant_by_taps[t * out + o] = x * unit;
+        }
+    }
+}
+
+/* ---- forward ---- */
 
 /* The codes, as far as this layer's kernels take them as other numbers. */
 static void spread_codes(const struct omq_exec *x, struct omq_layer_buf *b,
@@ -122,7 +127,7 @@ static void spread_codes(const struct omq_exec *x, struct omq_layer_buf *b,
     if (b->k_pairs)
         pair(b, l->out, s);
     if (b->by_taps)
-        spread_taps(b, l, s, b->codes, s->weights.unit);
+        spread_taps(b, l, s);
     for (size_t i = begin; b->operand && i < end; i++)
         b->operand[i] = (omq_real)b->codes[i];
     for (int o = 0; b->dequant && o < s->count; o++) {
@@ -161,7 +166,7 @@ static void forward_share(struct omq_exec *x, struct omq_share *s, omq_real *roo
     const omq_real *view = omq_layer_view_some(x->net, x->precision, s->layer, s->first, s->count,
                                                room);
 
-    if (omq_layer_bits(x->net, x->precision, s->layer) != OMQ_FLOAT_BITS) {
+    if (!b->is_float) {
         quantize(x, s, view);
         return;
     }
@@ -171,7 +176,7 @@ static void forward_share(struct omq_exec *x, struct omq_share *s, omq_real *roo
     }
     omq_layer_order(l, s->count, view, b->operand + begin);
     if (b->by_taps)
-        spread_taps(b, l, s, NULL, NULL);
+        spread_taps(b, l, s);
     if (b->dequant)
         memcpy(b->dequant + begin, b->operand + begin,
                sizeof(*b->operand) * (size_t)s->count * omq_layer_filter(l));
