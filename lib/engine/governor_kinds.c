@@ -20,7 +20,7 @@ static const double DOWN_S = 2, UP_S = 10;
 static const double THERMAL_MARGIN = 5, LOAD_MARGIN = 10, BATTERY_MARGIN = 5;
 static const double BATTERY_LOWEST = 0.5; /* of the limit: where the lowest is reached */
 
-/* The slack of rounded times: 0.1 added up twenty times is a bit less than 2. */
+/* The slack of rounded times: 2.3 - 0.3 is a bit less than 2. */
 static const double TIME_EPS = 1e-9;
 
 /* Seconds for which a condition has been true of every reading, -1 if it is not. */

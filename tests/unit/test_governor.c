@@ -386,6 +386,36 @@ START_TEST(steps_up_prove_themselves)
 }
 END_TEST
 
+/* One that was not too early takes back what those before it cost. */
+START_TEST(a_step_up_that_lasts_is_forgiven)
+{
+    open_with("thermal:75", NULL, table);
+    stretch(TEMP, 80, 0, 3, 1);
+    stretch(TEMP, 60, 3, 14, 1);
+    stretch(TEMP, 80, 14, 17, 1); /* too early, */
+    stretch(TEMP, 60, 17, 38, 1);
+    ck_assert_double_eq(when, 37); /* so that the next one waits for 20 s */
+    stretch(TEMP, 72, 38, 98, 1); /* and has 60 to prove itself */
+    stretch(TEMP, 80, 98, 101, 1);
+    stretch(TEMP, 60, 101, 120, 1);
+    ck_assert_double_eq(when, 111);
+}
+END_TEST
+
+/* What somebody else chose is no step up that was taken back. */
+START_TEST(others_prove_nothing)
+{
+    open_with("thermal:75", NULL, table);
+    stretch(TEMP, 80, 0, 3, 1);
+    stretch(TEMP, 60, 3, 14, 1);
+    ck_assert_int_eq(omq_governor_set(g, 1, &err), OMQ_OK);
+    stretch(TEMP, 80, 14, 17, 1);
+    ck_assert_int_eq(omq_governor_active(g), 2);
+    stretch(TEMP, 60, 17, 30, 1);
+    ck_assert_double_eq(when, 27);
+}
+END_TEST
+
 START_TEST(waits_double_up_to_64_times)
 {
     double t = 3;
@@ -402,6 +432,15 @@ START_TEST(waits_double_up_to_64_times)
         stretch(TEMP, 80, t, t + 3, 1);
         t += 3;
     }
+}
+END_TEST
+
+/* 0.3 + 2 - 0.3 is less than 2. */
+START_TEST(times_are_rounded)
+{
+    open_with("thermal:75", NULL, table);
+    stretch(TEMP, 80, 0.3, 2.35, 10);
+    ck_assert_int_eq(n_switches, 1);
 }
 END_TEST
 
@@ -584,6 +623,9 @@ Suite *omq_suite_governor(void)
     tcase_add_test(k, steps_up_back_off);
     tcase_add_loop_test(k, thermal_and_load, 0, 2);
     tcase_add_loop_test(k, steps_up_prove_themselves, 0, 2);
+    tcase_add_test(k, a_step_up_that_lasts_is_forgiven);
+    tcase_add_test(k, others_prove_nothing);
+    tcase_add_test(k, times_are_rounded);
     tcase_add_test(k, waits_double_up_to_64_times);
     tcase_add_test(k, readings_grow_old);
     tcase_add_test(k, battery_is_linear);
