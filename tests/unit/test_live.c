@@ -249,6 +249,24 @@ START_TEST(precisions_come_and_go)
 }
 END_TEST
 
+/* What has to go is what was used longest ago. */
+START_TEST(the_least_recently_used_goes)
+{
+    static const int taken[] = {1, 2, 1, 4};
+    struct omq_model *m = open_model(1, 3, NULL);
+
+    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+        check_batch(m, taken[i], 0, 1);
+    for (int i = 0; i < n_choices; i++) {
+        struct omq_model_precision p;
+
+        omq_model_precision(m, i, &p);
+        ck_assert_int_eq(p.resident, i == 0 || i == 1 || i == 4);
+    }
+    omq_model_close(m);
+}
+END_TEST
+
 /* A precision that is timed is made ready once, not for each batch. */
 START_TEST(timing_does_not_prepare_again)
 {
@@ -512,6 +530,7 @@ Suite *omq_suite_live(void)
     tcase_add_loop_test(t, what_cannot_run_leaves_what_does, 0, 2);
     tcase_add_test(t, failed_switches_are_told);
     tcase_add_test(t, precisions_come_and_go);
+    tcase_add_test(t, the_least_recently_used_goes);
     tcase_add_test(t, timing_does_not_prepare_again);
     tcase_add_loop_test(t, switching_while_others_run, 0, 3);
     tcase_add_test(t, all_who_wait_get_it);
