@@ -141,6 +141,49 @@ START_TEST(threads_change_nothing_in_training)
 }
 END_TEST
 
+static void backward(struct omq_net *net, struct run *r, int p, const uint8_t *codes, int n)
+{
+    omq_real dlogits[IMAGES * CLASSES];
+
+    for (int i = 0; i < n * CLASSES; i++)
+        dlogits[i] = (omq_real)(i * 37 % 11 - 5);
+    for (int i = 0; i < net->n_params; i++)
+        if (net->params[i].grad)
+            memset(net->params[i].grad, 0, sizeof(omq_real) * net->params[i].n);
+    omq_exec_forward(r->x, p, OMQ_MODE_TRAIN, codes, n, 0.3);
+    omq_exec_backward(r->x, dlogits);
+}
+
+/* Threads without an image have no gradients, least of all those of a larger batch. Two
+ * images are added up in the same order by any number of threads. */
+START_TEST(fewer_images_than_threads)
+{
+    static uint8_t codes[IMAGES * IMAGE];
+    struct omq_net one, many;
+    struct run r1, r2;
+
+    open_net(&one, residual, OMQ_VIEW_OFFSETS);
+    open_net(&many, residual, OMQ_VIEW_OFFSETS);
+    r1 = open_run(&one, 1, IMAGES, true);
+    r2 = open_run(&many, 5, IMAGES, true);
+    fill_codes(codes, sizeof(codes));
+    for (int p = 0; p < N; p++) {
+        backward(&one, &r1, p, codes, IMAGES);
+        backward(&many, &r2, p, codes, IMAGES);
+        backward(&one, &r1, p, codes, 2);
+        backward(&many, &r2, p, codes, 2);
+        for (int i = 0; i < one.n_params; i++)
+            ck_assert_msg(!one.params[i].grad || memcmp(one.params[i].grad, many.params[i].grad,
+                                                        sizeof(omq_real) * one.params[i].n) == 0,
+                          "%s at precision %d", one.params[i].name, p);
+    }
+    close_run(&r1);
+    close_run(&r2);
+    omq_net_release(&one);
+    omq_net_release(&many);
+}
+END_TEST
+
 /* Statistics and steps of a few training passes, at every precision. */
 static void settle(struct omq_net *net, const uint8_t *codes, int n)
 {
@@ -520,6 +563,7 @@ Suite *omq_suite_exec(void)
     TCase *t = tcase_create("exec");
 
     tcase_add_loop_test(t, threads_change_nothing_in_training, 2, 5);
+    tcase_add_test(t, fewer_images_than_threads);
     tcase_add_test(t, first_forward_sets_the_steps_of_its_precision);
     tcase_add_test(t, batches_change_nothing_in_use);
     tcase_add_loop_test(t, running_statistics_are_those_of_the_batches, 0, N);
