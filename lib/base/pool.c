@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 struct worker {
@@ -45,7 +46,7 @@ static void pause_a_little(void)
 /* Where thread t's items begin; those of thread t + 1 are after its. */
 static int begin_of(const struct omq_pool *p, int t, int n)
 {
-    return (int)((long)n * t / p->n_threads);
+    return (int)((int64_t)n * t / p->n_threads);
 }
 
 bool omq_pool_has_share(const struct omq_pool *p, int thread, int n)
