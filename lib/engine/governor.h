@@ -30,9 +30,9 @@
  *  - battery goes down when the charge has been asking for it for 2 s, linearly
  *    from the limit (the best) to half of it (the lowest); up when 5 points more
  *    would ask for it, or while charging to the best, for 10 s.
- *  - A step up that is taken back within 30 s, or within the time it was waited
- *    for, doubles the time to wait for the next, up to 64 times; one that is not
- *    sets it back, and a second step up halves it.
+ *  - A step up that is taken back within 30 s doubles the time to wait for the
+ *    next, and these 30 s, up to 64 times; one that is not sets both back, and a
+ *    second step up before that halves them.
  *  - Readings that are missing change nothing. Readings more than 60 s apart
  *    tell nothing about the time between.
  */
