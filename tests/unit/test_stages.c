@@ -210,33 +210,61 @@ static bool same_statistics(const struct omq_net *a, const struct omq_net *b)
 }
 
 /* Taken anew, the statistics know nothing of the running ones; and they are the
- * plain mean over the batches. */
+ * plain mean over batches of images as they are, not mixed. */
 START_TEST(test_statistics)
 {
     static const char *const n_batches[] = {"train.bn_batches=0", "train.bn_batches=3"};
-    const char *a_sets[] = {n_batches[_i], "train.bn_momentum=0.1", "train.epochs=1"};
-    const char *b_sets[] = {n_batches[_i], "train.bn_momentum=0.5", "train.epochs=1"};
-    struct omq_train *a = train_open("a", a_sets, 3), *b = train_open("b", b_sets, 3);
+    const char *a_sets[] = {n_batches[_i], "train.bn_momentum=0.1", "train.epochs=1",
+                            "data.augment.mixup=1"};
+    const char *b_sets[] = {n_batches[_i], "train.bn_momentum=0.5", "train.epochs=1",
+                            "data.augment.mixup=1"};
+    struct omq_train *a = train_open("a", a_sets, 4), *b = train_open("b", b_sets, 4);
 
     train_run(a, false);
     train_run(b, false);
     ck_assert_int_eq(same_statistics(&a->net, &b->net), _i == 1);
     if (_i == 1) {
-        const struct omq_param *mean = omq_net_layer(&a->net, 1, 0)->mean;
-        double got = (double)mean->value[0], sum = 0;
+        /* of which mixing leaves the mean, but not the variance */
+        const struct omq_layer_params *lp = omq_net_layer(&a->net, 1, 0);
+        double mean = (double)lp->mean->value[0], var = (double)lp->var->value[0];
+        double means = 0, vars = 0;
         struct omq_batch batch;
         struct omq_err err;
 
+        omq_loader_set_mixing(a->loader, false);
         omq_loader_start(a->loader, a->config.train.epochs, 0);
         for (int i = 0; i < 3; i++) { /* momentum 1: of this batch alone */
             ck_assert_int_eq(omq_loader_next(a->loader, &batch, NULL, &err), 1);
             omq_exec_forward(a->exec, 1, OMQ_MODE_TRAIN, batch.codes, batch.n, 1);
-            sum += (double)mean->value[0];
+            means += (double)lp->mean->value[0];
+            vars += (double)lp->var->value[0];
         }
-        ck_assert(fabs(got - sum / 3) < 1e-6);
+        ck_assert(fabs(mean - means / 3) < 1e-6);
+        ck_assert(fabs(var - vars / 3) < 1e-6 * var);
     }
     omq_train_close(a);
     omq_train_close(b);
+}
+END_TEST
+
+/* The others begin anew from the highest precision, but for a step that all share. */
+START_TEST(test_shared_step_stays)
+{
+    const char *sets[] = {"quant.method=double-rounding", "quant.view=off"};
+    struct omq_train *t = train_open("a", sets, 2);
+    struct omq_param *shared, *own;
+    struct omq_err err;
+
+    ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_int_eq(omq_train_initialize(t, &err), OMQ_OK);
+    shared = omq_net_layer(&t->net, 1, 1)->wstep;
+    own = omq_net_site(&t->net, 1, 0);
+    ck_assert(shared->precision < 0 && own->precision == 1);
+    shared->value[0] = 7;
+    own->value[0] = 7;
+    ck_assert_int_eq(omq_train_spread(t, &err), OMQ_OK);
+    ck_assert(shared->value[0] == 7 && own->value[0] != 7);
+    omq_train_close(t);
 }
 END_TEST
 
@@ -308,6 +336,7 @@ Suite *omq_suite_stages(void)
     tcase_add_test(t, test_bench);
     tcase_add_test(t, test_epochs_alone);
     tcase_add_loop_test(t, test_statistics, 0, 2);
+    tcase_add_test(t, test_shared_step_stays);
     tcase_add_test(t, test_statistics_alone);
     tcase_add_test(t, test_stop_in_statistics);
     suite_add_tcase(s, t);
