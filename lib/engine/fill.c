@@ -62,13 +62,12 @@ static int pack_weights(struct omq_planner *p, const struct omq_unit *from,
     struct omq_layer_codes codes = {.k = ws->k, .unit = ws->unit};
 
     for (int first = 0; first < u->oc; first += at_once) {
-        struct omq_conv_shape s = u->shape, before = u->shape;
+        struct omq_conv_shape s = u->shape;
 
         s.oc = u->oc - first < at_once ? u->oc - first : at_once;
-        before.oc = first;
         omq_layer_make_codes(p->net, precision, from->layer, first, s.oc, &codes, ws->scratch);
         if (from->groups == 1)
-            pack(u, &s, codes.k, u->w + omq_conv_packed_size(&before), u->start + first);
+            pack(u, &s, codes.k, u->w + omq_conv_packed_at(&s, first), u->start + first);
     }
     if (u->is_depthwise)
         omq_dwconv_pack(&u->shape, ws->k, (int16_t *)(void *)u->w, u->start);

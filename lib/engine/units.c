@@ -138,10 +138,7 @@ static void move_y(const struct omq_conv_shape *s, struct omq_conv_io *c, ptrdif
 /* Outputs begin .. end - 1, whole blocks of 16. */
 static void take_outputs(struct omq_conv_shape *s, struct omq_conv_io *c, int begin, int end)
 {
-    struct omq_conv_shape block = *s;
-
-    block.oc = 16;
-    c->w = (const uint8_t *)c->w + (size_t)(begin / 16) * omq_conv_packed_size(&block);
+    c->w = (const uint8_t *)c->w + omq_conv_packed_at(s, begin);
     c->start += begin;
     c->m += begin;
     c->b += begin;

@@ -318,7 +318,9 @@ void omq_conv_place_runs(const struct omq_conv_shape *s, const struct omq_window
                          ptrdiff_t row, ptrdiff_t *run_at);
 /* oc_pad of oc outputs. */
 static inline int omq_conv_padded(int oc) { return (oc + 15) / 16 * 16; }
-/* Of pack_ and conv_codes, and of pack_ and conv_bits. */
+/* Of pack_ and conv_codes, and of pack_ and conv_bits; at: where output o begins in packed
+ * weights, a multiple of 16. */
+size_t omq_conv_packed_at(const struct omq_conv_shape *s, int o);
 size_t omq_conv_packed_size(const struct omq_conv_shape *s);
 size_t omq_conv_codes_scratch(const struct omq_conv_shape *s);
 

@@ -87,16 +87,15 @@ void omq_codes_begin(struct omq_exec *x, const struct omq_unit *u)
 void omq_codes_pack(const struct omq_exec *x, struct omq_layer_buf *l, int first, int count)
 {
     const size_t filter = (size_t)l->shape.n_runs * (size_t)l->shape.run;
-    struct omq_conv_shape s = l->shape, before = l->shape;
+    struct omq_conv_shape s = l->shape;
 
     for (int o = first; o < first + count; o += s.oc) {
         const int group = o / l->shape.oc, left = l->shape.oc - o % l->shape.oc;
         const int at = group * omq_conv_padded(l->shape.oc) + o % l->shape.oc;
 
         s.oc = left < first + count - o ? left : first + count - o;
-        before.oc = at;
         (l->by_bits ? x->kern->pack_bits : x->kern->pack_codes)
-            (&s, l->codes + (size_t)o * filter, l->packed + omq_conv_packed_size(&before),
+            (&s, l->codes + (size_t)o * filter, l->packed + omq_conv_packed_at(&s, at),
              l->start + at);
     }
 }

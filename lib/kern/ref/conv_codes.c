@@ -34,11 +34,14 @@ void omq_conv_place_runs(const struct omq_conv_shape *s, const struct omq_window
         run_at[i] = apart ? i / g->kw * row + i % g->kw * (ptrdiff_t)g->c : i * row;
 }
 
+size_t omq_conv_packed_at(const struct omq_conv_shape *s, int o)
+{
+    return (size_t)(o / OUTPUTS) * blocks_of_16(s) * (size_t)s->w_bits * sizeof(uint64_t);
+}
+
 size_t omq_conv_packed_size(const struct omq_conv_shape *s)
 {
-    size_t groups = ((size_t)s->oc + OUTPUTS - 1) / OUTPUTS;
-
-    return groups * blocks_of_16(s) * (size_t)s->w_bits * sizeof(uint64_t);
+    return omq_conv_packed_at(s, omq_conv_padded(s->oc));
 }
 
 /* Tiles of kern/x86/conv_codes_winograd_template.h, 18 values of 16 bits a channel. */
