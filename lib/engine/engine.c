@@ -70,7 +70,6 @@ static int check_conv(const struct omq_planner *p, const struct omq_unit *u)
     const struct omq_layer *l = &net->plan.layers[u->layer];
     int precision = omq_planner_precision(p, u->layer);
     const struct omq_param *step = omq_net_layer(net, precision, u->layer)->wstep;
-    uint64_t k = (uint64_t)l->in * (uint64_t)l->kh * (uint64_t)l->kw;
     struct omq_grid grid;
     char name[16];
 
@@ -84,7 +83,8 @@ static int check_conv(const struct omq_planner *p, const struct omq_unit *u)
     if (u->relu && p->e->tensors[u->out].act.zero_point)
         OMQ_BUG("the output of a ReLU has a signed quantizer");
     grid = omq_layer_grid(net, precision, u->layer);
-    return check_sum(p, l->name, k, p->e->tensors[u->in].act.q_max, omq_grid_largest(&grid));
+    return check_sum(p, l->name, omq_layer_filter(l), p->e->tensors[u->in].act.q_max,
+                     omq_grid_largest(&grid));
 }
 
 /* How a layer's codes are kept. */

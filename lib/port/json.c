@@ -51,13 +51,12 @@ static json_t *precision_of(const struct omq_export_numbers *n)
 static json_t *layer_of(const struct omq_plan *p, const struct omq_unit *u)
 {
     const struct omq_layer *l = &p->layers[u->layer];
-    const uint64_t weights = (uint64_t)l->out * (uint64_t)l->in * (uint64_t)l->kh * (uint64_t)l->kw;
 
     return json_pack("{s:s, s:s, s:[i,i,i,i], s:i, s:i, s:i, s:[i,i,i], s:I, s:I}", "name", l->name,
                      "type", l->linear ? "linear" : "conv", "weights", l->out, l->in, l->kh, l->kw,
                      "groups", u->groups, "stride", u->win.sh, "pad", u->win.ph, "output",
-                     u->win.oh, u->win.ow, u->oc, "n_weights", (json_int_t)weights, "macs",
-                     (json_int_t)macs_of(u));
+                     u->win.oh, u->win.ow, u->oc, "n_weights", (json_int_t)omq_layer_size(l),
+                     "macs", (json_int_t)macs_of(u));
 }
 
 static json_t *reals(const double *x, int n)

@@ -232,7 +232,7 @@ static void put_conv(struct writer *w, int unit)
     const struct omq_layer *l = &p->layers[u->layer];
     const bool fits = is_int8(w->n, u), is_logits = p->tensors[u->out].is_logits;
     const bool is_clipped = u->res < 0 && !is_logits && !w->tensors[u->out].on_grid;
-    const int weights = l->out * l->in * l->kh * l->kw, in = take(w, u->in);
+    const int weights = (int)omq_layer_size(l), in = take(w, u->in);
     const struct omq_export_tensor part = { /* in a sum */
         .act = {.q_max = OMQ_PART_MAX - OMQ_PART_MIN, .zero_point = -OMQ_PART_MIN},
         .step = w->n->tensors[u->out].step,

@@ -23,11 +23,6 @@ static int precision_of(const struct omq_export_numbers *n, int layer)
     return n->choice.layers ? n->choice.layers[layer] : n->choice.precision;
 }
 
-static size_t weights_of(const struct omq_layer *l)
-{
-    return (size_t)l->out * (size_t)l->in * (size_t)l->kh * (size_t)l->kw;
-}
-
 /* The arrays, once to count and once to hand out. */
 static void lay_out(struct omq_export_numbers *n)
 {
@@ -40,7 +35,7 @@ static void lay_out(struct omq_export_numbers *n)
         size_t oc = p->units[i].kind == OMQ_UNIT_CONV ? (size_t)p->units[i].oc : 1;
 
         if (p->units[i].layer >= 0)
-            u.k = omq_arena_take(&n->arena, weights_of(&p->layers[p->units[i].layer]), 1);
+            u.k = omq_arena_take(&n->arena, omq_layer_size(&p->layers[p->units[i].layer]), 1);
         u.unit = omq_arena_take(&n->arena, oc, sizeof(*u.unit));
         u.m = omq_arena_take(&n->arena, oc, sizeof(*u.m));
         u.b = omq_arena_take(&n->arena, oc, sizeof(*u.b));
@@ -61,7 +56,7 @@ static void read_conv(const struct reader *r, int i, struct omq_export_unit *u)
     const struct omq_norm norm = omq_layer_norm(omq_net_layer(net, precision, from->layer));
     const struct omq_export_tensor *in = &r->n->tensors[from->in];
     const int at_once = omq_layer_codes_outputs(net, from->layer);
-    const size_t filter = weights_of(l) / (size_t)l->out;
+    const size_t filter = omq_layer_filter(l);
     struct omq_layer_codes codes = {.unit = u->unit};
 
     u->grid = omq_layer_grid(net, precision, from->layer);
