@@ -50,7 +50,7 @@ enum omq_steps { OMQ_STEPS_LAYER, OMQ_STEPS_CHANNEL };
 enum omq_optimizer { OMQ_OPT_SGD, OMQ_OPT_ADAM };
 enum omq_batches { OMQ_BATCHES_OWN, OMQ_BATCHES_SHARED };
 enum omq_teacher { OMQ_TEACHER_HIGHEST, OMQ_TEACHER_NEXT };
-enum omq_schedule { OMQ_SCHED_COSINE, OMQ_SCHED_STEP };
+enum omq_lr_schedule { OMQ_SCHED_COSINE, OMQ_SCHED_STEP };
 
 /* Random changes of the training images; all zero is none. */
 struct omq_augment_config {
@@ -132,7 +132,7 @@ struct omq_train_config {
     double lr, momentum, beta2, weight_decay;
     bool nesterov;
     double step_lr;           /* learning rate of quantizer steps, times lr */
-    enum omq_schedule schedule;
+    enum omq_lr_schedule schedule;
     double warmup_epochs, min_lr;
     int n_milestones, milestones[OMQ_MAX_MILESTONES]; /* epochs; schedule: step */
     double gamma;             /* factor at a milestone */

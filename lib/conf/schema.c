@@ -234,7 +234,7 @@ const struct omq_conf_key omq_conf_keys[] = {
            "Weight decay; steps, offsets, biases and batch norm have none of it."),
     NUMBER("train.step_lr", train.step_lr, 0, 100,
            "Learning rate of quantizer steps, times lr."),
-    WORD("train.schedule", train.schedule, omq_schedule, schedule_words,
+    WORD("train.schedule", train.schedule, omq_lr_schedule, schedule_words,
          "The learning rate falls as a cosine to min_lr, or by gamma at each milestone."),
     NUMBER("train.warmup_epochs", train.warmup_epochs, 0, 100000,
            "Epochs, or a part of one, in which the learning rate rises from a hundredth."),

@@ -25,8 +25,8 @@ static int measure(struct omq_train *t, int n_steps, double *ms, struct omq_err 
     struct omq_batch batch;
     int rc;
 
-    if (omq_train_stage_epochs(t, OMQ_STAGE_TOGETHER) > 0) /* not the highest precision alone */
-        t->epoch = omq_train_stage_epochs(t, OMQ_STAGE_HIGHEST);
+    if (t->schedule.epochs[OMQ_STAGE_TOGETHER] > 0) /* not the highest precision alone */
+        t->epoch = t->schedule.epochs[OMQ_STAGE_HIGHEST];
     omq_train_start(t);
     for (int i = -3; i < n_steps; i++) { /* three steps to warm up */
         double start;

@@ -176,19 +176,11 @@ static bool same_net(const struct omq_net *a, const struct omq_net *b)
     return true;
 }
 
-/* Of this network under another configuration. */
-static int epochs_of(const struct omq_train *t, const struct omq_config *config)
-{
-    struct omq_train other = *t;
-
-    other.config = *config;
-    return omq_train_epochs(&other);
-}
-
 /* The network and its results, from c into t. */
 static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_err *err)
 {
     struct omq_model_info info = {0};
+    struct omq_schedule was;
     struct omq_config now;
     struct omq_net net;
     int rc = omq_model_get(&net, &info, c, false, err);
@@ -204,7 +196,8 @@ static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_e
         for (int i = 0; i < net.n_params; i++)
             memcpy(t->net.params[i].value, net.params[i].value, sizeof(omq_real) * net.params[i].n);
         memcpy(t->info.results, info.results, sizeof(info.results));
-        t->saved_epochs = epochs_of(t, &info.config);
+        omq_schedule_init(&was, &info.config.train, &net);
+        t->saved_epochs = omq_schedule_epochs(&was);
         t->data_changed = info.data_fingerprint != t->info.data_fingerprint;
         free(t->changes);
         now = t->config;

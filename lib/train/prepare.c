@@ -124,7 +124,7 @@ static int open_loaders(struct omq_train *t, struct omq_err *err)
         opt.batch_size = t->train->n; /* of calibration, which has batches of its own */
     if ((rc = omq_loader_open(&t->loader, t->train, &t->net.pre, &opt, err)) < 0 ||
         t->config.train.batches == OMQ_BATCHES_SHARED ||
-        omq_train_stage_widths(t, OMQ_STAGE_TOGETHER) == 1)
+        t->schedule.widths[OMQ_STAGE_TOGETHER] == 1)
         return rc;
     opt.seed ^= OTHER_SEED;
     return omq_loader_open(&t->others, t->train, &t->net.pre, &opt, err);
@@ -138,9 +138,7 @@ int omq_train_open_model(struct omq_train *t, struct omq_err *err)
         return OMQ_OK;
     if ((rc = open_data(t, err)) < 0 || (rc = open_net(t, err)) < 0)
         return rc;
-    omq_schedule_order(t->net.precisions, t->net.n_precisions, t->order);
-    omq_schedule_shares(t->net.precisions, t->order, t->net.n_precisions,
-                        t->config.train.widths_per_step, t->share);
+    omq_schedule_init(&t->schedule, &t->config.train, &t->net);
     return omq_pool_open(&t->pool, t->config.threads, err);
 }
 

@@ -42,10 +42,10 @@ static int calibrate(struct omq_calibration *c, int p, const struct omq_train_ca
 int omq_train_calibrate(struct omq_train *t, const struct omq_train_callbacks *cb,
                         const volatile sig_atomic_t *stop, struct omq_err *err)
 {
-    const int n = omq_train_stage_epochs(t, OMQ_STAGE_HIGHEST) > 0 ? 1 : t->net.n_precisions;
+    const int n = t->schedule.epochs[OMQ_STAGE_HIGHEST] > 0 ? 1 : t->net.n_precisions;
     struct omq_calibration c;
     struct omq_net exact;
-    int rc = omq_train_open_exact(&exact, &t->net, t->order[0], err);
+    int rc = omq_train_open_exact(&exact, &t->net, t->schedule.order[0], err);
 
     if (rc < 0)
         return rc;
@@ -54,7 +54,7 @@ int omq_train_calibrate(struct omq_train *t, const struct omq_train_callbacks *c
         c.stop = stop;
         omq_train_note_replaced(cb, c.loader, NULL, "the calibration");
         for (int i = 0; rc == OMQ_OK && i < n; i++)
-            rc = calibrate(&c, t->order[i], cb, err);
+            rc = calibrate(&c, t->schedule.order[i], cb, err);
         omq_calibration_close(&c);
     }
     omq_net_release(&exact);

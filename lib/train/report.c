@@ -13,15 +13,11 @@
 
 /* ---- stages ---- */
 
-static const struct {
-    enum omq_stage stage;
-    const char *name;
-} stages[] = {
-    {OMQ_STAGE_HIGHEST, "highest"},
-    {OMQ_STAGE_TOGETHER, "together"},
-    {OMQ_STAGE_VIEWS, "views"},
+static const char *const stage_names[OMQ_N_STAGES] = {
+    [OMQ_STAGE_HIGHEST] = "highest",
+    [OMQ_STAGE_TOGETHER] = "together",
+    [OMQ_STAGE_VIEWS] = "views",
 };
-enum { N_STAGES = sizeof(stages) / sizeof(stages[0]) };
 
 /* The epochs of a stage, from 1; false if it has none. */
 static bool epochs_of(const struct omq_train *t, int stage, int *first, int *last)
@@ -30,7 +26,7 @@ static bool epochs_of(const struct omq_train *t, int stage, int *first, int *las
     *last = 0;
     for (int i = 0; i <= stage; i++) {
         *first = *last + 1;
-        *last += omq_train_stage_epochs(t, stages[i].stage);
+        *last += t->schedule.epochs[i];
     }
     return *last >= *first;
 }
@@ -38,18 +34,18 @@ static bool epochs_of(const struct omq_train *t, int stage, int *first, int *las
 /* What learns in the steps of a stage. */
 static void learners_text(const struct omq_train *t, enum omq_stage stage, FILE *f)
 {
-    const int n = t->net.n_precisions, in_step = omq_train_stage_widths(t, stage);
+    const int n = t->net.n_precisions, in_step = t->schedule.widths[stage];
     char name[16];
 
     if (stage == OMQ_STAGE_VIEWS) {
         fputs("views of", f);
         for (int p = 0; p < n; p++)
-            if (omq_train_has_view(t, p))
+            if (t->schedule.has_view[p])
                 fprintf(f, " %s", omq_precision_name(t->net.precisions[p], name));
         fputs(" alone\n", f);
         return;
     }
-    omq_precision_name(t->net.precisions[t->order[0]], name);
+    omq_precision_name(t->net.precisions[t->schedule.order[0]], name);
     if (stage == OMQ_STAGE_HIGHEST || n == 1)
         fprintf(f, "%s alone\n", name);
     else if (in_step >= n)
@@ -63,7 +59,7 @@ static void learners_text(const struct omq_train *t, enum omq_stage stage, FILE 
 static void stages_text(const struct omq_train *t, FILE *f)
 {
     fprintf(f, "%-14s %s\n", "epochs", "precisions in a step");
-    for (int i = 0; i < N_STAGES; i++) {
+    for (int i = 0; i < OMQ_N_STAGES; i++) {
         int first, last;
         char epochs[32];
 
@@ -71,7 +67,7 @@ static void stages_text(const struct omq_train *t, FILE *f)
             continue;
         snprintf(epochs, sizeof(epochs), first == last ? "%d" : "%d to %d", first, last);
         fprintf(f, "%-14s ", epochs);
-        learners_text(t, stages[i].stage, f);
+        learners_text(t, (enum omq_stage)i, f);
     }
     putc('\n', f);
 }
@@ -81,14 +77,14 @@ static void stages_json(const struct omq_train *t, FILE *f)
     const char *sep = "";
 
     fputs("\"stages\": [", f);
-    for (int i = 0; i < N_STAGES; i++) {
+    for (int i = 0; i < OMQ_N_STAGES; i++) {
         int first, last;
 
         if (!epochs_of(t, i, &first, &last))
             continue;
         fprintf(f, "%s{\"stage\": \"%s\", \"first_epoch\": %d, \"last_epoch\": %d, "
-                "\"precisions_per_step\": %d}", sep, stages[i].name, first, last,
-                omq_train_stage_widths(t, stages[i].stage));
+                "\"precisions_per_step\": %d}", sep, stage_names[i], first, last,
+                t->schedule.widths[i]);
         sep = ", ";
     }
     fputs("], ", f);

@@ -1,9 +1,16 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Which precisions learn when, and how fast.
+ */
 #include "train/train_internal.h"
 
 #include <math.h>
 
 #include "base/rng.h"
+
+#define PI 3.141592653589793
+
+/* ---- learning rate ---- */
 
 static double decayed(const struct omq_train_config *c, double done)
 {
@@ -16,20 +23,29 @@ static double decayed(const struct omq_train_config *c, double done)
         return fmax(lr, c->min_lr);
     }
     return c->min_lr + (lr - c->min_lr) * 0.5 *
-                           (1 + cos(3.141592653589793 * (span > 0 ? (done - begin) / span : 1)));
+                           (1 + cos(PI * (span > 0 ? (done - begin) / span : 1)));
 }
 
-double omq_schedule_lr(const struct omq_train_config *c, double done)
+/* After `done` epochs of train.epochs. */
+static double shared_lr(const struct omq_train_config *c, double done)
 {
     if (done < c->warmup_epochs)
         return c->lr * (0.01 + 0.99 * done / c->warmup_epochs);
     return decayed(c, done);
 }
 
-double omq_schedule_views_lr(const struct omq_train_config *c, double share)
+double omq_schedule_lr(const struct omq_schedule *s, const struct omq_train_config *cfg, int epoch,
+                       double share)
 {
-    return c->lr * c->views_lr * 0.5 * (1 + cos(3.141592653589793 * share));
+    double done = epoch + share;
+
+    if (omq_schedule_stage(s, epoch) != OMQ_STAGE_VIEWS)
+        return shared_lr(cfg, done);
+    done = (done - cfg->epochs) / s->epochs[OMQ_STAGE_VIEWS];
+    return cfg->lr * cfg->views_lr * 0.5 * (1 + cos(PI * done));
 }
+
+/* ---- precisions of a step ---- */
 
 void omq_schedule_order(const struct omq_precision *p, int n, int *order)
 {
@@ -71,27 +87,90 @@ void omq_schedule_shares(const struct omq_precision *p, const int *order, int n,
     }
 }
 
-int omq_schedule_widths(const double *share, uint64_t seed, uint32_t step, const int *order, int n,
-                        int *chosen)
+/* Systematic sampling: the shares end to end, and every whole number of that line
+ * from a random start; so each rank is drawn in just its share. */
+static int draw(const struct omq_schedule *s, uint64_t seed, uint32_t number, int *chosen)
 {
     struct omq_rng r;
     double at;
-    int n_chosen = 0;
+    int n = 0;
 
-    /* Systematic sampling: the shares end to end, and every whole number of that
-     * line from a random start; so each rank is drawn in just its share. */
-    omq_rng_init(&r, seed, OMQ_STREAM_WIDTHS, step, 0);
+    omq_rng_init(&r, seed, OMQ_STREAM_WIDTHS, number, 0);
     at = omq_rng_uniform(&r);
-    for (int i = 0; i < n; i++) {
-        if (share[i] == 1) {
-            chosen[n_chosen++] = order[i];
+    for (int i = 0; i < s->n; i++) {
+        if (s->share[i] == 1) {
+            chosen[n++] = s->order[i];
             continue;
         }
-        at -= share[i];
+        at -= s->share[i];
         if (at < 0) {
-            chosen[n_chosen++] = order[i];
+            chosen[n++] = s->order[i];
             at += 1;
         }
     }
-    return n_chosen;
+    return n;
+}
+
+int omq_schedule_choose(const struct omq_schedule *s, uint64_t seed, int epoch, uint32_t number,
+                        int *chosen)
+{
+    enum omq_stage stage = omq_schedule_stage(s, epoch);
+    int n = 0;
+
+    if (stage == OMQ_STAGE_TOGETHER)
+        return draw(s, seed, number, chosen);
+    if (stage == OMQ_STAGE_HIGHEST)
+        chosen[n++] = s->order[0];
+    for (int p = 0; p < s->n && stage == OMQ_STAGE_VIEWS; p++)
+        if (s->has_view[p])
+            chosen[n++] = p;
+    return n;
+}
+
+/* ---- stages ---- */
+
+static bool has_view(const struct omq_net *net, int precision)
+{
+    for (int l = 0; l < net->plan.n_layers; l++)
+        if (omq_net_layer(net, precision, l)->offset)
+            return true;
+    return false;
+}
+
+void omq_schedule_init(struct omq_schedule *s, const struct omq_train_config *cfg,
+                       const struct omq_net *net)
+{
+    const int n = net->n_precisions, k = cfg->widths_per_step;
+    int views = 0;
+
+    *s = (struct omq_schedule){.n = n};
+    omq_schedule_order(net->precisions, n, s->order);
+    omq_schedule_shares(net->precisions, s->order, n, k, s->share);
+    for (int p = 0; p < n; p++)
+        views += s->has_view[p] = has_view(net, p);
+    s->widths[OMQ_STAGE_HIGHEST] = 1;
+    s->widths[OMQ_STAGE_TOGETHER] = k == 0 ? n : k;
+    s->widths[OMQ_STAGE_VIEWS] = views;
+    if (n > 1) /* one alone shares nothing */
+        s->epochs[OMQ_STAGE_HIGHEST] = omq_config_highest_epochs(cfg);
+    if (n > 1 && views > 0)
+        s->epochs[OMQ_STAGE_VIEWS] = (int)(cfg->views_last * cfg->epochs + 1e-9);
+    s->epochs[OMQ_STAGE_TOGETHER] = cfg->epochs - s->epochs[OMQ_STAGE_HIGHEST];
+}
+
+int omq_schedule_epochs(const struct omq_schedule *s)
+{
+    int n = 0;
+
+    for (int i = 0; i < OMQ_N_STAGES; i++)
+        n += s->epochs[i];
+    return n;
+}
+
+enum omq_stage omq_schedule_stage(const struct omq_schedule *s, int epoch)
+{
+    if (epoch < s->epochs[OMQ_STAGE_HIGHEST])
+        return OMQ_STAGE_HIGHEST;
+    epoch -= s->epochs[OMQ_STAGE_HIGHEST];
+    return epoch < s->epochs[OMQ_STAGE_TOGETHER] ? OMQ_STAGE_TOGETHER : OMQ_STAGE_VIEWS;
 }

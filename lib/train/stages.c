@@ -16,7 +16,7 @@ static int first_batch(struct omq_train *t, bool highest_too, struct omq_err *er
     if (rc <= 0)
         return rc; /* never 0: the loader refuses sets smaller than a batch */
     for (int p = 0; p < t->net.n_precisions; p++)
-        if (highest_too || p != t->order[0])
+        if (highest_too || p != t->schedule.order[0])
             omq_exec_forward(t->exec, p, OMQ_MODE_TRAIN, batch.codes, batch.n, 1);
     return OMQ_OK;
 }
@@ -24,70 +24,6 @@ static int first_batch(struct omq_train *t, bool highest_too, struct omq_err *er
 int omq_train_initialize(struct omq_train *t, struct omq_err *err)
 {
     return first_batch(t, true, err);
-}
-
-/* ---- stages ---- */
-
-bool omq_train_has_view(const struct omq_train *t, int precision)
-{
-    for (int l = 0; l < t->net.plan.n_layers; l++)
-        if (omq_net_layer(&t->net, precision, l)->offset)
-            return true;
-    return false;
-}
-
-int omq_train_stage_widths(const struct omq_train *t, enum omq_stage stage)
-{
-    int k = t->config.train.widths_per_step, n = 0;
-
-    switch (stage) {
-    case OMQ_STAGE_HIGHEST: return 1;
-    case OMQ_STAGE_TOGETHER: return k == 0 ? t->net.n_precisions : k;
-    case OMQ_STAGE_VIEWS:
-        for (int p = 0; p < t->net.n_precisions; p++)
-            n += omq_train_has_view(t, p);
-    }
-    return n;
-}
-
-/* One precision alone shares nothing: it needs no stages. */
-int omq_train_stage_epochs(const struct omq_train *t, enum omq_stage stage)
-{
-    const struct omq_train_config *cfg = &t->config.train;
-    bool alone = t->net.n_precisions == 1;
-    int first = alone ? 0 : omq_config_highest_epochs(cfg);
-
-    switch (stage) {
-    case OMQ_STAGE_HIGHEST: return first;
-    case OMQ_STAGE_TOGETHER: return cfg->epochs - first;
-    case OMQ_STAGE_VIEWS: break;
-    }
-    if (alone || omq_train_stage_widths(t, stage) == 0)
-        return 0;
-    return (int)(cfg->views_last * cfg->epochs + 1e-9);
-}
-
-int omq_train_epochs(const struct omq_train *t)
-{
-    return t->config.train.epochs + omq_train_stage_epochs(t, OMQ_STAGE_VIEWS);
-}
-
-enum omq_stage omq_train_stage(const struct omq_train *t, int epoch)
-{
-    if (epoch < omq_train_stage_epochs(t, OMQ_STAGE_HIGHEST))
-        return OMQ_STAGE_HIGHEST;
-    return epoch < t->config.train.epochs ? OMQ_STAGE_TOGETHER : OMQ_STAGE_VIEWS;
-}
-
-double omq_train_lr(const struct omq_train *t, int epoch, int step)
-{
-    const struct omq_train_config *cfg = &t->config.train;
-    double done = epoch + (double)step / omq_loader_batches(t->loader);
-
-    if (omq_train_stage(t, epoch) != OMQ_STAGE_VIEWS)
-        return omq_schedule_lr(cfg, done);
-    return omq_schedule_views_lr(cfg, (done - cfg->epochs) /
-                                          omq_train_stage_epochs(t, OMQ_STAGE_VIEWS));
 }
 
 /* ---- between stages, and after ---- */
@@ -104,10 +40,10 @@ int omq_train_spread(struct omq_train *t, struct omq_err *err)
     const struct omq_net *net = &t->net;
 
     for (int p = 0; p < net->n_precisions; p++) {
-        if (p == t->order[0])
+        if (p == t->schedule.order[0])
             continue;
         for (int l = 0; l < net->plan.n_layers; l++) {
-            const struct omq_layer_params *from = omq_net_layer(net, t->order[0], l);
+            const struct omq_layer_params *from = omq_net_layer(net, t->schedule.order[0], l);
             const struct omq_layer_params *to = omq_net_layer(net, p, l);
 
             omq_param_copy(from->gamma, to->gamma);
@@ -152,14 +88,12 @@ int omq_train_finish_epoch(struct omq_train *t, const volatile sig_atomic_t *sto
                            struct omq_err *err)
 {
     const int n = t->config.train.bn_batches, epoch = t->epoch + 1;
-    bool views[OMQ_MAX_PRECISIONS];
     int rc = OMQ_OK;
 
-    if (omq_train_stage(t, t->epoch) == OMQ_STAGE_HIGHEST)
+    if (omq_schedule_stage(&t->schedule, t->epoch) == OMQ_STAGE_HIGHEST)
         rc = omq_train_spread(t, err);
-    if (rc < 0 || (epoch != t->config.train.epochs && epoch != omq_train_epochs(t)))
+    if (rc < 0 || (epoch != t->config.train.epochs && epoch != omq_schedule_epochs(&t->schedule)))
         return rc;
-    for (int p = 0; p < t->net.n_precisions; p++)
-        views[p] = omq_train_has_view(t, p);
-    return omq_train_recalibrate(t, n, epoch > t->config.train.epochs ? views : NULL, stop, err);
+    return omq_train_recalibrate(t, n, epoch > t->config.train.epochs ? t->schedule.has_view : NULL,
+                                 stop, err);
 }

@@ -51,11 +51,11 @@ static double bn_momentum(const struct omq_train *t, int precision)
 {
     int rank = 0;
 
-    if (omq_train_stage(t, t->epoch) != OMQ_STAGE_TOGETHER)
+    if (omq_schedule_stage(&t->schedule, t->epoch) != OMQ_STAGE_TOGETHER)
         return t->config.train.bn_momentum; /* in every step */
-    while (t->order[rank] != precision)
+    while (t->schedule.order[rank] != precision)
         rank++;
-    return 1 - pow(1 - t->config.train.bn_momentum, 1 / t->share[rank]);
+    return 1 - pow(1 - t->config.train.bn_momentum, 1 / t->schedule.share[rank]);
 }
 
 /* Forward, loss and backward of one precision; a teacher leaves its
@@ -92,16 +92,16 @@ static int one_precision(struct omq_train *t, const struct omq_batch *b, int pre
 
 static int others_per_step(const struct omq_train *t)
 {
-    return omq_train_stage_widths(t, OMQ_STAGE_TOGETHER) - 1;
+    return t->schedule.widths[OMQ_STAGE_TOGETHER] - 1;
 }
 
 void omq_train_start(struct omq_train *t)
 {
     int64_t batches = omq_loader_batches(t->loader), taken;
-    int epoch = t->epoch - omq_train_stage_epochs(t, OMQ_STAGE_HIGHEST);
+    int epoch = t->epoch - t->schedule.epochs[OMQ_STAGE_HIGHEST];
 
     omq_loader_start(t->loader, t->epoch, t->step);
-    if (!t->others || omq_train_stage(t, t->epoch) != OMQ_STAGE_TOGETHER)
+    if (!t->others || omq_schedule_stage(&t->schedule, t->epoch) != OMQ_STAGE_TOGETHER)
         return;
     taken = (epoch * batches + t->step) * others_per_step(t);
     t->others_epoch = (int)(taken / batches);
@@ -119,34 +119,13 @@ static int next_of_others(struct omq_train *t, struct omq_batch *b, struct omq_e
 
 /* ---- a step ---- */
 
-static int choose(const struct omq_train *t, int *chosen)
-{
-    int batches = omq_loader_batches(t->loader), n = 0;
-    uint32_t step = (uint32_t)t->epoch * (uint32_t)batches + (uint32_t)t->step;
-
-    switch (omq_train_stage(t, t->epoch)) {
-    case OMQ_STAGE_HIGHEST:
-        chosen[n++] = t->order[0];
-        break;
-    case OMQ_STAGE_TOGETHER:
-        n = omq_schedule_widths(t->share, t->config.seed, step, t->order, t->net.n_precisions,
-                                chosen);
-        break;
-    case OMQ_STAGE_VIEWS:
-        for (int p = 0; p < t->net.n_precisions; p++)
-            if (omq_train_has_view(t, p))
-                chosen[n++] = p;
-    }
-    return n;
-}
-
 /* The gradients of the chosen. Views do not meet in what they learn: they can have one
  * batch, and no teacher is among them. */
 static int learn(struct omq_train *t, const struct omq_batch *batch, const int *chosen, int n,
                  struct omq_err *err)
 {
     const struct omq_train_config *cfg = &t->config.train;
-    bool together = omq_train_stage(t, t->epoch) == OMQ_STAGE_TOGETHER;
+    bool together = omq_schedule_stage(&t->schedule, t->epoch) == OMQ_STAGE_TOGETHER;
     bool taught = together && cfg->distill > 0;
     struct omq_batch own = *batch;
     int rc;
@@ -169,21 +148,24 @@ static int learn(struct omq_train *t, const struct omq_batch *batch, const int *
 int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct omq_err *err)
 {
     const struct omq_train_config *cfg = &t->config.train;
-    int chosen[OMQ_MAX_PRECISIONS], n = choose(t, chosen), rc;
+    const int batches = omq_loader_batches(t->loader);
+    const uint32_t number = (uint32_t)t->epoch * (uint32_t)batches + (uint32_t)t->step;
     struct omq_learners which = {.shared = true};
+    int chosen[OMQ_MAX_PRECISIONS], n, rc;
     double norm;
 
+    n = omq_schedule_choose(&t->schedule, t->config.seed, t->epoch, number, chosen);
     for (int i = 0; i < n; i++)
         which.precision[chosen[i]] = true;
     omq_optim_zero_grad(&t->optim, &t->net, t->pool, &which);
     if ((rc = learn(t, batch, chosen, n, err)) < 0)
         return rc;
-    which.shared = omq_train_stage(t, t->epoch) != OMQ_STAGE_VIEWS;
+    which.shared = omq_schedule_stage(&t->schedule, t->epoch) != OMQ_STAGE_VIEWS;
     norm = omq_optim_grad_norm(&t->optim, &t->net, t->pool, &which);
     if (!isfinite(norm))
         return diverged(t, "a gradient", find_gradient(&t->net), err);
     omq_optim_step(&t->optim, &t->net, t->pool, cfg, t->config.quant.offset_decay,
-                   omq_train_lr(t, t->epoch, t->step),
+                   omq_schedule_lr(&t->schedule, cfg, t->epoch, (double)t->step / batches),
                    cfg->clip_norm > 0 && norm > cfg->clip_norm ? cfg->clip_norm / norm : 1,
                    &which);
     for (int i = 0; i < n; i++)

@@ -43,7 +43,7 @@ static bool asked_to_stop(const struct run *r) { return r->stop && *r->stop; }
 
 static uint64_t steps_of_run(const struct omq_train *t)
 {
-    return (uint64_t)omq_train_epochs(t) * (uint64_t)omq_loader_batches(t->loader);
+    return (uint64_t)omq_schedule_epochs(&t->schedule) * (uint64_t)omq_loader_batches(t->loader);
 }
 
 static uint64_t steps_so_far(const struct omq_train *t)
@@ -57,11 +57,11 @@ static double work_of(const struct omq_train *t, uint64_t n)
     uint64_t batches = (uint64_t)omq_loader_batches(t->loader);
     double work = 0;
 
-    for (int s = OMQ_STAGE_HIGHEST; s <= OMQ_STAGE_VIEWS; s++) {
-        uint64_t steps = (uint64_t)omq_train_stage_epochs(t, (enum omq_stage)s) * batches;
+    for (int s = 0; s < OMQ_N_STAGES; s++) {
+        uint64_t steps = (uint64_t)t->schedule.epochs[s] * batches;
 
         steps = n < steps ? n : steps;
-        work += (double)steps * omq_train_stage_widths(t, (enum omq_stage)s);
+        work += (double)steps * t->schedule.widths[s];
         n -= steps;
     }
     return work;
@@ -77,10 +77,13 @@ static void progress(const struct run *r, int epoch, int step, struct omq_train_
     uint64_t at = epoch > 0 ? (uint64_t)(epoch - 1) * (uint64_t)batches + (uint64_t)step : 0;
 
     *p = (struct omq_train_progress){
-        .epoch = epoch, .n_epochs = omq_train_epochs(t), .step = step, .n_steps = batches,
-        .lr = epoch > 0 ? omq_train_lr(t, epoch - 1, step > 0 ? step - 1 : 0) : NAN,
+        .epoch = epoch, .n_epochs = omq_schedule_epochs(&t->schedule),
+        .step = step, .n_steps = batches, .lr = NAN,
         .elapsed_s = now - r->start, .left_s = -1, .n_precisions = t->net.n_precisions,
     };
+    if (epoch > 0)
+        p->lr = omq_schedule_lr(&t->schedule, &t->config.train, epoch - 1,
+                                (double)(step > 0 ? step - 1 : 0) / batches);
     if (r->epoch.done && trained > 0)
         p->images_per_s = (double)r->epoch.done * t->config.train.batch_size / trained;
     if (r->done)
@@ -113,7 +116,7 @@ static int evaluate(struct run *r, double *mean, struct omq_err *err)
     int rc = OMQ_OK, skipped;
 
     for (int p = 0; rc == OMQ_OK && p < t->net.n_precisions; p++) {
-        if (r->settled && !omq_train_has_view(t, p))
+        if (r->settled && !t->schedule.has_view[p])
             continue;
         if (asked_to_stop(r))
             return OMQ_ESTOPPED;
@@ -124,7 +127,7 @@ static int evaluate(struct run *r, double *mean, struct omq_err *err)
     for (int p = 0; p < t->net.n_precisions; p++)
         sum += t->info.results[p].top1;
     *mean = sum / t->net.n_precisions;
-    r->settled = rc == OMQ_OK && omq_train_stage(t, t->epoch) == OMQ_STAGE_VIEWS;
+    r->settled = rc == OMQ_OK && omq_schedule_stage(&t->schedule, t->epoch) == OMQ_STAGE_VIEWS;
     return rc;
 }
 
@@ -185,7 +188,7 @@ static int train_epoch(struct run *r, struct omq_err *err)
 
 static bool is_due(const struct omq_train *t, int every)
 {
-    return (t->epoch + 1) % every == 0 || t->epoch + 1 == omq_train_epochs(t);
+    return (t->epoch + 1) % every == 0 || t->epoch + 1 == omq_schedule_epochs(&t->schedule);
 }
 
 /* What an epoch that is not evaluated has: metrics are not to repeat what an earlier one had. */
@@ -236,7 +239,7 @@ static int end_epoch(struct run *r, struct omq_err *err)
     memset(t->loss_count, 0, sizeof(t->loss_count));
     if (evaluated && (rc = omq_folder_save_best(t, mean, err)) < 0)
         return rc;
-    if (t->epoch == omq_train_epochs(t))
+    if (t->epoch == omq_schedule_epochs(&t->schedule))
         rc = omq_folder_save_complete(t, err);
     else if (t->epoch % t->config.train.save_every == 0)
         rc = omq_checkpoint_save(t, "last.omq", true, err);
@@ -277,7 +280,7 @@ static int calibrate(struct run *r, struct omq_err *err)
  * less than it has done. */
 static int check_position(const struct omq_train *t, struct omq_err *err)
 {
-    int n = omq_train_epochs(t);
+    int n = omq_schedule_epochs(&t->schedule);
 
     if (t->epoch < n || (t->epoch == n && t->saved_epochs == n))
         return OMQ_OK;
@@ -322,7 +325,7 @@ static int begin(struct run *r, struct omq_err *err)
     if (!t->has_weights)
         return omq_train_initialize(t, err);
     rc = omq_train_calibrate(t, r->cb, r->stop, err);
-    if (rc == OMQ_OK && omq_train_stage_epochs(t, OMQ_STAGE_HIGHEST) > 0)
+    if (rc == OMQ_OK && t->schedule.epochs[OMQ_STAGE_HIGHEST] > 0)
         rc = omq_train_spread(t, err);
     return rc;
 }
@@ -343,10 +346,10 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
     r->start = omq_now();
     if (!resuming && (rc = begin(r, err)) < 0)
         return rc;
-    while (t->epoch < omq_train_epochs(t)) {
+    while (t->epoch < omq_schedule_epochs(&t->schedule)) {
         if ((rc = train_epoch(r, err)) < 0 || (rc = end_epoch(r, err)) < 0)
             return rc;
-        if (t->epoch < omq_train_epochs(t) && asked_to_stop(r))
+        if (t->epoch < omq_schedule_epochs(&t->schedule) && asked_to_stop(r))
             return stopped(r, err);
     }
     return omq_folder_has(dir, "model.omq") ? OMQ_OK

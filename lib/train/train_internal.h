@@ -46,26 +46,48 @@ void omq_optim_step(struct omq_optim *o, const struct omq_net *net, struct omq_p
                     const struct omq_train_config *cfg, double offset_decay, double lr,
                     double grad_scale, const struct omq_learners *which);
 
-/* ---- schedule.c ---- */
+/* ---- schedule.c: which precisions learn when, and how fast ---- */
 
-/* Learning rate after `done` epochs (fractions count) of train.epochs, */
-double omq_schedule_lr(const struct omq_train_config *cfg, double done);
-/* and after a share of those in which only views learn. */
-double omq_schedule_views_lr(const struct omq_train_config *cfg, double share);
+/* What an epoch is for. One precision alone has the second stage only. */
+enum omq_stage {
+    OMQ_STAGE_HIGHEST,  /* the highest precision learns alone */
+    OMQ_STAGE_TOGETHER, /* several precisions a step */
+    OMQ_STAGE_VIEWS,    /* what those that have a view have of their own */
+    OMQ_N_STAGES
+};
+
+/* A function of the configuration and the network's precisions. */
+struct omq_schedule {
+    int n;                            /* precisions */
+    int order[OMQ_MAX_PRECISIONS];    /* from the highest to the lowest */
+    double share[OMQ_MAX_PRECISIONS]; /* of the steps together, by rank in that order */
+    bool has_view[OMQ_MAX_PRECISIONS]; /* by precision */
+    int epochs[OMQ_N_STAGES];
+    int widths[OMQ_N_STAGES];         /* precisions that learn in a step, at most */
+};
+
+void omq_schedule_init(struct omq_schedule *s, const struct omq_train_config *cfg,
+                       const struct omq_net *net);
+/* Of all stages. */
+int omq_schedule_epochs(const struct omq_schedule *s);
+/* Of an epoch, from 0. */
+enum omq_stage omq_schedule_stage(const struct omq_schedule *s, int epoch);
+/* Learning rate in an epoch, from 0, of which a share is done. */
+double omq_schedule_lr(const struct omq_schedule *s, const struct omq_train_config *cfg, int epoch,
+                       double share);
+/* The precisions of a step of an epoch, the highest first; number: of the step in the
+ * run. Returns how many. */
+int omq_schedule_choose(const struct omq_schedule *s, uint64_t seed, int epoch, uint32_t number,
+                        int *chosen);
 
 /* Indices of the precisions from the highest to the lowest. */
 void omq_schedule_order(const struct omq_precision *p, int n, int *order);
-
 /* Share of the steps in which each rank of that order is drawn, when k of n
  * precisions take part in a step (0: all of them): the highest in every step if
  * k > 1, the others in proportion to 1/bits, bits the smaller of weights' and
  * activations'. */
 void omq_schedule_shares(const struct omq_precision *p, const int *order, int n, int k,
                          double *share);
-/* The precisions of a step, the highest first, a function of (seed, step).
- * Returns how many. */
-int omq_schedule_widths(const double *share, uint64_t seed, uint32_t step, const int *order, int n,
-                        int *chosen);
 
 /* ---- run state ---- */
 
@@ -82,8 +104,7 @@ struct omq_train {
     struct omq_loader *others;   /* batches of all but the highest; NULL: they share its */
     omq_real *dlogits, *teacher; /* [batch][classes] */
     double *row;                 /* [classes], omq_loss()'s scratch */
-    int order[OMQ_MAX_PRECISIONS];    /* from the highest precision to the lowest */
-    double share[OMQ_MAX_PRECISIONS]; /* of the steps, by rank in that order */
+    struct omq_schedule schedule;
     struct omq_model_info info;
     bool resuming;               /* the checkpoint has the weights: none are loaded */
     bool has_weights;            /* the net began with weights of a file */
@@ -139,19 +160,6 @@ void omq_train_start(struct omq_train *t);
 /* First steps and statistics of every precision, from the first batch, so that
  * even one that no step draws can be evaluated. */
 int omq_train_initialize(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
-enum omq_stage { OMQ_STAGE_HIGHEST, OMQ_STAGE_TOGETHER, OMQ_STAGE_VIEWS };
-
-/* What an epoch, from 0, is for. */
-enum omq_stage omq_train_stage(const struct omq_train *t, int epoch);
-/* Epochs of that stage; precisions that learn in a step of it, at most. */
-int omq_train_stage_epochs(const struct omq_train *t, enum omq_stage stage);
-int omq_train_stage_widths(const struct omq_train *t, enum omq_stage stage);
-/* Of all stages. */
-int omq_train_epochs(const struct omq_train *t);
-/* Learning rate in an epoch, from 0, after so many steps of it. */
-double omq_train_lr(const struct omq_train *t, int epoch, int step);
-/* Whether a precision has a view, which it can learn when all else is done. */
-bool omq_train_has_view(const struct omq_train *t, int precision);
 /* Starts the other precisions from the highest: its batch norm, steps that fit
  * the weights and activations as they are now. */
 int omq_train_spread(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;

@@ -24,7 +24,7 @@ static void check_spread(void *ctx, const struct omq_train_progress *p)
         const struct omq_layer_params *top = omq_net_layer(net, 0, 1);
         const struct omq_layer_params *l = omq_net_layer(net, i, 1);
 
-        ck_assert_int_eq(t->order[0], 0);
+        ck_assert_int_eq(t->schedule.order[0], 0);
         ck_assert_int_eq(isnan(p->precisions[i].loss), p->epoch == 1 && i > 0);
         ck_assert_int_eq(memcmp(l->gamma->value, top->gamma->value,
                                 sizeof(omq_real) * l->gamma->n) == 0, p->epoch == 1 || i == 0);
@@ -107,11 +107,11 @@ static void check_views(void *ctx, const struct omq_train_progress *p)
     if (p->epoch < 3)
         return;
     ck_assert_int_eq(p->n_epochs, 3);
-    ck_assert(p->lr > 0 && p->lr < omq_train_lr(b->t, 2, 0) / 4);
+    ck_assert(p->lr > 0 && p->lr < omq_schedule_lr(&b->t->schedule, &b->t->config.train, 2, 0) / 4);
     for (int i = 0; i < net->n_params; i++) {
         const struct omq_param *q = &net->params[i];
         bool same = memcmp(q->value, b->values[i], sizeof(omq_real) * q->n) == 0;
-        bool own = q->precision >= 0 && omq_train_has_view(b->t, q->precision);
+        bool own = q->precision >= 0 && b->t->schedule.has_view[q->precision];
 
         ck_assert_msg(own || same, "%s has moved", q->name);
         if (q->kind == OMQ_PARAM_OFFSET || q->kind == OMQ_PARAM_GAMMA)
@@ -121,7 +121,7 @@ static void check_views(void *ctx, const struct omq_train_progress *p)
     }
     free(b->values);
     for (int i = 0; i < p->n_precisions; i++)
-        ck_assert_int_eq(isnan(p->precisions[i].loss), !omq_train_has_view(b->t, i));
+        ck_assert_int_eq(isnan(p->precisions[i].loss), !b->t->schedule.has_view[i]);
 }
 
 START_TEST(test_views_last)
@@ -175,24 +175,6 @@ START_TEST(test_bench)
     for (int i = 0; i < t->net.n_precisions; i++)
         ck_assert_uint_eq(t->loss_count[i], 5); /* with three to warm up */
     omq_train_close(t);
-}
-END_TEST
-
-/* Shares that no binary fraction meets are not rounded down for that. */
-START_TEST(test_epochs_alone)
-{
-    static struct omq_train t;
-
-    t.net.n_precisions = 2;
-    t.config.train.epochs = 100;
-    t.config.train.highest_first = 0.29;
-    ck_assert_int_eq(omq_train_stage_epochs(&t, OMQ_STAGE_HIGHEST), 29);
-    t.config.train.highest_first = 0.299;
-    ck_assert_int_eq(omq_train_stage_epochs(&t, OMQ_STAGE_HIGHEST), 29);
-    t.config.train.views_last = 0.3; /* of nothing: no layer has a view */
-    ck_assert_int_eq(omq_train_epochs(&t), 100);
-    t.net.n_precisions = 1;
-    ck_assert_int_eq(omq_train_stage_epochs(&t, OMQ_STAGE_HIGHEST), 0);
 }
 END_TEST
 
@@ -334,7 +316,6 @@ Suite *omq_suite_stages(void)
     tcase_add_loop_test(t, test_views_last, 0, 2);
     tcase_add_test(t, test_views_afterwards);
     tcase_add_test(t, test_bench);
-    tcase_add_test(t, test_epochs_alone);
     tcase_add_loop_test(t, test_statistics, 0, 2);
     tcase_add_test(t, test_shared_step_stays);
     tcase_add_test(t, test_statistics_alone);
