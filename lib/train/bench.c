@@ -12,10 +12,10 @@ static int next_batch(struct omq_train *t, struct omq_batch *b, struct omq_err *
     int rc;
 
     while ((rc = omq_loader_next(t->loader, b, &t->wait_s, err)) == 0) {
-        if (t->epoch + 1 < t->config.train.epochs) /* stages after it are not timed */
-            t->epoch++;
-        t->step = 0;
-        omq_loader_start(t->loader, t->epoch, 0);
+        if (t->at.epoch + 1 < t->config.train.epochs) /* stages after it are not timed */
+            t->at.epoch++;
+        t->at.step = 0;
+        omq_loader_start(t->loader, t->at.epoch, 0);
     }
     return rc;
 }
@@ -26,7 +26,7 @@ static int measure(struct omq_train *t, int n_steps, double *ms, struct omq_err 
     int rc;
 
     if (t->schedule.epochs[OMQ_STAGE_TOGETHER] > 0) /* not the highest precision alone */
-        t->epoch = t->schedule.epochs[OMQ_STAGE_HIGHEST];
+        t->at.epoch = t->schedule.epochs[OMQ_STAGE_HIGHEST];
     omq_train_start(t);
     for (int i = -3; i < n_steps; i++) { /* three steps to warm up */
         double start;
@@ -40,7 +40,7 @@ static int measure(struct omq_train *t, int n_steps, double *ms, struct omq_err 
             return rc;
         if ((rc = omq_train_step(t, &batch, err)) < 0)
             return rc;
-        t->step++;
+        t->at.step++;
         if (i >= 0)
             ms[i] = 1e3 * (omq_now() - start);
     }

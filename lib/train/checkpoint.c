@@ -58,12 +58,12 @@ static int add_state(struct omq_ckpt_writer *w, const struct omq_train *t, struc
         if (t->optim.v[i] && (rc = add_slot(w, &t->net, p, "v", t->optim.v[i], err)) < 0)
             return rc;
     }
-    pos->ints[POS_EPOCH] = (uint64_t)t->epoch;
-    pos->ints[POS_STEP] = (uint64_t)t->step;
+    pos->ints[POS_EPOCH] = (uint64_t)t->at.epoch;
+    pos->ints[POS_STEP] = (uint64_t)t->at.step;
     pos->ints[POS_THREADS] = (uint64_t)omq_pool_threads(t->pool);
-    memcpy(pos->ints + POS_COUNTS, t->loss_count, sizeof(t->loss_count));
-    pos->reals[0] = t->best;
-    memcpy(pos->reals + 1, t->loss_sum, sizeof(t->loss_sum));
+    memcpy(pos->ints + POS_COUNTS, t->at.loss_count, sizeof(t->at.loss_count));
+    pos->reals[0] = t->at.best;
+    memcpy(pos->reals + 1, t->at.loss_sum, sizeof(t->at.loss_sum));
     if ((rc = omq_ckpt_add(w, OMQ_SEC_OPT, "updates", OMQ_U64, 0, 1, &n_params,
                            t->optim.n_updates, err)) < 0 ||
         (rc = omq_ckpt_add(w, OMQ_SEC_RNG, "position", OMQ_U64, 0, 1, &n_ints, pos->ints, err)) < 0)
@@ -111,18 +111,12 @@ static int get_slot(const struct omq_ckpt *c, const struct omq_net *net, const s
     return OMQ_OK;
 }
 
-/* A run that was only calibrated begins with any optimizer, its state all 0. */
-static int get_optimizer(struct omq_train *t, const struct omq_ckpt *c, bool begun,
-                         const uint64_t *updates, struct omq_err *err)
+static int get_optimizer(struct omq_train *t, const struct omq_ckpt *c, const uint64_t *updates,
+                         struct omq_err *err)
 {
     struct omq_optim *o = &t->optim;
     int rc;
 
-    if (t->other_optimizer && begun)
-        return omq_fail(err, OMQ_ECONFIG, "the run was begun with another train.optimizer, whose "
-                        "state this one cannot use: resume with that");
-    if (t->other_optimizer)
-        return OMQ_OK;
     for (int i = 0; i < t->net.n_params; i++) {
         const struct omq_param *p = &t->net.params[i];
 
@@ -135,7 +129,9 @@ static int get_optimizer(struct omq_train *t, const struct omq_ckpt *c, bool beg
     return OMQ_OK;
 }
 
-static int get_state(struct omq_train *t, const struct omq_ckpt *c, struct omq_err *err)
+/* A run that was only calibrated goes on with any optimizer, its state all 0. */
+static int get_state(struct omq_train *t, const struct omq_ckpt *c, struct omq_earlier_run *earlier,
+                     struct omq_err *err)
 {
     uint64_t n_params = (uint64_t)t->net.n_params, n_ints = POS_SIZE;
     uint64_t n_reals = 1 + OMQ_MAX_PRECISIONS;
@@ -152,14 +148,17 @@ static int get_state(struct omq_train *t, const struct omq_ckpt *c, struct omq_e
         return omq_fail(err, OMQ_EFORMAT, "the position in the checkpoint (epoch %llu, step %llu) "
                         "is not one of this run", (unsigned long long)pos[POS_EPOCH],
                         (unsigned long long)pos[POS_STEP]);
-    if ((rc = get_optimizer(t, c, pos[POS_EPOCH] || pos[POS_STEP], updates, err)) < 0)
+    if (earlier->other_optimizer && (pos[POS_EPOCH] || pos[POS_STEP]))
+        return omq_fail(err, OMQ_ECONFIG, "the run was begun with another train.optimizer, whose "
+                        "state this one cannot use: resume with that");
+    if (!earlier->other_optimizer && (rc = get_optimizer(t, c, updates, err)) < 0)
         return rc;
-    t->epoch = (int)pos[POS_EPOCH];
-    t->step = (int)pos[POS_STEP];
-    t->saved_threads = (int)pos[POS_THREADS];
-    memcpy(t->loss_count, pos + POS_COUNTS, sizeof(t->loss_count));
-    t->best = ((const double *)reals)[0];
-    memcpy(t->loss_sum, (const double *)reals + 1, sizeof(t->loss_sum));
+    t->at.epoch = (int)pos[POS_EPOCH];
+    t->at.step = (int)pos[POS_STEP];
+    earlier->threads = (int)pos[POS_THREADS];
+    memcpy(t->at.loss_count, pos + POS_COUNTS, sizeof(t->at.loss_count));
+    t->at.best = ((const double *)reals)[0];
+    memcpy(t->at.loss_sum, (const double *)reals + 1, sizeof(t->at.loss_sum));
     return OMQ_OK;
 }
 
@@ -176,12 +175,28 @@ static bool same_net(const struct omq_net *a, const struct omq_net *b)
     return true;
 }
 
+/* What is to be said of the run whose model c holds. */
+static int compare(const struct omq_train *t, const struct omq_net *net,
+                   const struct omq_model_info *info, struct omq_earlier_run *earlier,
+                   struct omq_err *err)
+{
+    struct omq_schedule schedule;
+    struct omq_config now = t->config;
+
+    omq_schedule_init(&schedule, &info->config.train, net);
+    earlier->epochs = omq_schedule_epochs(&schedule);
+    earlier->other_optimizer = info->config.train.optimizer != t->config.train.optimizer;
+    earlier->other_data = info->data_fingerprint != t->info.data_fingerprint;
+    omq_config_forget_place(&now);
+    earlier->changes = omq_config_changes(&info->config, &now);
+    return earlier->changes ? OMQ_OK : omq_fail(err, OMQ_ENOMEM, "cannot compare configurations");
+}
+
 /* The network and its results, from c into t. */
-static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_err *err)
+static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_earlier_run *earlier,
+                     struct omq_err *err)
 {
     struct omq_model_info info = {0};
-    struct omq_schedule was;
-    struct omq_config now;
     struct omq_net net;
     int rc = omq_model_get(&net, &info, c, false, err);
 
@@ -192,19 +207,10 @@ static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_e
                       "it holds another network than the configuration describes: "
                       "resume with the configuration that began the run");
     } else {
-        t->other_optimizer = info.config.train.optimizer != t->config.train.optimizer;
         for (int i = 0; i < net.n_params; i++)
             memcpy(t->net.params[i].value, net.params[i].value, sizeof(omq_real) * net.params[i].n);
         memcpy(t->info.results, info.results, sizeof(info.results));
-        omq_schedule_init(&was, &info.config.train, &net);
-        t->saved_epochs = omq_schedule_epochs(&was);
-        t->data_changed = info.data_fingerprint != t->info.data_fingerprint;
-        free(t->changes);
-        now = t->config;
-        omq_config_forget_place(&now);
-        t->changes = omq_config_changes(&info.config, &now);
-        if (!t->changes)
-            rc = omq_fail(err, OMQ_ENOMEM, "cannot compare configurations");
+        rc = compare(t, &net, &info, earlier, err);
     }
     omq_net_release(&net);
     omq_model_info_release(&info);
@@ -213,19 +219,20 @@ static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_e
 
 bool omq_train_has_checkpoint(const struct omq_train *t) { return t->has_checkpoint; }
 
-int omq_checkpoint_load(struct omq_train *t, struct omq_err *err)
+int omq_checkpoint_load(struct omq_train *t, struct omq_earlier_run *earlier, struct omq_err *err)
 {
     char *path = omq_path_join(t->config.output_dir, "last.omq");
     struct omq_ckpt *c = NULL;
     int rc;
 
+    *earlier = (struct omq_earlier_run){0};
     if (!path)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
     if ((rc = omq_ckpt_open(&c, path, 0, err)) < 0) {
         omq_wrap(err, rc, "cannot resume (--force starts again)");
         goto out;
     }
-    if ((rc = get_model(t, c, err)) < 0 || (rc = get_state(t, c, err)) < 0)
+    if ((rc = get_model(t, c, earlier, err)) < 0 || (rc = get_state(t, c, earlier, err)) < 0)
         omq_wrap(err, rc, "cannot resume from '%s'", path);
     t->has_checkpoint = rc == OMQ_OK;
 out:

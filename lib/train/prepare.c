@@ -15,7 +15,7 @@ int omq_train_open(struct omq_train **out, const char *config_path, const char *
 
     if (!t)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a training run");
-    t->best = -1;
+    t->at.best = -1;
     rc = omq_config_load(&t->config, config_path, sets, n_sets, &t->diag, err);
     if (rc < 0) {
         if (errors) {
@@ -45,7 +45,6 @@ void omq_train_release(struct omq_train *t)
     free(t->row);
     omq_train_release_onnx(t);
     free(t->weights_said);
-    free(t->changes);
     free(t->added_norms);
     omq_diag_release(&t->diag);
 }

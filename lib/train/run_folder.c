@@ -94,8 +94,8 @@ int omq_folder_save_complete(struct omq_train *t, struct omq_err *err)
 int omq_folder_save_best(struct omq_train *t, double mean, struct omq_err *err)
 {
     /* without held-out images there is nothing honest to choose by */
-    if (t->config.data.validation > 0 && mean <= t->best)
+    if (t->config.data.validation > 0 && mean <= t->at.best)
         return OMQ_OK;
-    t->best = mean;
+    t->at.best = mean;
     return omq_checkpoint_save(t, "best.omq", false, err);
 }

@@ -87,10 +87,10 @@ int omq_train_recalibrate(struct omq_train *t, int n, const bool *chosen,
 int omq_train_finish_epoch(struct omq_train *t, const volatile sig_atomic_t *stop,
                            struct omq_err *err)
 {
-    const int n = t->config.train.bn_batches, epoch = t->epoch + 1;
+    const int n = t->config.train.bn_batches, epoch = t->at.epoch + 1;
     int rc = OMQ_OK;
 
-    if (omq_schedule_stage(&t->schedule, t->epoch) == OMQ_STAGE_HIGHEST)
+    if (omq_schedule_stage(&t->schedule, t->at.epoch) == OMQ_STAGE_HIGHEST)
         rc = omq_train_spread(t, err);
     if (rc < 0 || (epoch != t->config.train.epochs && epoch != omq_schedule_epochs(&t->schedule)))
         return rc;

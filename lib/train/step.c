@@ -13,8 +13,8 @@ static int diverged(const struct omq_train *t, const char *what, const char *whe
                     struct omq_err *err)
 {
     return omq_fail(err, OMQ_EDIVERGED, "%s is not finite at epoch %d step %d, in '%s': the last "
-                    "checkpoint was kept; try a smaller train.lr", what, t->epoch + 1, t->step + 1,
-                    where);
+                    "checkpoint was kept; try a smaller train.lr", what, t->at.epoch + 1,
+                    t->at.step + 1, where);
 }
 
 /* The loss of one precision. */
@@ -51,7 +51,7 @@ static double bn_momentum(const struct omq_train *t, int precision)
 {
     int rank = 0;
 
-    if (omq_schedule_stage(&t->schedule, t->epoch) != OMQ_STAGE_TOGETHER)
+    if (omq_schedule_stage(&t->schedule, t->at.epoch) != OMQ_STAGE_TOGETHER)
         return t->config.train.bn_momentum; /* in every step */
     while (t->schedule.order[rank] != precision)
         rank++;
@@ -78,8 +78,8 @@ static int one_precision(struct omq_train *t, const struct omq_batch *b, int pre
     if (!isfinite(loss))
         return loss_diverged(t, precision, err);
     omq_exec_backward(t->exec, t->dlogits);
-    t->loss_sum[precision] += loss;
-    t->loss_count[precision]++;
+    t->at.loss_sum[precision] += loss;
+    t->at.loss_count[precision]++;
     return OMQ_OK;
 }
 
@@ -98,12 +98,12 @@ static int others_per_step(const struct omq_train *t)
 void omq_train_start(struct omq_train *t)
 {
     int64_t batches = omq_loader_batches(t->loader), taken;
-    int epoch = t->epoch - t->schedule.epochs[OMQ_STAGE_HIGHEST];
+    int epoch = t->at.epoch - t->schedule.epochs[OMQ_STAGE_HIGHEST];
 
-    omq_loader_start(t->loader, t->epoch, t->step);
-    if (!t->others || omq_schedule_stage(&t->schedule, t->epoch) != OMQ_STAGE_TOGETHER)
+    omq_loader_start(t->loader, t->at.epoch, t->at.step);
+    if (!t->others || omq_schedule_stage(&t->schedule, t->at.epoch) != OMQ_STAGE_TOGETHER)
         return;
-    taken = (epoch * batches + t->step) * others_per_step(t);
+    taken = (epoch * batches + t->at.step) * others_per_step(t);
     t->others_epoch = (int)(taken / batches);
     omq_loader_start(t->others, t->others_epoch, (int)(taken % batches));
 }
@@ -125,7 +125,7 @@ static int learn(struct omq_train *t, const struct omq_batch *batch, const int *
                  struct omq_err *err)
 {
     const struct omq_train_config *cfg = &t->config.train;
-    bool together = omq_schedule_stage(&t->schedule, t->epoch) == OMQ_STAGE_TOGETHER;
+    bool together = omq_schedule_stage(&t->schedule, t->at.epoch) == OMQ_STAGE_TOGETHER;
     bool taught = together && cfg->distill > 0;
     struct omq_batch own = *batch;
     int rc;
@@ -149,23 +149,23 @@ int omq_train_step(struct omq_train *t, const struct omq_batch *batch, struct om
 {
     const struct omq_train_config *cfg = &t->config.train;
     const int batches = omq_loader_batches(t->loader);
-    const uint32_t number = (uint32_t)t->epoch * (uint32_t)batches + (uint32_t)t->step;
+    const uint32_t number = (uint32_t)t->at.epoch * (uint32_t)batches + (uint32_t)t->at.step;
     struct omq_learners which = {.shared = true};
     int chosen[OMQ_MAX_PRECISIONS], n, rc;
     double norm;
 
-    n = omq_schedule_choose(&t->schedule, t->config.seed, t->epoch, number, chosen);
+    n = omq_schedule_choose(&t->schedule, t->config.seed, t->at.epoch, number, chosen);
     for (int i = 0; i < n; i++)
         which.precision[chosen[i]] = true;
     omq_optim_zero_grad(&t->optim, &t->net, t->pool, &which);
     if ((rc = learn(t, batch, chosen, n, err)) < 0)
         return rc;
-    which.shared = omq_schedule_stage(&t->schedule, t->epoch) != OMQ_STAGE_VIEWS;
+    which.shared = omq_schedule_stage(&t->schedule, t->at.epoch) != OMQ_STAGE_VIEWS;
     norm = omq_optim_grad_norm(&t->optim, &t->net, t->pool, &which);
     if (!isfinite(norm))
         return diverged(t, "a gradient", find_gradient(&t->net), err);
     omq_optim_step(&t->optim, &t->net, t->pool, cfg, t->config.quant.offset_decay,
-                   omq_schedule_lr(&t->schedule, cfg, t->epoch, (double)t->step / batches),
+                   omq_schedule_lr(&t->schedule, cfg, t->at.epoch, (double)t->at.step / batches),
                    cfg->clip_norm > 0 && norm > cfg->clip_norm ? cfg->clip_norm / norm : 1,
                    &which);
     for (int i = 0; i < n; i++)

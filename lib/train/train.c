@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -48,7 +49,7 @@ static uint64_t steps_of_run(const struct omq_train *t)
 
 static uint64_t steps_so_far(const struct omq_train *t)
 {
-    return (uint64_t)t->epoch * (uint64_t)omq_loader_batches(t->loader) + (uint64_t)t->step;
+    return (uint64_t)t->at.epoch * (uint64_t)omq_loader_batches(t->loader) + (uint64_t)t->at.step;
 }
 
 /* How much computation the first n steps of a run are: a step of k precisions is k. */
@@ -94,10 +95,10 @@ static void progress(const struct run *r, int epoch, int step, struct omq_train_
         const struct omq_result *result = &t->info.results[i];
 
         omq_precision_name(t->net.precisions[i], q->name);
-        q->loss = t->loss_count[i] ? t->loss_sum[i] / (double)t->loss_count[i] : NAN;
+        q->loss = t->at.loss_count[i] ? t->at.loss_sum[i] / (double)t->at.loss_count[i] : NAN;
         q->top1 = result->known ? result->top1 : NAN;
         q->eval_loss = result->known ? result->loss : NAN;
-        if (t->loss_count[i]) {
+        if (t->at.loss_count[i]) {
             sum += q->loss;
             counted++;
         }
@@ -127,7 +128,7 @@ static int evaluate(struct run *r, double *mean, struct omq_err *err)
     for (int p = 0; p < t->net.n_precisions; p++)
         sum += t->info.results[p].top1;
     *mean = sum / t->net.n_precisions;
-    r->settled = rc == OMQ_OK && omq_schedule_stage(&t->schedule, t->epoch) == OMQ_STAGE_VIEWS;
+    r->settled = rc == OMQ_OK && omq_schedule_stage(&t->schedule, t->at.epoch) == OMQ_STAGE_VIEWS;
     return rc;
 }
 
@@ -140,7 +141,7 @@ static int stopped(struct run *r, struct omq_err *err)
     if (rc < 0)
         return rc;
     return omq_fail(err, OMQ_ESTOPPED, "stopped at epoch %d step %d; --resume continues from "
-                    "'%s/last.omq'", r->t->epoch + 1, r->t->step, r->t->config.output_dir);
+                    "'%s/last.omq'", r->t->at.epoch + 1, r->t->at.step, r->t->config.output_dir);
 }
 
 /* What is worth saying of the images of an epoch that took so many seconds. */
@@ -149,11 +150,11 @@ static void note_images(const struct run *r, double seconds)
     struct omq_train *t = r->t;
     char epoch[32];
 
-    snprintf(epoch, sizeof(epoch), "epoch %d", t->epoch + 1);
+    snprintf(epoch, sizeof(epoch), "epoch %d", t->at.epoch + 1);
     omq_train_note_replaced(r->cb, t->loader, t->others, epoch);
     if (t->wait_s > MAX_WAIT * seconds && t->wait_s > 1)
         omq_train_note(r->cb, "waited for images during %.0f %% of epoch %d: a larger data.workers "
-                       "may help", 100 * t->wait_s / seconds, t->epoch + 1);
+                       "may help", 100 * t->wait_s / seconds, t->at.epoch + 1);
 }
 
 static int train_epoch(struct run *r, struct omq_err *err)
@@ -170,11 +171,11 @@ static int train_epoch(struct run *r, struct omq_err *err)
     while ((rc = omq_loader_next(t->loader, &batch, &t->wait_s, err)) > 0) {
         if ((rc = omq_train_step(t, &batch, err)) < 0)
             return rc;
-        t->step++;
+        t->at.step++;
         r->done++;
         r->epoch.done++;
         if (r->cb && r->cb->step) {
-            progress(r, t->epoch + 1, t->step, &p);
+            progress(r, t->at.epoch + 1, t->at.step, &p);
             r->cb->step(r->cb->ctx, &p);
         }
         if (asked_to_stop(r))
@@ -188,7 +189,7 @@ static int train_epoch(struct run *r, struct omq_err *err)
 
 static bool is_due(const struct omq_train *t, int every)
 {
-    return (t->epoch + 1) % every == 0 || t->epoch + 1 == omq_schedule_epochs(&t->schedule);
+    return (t->at.epoch + 1) % every == 0 || t->at.epoch + 1 == omq_schedule_epochs(&t->schedule);
 }
 
 /* What an epoch that is not evaluated has: metrics are not to repeat what an earlier one had. */
@@ -228,20 +229,20 @@ static int end_epoch(struct run *r, struct omq_err *err)
     rc = evaluated ? evaluate(r, &mean, err) : OMQ_OK;
     if (rc < 0)
         return rc == OMQ_ESTOPPED ? stopped(r, err) : rc;
-    progress(r, t->epoch + 1, t->step, &p);
+    progress(r, t->at.epoch + 1, t->at.step, &p);
     if (!evaluated)
         forget_evaluation(&p);
     if ((rc = keep_metrics(r, &p, steps_so_far(t), err)) < 0)
         return rc;
-    t->epoch++;
-    t->step = 0;
-    memset(t->loss_sum, 0, sizeof(t->loss_sum));
-    memset(t->loss_count, 0, sizeof(t->loss_count));
+    t->at.epoch++;
+    t->at.step = 0;
+    memset(t->at.loss_sum, 0, sizeof(t->at.loss_sum));
+    memset(t->at.loss_count, 0, sizeof(t->at.loss_count));
     if (evaluated && (rc = omq_folder_save_best(t, mean, err)) < 0)
         return rc;
-    if (t->epoch == omq_schedule_epochs(&t->schedule))
+    if (t->at.epoch == omq_schedule_epochs(&t->schedule))
         rc = omq_folder_save_complete(t, err);
-    else if (t->epoch % t->config.train.save_every == 0)
+    else if (t->at.epoch % t->config.train.save_every == 0)
         rc = omq_checkpoint_save(t, "last.omq", true, err);
     if (rc < 0)
         return rc;
@@ -278,34 +279,38 @@ static int calibrate(struct run *r, struct omq_err *err)
 
 /* A run ends with statistics that are taken then: it cannot be over by being asked for
  * less than it has done. */
-static int check_position(const struct omq_train *t, struct omq_err *err)
+static int check_position(const struct omq_train *t, int epochs_before, struct omq_err *err)
 {
     int n = omq_schedule_epochs(&t->schedule);
 
-    if (t->epoch < n || (t->epoch == n && t->saved_epochs == n))
+    if (t->at.epoch < n || (t->at.epoch == n && epochs_before == n))
         return OMQ_OK;
     return omq_fail(err, OMQ_ECONFIG, "the run in '%s' has done %d of %d epochs and %d steps "
                     "of the next, and the configuration asks for %d: give it more train.epochs",
-                    t->config.output_dir, t->epoch, t->saved_epochs, t->step, n);
+                    t->config.output_dir, t->at.epoch, epochs_before, t->at.step, n);
+}
+
+/* What is other than it was when the checkpoint was written. */
+static void note_changes(const struct run *r, const struct omq_earlier_run *earlier)
+{
+    if (earlier->threads != omq_pool_threads(r->t->pool))
+        omq_train_note(r->cb, "warning: the run was begun with another number of threads, and will "
+                       "not repeat bit for bit");
+    if (earlier->other_data)
+        omq_train_note(r->cb, "warning: the training images are not those that the run was begun "
+                       "with");
+    note_lines(r, earlier->changes);
 }
 
 static int resume(struct run *r, struct omq_err *err)
 {
-    struct omq_train *t = r->t;
-    int rc = omq_checkpoint_load(t, err);
+    struct omq_earlier_run earlier;
+    int rc = omq_checkpoint_load(r->t, &earlier, err);
 
-    if (rc < 0)
-        return rc;
-    if ((rc = check_position(t, err)) < 0)
-        return rc;
-    if (t->saved_threads != omq_pool_threads(t->pool))
-        omq_train_note(r->cb, "warning: the run was begun with another number of threads, and will "
-                       "not repeat bit for bit");
-    if (t->data_changed)
-        omq_train_note(r->cb, "warning: the training images are not those that the run was begun "
-                       "with");
-    note_lines(r, t->changes);
-    return OMQ_OK;
+    if (rc == OMQ_OK && (rc = check_position(r->t, earlier.epochs, err)) == OMQ_OK)
+        note_changes(r, &earlier);
+    free(earlier.changes);
+    return rc;
 }
 
 /* Where weights came in, every precision begins calibrated from them; those that follow
@@ -341,15 +346,15 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
     note_lines(r, omq_train_weights_said(r->t));
     if (rc < 0 || (rc = omq_folder_hold(dir, &r->held, err)) < 0 ||
         (resuming && (rc = resume(r, err)) < 0) ||
-        (rc = omq_metrics_open(&r->metrics, dir, resuming ? t->epoch : -1, err)) < 0)
+        (rc = omq_metrics_open(&r->metrics, dir, resuming ? t->at.epoch : -1, err)) < 0)
         return rc;
     r->start = omq_now();
     if (!resuming && (rc = begin(r, err)) < 0)
         return rc;
-    while (t->epoch < omq_schedule_epochs(&t->schedule)) {
+    while (t->at.epoch < omq_schedule_epochs(&t->schedule)) {
         if ((rc = train_epoch(r, err)) < 0 || (rc = end_epoch(r, err)) < 0)
             return rc;
-        if (t->epoch < omq_schedule_epochs(&t->schedule) && asked_to_stop(r))
+        if (t->at.epoch < omq_schedule_epochs(&t->schedule) && asked_to_stop(r))
             return stopped(r, err);
     }
     return omq_folder_has(dir, "model.omq") ? OMQ_OK

@@ -91,6 +91,14 @@ void omq_schedule_shares(const struct omq_precision *p, const int *order, int n,
 
 /* ---- run state ---- */
 
+/* Where a run stands: all that a checkpoint needs beside network and optimizer. */
+struct omq_position {
+    int epoch, step; /* epochs done; steps done of the next one */
+    double loss_sum[OMQ_MAX_PRECISIONS]; /* of this epoch */
+    uint64_t loss_count[OMQ_MAX_PRECISIONS];
+    double best;     /* mean top-1 over widths of best.omq; < 0 = none */
+};
+
 struct omq_train {
     struct omq_config config;
     struct omq_diag diag;        /* where the configuration says what */
@@ -112,18 +120,9 @@ struct omq_train {
     struct omq_onnx_net *onnx;   /* the file of config.model.onnx, until it is loaded */
     int n_added_norms;           /* norms without statistics, */
     bool *added_norms;           /* [n_layers]: where; or NULL */
-    /* position: all that a checkpoint needs beside net and optimizer */
-    int epoch, step;             /* epochs done; steps done of the next one */
+    struct omq_position at;
     int others_epoch;            /* of t->others, which counts its own */
-    double loss_sum[OMQ_MAX_PRECISIONS]; /* of this epoch */
-    uint64_t loss_count[OMQ_MAX_PRECISIONS];
-    double best;                 /* mean top-1 over widths of best.omq; < 0 = none */
     double wait_s;               /* waited for the loader in this epoch */
-    int saved_threads;           /* of the run that is resumed; 0 = none */
-    int saved_epochs;            /* that it was to have */
-    bool other_optimizer;        /* the checkpoint's state is of another */
-    bool data_changed;           /* the checkpoint was trained on other images */
-    char *changes;               /* of its configuration since, a line each, or NULL */
     bool has_checkpoint;         /* last.omq is of this run */
 };
 
@@ -189,8 +188,18 @@ int omq_train_evaluate(struct omq_train *t, int precision, int *skipped,
 /* Writes NAME in the output folder: the model, and with state what --resume needs. */
 int omq_checkpoint_save(struct omq_train *t, const char *name, bool state,
                         struct omq_err *err) OMQ_WARN_UNUSED;
-/* Reads last.omq back into a prepared run, whose network it must fit. */
-int omq_checkpoint_load(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
+/* The run that wrote a checkpoint, beside the one that reads it. */
+struct omq_earlier_run {
+    int threads;
+    int epochs;      /* that it was to have */
+    bool other_optimizer;
+    bool other_data; /* it trained on other images */
+    char *changes;   /* of the configuration since, a line each; the reader's to free */
+};
+/* Reads last.omq back into a prepared run, whose network it must fit. earlier->changes is set
+ * after failures, too. */
+int omq_checkpoint_load(struct omq_train *t, struct omq_earlier_run *earlier,
+                        struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* ---- notes.c ---- */
 

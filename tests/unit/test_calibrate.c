@@ -46,7 +46,7 @@ static void train_a_little(struct omq_train *t)
     for (int i = 0; i < 6; i++) {
         ck_assert_int_eq(omq_loader_next(t->loader, &batch, NULL, &err), 1);
         ck_assert_int_eq(omq_train_step(t, &batch, &err), OMQ_OK);
-        t->step++;
+        t->at.step++;
     }
 }
 

@@ -150,7 +150,7 @@ START_TEST(test_views_afterwards)
     omq_train_close(later);
     later = train_open("b", sets, 2);
     train_run(later, true);
-    ck_assert_int_eq(at_once->epoch, 3);
+    ck_assert_int_eq(at_once->at.epoch, 3);
     for (int i = 0; i < at_once->net.n_params; i++) {
         const struct omq_param *p = &at_once->net.params[i], *q = &later->net.params[i];
 
@@ -173,7 +173,7 @@ START_TEST(test_bench)
 
     ck_assert_msg(omq_train_bench(t, 2, &b, &err) == OMQ_OK, "%s", err.msg);
     for (int i = 0; i < t->net.n_precisions; i++)
-        ck_assert_uint_eq(t->loss_count[i], 5); /* with three to warm up */
+        ck_assert_uint_eq(t->at.loss_count[i], 5); /* with three to warm up */
     omq_train_close(t);
 }
 END_TEST
@@ -298,8 +298,8 @@ START_TEST(test_stop_in_statistics)
     alarmed = 0;
     signal(SIGALRM, on_alarm);
     ck_assert_int_eq(omq_train_run(t, false, false, &cb, &alarmed, &err), OMQ_ESTOPPED);
-    ck_assert_int_eq(t->epoch, 0);
-    ck_assert_int_eq(t->step, 300);
+    ck_assert_int_eq(t->at.epoch, 0);
+    ck_assert_int_eq(t->at.step, 300);
     omq_train_close(t);
 }
 END_TEST

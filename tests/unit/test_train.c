@@ -25,11 +25,11 @@ static double run_step(struct omq_train *t, const struct omq_batch *batch)
     double before = 0, after = 0;
 
     for (int p = 0; p < t->net.n_precisions; p++)
-        before += t->loss_sum[p];
+        before += t->at.loss_sum[p];
     ck_assert_msg(omq_train_step(t, batch, &err) == OMQ_OK, "%s", err.msg);
-    t->step++;
+    t->at.step++;
     for (int p = 0; p < t->net.n_precisions; p++)
-        after += t->loss_sum[p];
+        after += t->at.loss_sum[p];
     return after - before;
 }
 
@@ -47,7 +47,7 @@ START_TEST(test_loss_sequence)
         double want, got;
 
         if (i % 6 == 0)
-            t->epoch = i / 6, t->step = 0, omq_train_start(t);
+            t->at.epoch = i / 6, t->at.step = 0, omq_train_start(t);
         ck_assert_int_eq(omq_loader_next(t->loader, &batch, NULL, &err), 1);
         got = run_step(t, &batch);
         ck_assert_int_eq(fscanf(f, "%lf", &want), 1);
@@ -160,7 +160,7 @@ START_TEST(test_resume)
         omq_train_close(t);
         t = train_open("b", adam, n_more);
         train_run(t, true);
-        ck_assert_int_eq(t->epoch, 3);
+        ck_assert_int_eq(t->at.epoch, 3);
         omq_train_close(t);
         same_file("a/model.omq", "b/model.omq");
         same_file("a/last.omq", "b/last.omq");
@@ -172,24 +172,30 @@ END_TEST
 START_TEST(test_checkpoint_keeps_figures)
 {
     struct omq_train *t = train_open("a", NULL, 0);
+    struct omq_earlier_run earlier;
     struct omq_err err;
 
     ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
     ck_assert_int_eq(omq_make_dirs(t->config.output_dir, &err), OMQ_OK);
-    t->best = 61.5;
+    t->at.best = 61.5;
     for (int p = 0; p < t->net.n_precisions; p++) {
-        t->loss_sum[p] = 0.5 + p;
-        t->loss_count[p] = (uint64_t)p + 2;
+        t->at.loss_sum[p] = 0.5 + p;
+        t->at.loss_count[p] = (uint64_t)p + 2;
     }
     ck_assert_int_eq(omq_checkpoint_save(t, "last.omq", true, &err), OMQ_OK);
     omq_train_close(t);
     t = train_open("a", NULL, 0);
     ck_assert_int_eq(omq_train_prepare(t, &err), OMQ_OK);
-    ck_assert_msg(omq_checkpoint_load(t, &err) == OMQ_OK, "%s", err.msg);
-    ck_assert_double_eq(t->best, 61.5);
+    ck_assert_msg(omq_checkpoint_load(t, &earlier, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_int_eq(earlier.threads, omq_pool_threads(t->pool));
+    ck_assert_int_eq(earlier.epochs, omq_schedule_epochs(&t->schedule));
+    ck_assert(!earlier.other_optimizer && !earlier.other_data);
+    ck_assert_str_eq(earlier.changes, "");
+    free(earlier.changes);
+    ck_assert_double_eq(t->at.best, 61.5);
     for (int p = 0; p < t->net.n_precisions; p++) {
-        ck_assert_double_eq(t->loss_sum[p], 0.5 + p);
-        ck_assert_uint_eq(t->loss_count[p], (uint64_t)p + 2);
+        ck_assert_double_eq(t->at.loss_sum[p], 0.5 + p);
+        ck_assert_uint_eq(t->at.loss_count[p], (uint64_t)p + 2);
     }
     omq_train_close(t);
 }
@@ -209,7 +215,7 @@ START_TEST(test_rows_of_killed_run)
     FILE *f;
 
     ck_assert_int_eq(omq_train_run(t, false, false, &cb, &s.flag, &err), OMQ_ESTOPPED);
-    ck_assert_int_eq(t->step, 6);
+    ck_assert_int_eq(t->at.step, 6);
     omq_train_close(t);
     snprintf(path, sizeof(path), "%s/a/metrics.jsonl", train_dir);
     ck_assert_ptr_nonnull(f = fopen(path, "w"));
@@ -343,10 +349,10 @@ START_TEST(test_own_batches)
     }
     t = train_open("a", &set, 1);
     ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
-    t->epoch = 1; /* of 6 steps, with two batches of the others each */
+    t->at.epoch = 1; /* of 6 steps, with two batches of the others each */
     omq_train_start(t);
     ck_assert_int_eq(t->others_epoch, 2);
-    t->step = 4;
+    t->at.step = 4;
     omq_train_start(t);
     ck_assert_int_eq(t->others_epoch, 3);
     omq_train_close(t);
