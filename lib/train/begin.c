@@ -12,39 +12,38 @@
 #include "port/onnx_read.h"
 #include "port/weights.h"
 
-int omq_train_build_graph(struct omq_train *t, struct omq_graph *g, struct omq_err *err)
+int omq_begin_graph(struct omq_beginning *b, const struct omq_config *cfg,
+                    const struct omq_dataset *d, struct omq_graph *g, struct omq_err *err)
 {
-    const struct omq_dataset *d = t->train;
     const struct omq_onnx_want want = {.h = d->height, .w = d->width, .c = d->channels,
-                                       .n_classes = d->n_classes, .init = &t->config.init};
+                                       .n_classes = d->n_classes, .init = &cfg->init};
     int rc;
 
-    if (!t->config.model.onnx[0])
-        return omq_arch_build(g, &t->config.model, d->height, d->width, d->channels, d->n_classes,
-                              err);
-    t->onnx = calloc(1, sizeof(*t->onnx));
-    if (!t->onnx)
+    if (!cfg->model.onnx[0])
+        return omq_arch_build(g, &cfg->model, d->height, d->width, d->channels, d->n_classes, err);
+    b->onnx = calloc(1, sizeof(*b->onnx));
+    if (!b->onnx)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a network");
-    if ((rc = omq_onnx_net_open(t->onnx, t->config.model.onnx, &want, err)) < 0)
+    if ((rc = omq_onnx_net_open(b->onnx, cfg->model.onnx, &want, err)) < 0)
         return rc;
-    *g = t->onnx->graph;
-    t->onnx->graph = (struct omq_graph){0};
+    *g = b->onnx->graph;
+    b->onnx->graph = (struct omq_graph){0};
     return OMQ_OK;
 }
 
 /* ---- weights ---- */
 
 /* The lines of a result, and one that sums it up, behind those there are. */
-static int add_lines(struct omq_train *t, const struct omq_weights_result *r, const char *path,
+static int add_lines(struct omq_beginning *b, const struct omq_weights_result *r, const char *path,
                      bool loaded, struct omq_err *err)
 {
-    size_t n_old = t->weights_said ? strlen(t->weights_said) : 0;
+    size_t n_old = b->said ? strlen(b->said) : 0;
     size_t n = n_old + (r->text ? strlen(r->text) : 0) + strlen(path) + 128;
-    char *text = realloc(t->weights_said, n);
+    char *text = realloc(b->said, n);
 
     if (!text)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a list of names");
-    t->weights_said = text;
+    b->said = text;
     n_old += (size_t)snprintf(text + n_old, n - n_old, "%s", r->text ? r->text : "");
     if (loaded && r->skipped)
         snprintf(text + n_old, n - n_old, "%d arrays loaded from '%s', %d parameters skipped\n",
@@ -54,78 +53,82 @@ static int add_lines(struct omq_train *t, const struct omq_weights_result *r, co
     return OMQ_OK;
 }
 
-static int load(struct omq_train *t, const struct omq_source *s, const struct omq_init_config *cfg,
-                struct omq_err *err)
+static int load(struct omq_beginning *b, struct omq_net *net, const struct omq_source *s,
+                const struct omq_init_config *cfg, struct omq_err *err)
 {
     struct omq_weights_result r;
-    int rc = omq_weights_load(&t->net, s, cfg, &r, err), said;
+    int rc = omq_weights_load(net, s, cfg, &r, err), said;
 
-    said = add_lines(t, &r, s->path, rc == OMQ_OK, rc < 0 ? NULL : err);
+    said = add_lines(b, &r, s->path, rc == OMQ_OK, rc < 0 ? NULL : err);
     omq_weights_result_release(&r);
-    t->has_weights |= rc == OMQ_OK;
+    b->has_weights |= rc == OMQ_OK;
     return rc < 0 ? rc : said;
 }
 
 /* Those of the ONNX file, whose names are the graph's; map and eps are not for them. */
-static int load_onnx(struct omq_train *t, struct omq_err *err)
+static int load_onnx(struct omq_beginning *b, struct omq_net *net,
+                     const struct omq_init_config *init, struct omq_err *err)
 {
-    struct omq_init_config cfg = t->config.init;
+    struct omq_init_config cfg = *init;
 
     cfg.n_map = 0;
     cfg.strict = true;
     cfg.bn_eps = OMQ_BN_EPS;
-    return load(t, &t->onnx->weights, &cfg, err);
+    return load(b, net, &b->onnx->weights, &cfg, err);
 }
 
-static int load_init(struct omq_train *t, struct omq_err *err)
+static int load_init(struct omq_beginning *b, struct omq_net *net,
+                     const struct omq_init_config *init, struct omq_err *err)
 {
     struct omq_source s;
-    int rc = omq_source_open(&s, t->config.init.file, err);
+    int rc = omq_source_open(&s, init->file, err);
 
     if (rc < 0)
         return rc;
-    rc = load(t, &s, &t->config.init, err);
+    rc = load(b, net, &s, init, err);
     omq_source_release(&s);
     return rc;
 }
 
 /* Which layers got a norm that does nothing. */
-static int mark_added(struct omq_train *t, struct omq_err *err)
+static int mark_added(struct omq_beginning *b, const struct omq_plan *p, struct omq_err *err)
 {
-    const struct omq_plan *p = &t->net.plan;
-
-    t->added_norms = calloc((size_t)p->n_layers, sizeof(*t->added_norms));
-    if (!t->added_norms)
+    if (b->onnx->n_added == 0)
+        return OMQ_OK;
+    b->added_norms = calloc((size_t)p->n_layers, sizeof(*b->added_norms));
+    if (!b->added_norms)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a list of layers");
-    for (int i = 0; i < t->onnx->n_added; i++)
+    for (int i = 0; i < b->onnx->n_added; i++)
         for (int l = 0; l < p->n_layers; l++)
-            t->added_norms[l] |= strcmp(p->layers[l].norm, t->onnx->added[i]) == 0;
-    t->n_added_norms = t->onnx->n_added;
+            b->added_norms[l] |= strcmp(p->layers[l].norm, b->onnx->added[i]) == 0;
     return OMQ_OK;
 }
 
-int omq_train_load_weights(struct omq_train *t, struct omq_err *err)
+static void release_onnx(struct omq_beginning *b)
+{
+    if (b->onnx)
+        omq_onnx_net_release(b->onnx);
+    free(b->onnx);
+    b->onnx = NULL;
+}
+
+int omq_begin_weights(struct omq_beginning *b, const struct omq_init_config *init,
+                      struct omq_net *net, struct omq_err *err)
 {
     int rc = OMQ_OK;
 
-    if (t->onnx && !t->resuming &&
-        ((rc = load_onnx(t, err)) < 0 || (rc = mark_added(t, err)) < 0))
+    if (b->onnx && !b->resuming && ((rc = load_onnx(b, net, init, err)) < 0 ||
+                                    (rc = mark_added(b, &net->plan, err)) < 0))
         return rc;
-    omq_train_release_onnx(t);
-    return t->config.init.file[0] && !t->resuming ? load_init(t, err) : OMQ_OK;
+    release_onnx(b);
+    return init->file[0] && !b->resuming ? load_init(b, net, init, err) : OMQ_OK;
 }
 
-void omq_train_release_onnx(struct omq_train *t)
+void omq_begin_release(struct omq_beginning *b)
 {
-    if (t->onnx)
-        omq_onnx_net_release(t->onnx);
-    free(t->onnx);
-    t->onnx = NULL;
-}
-
-const char *omq_train_weights_said(const struct omq_train *t)
-{
-    return t->weights_said ? t->weights_said : "";
+    release_onnx(b);
+    free(b->said);
+    free(b->added_norms);
 }
 
 /* ---- norms that do nothing ---- */
@@ -137,7 +140,7 @@ int omq_train_settle_norms(struct omq_train *t, struct omq_err *err)
     struct omq_net net;
     int rc;
 
-    if (t->n_added_norms == 0)
+    if (!t->beginning.added_norms)
         return OMQ_OK;
     if ((rc = omq_train_open_exact(&net, &t->net, 0, err)) < 0)
         return rc;
@@ -145,7 +148,7 @@ int omq_train_settle_norms(struct omq_train *t, struct omq_err *err)
     omq_loader_set_mixing(t->loader, false);
     omq_loader_start(t->loader, 0, 0);
     if (rc == OMQ_OK && (rc = omq_loader_next(t->loader, &batch, NULL, err)) > 0) {
-        omq_exec_adopt_stats(x, 0, t->added_norms, batch.codes, batch.n);
+        omq_exec_adopt_stats(x, 0, t->beginning.added_norms, batch.codes, batch.n);
         for (int p = 0; p < t->net.n_precisions; p++)
             for (int l = 0; l < net.plan.n_layers; l++)
                 omq_layer_copy(omq_net_layer(&net, 0, l), omq_net_layer(&t->net, p, l));

@@ -43,9 +43,7 @@ void omq_train_release(struct omq_train *t)
     free(t->dlogits);
     free(t->teacher);
     free(t->row);
-    omq_train_release_onnx(t);
-    free(t->weights_said);
-    free(t->added_norms);
+    omq_begin_release(&t->beginning);
     omq_diag_release(&t->diag);
 }
 
@@ -59,6 +57,11 @@ void omq_train_close(struct omq_train *t)
 char *omq_train_dump_config(const struct omq_train *t) { return omq_config_dump(&t->config); }
 
 const char *omq_train_output_dir(const struct omq_train *t) { return t->config.output_dir; }
+
+const char *omq_train_weights_said(const struct omq_train *t)
+{
+    return t->beginning.said ? t->beginning.said : "";
+}
 
 static int open_data(struct omq_train *t, struct omq_err *err)
 {
@@ -97,7 +100,7 @@ static int open_net(struct omq_train *t, struct omq_err *err)
     rc = omq_preprocess_init(&pre, &t->config.data, d->height, d->width, d->channels, err);
     if (rc < 0)
         return omq_diag_wrap(&t->diag, "data", rc, err); /* the mean or std */
-    if ((rc = omq_train_build_graph(t, &graph, err)) < 0)
+    if ((rc = omq_begin_graph(&t->beginning, &t->config, d, &graph, err)) < 0)
         return omq_diag_wrap(&t->diag, t->config.model.arch[0] ? "model.arch" : "model.onnx", rc,
                              err);
     rc = omq_net_init(&t->net, &graph, t->config.precisions, t->config.n_precisions,
@@ -105,7 +108,7 @@ static int open_net(struct omq_train *t, struct omq_err *err)
     for (int i = 0; rc == OMQ_OK && i < t->config.n_profiles; i++)
         rc = omq_diag_wrap(&t->diag, "profiles", omq_profile_add(&t->info, &t->net,
                                                                  t->config.profiles[i], err), err);
-    return rc < 0 ? rc : omq_train_load_weights(t, err);
+    return rc < 0 ? rc : omq_begin_weights(&t->beginning, &t->config.init, &t->net, err);
 }
 
 /* The others' orders and augmentation are not those of the highest. */

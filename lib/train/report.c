@@ -207,7 +207,7 @@ static size_t buffer_bytes(struct omq_train *t, int *n)
     *n = t->config.train.batch_size;
     if (t->config.train.epochs > 0)
         training = omq_exec_bytes(&t->net, t->pool, *n, true);
-    if (t->config.train.epochs == 0 || t->has_weights)
+    if (t->config.train.epochs == 0 || t->beginning.has_weights)
         wanted = omq_calibration_images(&t->net, &t->net, t->pool,
                                         wanted < t->train->n ? wanted : t->train->n, &bytes);
     if (t->config.train.epochs == 0)

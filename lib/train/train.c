@@ -323,11 +323,11 @@ static int begin(struct run *r, struct omq_err *err)
     if (rc < 0)
         return rc;
     if (t->config.train.epochs == 0) {
-        if (!t->has_weights)
+        if (!t->beginning.has_weights)
             omq_train_note(r->cb, "warning: there is no init: random weights are calibrated");
         return calibrate(r, err);
     }
-    if (!t->has_weights)
+    if (!t->beginning.has_weights)
         return omq_train_initialize(t, err);
     rc = omq_train_calibrate(t, r->cb, r->stop, err);
     if (rc == OMQ_OK && t->schedule.epochs[OMQ_STAGE_HIGHEST] > 0)
@@ -341,7 +341,7 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
     const char *dir = t->config.output_dir;
     int rc;
 
-    t->resuming = resuming;
+    t->beginning.resuming = resuming;
     rc = omq_train_prepare(t, err);
     note_lines(r, omq_train_weights_said(r->t));
     if (rc < 0 || (rc = omq_folder_hold(dir, &r->held, err)) < 0 ||

@@ -12,8 +12,6 @@
 #include "nn/nn.h"
 #include "omq_tools.h"
 
-struct omq_onnx_net; /* port/onnx_read.h */
-
 /* ---- optimizer.c ---- */
 
 /* State of SGD (m) or Adam (m, v), a slot for every parameter. */
@@ -89,6 +87,28 @@ void omq_schedule_order(const struct omq_precision *p, int n, int *order);
 void omq_schedule_shares(const struct omq_precision *p, const int *order, int n, int k,
                          double *share);
 
+/* ---- begin.c ---- */
+
+struct omq_onnx_net; /* port/onnx_read.h */
+
+/* What a network begins with. All 0 before. */
+struct omq_beginning {
+    bool resuming;             /* a checkpoint has the weights: none are loaded */
+    bool has_weights;          /* of a file */
+    char *said;                /* about them, a line each, or NULL */
+    struct omq_onnx_net *onnx; /* model.onnx, from the graph until the weights */
+    bool *added_norms;         /* [n_layers]: has one that the file has not; NULL: none has */
+};
+
+/* The graph of cfg->model, for images like those of d. */
+int omq_begin_graph(struct omq_beginning *b, const struct omq_config *cfg,
+                    const struct omq_dataset *d, struct omq_graph *g,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
+/* Weights of model.onnx and of init into the net of that graph, none when resuming. */
+int omq_begin_weights(struct omq_beginning *b, const struct omq_init_config *init,
+                      struct omq_net *net, struct omq_err *err) OMQ_WARN_UNUSED;
+void omq_begin_release(struct omq_beginning *b);
+
 /* ---- run state ---- */
 
 /* Where a run stands: all that a checkpoint needs beside network and optimizer. */
@@ -114,12 +134,7 @@ struct omq_train {
     double *row;                 /* [classes], omq_loss()'s scratch */
     struct omq_schedule schedule;
     struct omq_model_info info;
-    bool resuming;               /* the checkpoint has the weights: none are loaded */
-    bool has_weights;            /* the net began with weights of a file */
-    char *weights_said;          /* about them, a line each, or NULL */
-    struct omq_onnx_net *onnx;   /* the file of config.model.onnx, until it is loaded */
-    int n_added_norms;           /* norms without statistics, */
-    bool *added_norms;           /* [n_layers]: where; or NULL */
+    struct omq_beginning beginning;
     struct omq_position at;
     int others_epoch;            /* of t->others, which counts its own */
     double wait_s;               /* waited for the loader in this epoch */
@@ -133,15 +148,7 @@ int omq_train_open_model(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUS
 int omq_train_prepare(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_train_release(struct omq_train *t); /* all but t itself */
 
-/* ---- begin.c ---- */
-
-/* The graph of config.model, for the training images. */
-int omq_train_build_graph(struct omq_train *t, struct omq_graph *g,
-                          struct omq_err *err) OMQ_WARN_UNUSED;
-/* Weights of config.model.onnx and config.init into the net, none when resuming. */
-int omq_train_load_weights(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
-void omq_train_release_onnx(struct omq_train *t);
-/* Gives norms that an ONNX file had not got the statistics of the first batch,
+/* begin.c: gives norms that an ONNX file had not got the statistics of the first batch,
  * without a change of what the network computes. */
 int omq_train_settle_norms(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
 
