@@ -4,12 +4,12 @@
 
     check-onnx-read.py [FOLDER [NETWORK...]]
 
-A ResNet, one with grouped bottlenecks, a MobileNetV2 and a plain network without batch
-norm are exported, batch norm as it is and folded into the convolutions, with a fixed
-and a free number of images. omq-train (from PATH) reads each, and the logits of its
-float precision must be PyTorch's for the same images, as omq codes them. Then each trains
-a step at 8 and 2 bits, and is exported again, but for the free number of images, which
-makes the same network. Exit 77 without Debian's python3-torch and
+A ResNet, one with grouped bottlenecks, a MobileNetV2, a plain network without batch
+norm and one for digits, whose pools come before ReLUs, are exported, batch norm as it
+is and folded into the convolutions, with a fixed and a free number of images. omq-train
+(from PATH) reads each, and the logits of its float precision must be PyTorch's for the
+same images, as omq codes them. Then each trains a step at 8 and 2 bits, and is exported
+again, but for the free number of images. Exit 77 without Debian's python3-torch and
 python3-torchvision.
 """
 import os
@@ -53,6 +53,25 @@ class Plain(torch.nn.Module):
         x = self.pool(x)
         x = torch.relu(self.hidden(x.view(x.size(0), -1)))
         return torch.nn.functional.log_softmax(self.last(self.drop(x)), 1)
+
+
+class Digits(torch.nn.Module):
+    """As many a first example."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = torch.nn.Conv2d(3, 10, 5)
+        self.conv2 = torch.nn.Conv2d(10, 20, 5)
+        self.drop = torch.nn.Dropout2d()
+        self.fc1 = torch.nn.Linear(20 * 5 * 5, 50)
+        self.fc2 = torch.nn.Linear(50, CLASSES)
+
+    def forward(self, x):
+        f = torch.nn.functional
+        x = f.relu(f.max_pool2d(self.conv1(x), 2))
+        x = f.relu(f.max_pool2d(self.drop(self.conv2(x)), 2))
+        x = f.relu(self.fc1(x.view(x.size(0), -1)))
+        return self.fc2(f.dropout(x, training=self.training))
 
 
 class Cifar(torch.nn.Module):
@@ -103,6 +122,7 @@ def networks():
         "mobilenet": torchvision.models.mobilenet_v2(num_classes=CLASSES, width_mult=0.25),
         "cifar": Cifar(),
         "plain": Plain(),
+        "digits": Digits(),
     }
 
 

@@ -65,12 +65,21 @@ static const struct omq_node *unflattened(const struct omq_graph *g, int i)
     return &g->nodes[i];
 }
 
+/* The ReLU behind a node whose sole reader is `next`, or -1. Max pools may stand
+ * between: the greatest value, cut off, is the greatest of those cut off. */
+static int relu_behind(const struct omq_graph *g, int next)
+{
+    while (reads(g, next, OMQ_OP_MAXPOOL))
+        next = sole_reader(g, next);
+    return reads(g, next, OMQ_OP_RELU) ? next : -1;
+}
+
 /* Takes node i and what follows it alone into unit u and layer l; returns the
  * last node taken. */
 static int fuse(struct lowering *w, int i, struct omq_unit *u, struct omq_layer *l)
 {
     const struct omq_graph *g = w->g;
-    int next = sole_reader(g, i);
+    int next = sole_reader(g, i), relu;
 
     w->tensor_of[i] = u->out;
     if (reads(g, next, OMQ_OP_BATCHNORM)) {
@@ -88,11 +97,12 @@ static int fuse(struct lowering *w, int i, struct omq_unit *u, struct omq_layer 
             next = sole_reader(g, i);
         }
     }
-    if (reads(g, next, OMQ_OP_RELU)) {
+    if ((relu = relu_behind(g, next)) >= 0) {
         u->relu = true;
-        u->max = g->nodes[next].max;
-        w->tensor_of[i = next] = u->out;
+        u->max = g->nodes[relu].max;
     }
+    if (relu >= 0 && relu == next)
+        w->tensor_of[i = next] = u->out;
     return i;
 }
 
@@ -191,6 +201,14 @@ static int lower_added(struct lowering *w, int i)
                : lower_node(w, other);
 }
 
+/* A ReLU of what has no values that it would change: behind a max pool, for one, where the
+ * layer before that has taken it. */
+static bool changes_nothing(const struct omq_node *relu, const struct omq_tensor *t)
+{
+    return !t->is_input && !t->is_signed &&
+           (relu->max == 0 || (t->max > 0 && t->max <= relu->max));
+}
+
 /* A node that a unit has taken has its tensor already. */
 static int lower_node(struct lowering *w, int i)
 {
@@ -231,11 +249,16 @@ static int lower_node(struct lowering *w, int i)
     case OMQ_OP_SHORTCUT:
         lower_move(w, i, OMQ_UNIT_SHORTCUT);
         return OMQ_OK;
+    case OMQ_OP_RELU:
+        if (!changes_nothing(n, &w->p->tensors[w->tensor_of[n->in[0]]]))
+            break;
+        w->tensor_of[i] = w->tensor_of[n->in[0]];
+        return OMQ_OK;
     default:
-        return omq_fail(w->err, OMQ_EUNSUP,
-                        "the %s '%s' does not follow a convolution or linear layer that only it "
-                        "reads", omq_op_name(n->op), n->name);
+        break;
     }
+    return omq_fail(w->err, OMQ_EUNSUP, "the %s '%s' does not follow a convolution or linear layer "
+                    "that only it reads", omq_op_name(n->op), n->name);
 }
 
 /* The last node must be that of the logits: nothing behind them, no other end. */

@@ -8,4 +8,5 @@ $python "$OMQ_SRC/scripts/check-onnx-read.py" work >out 2>err || status=$?
 [ $status -ne 77 ] || skip "$(<out)"
 cat out
 [ $status -eq 0 ] || fail "$(<err)"
-has out resnet-folded.onnx resnext-free.onnx mobilenet-kept.onnx cifar-kept.onnx plain-free.onnx
+has out resnet-folded.onnx resnext-free.onnx mobilenet-kept.onnx cifar-kept.onnx \
+    plain-free.onnx digits-kept.onnx

@@ -260,6 +260,36 @@ START_TEST(a_residual_of_one_layer_keeps_its_bits)
 }
 END_TEST
 
+/* As in many a first network for digits: the layer takes the ReLU behind its pools, whose
+ * steps are then those of what is read next; a ReLU of what is not below 0 is nothing. */
+START_TEST(relus_go_before_max_pools)
+{
+    const struct omq_node relu6 = {.op = OMQ_OP_RELU, .max = 6};
+    struct omq_graph g;
+    struct omq_plan p;
+    int x;
+
+    start(&g, 16, 16, 1);
+    x = op(&g, "a_bn", OMQ_OP_BATCHNORM, conv(&g, "a", 0, 4, 3, 1));
+    x = pool(&g, "a_max2", OMQ_OP_MAXPOOL, pool(&g, "a_max", OMQ_OP_MAXPOOL, x));
+    x = add(&g, "a_relu", x, relu6);
+    x = pool(&g, "b_max", OMQ_OP_MAXPOOL, conv(&g, "b", x, 4, 3, 1));
+    x = relu(&g, "b_again", relu(&g, "b_relu", x));
+    head(&g, add(&g, "b_end", pool(&g, "avg", OMQ_OP_AVGPOOL, x),
+                 (struct omq_node){.op = OMQ_OP_RELU}));
+    plan_of(&p, &g);
+    ck_assert_int_eq(p.n_units, 7);
+    check_unit(&p, "a_bn", OMQ_UNIT_CONV, "", "-", "b.in", true);
+    check_unit(&p, "a_max2", OMQ_UNIT_MAXPOOL, "b.in", "-", "b.in", false);
+    check_unit(&p, "b", OMQ_UNIT_CONV, "b.in", "-", "b_max.out", true);
+    check_unit(&p, "b_max", OMQ_UNIT_MAXPOOL, "b_max.out", "-", "b_max.out", false);
+    ck_assert(site_of(&p, "b.in")->max == 6 && site_of(&p, "b_max.out")->max == 0);
+    for (int s = 0; s < p.n_sites; s++)
+        ck_assert(!p.sites[s].is_signed);
+    omq_plan_release(&p);
+}
+END_TEST
+
 START_TEST(signs_go_through_pools)
 {
     struct omq_graph g;
@@ -365,6 +395,26 @@ static void add_of_input(struct omq_graph *g)
     head(g, join(g, "culprit", conv(g, "a", 0, 3, 3, 1), 0));
 }
 
+static void relu_of_a_part(struct omq_graph *g)
+{
+    int x = pool(g, "p", OMQ_OP_MAXPOOL, conv(g, "a", 0, 4, 3, 1));
+    int y = conv(g, "b", relu(g, "culprit", x), 4, 3, 1); /* and x as it is */
+
+    head(g, join(g, "add", y, x));
+}
+
+static void relu_with_less(struct omq_graph *g)
+{
+    int x = add(g, "r", conv(g, "a", 0, 4, 3, 1), (struct omq_node){.op = OMQ_OP_RELU, .max = 6});
+
+    head(g, add(g, "culprit", x, (struct omq_node){.op = OMQ_OP_RELU, .max = 4}));
+}
+
+static void relu_of_input(struct omq_graph *g)
+{
+    head(g, conv(g, "a", relu(g, "culprit", 0), 4, 3, 1));
+}
+
 static void pool_of_input(struct omq_graph *g)
 {
     head(g, conv(g, "a", pool(g, "culprit", OMQ_OP_MAXPOOL, 0), 4, 3, 1));
@@ -460,7 +510,8 @@ static void ends_elsewhere(struct omq_graph *g)
 
 static void (*const patterns[])(struct omq_graph *g) = {
     relu_alone, relu_after_pool, norm_of_input, two_norms, norm_after_relu, conv_read_twice,
-    add_of_pools, add_to_itself, two_adds, add_of_input, pool_of_input, global_pool_of_input,
+    add_of_pools, add_to_itself, two_adds, add_of_input, relu_of_a_part, relu_with_less,
+    relu_of_input, pool_of_input, global_pool_of_input,
     dead_end, ends_in_relu, ends_in_add,
 };
 static void (*const more_patterns[])(struct omq_graph *g) = {
@@ -551,6 +602,7 @@ Suite *omq_suite_plan(void)
     tcase_add_test(t, plan_of_lenet5);
     tcase_add_test(t, max_pools_do_not_mix_steps);
     tcase_add_test(t, a_residual_of_one_layer_keeps_its_bits);
+    tcase_add_test(t, relus_go_before_max_pools);
     tcase_add_test(t, signs_go_through_pools);
     tcase_add_test(t, long_chains_take_no_time);
     tcase_add_loop_test(t, what_cannot_be_fused_is_named, 0, N_PATTERNS);
