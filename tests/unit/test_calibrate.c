@@ -369,6 +369,88 @@ START_TEST(test_architectures)
 }
 END_TEST
 
+static int node(struct omq_graph *g, const char *name, struct omq_node n)
+{
+    struct omq_err err;
+    int rc;
+
+    snprintf(n.name, sizeof(n.name), "%s", name);
+    rc = omq_graph_add(g, &n, &err);
+    ck_assert_msg(rc >= 0, "%s", err.msg);
+    return rc;
+}
+
+static int conv(struct omq_graph *g, const char *name, const char *norm, const char *relu, int in)
+{
+    int i = node(g, name, (struct omq_node){.op = OMQ_OP_CONV, .channels = 4, .kernel = 3,
+                                            .stride = 1, .pad = 1, .groups = 1, .in = {in}});
+
+    i = node(g, norm, (struct omq_node){.op = OMQ_OP_BATCHNORM, .in = {i}});
+    return node(g, relu, (struct omq_node){.op = OMQ_OP_RELU, .in = {i}});
+}
+
+/* Two layers that share the step of a concat, the second with larger values, and one
+ * that reads both. */
+static void build_concat(struct omq_net *net, const struct omq_train *t)
+{
+    static const struct omq_precision precisions[] = {{32, 32}, {4, 4}};
+    struct omq_graph g;
+    struct omq_err err;
+    int x, a, b;
+
+    ck_assert_int_eq(omq_graph_init(&g, 8, 8, 1, &err), OMQ_OK);
+    x = conv(&g, "stem", "stem_bn", "stem_relu", 0);
+    a = conv(&g, "a", "a_bn", "a_relu", x);
+    b = conv(&g, "b", "b_bn", "b_relu", x);
+    x = node(&g, "both", (struct omq_node){.op = OMQ_OP_CONCAT, .in = {a, b}});
+    x = conv(&g, "reader", "reader_bn", "reader_relu", x);
+    x = node(&g, "gap", (struct omq_node){.op = OMQ_OP_GLOBALPOOL, .in = {x}});
+    x = node(&g, "flat", (struct omq_node){.op = OMQ_OP_FLATTEN, .in = {x}});
+    node(&g, "fc", (struct omq_node){.op = OMQ_OP_LINEAR, .channels = 4, .bias = true, .in = {x}});
+    ck_assert_msg(omq_net_init(net, &g, precisions, 2, &t->net.quant, &t->net.pre, 1, false,
+                               &err) == OMQ_OK, "%s", err.msg);
+    for (int i = 0; i < net->n_params; i++)
+        for (size_t k = 0; strcmp(net->params[i].name, "b_bn.weight") == 0 &&
+                           k < net->params[i].n; k++)
+            net->params[i].value[k] = 8;
+}
+
+/* The first layer of a concat runs again at the step that the second one gave both: the
+ * statistics of the layer that reads them are those of the codes that it gets. */
+START_TEST(test_concat_shares_the_larger_step)
+{
+    struct omq_train *t = open_run(NULL, 0);
+    struct omq_calibration c;
+    struct omq_net net;
+    struct omq_err err;
+    double scale[4], sums[4] = {0};
+    const omq_real *y;
+    int reader;
+
+    build_concat(&net, t);
+    ck_assert_int_eq(omq_calibration_open(&c, &net, &net, 0, t->train, &t->config, t->pool, &err),
+                     OMQ_OK);
+    ck_assert_int_eq(omq_calibrate(&c, 1, &err), OMQ_OK);
+    for (reader = 0; strcmp(net.plan.units[reader].name, "reader_relu") != 0;)
+        reader++;
+    omq_exec_forward(c.x, 1, OMQ_MODE_FROZEN, c.batch.codes, c.batch.n, 0);
+    y = omq_exec_sums(c.x, reader, scale);
+    for (int i = 0; i < 4 * 64 * c.batch.n; i++)
+        sums[i % 4] += (double)y[i] * scale[i % 4] / (64.0 * c.batch.n);
+    for (int o = 0; o < 4; o++) {
+        const struct omq_layer_params *lp = omq_net_layer(&net, 1, net.plan.units[reader].layer);
+
+        ck_assert_msg(fabs(sums[o] - (double)lp->mean->value[o]) <
+                          1e-4 * sqrt((double)lp->var->value[o]),
+                      "output %d: the mean is %g, not %g", o, sums[o],
+                      (double)lp->mean->value[o]);
+    }
+    omq_calibration_close(&c);
+    omq_net_release(&net);
+    omq_train_close(t);
+}
+END_TEST
+
 /* A stop comes between two units. */
 START_TEST(test_stop)
 {
@@ -409,6 +491,7 @@ Suite *omq_suite_calibrate(void)
     tcase_add_test(c, test_own_parameters_only);
     tcase_add_test(c, test_methods);
     tcase_add_test(c, test_architectures);
+    tcase_add_test(c, test_concat_shares_the_larger_step);
     tcase_add_test(c, test_stop);
     tcase_add_test(c, test_not_finite);
     suite_add_tcase(s, c);
