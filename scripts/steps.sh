@@ -47,10 +47,13 @@ step_run() {
     mv "$log.new" "$log.end"
 }
 
-# step_show N: the line of a step that has ended, and its part of the sum.
+# step_show N: the line of a step that has ended, and its part of the sum. A step that left
+# no result has failed.
 step_show() {
     local name=${names[$1]} log="$logs/$1" status seconds word found p f s
     read -r status seconds <"$log.end"
+    # of a full disk: it could not say
+    [[ $status =~ ^[0-9]+$ && $seconds =~ ^[0-9]+$ ]] || status=125 seconds=0
     read -r found p f s <<<"$(step_counts "$log")"
     if [ "$status" -eq 77 ]; then
         p=0 f=0 s=1 word="skipped: $(tail -n 1 "$log")"
@@ -113,6 +116,10 @@ step() {
 
 steps_end() {
     steps_wait 0
+    if [ $n_shown -lt ${#names[@]} ]; then # a job was killed
+        echo "$((${#names[@]} - n_shown)) steps left no result, from '${names[n_shown]}' on"
+        failed=$((failed + ${#names[@]} - n_shown))
+    fi
     if [ $skipped -gt 0 ]; then
         echo "$passed passed, $failed failed, $skipped skipped"
     else
