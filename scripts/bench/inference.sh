@@ -4,6 +4,7 @@
 # ResNet-20 (32x32) and ResNet-18 (224x224). --help has the options.
 set -u
 export LC_ALL=C
+here=$PWD
 cd "$(dirname "$0")/../.." || exit 1
 . scripts/bench/peers.sh || exit 1
 
@@ -35,15 +36,16 @@ OMQ_BIN is the folder of omq-run (default build/bin), PYTHON the Python that has
 END
 }
 
+case ${1:-} in --help) usage; exit 0 ;; esac
 while getopts p:r:t:n:s:c:o:fh opt; do
     case $opt in
-    p) peers=$OPTARG ;;
-    r) ort=$OPTARG ;;
+    p) peers=$(path "$OPTARG") ;;
+    r) ort=$OPTARG; [ "$ort" = python ] || ort=$(path "$ort") ;;
     t) threads=$OPTARG ;;
     n) rounds=$OPTARG ;;
     s) seconds=$OPTARG ;;
     c) level=$OPTARG ;;
-    o) work=$OPTARG ;;
+    o) work=$(path "$OPTARG") ;;
     f) fastest=1 ;;
     h) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
@@ -71,7 +73,7 @@ run_omq() {
     line=$(env "${omq_env[@]}" "$bin/omq-run" --bench --json -t "$3" --batch "$2" --bits "$4" \
         --time $((seconds * 1000)) "$work/$1/model.omq") || exit 1
     field "$line" kernel >"$work/kernel"
-    field "$line" ms
+    time_of omq "$line" ms
 }
 
 side_of() { case $1 in resnet18) echo 224 ;; *) echo 32 ;; esac; }
@@ -82,16 +84,17 @@ run_ort() {
         return
     fi
     if [ "$ort" = python ]; then
-        field "$("$python" scripts/bench/ort_int8.py "$work/$1_int8.onnx" "$2" "$3" "$seconds" \
-            "$(side_of "$1")")" median_ms
+        time_of "ONNX Runtime" "$("$python" scripts/bench/ort_int8.py "$work/$1_int8.onnx" \
+            "$2" "$3" "$seconds" "$(side_of "$1")")" median_ms
         return
     fi
-    field "$(node "$peers/ort_int8.js" --ort "$ort" --model "$work/$1_int8.onnx" --batch "$2" \
-        --threads "$3" --seconds "$seconds" --load 1)" median_ms
+    time_of "ONNX Runtime" "$(node "$peers/ort_int8.js" --ort "$ort" \
+        --model "$work/$1_int8.onnx" --batch "$2" --threads "$3" --seconds "$seconds" \
+        --load 1)" median_ms
 }
 
 run_torch() {
-    field "$(env "${dnnl_env[@]}" "$python" "$peers/pytorch_int8.py" --model "$1" \
+    time_of PyTorch "$(env "${dnnl_env[@]}" "$python" "$peers/pytorch_int8.py" --model "$1" \
         --kind int8 --engine onednn --batch "$2" --threads "$3" --seconds "$seconds")" median_ms
 }
 

@@ -18,13 +18,24 @@ set_level() {
     omq_env=("OMQ_CPU=$1")
 }
 
+# A path that was given by the caller, from where he stands.
+path() { case $1 in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
+
 # field JSON NAME
 field() { sed -n "s/.*\"$2\": *\"\{0,1\}\([^,\"}]*\).*/\1/p" <<<"$1"; }
+
+# time_of WHO JSON NAME: the field; without one there is nothing to compare.
+time_of() {
+    local value
+    value=$(field "$2" "$3")
+    [ -n "$value" ] || { echo "$me: $1 gave no time" >&2; exit 1; }
+    echo "$value"
+}
 
 # Of numbers, a line each: their median; or the least, if fastest is set.
 of_rounds() {
     sort -g | awk -v fastest="$fastest" '{ v[NR] = $1 }
-        END { print v[fastest ? 1 : int((NR + 1) / 2)] }'
+        END { print fastest ? v[1] : (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
 }
 
 # machine KERNEL: what ran, and where.

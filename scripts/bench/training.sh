@@ -4,6 +4,7 @@
 # PyTorch's. --help has the options.
 set -u
 export LC_ALL=C
+here=$PWD
 cd "$(dirname "$0")/../.." || exit 1
 . scripts/bench/peers.sh || exit 1
 
@@ -36,7 +37,7 @@ END
 case ${1:-} in --help) usage; exit 0 ;; esac
 while getopts p:t:n:c:fh opt; do
     case $opt in
-    p) peer=$OPTARG/pytorch_joint_step.py ;;
+    p) peer=$(path "$OPTARG")/pytorch_joint_step.py ;;
     t) threads=$OPTARG ;;
     n) rounds=$OPTARG ;;
     c) level=$OPTARG ;;
@@ -62,7 +63,7 @@ run_omq() {
         --steps "$(steps_of "$1")" --set "threads=$2" --set train.batches=shared \
         "configs/bench/$1.yaml") || exit 1
     field "$line" kernel >"$rows/kernel"
-    if [ -n "$fastest" ]; then field "$line" ms_p10; else field "$line" step_ms; fi
+    time_of omq "$line" "$([ -n "$fastest" ] && echo ms_p10 || echo step_ms)"
 }
 
 # run_torch NAME THREADS CHANNELS_LAST: milliseconds.
@@ -72,7 +73,7 @@ run_torch() {
     line=$(env "${dnnl_env[@]}" "$python" "$peer" --model "$net" \
         --mode joint --bits 8,4,2,1 --fq builtin --threads "$2" --channels-last "$3" \
         --steps "$(steps_of "$1")" --warmup 2)
-    if [ -n "$fastest" ]; then field "$line" min_ms; else field "$line" step_ms; fi
+    time_of PyTorch "$line" "$([ -n "$fastest" ] && echo min_ms || echo step_ms)"
 }
 
 # compare NAME THREADS: one row. Of PyTorch, the better of its two layouts.
