@@ -190,24 +190,30 @@ fuzz:
 	    "FOLDER_FOR_FINDINGS tests/fuzz/$(firstword $(FUZZERS))/corpus"
 
 DOCS := README.md CHANGES.md LICENSE examples/classify.c
+PAGES := $(wildcard docs/*.md docs/*.svg)
+# Elsewhere it would be below the current folder for one of the two, below / for the other.
+prefix_check = $(if $(filter /%,$(PREFIX)),,$(error PREFIX is '$(PREFIX)': it must begin with /))
 manpage = $(mandir)/man$(subst .,,$(suffix $1))/$(notdir $1)
 install: all
-	$(INSTALL) -d $(foreach d,$(bindir) $(libdir)/pkgconfig $(includedir) $(docdir) \
+	$(prefix_check)
+	$(INSTALL) -d $(foreach d,$(bindir) $(libdir)/pkgconfig $(includedir) $(docdir)/docs \
 	    $(compdir),'$(DESTDIR)$d')
 	$(INSTALL) -m 755 $(BINS) '$(DESTDIR)$(bindir)'
 	$(INSTALL) -m 644 $(BUILD)/libomq.a '$(DESTDIR)$(libdir)'
 	$(INSTALL) -m 644 $(BUILD)/omq.pc '$(DESTDIR)$(libdir)/pkgconfig'
 	$(INSTALL) -m 644 lib/omq.h '$(DESTDIR)$(includedir)'
 	$(INSTALL) -m 644 $(DOCS) '$(DESTDIR)$(docdir)'
+	$(INSTALL) -m 644 $(PAGES) '$(DESTDIR)$(docdir)/docs'
 	$(foreach m,$(MAN),$(INSTALL) -D -m 644 $m '$(DESTDIR)$(call manpage,$m)' &&) :
 	$(foreach t,$(TOOLS),$(INSTALL) -m 644 completions/omq.bash '$(DESTDIR)$(compdir)/$t' &&) :
 
 uninstall:
+	$(prefix_check)
 	cd '$(or $(DESTDIR),/)' && rm -f $(patsubst /%,%,$(TOOLS:%=$(bindir)/%) $(libdir)/libomq.a \
 	    $(libdir)/pkgconfig/omq.pc $(includedir)/omq.h $(addprefix $(docdir)/,$(notdir $(DOCS))) \
-	    $(foreach m,$(MAN),$(call manpage,$m)) \
+	    $(PAGES:%=$(docdir)/%) $(foreach m,$(MAN),$(call manpage,$m)) \
 	    $(TOOLS:%=$(compdir)/%))
-	-rmdir '$(DESTDIR)$(docdir)'
+	-rmdir '$(DESTDIR)$(docdir)/docs' '$(DESTDIR)$(docdir)'
 
 clean:
 	rm -rf $(BUILD)

@@ -16,7 +16,7 @@ make -s BUILD="$build" CC="$cc" DESTDIR="$root" PREFIX=$prefix install
 for f in bin/omq-train bin/omq-eval bin/omq-run bin/omq-switch bin/omq-export \
     lib/libomq.a lib/pkgconfig/omq.pc include/omq.h share/man/man1/omq-train.1 \
     share/man/man1/omq-export.1 share/man/man3/libomq.3 share/man/man5/omq-format.5 \
-    share/doc/omq/README.md share/doc/omq/classify.c \
+    share/doc/omq/README.md share/doc/omq/docs/method.md share/doc/omq/classify.c \
     share/bash-completion/completions/omq-eval share/bash-completion/completions/omq-run; do
     [ -f "$root$prefix/$f" ] || { echo "make install does not install $f"; exit 1; }
 done
@@ -73,6 +73,9 @@ make -s BUILD="$build" CC="$cc" DESTDIR="$root" PREFIX=$prefix install
 make -s BUILD="$build" CC="$cc" DESTDIR="$root" PREFIX=$prefix uninstall
 root=${root%/*}
 make -s BUILD="$build" CC="$cc" # omq.pc as it was
+! make -s BUILD="$build" CC="$cc" DESTDIR="$root" PREFIX=opt uninstall 2>"$dir/err" ||
+    { echo "make uninstall takes a PREFIX that is no whole path"; exit 1; }
+grep -q "it must begin with /" "$dir/err" || { cat "$dir/err"; exit 1; }
 left=$(find "$root" ! -type d)
 [ -z "$left" ] || { printf 'make uninstall leaves:\n%s\n' "$left"; exit 1; }
 command -v pkg-config >/dev/null || {
