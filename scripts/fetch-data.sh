@@ -101,10 +101,15 @@ download() {
     case $? in
     1) return 1 ;; # PART stays, to be continued
     2)
-        # a server also refuses to continue a file that is too long already
+        # a server also refuses to continue a file that is too long already; one that has
+        # not got it at all leaves PART to the next mirror
         [ -s "$2" ] || return 1
-        rm -f "$2"
-        once "$1" "$2" || return 1
+        rm -f "$2.whole"
+        if ! once "$1" "$2.whole"; then
+            rm -f "$2.whole"
+            return 1
+        fi
+        mv -f "$2.whole" "$2"
         ;;
     esac
     matches "$2" "$3" && return 0

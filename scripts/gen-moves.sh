@@ -1,10 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Writes tests/data/moves.omq: a small network with what no architecture has all of
+# gen-moves.sh FILE: writes a model of a small network with what no architecture has all of
 # (concats, shortcuts, ReLUs with an end, depthwise convolutions), for tests of exports.
-# Needs build/libomq.a. Weights are random, steps those of random images. The file that is there
-# is kept, for docs/onnx.md has figures of it: with keys that came since, it would be another.
+# Needs build/libomq.a. Weights are random, steps those of random images. It made
+# tests/data/moves.omq, which has been kept since: docs/onnx.md has figures of it, and with
+# what models have come to say beside it would be another file.
 set -eu
+[ $# -eq 1 ] || { echo "usage: gen-moves.sh FILE" >&2; exit 2; }
+case $1 in /*) file=$1 ;; *) file=$PWD/$1 ;; esac
 cd "$(dirname "$0")/.."
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -137,5 +140,4 @@ int main(int argc, char **argv)
 EOF
 ${CC:-cc} -std=c11 -D_GNU_SOURCE -Wall -Wextra -Ilib -o "$dir/moves" "$dir/moves.c" \
     build/libomq.a -lopenblas -lyaml -ljansson -ljpeg -lspng -lz -lm -lpthread
-"$dir/moves" "$dir/moves.omq"
-cat "$dir/moves.omq" > tests/data/moves.omq
+"$dir/moves" "$file"
