@@ -87,7 +87,7 @@ record() {
         return 1
     }
     IFS=$'\t' read -r split top1 speed done_epochs <<<"$figures"
-    # CPU and wall time of all calls, threads of the last
+    # CPU and wall time of all calls that could end, threads of the last
     used=$(awk -F '\t' '{ cpu += $1; wall += $2; threads = $3 }
         END { printf "%.1f\t%.1f\t%d", cpu, wall, threads }' "$dir/usage")
     put_result "$name" "$seed" "$(printf '%s\t' "$name" "$seed" "$split" "$top1" "$speed" "$used" \

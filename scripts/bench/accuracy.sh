@@ -311,15 +311,21 @@ accept() {
     done < <(list_states)
 }
 
+# A line of the picture for each seed, which is named where there are several.
 curves() {
-    local name seed
+    local name seed of label
     printf 'label\tprecision\tepoch\ttop1\n'
     for name in "${names[@]}"; do
+        of=()
         for seed in "${seeds[@]}"; do
-            [ ! -e "$runs/$name-s$seed/metrics.csv" ] ||
-                awk -F , -v OFS='\t' -v label="$name" \
-                    'NR > 1 && $7 != "" { print label, $4, $2, $7 }' \
-                    "$runs/$name-s$seed/metrics.csv"
+            [ ! -e "$runs/$name-s$seed/metrics.csv" ] || of+=("$seed")
+        done
+        for seed in "${of[@]}"; do
+            label=$name
+            [ ${#of[@]} -eq 1 ] || label="$name, seed $seed"
+            awk -F , -v OFS='\t' -v label="$label" \
+                'NR > 1 && $7 != "" { print label, $4, $2, $7 }' \
+                "$runs/$name-s$seed/metrics.csv"
         done
     done
 }

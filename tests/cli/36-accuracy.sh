@@ -59,6 +59,8 @@ expect 0 "${accuracy[@]}" -s 1-2 -n both
 expect 0 "${accuracy[@]}" --curves -s 2 joint
 grep -qF "joint	${epoch%=*}	1	${epoch#*=}" out || fail "no curve: $(<out)"
 [ "$(wc -l <out)" -eq 3 ] || fail "not two figures and a head: $(<out)"
+expect 0 "${accuracy[@]}" --curves -s 1-2 joint
+grep -qF "joint, seed 2	${epoch%=*}	1	${epoch#*=}" out || fail "seeds share a line: $(<out)"
 
 # A run of stages has more epochs than train.epochs: the figures are of the last one.
 expect 0 "${accuracy[@]}" -r views.tsv -s 1 views
