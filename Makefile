@@ -48,8 +48,9 @@ GRAD_MODS := base conf kern kern/ref data ckpt quant nn
 GRAD_LIB  := $(sort $(wildcard $(GRAD_MODS:%=lib/%/*.c)))
 
 # One instruction set a file, by the file's suffix; never in CFLAGS, which
-# users replace. A compiler that has not got them builds the plain C kernels.
-ISA_x86_avx2   := -mavx2 -mfma
+# users replace: if with -march=native, a file of AVX2 is not to become one of AVX-512.
+# A compiler that has not got them builds the plain C kernels.
+ISA_x86_avx2   := -mavx2 -mfma -mno-avx512f
 ISA_x86_avxvnni := $(ISA_x86_avx2) -mavxvnni
 ISA_x86_avx512 := $(ISA_x86_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 ISA_x86_avx512vnni := $(ISA_x86_avx512) -mavx512vnni
