@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-/* A convolution of fewer pixels is shared by its outputs: the threads then read
- * half of the weights each. */
+/* A convolution of fewer pixels is shared by its outputs, where there are enough of them:
+ * each thread then reads its part of the weights only. */
 enum { PIXELS_FOR_ROWS = 400 };
 
 uint8_t *omq_engine_codes(const struct omq_engine_io *io, int tensor, int image)
@@ -154,13 +154,15 @@ static void take_rows(const struct omq_conv_shape *s, struct omq_conv_io *c, int
     c->oh = end - begin;
 }
 
-/* This part's share of the outputs of one group. */
+/* This part's share of the outputs of one group. Where there are fewer blocks of them than
+ * parts, rows keep more of the parts at work. */
 static void run_share(const struct omq_engine_io *io, const struct omq_engine_unit *u,
                       struct omq_conv_shape s, struct omq_conv_io c)
 {
     const int blocks = (s.oc + 15) / 16;
 
-    if (io->parts > 1 && !u->is_depthwise && c.n * c.oh * c.ow < PIXELS_FOR_ROWS)
+    if (io->parts > 1 && !u->is_depthwise && c.n * c.oh * c.ow < PIXELS_FOR_ROWS &&
+        (blocks >= io->parts || blocks >= c.oh))
         take_outputs(&s, &c, 16 * share(blocks, io->part, io->parts),
                      16 * share(blocks, io->part + 1, io->parts));
     else if (io->parts > 1)
