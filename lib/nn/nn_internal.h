@@ -93,6 +93,7 @@ struct omq_layer_buf {
     int32_t *start;      /* as those */
     struct omq_conv_shape shape; /* of one group */
     bool by_bits;
+    bool packs;          /* its input has codes too: packed, start and shape are in use */
     int16_t *k_pairs;    /* conv_dinput_s16 */
     int rows, taps, c;   /* of the window that it is for */
     omq_real *operand;   /* gemm, forward: codes as reals, or the weights, [out][kh][kw][in] */

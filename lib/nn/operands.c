@@ -122,7 +122,7 @@ static void spread_codes(const struct omq_exec *x, struct omq_layer_buf *b,
     const size_t filter = omq_layer_filter(l), end = begin_of(l, s) + (size_t)s->count * filter;
     size_t begin = begin_of(l, s);
 
-    if (b->packed)
+    if (b->packs)
         omq_codes_pack(x, b, s->first, s->count);
     if (b->k_pairs)
         pair(b, l->out, s);
@@ -217,9 +217,16 @@ void omq_layers_forward(struct omq_exec *x)
 {
     for (int l = 0; l < x->net->plan.n_layers; l++)
         x->layers[l].is_float = omq_layer_bits(x->net, x->precision, l) == OMQ_FLOAT_BITS;
-    for (int i = 0; i < x->net->plan.n_units; i++)
-        if (x->units[i].run_at && !x->layers[x->net->plan.units[i].layer].is_float)
-            omq_codes_begin(x, &x->net->plan.units[i]);
+    for (int i = 0; i < x->net->plan.n_units; i++) {
+        const struct omq_unit *u = &x->net->plan.units[i];
+        struct omq_layer_buf *b = u->layer < 0 ? NULL : &x->layers[u->layer];
+
+        if (!b)
+            continue;
+        b->packs = x->units[i].run_at && !b->is_float && !x->tensors[u->in].is_real;
+        if (b->packs)
+            omq_codes_begin(x, u);
+    }
     if (x->mode == OMQ_MODE_TRAIN)
         omq_pool_run(x->pool, init_steps, x, x->net->plan.n_layers);
     omq_pool_run(x->pool, forward, x, x->n_shares);
