@@ -291,8 +291,8 @@ const struct omq_kern *omq_kern(void);
  * or more, padding below the window's size, and windows small enough to leave dy at
  * least 10 bits and a sign. */
 bool omq_conv_direct(const struct omq_window *g, int oc);
-/* The same for fewer than 16 channels of x, any oc, and without dx: a network's first
- * convolution. */
+/* The same for fewer than 16 channels of x, 8 outputs or more, an odd number too, and
+ * without dx: a network's first convolution. */
 bool omq_conv_few(const struct omq_window *g, int oc);
 /* Values of conv_dinput_s16's w. */
 size_t omq_conv_dinput_weights(const struct omq_window *g, int oc);

@@ -88,7 +88,7 @@ void buf_free(struct buf *b);
 /* Whether the canaries around an output are as they were. */
 bool buf_intact(const struct buf *b);
 
-enum { WINDOW_CASES = 4 * 4 * 3 * 3 * 4 * 4 }; /* kernels, strides and paddings */
+enum { WINDOW_CASES = 4 * 4 * 3 * 3 * 4 * 4 }; /* small kernels, strides and paddings */
 
 /* Inputs and room for outputs of a job whose sizes are chosen. Results start
  * as data (many kernels add), but as NaN where a sum must not read them. */
@@ -97,6 +97,8 @@ void job_fill(struct job *j, const struct op *op, struct omq_rng *r);
  * padding from the index. False, with nothing allocated, if there is no such job. */
 bool job_make(struct job *j, const struct op *op, struct omq_rng *r, int index);
 void job_free(struct job *j);
+/* A sum over all inputs, which no kernel may change. */
+uint64_t job_inputs(const struct job *j);
 /* One call, on outputs that are as they were at first. */
 void job_run(struct job *j, const struct op *op, const struct omq_kern *k);
 

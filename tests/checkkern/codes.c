@@ -286,6 +286,8 @@ void codes_make(struct job *j, const struct op *op, struct omq_rng *r)
     if (between(r, 0, 3) == 0) { /* minimal filtering has its tiles here, seldom all at once */
         l.kh = l.kw = 3, l.sh = l.sw = 1, l.c = 16 * between(r, 1, 3), l.apart = false;
         l.oh += op->shape == CODES && between(r, 0, 3) == 0 ? 40 : 0;
+        if (op->shape == CODES && between(r, 0, 5) == 0) /* few tiles at once */
+            l.n = 1, l.c = 16 * between(r, 4, 40), l.oc = between(r, 1, 20);
     }
     if (op->shape == BITS) /* long runs too: counts of many steps are added up in bytes */
         l.c = (l.apart || l.kw % 2 || between(r, 0, 3) ? 64 : 32) * between(r, 1, linear ? 40 : 2);

@@ -163,7 +163,20 @@ static bool pick_window(struct omq_window *g, struct omq_rng *r, int index)
     return true;
 }
 
-/* A window of pick_window() that the direct kernels serve; dw of any number of outputs. */
+/* Windows of first layers, and wider strides than those above. */
+static bool pick_large_window(struct omq_window *g, struct omq_rng *r)
+{
+    const int k = between(r, 0, 1) ? 7 : 11, s = between(r, 1, 5);
+
+    g->kh = k, g->kw = between(r, 0, 3) ? k : between(r, 1, 11);
+    g->sh = s, g->sw = between(r, 0, 3) ? s : between(r, 1, 5);
+    g->ph = between(r, 0, g->kh / 2), g->pw = between(r, 0, g->kw / 2);
+    g->h = between(r, g->kh, 24), g->w = between(r, g->kw, 24);
+    g->oh = (g->h + 2 * g->ph - g->kh) / g->sh + 1;
+    return true;
+}
+
+/* A window that the direct kernels serve; dw of any number of outputs. */
 static bool pick_conv(struct job *j, const struct op *op, struct omq_rng *r, int index)
 {
     const bool of_x = op->out[0] == X_REAL, few = !of_x && between(r, 0, 1);
@@ -174,8 +187,9 @@ static bool pick_conv(struct job *j, const struct op *op, struct omq_rng *r, int
     j->scale = (omq_real)omq_rng_uniform(r);
     j->oc = between(r, 0, 1) ? 16 * between(r, 1, 5)
           : of_x            ? 2 * between(r, 4, 40) : between(r, 8, 80);
-    if (!pick_window(g, r, index % 144 + 144 * between(r, 0, 15)) || g->ph == g->kh ||
-        g->pw == g->kw)
+    if (!(between(r, 0, 7) == 0 ? pick_large_window(g, r)
+                         : pick_window(g, r, index % 144 + 144 * between(r, 0, 15))) ||
+        g->ph == g->kh || g->pw == g->kw)
         return false;
     g->w += between(r, 0, 14) * g->sw;
     g->ow = (g->w + 2 * g->pw - g->kw) / g->sw + 1;
@@ -296,6 +310,20 @@ void job_free(struct job *j)
         buf_free(&j->out[i]);
     }
     codes_free(j);
+}
+
+/* FNV-1a */
+uint64_t job_inputs(const struct job *j)
+{
+    const struct buf *const inputs[] = {&j->x, &j->y, &j->q, &j->q2, &j->dy, &j->w_s16, &j->packed,
+                                        &j->start, &j->res, &j->ch[0], &j->ch[1], &j->ch[2],
+                                        &j->ch[3]};
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
+        for (size_t k = 0; k < inputs[i]->size; k++)
+            sum = (sum ^ (uint8_t)inputs[i]->p[k]) * UINT64_C(0x100000001b3);
+    return sum;
 }
 
 void job_run(struct job *j, const struct op *op, const struct omq_kern *k)
