@@ -60,6 +60,27 @@ static void check_model(struct omq_conf_state *s)
                        "'model.onnx' is a network already: leave out 'model.arch'");
 }
 
+/* A key that the format does not read is not to look as if it did. */
+static void only_for(struct omq_conf_state *s, bool is_read, const char *path, bool is_set,
+                     const char *formats)
+{
+    if (is_set && !is_read && fine(s, path))
+        omq_conf_error(s, place(s, path), "'%s' is for %s", path, formats);
+}
+
+static void check_format_keys(struct omq_conf_state *s, bool any_size)
+{
+    static const char pictures[] = "formats whose pictures have any size: folder and shards";
+    const struct omq_data_config *d = &s->c.data;
+    const bool idx = d->format == OMQ_FORMAT_IDX, shards = d->format == OMQ_FORMAT_SHARDS;
+
+    only_for(s, any_size, "data.size", d->n_size > 0, pictures);
+    only_for(s, any_size, "data.resize", d->resize > 0, pictures);
+    only_for(s, any_size, "data.grayscale", d->grayscale, pictures);
+    only_for(s, idx, "data.transpose", d->transpose, "format idx");
+    only_for(s, idx || shards, "data.prefix", d->prefix[0] != 0, "formats idx and shards");
+}
+
 /* The size of what the network takes, where the pictures do not say it. */
 static void check_size(struct omq_conf_state *s, bool any_size, const char *needed)
 {
@@ -68,9 +89,6 @@ static void check_size(struct omq_conf_state *s, bool any_size, const char *need
 
     if (any_size)
         require(s, "data.size", d->n_size == 0, needed);
-    else if (d->n_size > 0 && fine(s, "data.size"))
-        omq_conf_error(s, place(s, "data.size"), "'data.size' is for formats whose pictures have "
-                       "any size: folder and shards");
     if (any_size && d->resize && d->resize < longer && fine(s, "data.size") &&
         fine(s, "data.resize"))
         omq_conf_error(s, place(s, "data.resize"), "'data.resize' is %d, less than 'data.size', "
@@ -87,6 +105,7 @@ static void check_data(struct omq_conf_state *s)
     if (!fine(s, "data.format"))
         return;
     snprintf(needed, sizeof(needed), ", which format %s needs", omq_conf_format_word(d->format));
+    check_format_keys(s, any_size);
     check_size(s, any_size, needed);
     if (d->format != OMQ_FORMAT_SYNTHETIC) {
         require(s, "data.root", d->root[0] == 0, needed);

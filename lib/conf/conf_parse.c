@@ -195,7 +195,9 @@ static void read_value(struct omq_conf_reader *r, int k)
         if (type == YAML_MAPPING_START_EVENT)
             while (omq_conf_next(r) && r->event.type != YAML_MAPPING_END_EVENT)
                 read_entry(r, row->path);
-        else if (!omq_conf_is_empty(r)) /* all keys of a section may be commented out */
+        else if (omq_conf_is_empty(r)) /* all keys of a section may be commented out */
+            s->given[k] = false;
+        else
             wrong_node(r, k);
         return;
     }

@@ -190,6 +190,14 @@ static const struct {
                 "folder and shards"},
     {"size: 8, format: cifar10", "x.yaml:2:48: error: 'data.size' is for formats whose pictures "
                                  "have any size: folder and shards"},
+    {"resize: 40", "x.yaml:2:50: error: 'data.resize' is for formats whose pictures have any size: "
+                   "folder and shards"},
+    {"grayscale: true, format: cifar10", "x.yaml:2:53: error: 'data.grayscale' is for formats "
+                                         "whose pictures have any size: folder and shards"},
+    {"transpose: true, format: folder, size: 8", "x.yaml:2:53: error: 'data.transpose' is for "
+                                                 "format idx"},
+    {"prefix: a, format: cifar100", "x.yaml:2:50: error: 'data.prefix' is for formats idx and "
+                                    "shards"},
     {"format: shards",
      "x.yaml:2:1: error: missing required key 'data.size', which format shards needs"},
     {"format: folder, size: []", "x.yaml:2:64: error: 'data.size' is empty, which format folder "

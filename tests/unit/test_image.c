@@ -316,7 +316,9 @@ END_TEST
 START_TEST(bad_sizes)
 {
     struct omq_image im = datahelp_picture("rgb.jpg", 3), tall = {65500, 1, 1, NULL};
-    const struct omq_box all = {0, 0, 23, 37}, all_tall = {0, 0, 65500, 1};
+    const struct omq_box all = {0, 0, 23, 37}, all_tall = {0, 0, 65500, 1}, one = {0, 0, 1, 1};
+    uint8_t pixels[8] = {1, 2, 3, 4, 5, 6, 7, 8}, kept[8];
+    struct omq_image pair = {2, 2, 2, pixels};
 
     datahelp_fails(omq_image_crop(NULL, &im, &all, 0, 5, OMQ_BILINEAR, &err), &err, OMQ_EARG,
                    "5 x 0 pixels", NULL, NULL);
@@ -326,6 +328,12 @@ START_TEST(bad_sizes)
                    OMQ_EUNSUP, "32768 x 32768", "67108864", NULL);
     datahelp_fails(omq_image_crop(NULL, &im, &all, 1, 65501, OMQ_BILINEAR, &err), &err, OMQ_EUNSUP,
                    "65501 x 1", "65500 a side", NULL);
+    datahelp_fails(omq_image_crop(NULL, &pair, &one, 1, 1, OMQ_BILINEAR, &err), &err, OMQ_EARG,
+                   "a picture of 2 channels", NULL, NULL);
+    datahelp_fails(omq_image_fit(&pair, 5, 5, 5, OMQ_BILINEAR, &err), &err, OMQ_EARG,
+                   "a picture of 2 channels", NULL, NULL);
+    ck_assert_int_eq(omq_image_fit_to(kept, &pair, 2, 2, 2, OMQ_BILINEAR, &err), OMQ_OK);
+    ck_assert_mem_eq(kept, pixels, sizeof(pixels)); /* what stays may have any number */
     tall.pixels = calloc(65500, 1);
     datahelp_fails(omq_image_crop(NULL, &tall, &all_tall, 10, 65500, OMQ_BILINEAR, &err), &err,
                    OMQ_EUNSUP, "between the passes", NULL, NULL);
