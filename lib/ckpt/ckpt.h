@@ -80,7 +80,6 @@ int omq_ckpt_get(const struct omq_ckpt *c, const char *kind, const char *name,
                  struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* Whether a writer takes META of this text, a tensor of this name. */
-bool omq_ckpt_text_valid(const char *text, size_t n_bytes); /* UTF-8 without zero bytes */
 bool omq_ckpt_name_valid(const char *name, size_t n_bytes);
 
 /* Writing: collect, then write atomically. The data of tensors and META are

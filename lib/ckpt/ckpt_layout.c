@@ -9,6 +9,7 @@
 #include <zlib.h>
 
 #include "base/bytes.h"
+#include "base/utf8.h"
 
 static const uint8_t magic[8] = {0x93, 'O', 'M', 'Q', '\r', '\n', 0x1a, '\n'};
 
@@ -271,58 +272,10 @@ bool omq_ckpt_bits_valid(const char *kind, int bits)
     return bits >= kinds[rank].min_bits && bits <= kinds[rank].max_bits;
 }
 
-/* Length of the UTF-8 sequence at p (Unicode, table 3-7), 0 if it is none. */
-static size_t utf8_length(const uint8_t *p, size_t n)
-{
-    uint8_t lo = 0x80, hi = 0xbf; /* range of the second byte */
-    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-    if (len == 1)
-        return 1;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || n < len)
-        return 0;
-    if (p[0] == 0xe0)
-        lo = 0xa0;
-    else if (p[0] == 0xed)
-        hi = 0x9f;
-    else if (p[0] == 0xf0)
-        lo = 0x90;
-    else if (p[0] == 0xf4)
-        hi = 0x8f;
-    if (p[1] < lo || p[1] > hi)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if (p[i] < 0x80 || p[i] > 0xbf)
-            return 0;
-    return len;
-}
-
-bool omq_ckpt_text_valid(const char *text, size_t n_bytes)
-{
-    const uint8_t *p = (const uint8_t *)text;
-
-    for (size_t i = 0, len; i < n_bytes; i += len) {
-        len = utf8_length(p + i, n_bytes - i);
-        if (len == 0 || p[i] == 0)
-            return false;
-    }
-    return true;
-}
-
-/* Names go into messages as they are: no control characters. */
 bool omq_ckpt_name_valid(const char *name, size_t n_bytes)
 {
-    if (n_bytes < 1 || n_bytes > CKPT_MAX_NAME || !omq_ckpt_text_valid(name, n_bytes))
-        return false;
-    for (size_t i = 0; i < n_bytes; i++) {
-        uint8_t b = (uint8_t)name[i];
-
-        if (b < 0x20 || b == 0x7f || b == '/')
-            return false;
-        if (b == 0xc2 && (uint8_t)name[i + 1] < 0xa0) /* U+0080 to U+009F */
-            return false;
-    }
-    return true;
+    return n_bytes >= 1 && n_bytes <= CKPT_MAX_NAME && omq_utf8_printable(name, n_bytes) &&
+           !memchr(name, '/', n_bytes);
 }
 
 bool omq_ckpt_tensor_size(int dtype, int ndim, const uint64_t *dims, size_t *n_bytes)

@@ -11,6 +11,7 @@
 #include <zlib.h>
 
 #include "base/bytes.h"
+#include "base/utf8.h"
 
 struct loader {
     struct omq_ckpt *c;
@@ -103,7 +104,7 @@ static int take_meta(struct loader *l, const uint8_t *raw, struct omq_err *err)
 {
     l->c->meta = (const char *)raw;
     l->c->n_meta = (size_t)l->e.raw_size;
-    if (!omq_ckpt_text_valid(l->c->meta, l->c->n_meta))
+    if (!omq_utf8_valid(l->c->meta, l->c->n_meta))
         return omq_fail(err, OMQ_EFORMAT, "it is not UTF-8 text");
     return OMQ_OK;
 }

@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/utf8.h"
 
 struct addition {
     char kind[5];
@@ -179,7 +180,7 @@ static int check_writer(const struct omq_ckpt_writer *w, struct omq_err *err)
     if (!w->meta || w->n_meta == 0 || w->n_meta > CKPT_MAX_META)
         return omq_fail(err, OMQ_EARG, "META has %zu bytes; the range is 1 to %d",
                         w->meta ? w->n_meta : 0, CKPT_MAX_META);
-    if (!omq_ckpt_text_valid(w->meta, w->n_meta))
+    if (!omq_utf8_valid(w->meta, w->n_meta))
         return omq_fail(err, OMQ_EARG, "META is not UTF-8 text");
     return omq_ckpt_switch_encode(word, w->active, err);
 }

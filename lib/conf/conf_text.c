@@ -7,25 +7,7 @@
  */
 #include "conf/conf_internal.h"
 
-/* The character at p, of which n >= 1 bytes are left, and its length; -1 if it
- * is not UTF-8. */
-static long decode(const unsigned char *p, size_t n, size_t *length)
-{
-    static const long least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t k = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
-    long c;
-
-    if (k == 0 || k > n)
-        return -1;
-    c = k == 1 ? p[0] : p[0] & (0x7F >> k);
-    for (size_t i = 1; i < k; i++) {
-        if (p[i] >> 6 != 2)
-            return -1;
-        c = c << 6 | (p[i] & 0x3F);
-    }
-    *length = k;
-    return c < least[k] || (c >= 0xD800 && c <= 0xDFFF) || c > 0x10FFFF ? -1 : c;
-}
+#include "base/utf8.h"
 
 static bool is_control(long c)
 {
@@ -36,7 +18,6 @@ static bool is_control(long c)
 /* False, with the place from 1 and the reason, if it is not fit. */
 static bool is_fit(const char *text, size_t n, struct omq_conf_place *at, const char **why)
 {
-    const unsigned char *p = (const unsigned char *)text;
     size_t length = 1;
 
     at->line = at->column = 1;
@@ -45,7 +26,7 @@ static bool is_fit(const char *text, size_t n, struct omq_conf_place *at, const 
         return false;
     }
     for (size_t i = 0; i < n; i += length) {
-        long c = decode(p + i, n - i, &length);
+        long c = omq_utf8_decode(text + i, n - i, &length);
 
         *why = NULL;
         if (c < 0)
@@ -58,7 +39,7 @@ static bool is_fit(const char *text, size_t n, struct omq_conf_place *at, const 
             *why = "a line that begins with '%': YAML directives are not supported";
         if (*why)
             return false;
-        if (c == '\n' || (c == '\r' && !(i + 1 < n && p[i + 1] == '\n'))) {
+        if (c == '\n' || (c == '\r' && !(i + 1 < n && text[i + 1] == '\n'))) {
             at->line++;
             at->column = 1;
         } else {

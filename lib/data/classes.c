@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "data/data_internal.h"
 
 enum { MAX_NAME = OMQ_MAX_CLASS_NAME, MAX_TEXT = 8 << 20 /* bytes of classes.txt */ };
@@ -40,10 +41,9 @@ static int take_name(char *dst, const uint8_t *line, size_t n, const char *file,
     if (n > MAX_NAME)
         return omq_fail(err, OMQ_EFORMAT, "'%s': the name in line %d is longer than %d bytes",
                         file, number, MAX_NAME);
-    for (size_t i = 0; i < n; i++)
-        if (line[i] < 0x20 || line[i] == 0x7f)
-            return omq_fail(err, OMQ_EFORMAT, "'%s': line %d has a control character (%02x)",
-                            file, number, line[i]);
+    if (!omq_utf8_printable((const char *)line, n))
+        return omq_fail(err, OMQ_EFORMAT, "'%s': line %d is not UTF-8 text without control "
+                        "characters", file, number);
     memcpy(dst, line, n);
     dst[n] = 0;
     return (int)n;
@@ -182,17 +182,29 @@ static int take_map(char *slots, const struct omq_names *folders, const uint8_t 
     return OMQ_OK;
 }
 
+/* The beginning of a name, '?' for bytes that are not printable ASCII. */
+static const char *in_ascii(const char *name, char shown[48])
+{
+    int n = snprintf(shown, 48, "%.47s", name);
+
+    for (int i = 0; i < n; i++)
+        if (shown[i] < 0x20 || shown[i] >= 0x7f)
+            shown[i] = '?';
+    return shown;
+}
+
 static int take_folder_name(char *slot, const char *name, const char *root, struct omq_err *err)
 {
     size_t n = strlen(name);
+    char shown[48];
 
     if (n > OMQ_MAX_CLASS_NAME)
         return omq_fail(err, OMQ_EUNSUP, "'%.200s': the name of the class '%.200s' is longer than "
                         "%d bytes", root, name, OMQ_MAX_CLASS_NAME);
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
-            return omq_fail(err, OMQ_EUNSUP, "'%.300s': the name of a class has a control "
-                            "character (%02x)", root, (unsigned char)name[i]);
+    if (!omq_utf8_printable(name, n))
+        return omq_fail(err, OMQ_EUNSUP, "'%.200s': the name of the class folder '%s' is not UTF-8 "
+                        "text without control characters: rename it", root,
+                        in_ascii(name, shown));
     memcpy(slot, name, n + 1);
     return OMQ_OK;
 }

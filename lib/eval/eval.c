@@ -67,27 +67,6 @@ static int load_model(struct omq_eval *e, const char *path, struct omq_err *err)
     return rc;
 }
 
-/* The folders of another root may be other classes, or not all of them: then their
- * numbers would mean something else. */
-static int check_classes(const struct omq_eval *e, const struct omq_data_config *cfg,
-                         struct omq_err *err)
-{
-    const struct omq_dataset *d = e->data;
-    int known = e->info.n_class_names;
-
-    if (cfg->format != OMQ_FORMAT_FOLDER || known == 0)
-        return OMQ_OK;
-    for (int c = 0; c < d->n_classes; c++) {
-        const char *mine = c < known ? e->info.class_names[c] : "";
-
-        if (strcmp(d->class_names[c], mine) != 0)
-            return omq_fail(err, OMQ_EARG, "class %d is '%s' in '%.200s', but '%s' in the model: "
-                            "its folder train and its classes.txt must be as those of the training",
-                            c, d->class_names[c], cfg->root, mine);
-    }
-    return OMQ_OK;
-}
-
 static int load_data(struct omq_eval *e, const struct omq_eval_options *opt, enum omq_split split,
                      struct omq_err *err)
 {
@@ -103,7 +82,7 @@ static int load_data(struct omq_eval *e, const struct omq_eval_options *opt, enu
         return rc;
     if ((rc = omq_eval_check(&e->net, e->data, err)) < 0)
         return omq_wrap(err, rc, "the model and the data do not fit");
-    return check_classes(e, &cfg, err);
+    return omq_eval_check_classes(&e->info, &cfg, e->data, err);
 }
 
 int omq_eval_open(struct omq_eval **out, const char *model, const struct omq_eval_options *opt,

@@ -46,6 +46,11 @@ int omq_eval_net_how(const struct omq_net *net, const struct omq_eval_how *how,
 /* Whether ds can be shown to net at all. */
 int omq_eval_check(const struct omq_net *net, const struct omq_dataset *ds,
                    struct omq_err *err) OMQ_WARN_UNUSED;
+/* Whether the classes of ds, which was opened by cfg, are those of the model. The folders
+ * of another root may be other classes, or not all of them: then their numbers would mean
+ * something else. */
+int omq_eval_check_classes(const struct omq_model_info *info, const struct omq_data_config *cfg,
+                           const struct omq_dataset *ds, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* ---- logits.c ---- */
 

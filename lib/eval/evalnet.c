@@ -25,6 +25,24 @@ int omq_eval_check(const struct omq_net *net, const struct omq_dataset *ds, stru
     return OMQ_OK;
 }
 
+int omq_eval_check_classes(const struct omq_model_info *info, const struct omq_data_config *cfg,
+                           const struct omq_dataset *ds, struct omq_err *err)
+{
+    const int known = info->n_class_names;
+
+    if (cfg->format != OMQ_FORMAT_FOLDER || known == 0)
+        return OMQ_OK;
+    for (int c = 0; c < ds->n_classes; c++) {
+        const char *mine = c < known ? info->class_names[c] : "";
+
+        if (!omq_class_name_is(mine, ds->class_names[c]))
+            return omq_fail(err, OMQ_EARG, "class %d is '%s' in '%.200s', but '%s' in the model: "
+                            "its folder train and its classes.txt must be as those of the training",
+                            c, ds->class_names[c], cfg->root, mine);
+    }
+    return OMQ_OK;
+}
+
 struct job {
     const struct omq_net *net;
     const struct omq_dataset *ds;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* Bytes of a name that fit its place, whole characters only. */
 static int fitting(const char *name)
 {
@@ -16,12 +18,11 @@ static int fitting(const char *name)
     return (int)n;
 }
 
-static bool is_text(const char *s)
+bool omq_class_name_is(const char *stored, const char *name)
 {
-    for (const char *p = s; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            return false;
-    return omq_ckpt_text_valid(s, strlen(s));
+    const size_t n = (size_t)fitting(name);
+
+    return strlen(stored) == n && memcmp(stored, name, n) == 0;
 }
 
 int omq_model_info_set_classes(struct omq_model_info *info, const char *const *names, int n,
@@ -32,7 +33,7 @@ int omq_model_info_set_classes(struct omq_model_info *info, const char *const *n
     if (!copy)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate %d class names", n);
     for (int i = 0; i < n; i++) {
-        if (!is_text(names[i])) {
+        if (!omq_utf8_printable(names[i], strlen(names[i]))) {
             free(copy);
             return omq_fail(err, OMQ_EFORMAT, "the name of class %d is not UTF-8 text without "
                             "control characters", i);

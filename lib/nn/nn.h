@@ -319,6 +319,8 @@ int omq_profile_add(struct omq_model_info *info, const struct omq_net *net, cons
 /* Names are UTF-8 without control characters, and cut where they do not fit. */
 int omq_model_info_set_classes(struct omq_model_info *info, const char *const *names, int n,
                                struct omq_err *err) OMQ_WARN_UNUSED;
+/* Whether a name is the one that was stored so, which may have been cut. */
+bool omq_class_name_is(const char *stored, const char *name);
 void omq_model_info_release(struct omq_model_info *info);
 
 /* What people choose from: the net's precisions, then the file's profiles. */

@@ -221,8 +221,8 @@ START_TEST(test_class_names)
 
     classes_fail("a\nb\n", 4, OMQ_EFORMAT, "names 2 classes, but the labels go up to 2");
     classes_fail("a\n\nc\n", 5, OMQ_EFORMAT, "line 2 is empty");
-    classes_fail("a\nb\tc\nd\n", 8, OMQ_EFORMAT, "line 2 has a control character (09)");
-    classes_fail("a\nb\0\nd\n", 7, OMQ_EFORMAT, "line 2 has a control character (00)");
+    classes_fail("a\nb\tc\nd\n", 8, OMQ_EFORMAT, "line 2 is not UTF-8 text without control");
+    classes_fail("a\nb\0\nd\n", 7, OMQ_EFORMAT, "line 2 is not UTF-8 text without control");
     classes_fail("", 0, OMQ_EFORMAT, "is empty");
     classes_fail(" \n\n", 3, OMQ_EFORMAT, "is empty");
     for (int i = 0; i < OMQ_MAX_CLASSES + 1; i++)

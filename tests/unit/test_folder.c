@@ -225,7 +225,7 @@ START_TEST(refused)
     remove(datahelp_path("train/cat/1/2/3/4/5/6/7/8/9/x.jpg"));
     remove(datahelp_path("train/cat/1/2/3/4/5/6/7/8/9"));
     put("train/a\nb/1.jpg", "rgb.jpg");
-    open_fails(OMQ_SPLIT_TRAIN, OMQ_EUNSUP, "control character (0a)", NULL);
+    open_fails(OMQ_SPLIT_TRAIN, OMQ_EUNSUP, "class folder 'a?b' is not UTF-8", "rename it");
     cfg.resize = 7;
     open_fails(OMQ_SPLIT_TRAIN, OMQ_ECONFIG, "data.resize is 7", "8 x 8");
     cfg.n_size = 0;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../fuzz/ckpt/ckpt_image.h"
+#include "base/utf8.h"
 #include "failalloc.h"
 #include "graphhelp.h"
 #include "model_sample.h"
@@ -168,7 +169,10 @@ START_TEST(class_names_can_be_stored)
                           before + 3 < OMQ_CLASS_NAME_SIZE ? (size_t)before + 3
                           : before < OMQ_CLASS_NAME_SIZE ? (size_t)before
                                                          : OMQ_CLASS_NAME_SIZE - 1);
-        ck_assert(omq_ckpt_text_valid(info.class_names[0], strlen(info.class_names[0])));
+        ck_assert(omq_utf8_valid(info.class_names[0], strlen(info.class_names[0])));
+        ck_assert(omq_class_name_is(info.class_names[0], name));
+        name[1] = 'y';
+        ck_assert(!omq_class_name_is(info.class_names[0], name));
     }
     omq_model_info_release(&info);
 }
