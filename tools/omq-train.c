@@ -261,6 +261,8 @@ static void check_usage(void)
                    "--recalibrate");
     if (recalibrate && !output)
         tool_usage("--recalibrate needs --output FILE, which may be the model itself");
+    if (recalibrate && strcmp(output, "-") == 0)
+        tool_usage("--recalibrate writes a file: give --output its name");
     if (recalibrate && (sets.n || init || maps.n || skips.n || no_strict))
         tool_usage("--recalibrate has the model's configuration: there is nothing to --set");
     if (!recalibrate && (output || bits || profile || data))

@@ -180,22 +180,50 @@ static int open_temp(struct omq_atomic *a, const struct stat *old, struct omq_er
     return OMQ_OK;
 }
 
-int omq_atomic_open(struct omq_atomic *a, const char *path, struct omq_err *err)
-{
-    bool is_there, is_open_file;
-    struct stat st;
+/* What a path leads to. */
+struct found {
+    bool is_there, direct; /* direct: no rename */
+    struct stat old;       /* if it is there */
+};
 
+static int find(struct omq_atomic *a, const char *path, struct found *at, struct omq_err *err)
+{
     *a = (struct omq_atomic){.path = strdup(path), .target = strdup(path)};
     if (!a->path || !a->target) {
         omq_atomic_abort(a);
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
     }
-    is_there = stat(path, &st) == 0;
-    if (is_there && !S_ISREG(st.st_mode))
-        return open_direct(a, err);
-    if (follow_links(a, &is_open_file) < 0)
+    at->is_there = stat(path, &at->old) == 0;
+    at->direct = at->is_there && !S_ISREG(at->old.st_mode);
+    if (!at->direct && follow_links(a, &at->direct) < 0)
         return fail_open(a, "create", err);
-    return is_open_file ? open_direct(a, err) : open_temp(a, is_there ? &st : NULL, err);
+    return OMQ_OK;
+}
+
+int omq_atomic_open(struct omq_atomic *a, const char *path, struct omq_err *err)
+{
+    struct found at;
+    int rc = find(a, path, &at, err);
+
+    if (rc < 0)
+        return rc;
+    return at.direct ? open_direct(a, err) : open_temp(a, at.is_there ? &at.old : NULL, err);
+}
+
+/* To open a pipe is to write to it: who reads it would see its end. A folder cannot be. */
+int omq_file_try(const char *path, struct omq_err *err)
+{
+    struct omq_atomic a;
+    struct found at;
+    int rc = find(&a, path, &at, err);
+
+    if (rc == OMQ_OK && !at.direct)
+        rc = open_temp(&a, at.is_there ? &at.old : NULL, err);
+    else if (rc == OMQ_OK && S_ISDIR(at.old.st_mode))
+        rc = open_direct(&a, err);
+    if (rc == OMQ_OK)
+        omq_atomic_abort(&a);
+    return rc;
 }
 
 /* The rename is durable only once its directory is on disk. */

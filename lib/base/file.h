@@ -46,6 +46,11 @@ int omq_atomic_commit(struct omq_atomic *a, struct omq_err *err) OMQ_WARN_UNUSED
 /* Removes the temporary file; harmless after commit or a failed open. */
 void omq_atomic_abort(struct omq_atomic *a);
 
+/* Whether omq_atomic_open() would succeed, as far as that can be known without opening a
+ * device or a pipe; leaves nothing. What cannot be written is better known before the work
+ * than after it. */
+int omq_file_try(const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
+
 /* Creates a directory and its parents, as mkdir -p. */
 int omq_make_dirs(const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
 

@@ -180,11 +180,9 @@ static int compare(const struct omq_train *t, const struct omq_net *net,
                    const struct omq_model_info *info, struct omq_earlier_run *earlier,
                    struct omq_err *err)
 {
-    struct omq_schedule schedule;
     struct omq_config now = t->config;
 
-    omq_schedule_init(&schedule, &info->config.train, net);
-    earlier->epochs = omq_schedule_epochs(&schedule);
+    omq_schedule_init(&earlier->schedule, &info->config.train, net);
     earlier->other_optimizer = info->config.train.optimizer != t->config.train.optimizer;
     earlier->other_data = info->data_fingerprint != t->info.data_fingerprint;
     omq_config_forget_place(&now);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "eval/eval.h"
 
 enum { BATCHES = 64 }; /* where the configuration says none */
@@ -198,6 +199,8 @@ static int open_data(struct job *j, struct omq_err *err)
     if ((rc = omq_eval_check(&t->net, t->train, err)) < 0 ||
         (rc = omq_eval_check(&t->net, t->held_out, err)) < 0)
         return omq_wrap(err, rc, "the model and the data do not fit");
+    if ((rc = omq_eval_check_classes(&t->info, &t->config.data, t->train, err)) < 0)
+        return rc;
     if (t->train->fingerprint != t->info.data_fingerprint)
         omq_train_note(j->opt->cb, "warning: the training images are not those that the model "
                        "learned from");
@@ -325,6 +328,8 @@ static int run(struct job *j, const char *model, const char *output, struct omq_
         return rc;
     if (j->opt->profile &&
         (rc = omq_profile_add(&j->t.info, &j->t.net, j->opt->profile, err)) < 0)
+        return rc;
+    if ((rc = omq_file_try(output, err)) < 0)
         return rc;
     if ((j->opt->bits || !j->opt->profile) && (rc = estimate(j, err)) < 0)
         return rc;

@@ -42,18 +42,15 @@ int omq_folder_check(const char *dir, bool resuming, bool force, struct omq_err 
     return OMQ_OK;
 }
 
-/* What cannot be written to is better known before an epoch than after it. */
+/* Whether checkpoints can be written there. */
 static int try_to_write(const char *dir, struct omq_err *err)
 {
     char *path = omq_path_join(dir, "last.omq");
-    struct omq_atomic a;
     int rc;
 
     if (!path)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
-    rc = omq_atomic_open(&a, path, err);
-    if (rc == OMQ_OK)
-        omq_atomic_abort(&a);
+    rc = omq_file_try(path, err);
     free(path);
     return rc;
 }

@@ -121,9 +121,9 @@ int omq_schedule_choose(const struct omq_schedule *s, uint64_t seed, int epoch, 
         return draw(s, seed, number, chosen);
     if (stage == OMQ_STAGE_HIGHEST)
         chosen[n++] = s->order[0];
-    for (int p = 0; p < s->n && stage == OMQ_STAGE_VIEWS; p++)
-        if (s->has_view[p])
-            chosen[n++] = p;
+    for (int i = 0; i < s->n && stage == OMQ_STAGE_VIEWS; i++)
+        if (s->has_view[s->order[i]])
+            chosen[n++] = s->order[i];
     return n;
 }
 
@@ -165,6 +165,13 @@ int omq_schedule_epochs(const struct omq_schedule *s)
     for (int i = 0; i < OMQ_N_STAGES; i++)
         n += s->epochs[i];
     return n;
+}
+
+int omq_schedule_done(const struct omq_schedule *s, enum omq_stage stage, int epochs)
+{
+    for (int i = 0; i < (int)stage; i++)
+        epochs -= s->epochs[i];
+    return epochs < 0 ? 0 : epochs < s->epochs[stage] ? epochs : s->epochs[stage];
 }
 
 enum omq_stage omq_schedule_stage(const struct omq_schedule *s, int epoch)

@@ -12,9 +12,9 @@
 static int diverged(const struct omq_train *t, const char *what, const char *where,
                     struct omq_err *err)
 {
-    return omq_fail(err, OMQ_EDIVERGED, "%s is not finite at epoch %d step %d, in '%s': the last "
-                    "checkpoint was kept; try a smaller train.lr", what, t->at.epoch + 1,
-                    t->at.step + 1, where);
+    return omq_fail(err, OMQ_EDIVERGED, "%s is not finite at epoch %d step %d, in '%s': %stry a "
+                    "smaller train.lr", what, t->at.epoch + 1, t->at.step + 1, where,
+                    t->has_checkpoint ? "the last checkpoint was kept; " : "");
 }
 
 /* The loss of one precision. */

@@ -277,17 +277,36 @@ static int calibrate(struct run *r, struct omq_err *err)
 
 /* ---- begin ---- */
 
-/* A run ends with statistics that are taken then: it cannot be over by being asked for
- * less than it has done. */
-static int check_position(const struct omq_train *t, int epochs_before, struct omq_err *err)
+/* Whether the epochs done were of the stages that they are of now, none of which is over
+ * that was not: what is done at its end cannot be made up for. */
+static bool same_stages(const struct omq_schedule *was, const struct omq_schedule *is, int done)
 {
-    int n = omq_schedule_epochs(&t->schedule);
+    bool same = true;
 
-    if (t->at.epoch < n || (t->at.epoch == n && epochs_before == n))
+    for (int i = 0; i < OMQ_N_STAGES; i++) {
+        const int n = omq_schedule_done(is, (enum omq_stage)i, done);
+
+        same &= n == omq_schedule_done(was, (enum omq_stage)i, done) &&
+                (n < is->epochs[i] || n == was->epochs[i]);
+    }
+    return same;
+}
+
+static int check_position(const struct omq_train *t, const struct omq_schedule *was,
+                          struct omq_err *err)
+{
+    const struct omq_schedule *is = &t->schedule;
+    const int done = t->at.epoch;
+
+    if (done <= omq_schedule_epochs(is) && same_stages(was, is, done))
         return OMQ_OK;
-    return omq_fail(err, OMQ_ECONFIG, "the run in '%s' has done %d of %d epochs and %d steps "
-                    "of the next, and the configuration asks for %d: give it more train.epochs",
-                    t->config.output_dir, t->at.epoch, epochs_before, t->at.step, n);
+    return omq_fail(err, OMQ_ECONFIG, "the run in '%s' has done %d epochs and %d steps of the next, "
+                    "of %d epochs of the highest precision alone, then %d of several and %d of "
+                    "views; the configuration has %d, %d and %d: it cannot go on from there, but "
+                    "with train.epochs, highest_first and views_last that do not change what is "
+                    "done (or begin anew from its weights: --init)", t->config.output_dir, done,
+                    t->at.step, was->epochs[0], was->epochs[1], was->epochs[2], is->epochs[0],
+                    is->epochs[1], is->epochs[2]);
 }
 
 /* What is other than it was when the checkpoint was written. */
@@ -307,7 +326,7 @@ static int resume(struct run *r, struct omq_err *err)
     struct omq_earlier_run earlier;
     int rc = omq_checkpoint_load(r->t, &earlier, err);
 
-    if (rc == OMQ_OK && (rc = check_position(r->t, earlier.epochs, err)) == OMQ_OK)
+    if (rc == OMQ_OK && (rc = check_position(r->t, &earlier.schedule, err)) == OMQ_OK)
         note_changes(r, &earlier);
     free(earlier.changes);
     return rc;

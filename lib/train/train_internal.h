@@ -68,6 +68,8 @@ void omq_schedule_init(struct omq_schedule *s, const struct omq_train_config *cf
                        const struct omq_net *net);
 /* Of all stages. */
 int omq_schedule_epochs(const struct omq_schedule *s);
+/* How many of the first `epochs` epochs are of a stage. */
+int omq_schedule_done(const struct omq_schedule *s, enum omq_stage stage, int epochs);
 /* Of an epoch, from 0. */
 enum omq_stage omq_schedule_stage(const struct omq_schedule *s, int epoch);
 /* Learning rate in an epoch, from 0, of which a share is done. */
@@ -198,7 +200,7 @@ int omq_checkpoint_save(struct omq_train *t, const char *name, bool state,
 /* The run that wrote a checkpoint, beside the one that reads it. */
 struct omq_earlier_run {
     int threads;
-    int epochs;      /* that it was to have */
+    struct omq_schedule schedule;
     bool other_optimizer;
     bool other_data; /* it trained on other images */
     char *changes;   /* of the configuration since, a line each; the reader's to free */

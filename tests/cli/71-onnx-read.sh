@@ -32,7 +32,7 @@ for name in resnet mobile plain shortcut; do
     expect 0 omq-export --bits 1 -o out.c run/model.omq
 done
 expect 0 omq-train -f resnet.yaml
-expect 0 omq-train --resume --set train.epochs=3 resnet.yaml
+expect 0 omq-train --resume --set train.epochs=3 --set train.highest_first=0 resnet.yaml
 
 # The file's weights are what it begins with; another file can follow them.
 expect 0 omq-train -q -f --set train.epochs=0 resnet.yaml

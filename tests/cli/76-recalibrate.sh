@@ -56,6 +56,14 @@ expect 1 omq-train --recalibrate -o out.omq packed.omq
 has err "packed integer weights only"
 [ ! -e out.omq ] || fail "a file was created"
 
+# What cannot be written is known before the work.
+expect 1 omq-train --recalibrate -o missing/own.omq own.omq
+has_not err "top-1"
+mkdir folder
+expect 1 omq-train --recalibrate -o folder own.omq
+has_not err "top-1"
+expect 2 omq-train --recalibrate -o - own.omq
+has err "give --output its name"
 expect 2 omq-train --recalibrate run/model.omq
 has err "needs --output"
 expect 2 omq-train --bits 4 tiny.yaml

@@ -163,6 +163,57 @@ START_TEST(test_views_afterwards)
 }
 END_TEST
 
+struct stop_at {
+    int epoch;
+    volatile sig_atomic_t flag;
+};
+
+static void stop_after_epoch(void *ctx, const struct omq_train_progress *p)
+{
+    struct stop_at *s = ctx;
+
+    s->flag = p->epoch == s->epoch;
+}
+
+/* Epochs that are done stay what they were: other counts cannot make shared epochs of views,
+ * end a stage whose end is past without its statistics, or go back to one that is over. */
+START_TEST(test_resumed_stages)
+{
+    static const char *const refused[][2] = {
+        {"train.epochs=2", "train.highest_first=0.5"},     /* 1, 1, 2: less than was done */
+        {"train.epochs=4", "train.highest_first=0.75"},    /* 3, 1, 2 */
+        {"train.epochs=4", "train.highest_first=0"},       /* 0, 4, 2 */
+    };
+    const char *sets[] = {"train.epochs=4", "train.highest_first=0.25", "train.views_last=0.5",
+                          "train.bn_batches=0"};
+    struct omq_train *t = train_open("a", sets, 4);
+    struct stop_at s = {.epoch = 2};
+    struct omq_train_callbacks cb = {.ctx = &s, .epoch = stop_after_epoch};
+    struct omq_err err = {0};
+
+    ck_assert_int_eq(omq_train_run(t, false, false, &cb, &s.flag, &err), OMQ_ESTOPPED);
+    omq_train_close(t);
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        const char *other[] = {refused[i][0], refused[i][1], sets[2], sets[3]};
+
+        t = train_open("a", other, 4);
+        ck_assert_int_eq(omq_train_run(t, true, false, NULL, NULL, &err), OMQ_ECONFIG);
+        ck_assert_ptr_nonnull(strstr(err.msg, "of 1 epochs of the highest precision alone, then 3 "
+                                              "of several and 2 of views"));
+        omq_train_close(t);
+    }
+    sets[0] = "train.epochs=5"; /* 1, 4, 2: more of what it is at */
+    t = train_open("a", sets, 4);
+    train_run(t, true);
+    ck_assert_int_eq(t->at.epoch, 7);
+    omq_train_close(t);
+    sets[0] = "train.epochs=9"; /* 2, 7, 4: views have learned */
+    t = train_open("a", sets, 4);
+    ck_assert_int_eq(omq_train_run(t, true, false, NULL, NULL, &err), OMQ_ECONFIG);
+    omq_train_close(t);
+}
+END_TEST
+
 /* What is timed is a step of several precisions, also where the highest learns alone first. */
 START_TEST(test_bench)
 {
@@ -315,6 +366,7 @@ Suite *omq_suite_stages(void)
     tcase_add_test(t, test_time_left);
     tcase_add_loop_test(t, test_views_last, 0, 2);
     tcase_add_test(t, test_views_afterwards);
+    tcase_add_test(t, test_resumed_stages);
     tcase_add_test(t, test_bench);
     tcase_add_loop_test(t, test_statistics, 0, 2);
     tcase_add_test(t, test_shared_step_stays);
