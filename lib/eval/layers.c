@@ -191,7 +191,7 @@ static int activation_noise(const struct omq_net *net, const struct omq_eval_how
 
 /* ---- together ---- */
 
-/* Bits of what each layer reads: its site's, or the input image's 8. */
+/* Bits of what each layer reads: those of its codes, or the input image's 8. */
 static int input_bits(const struct omq_net *net, int layer, int precision)
 {
     const struct omq_plan *p = &net->plan;
@@ -200,7 +200,11 @@ static int input_bits(const struct omq_net *net, int layer, int precision)
         if (p->units[i].layer == layer) {
             int site = p->tensors[p->units[i].in].site;
 
-            return site < 0 ? 8 : omq_site_bits(net, precision, site);
+            if (site < 0)
+                return 8;
+            return omq_site_bits(net, precision, site) == OMQ_FLOAT_BITS
+                       ? OMQ_FLOAT_BITS
+                       : omq_site_act(net, precision, site).bits;
         }
     OMQ_BUG("a layer without a unit");
 }

@@ -40,23 +40,13 @@ void omq_add_grad(struct omq_exec *x, int tensor, int image, bool first, size_t 
 
 omq_real omq_tensor_step(const struct omq_tensor_buf *b) { return b->is_real ? 1 : b->step; }
 
-/* The first of the site's tensors of whose values a step can be made decides. */
-static omq_real first_step(const struct omq_exec *x, int site, size_t n, const omq_real *values)
-{
-    const struct omq_act_method *m = omq_site_method(x->net, site);
-    omq_real first = 0;
-
-    for (int i = 0; i < x->net->plan.n_tensors && !(first > 0); i++)
-        if (x->net->plan.tensors[i].site == site)
-            first = m->init(&x->tensors[i].act, n, values);
-    return first;
-}
-
 void omq_site_init_step(struct omq_exec *x, int site, omq_real least, size_t n,
                         const omq_real *values)
 {
+    const struct omq_act act = omq_site_act(x->net, x->precision, site);
     struct omq_param *p = omq_net_site(x->net, x->precision, site);
-    const omq_real old = p->value[0], first = fmax(least, first_step(x, site, n, values));
+    const omq_real old = p->value[0];
+    const omq_real first = fmax(least, omq_site_method(x->net, site)->init(&act, n, values));
 
     if (!(old >= first)) {
         p->value[0] = first;
