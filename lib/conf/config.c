@@ -66,7 +66,7 @@ int omq_config_load(struct omq_config *c, const char *path, const char *const *s
     const char *name = strcmp(path, "-") == 0 ? "<stdin>" : path;
     uint8_t *text = NULL;
     size_t n = 0;
-    int rc = omq_file_read(path, OMQ_CONF_MAX_BYTES + 1, &text, &n, err);
+    int rc = omq_file_read(path, OMQ_CONF_MAX_BYTES, &text, &n, err);
 
     /* too large a file is the user's mistake like any other */
     if (rc == OMQ_ENOMEM) {

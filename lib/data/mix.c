@@ -32,6 +32,8 @@ double omq_beta_draw(double alpha, struct omq_rng *r)
 {
     double a = log_gamma_draw(alpha, r), b = log_gamma_draw(alpha, r);
 
+    if (isinf(a) && isinf(b)) /* the limit at 0: one or the other */
+        return omq_rng_uniform(r) < 0.5;
     return 1 / (1 + exp(b - a));
 }
 

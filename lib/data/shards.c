@@ -103,8 +103,8 @@ static void close_shards(struct omq_source *source)
 
 struct sample {
     char key[OMQ_UNTAR_NAME]; /* empty: none has begun */
-    char ending[8];         /* of the picture */
-    struct place place;     /* size 0: no picture yet */
+    char ending[8];         /* of the picture; empty: none yet */
+    struct place place;
     int label;              /* -1: no class yet */
 };
 
@@ -128,15 +128,17 @@ static int reserve(struct shards *s, struct omq_err *err)
     return OMQ_OK;
 }
 
-/* A sample is complete, or was none. */
+/* A sample is complete, or was none: an index or a README has neither. */
 static int end_sample(struct shards *s, struct sample *now, const char *shard,
                       struct omq_err *err)
 {
     int rc;
 
-    if (!now->key[0])
+    if (!now->ending[0] && now->label < 0) {
+        now->key[0] = 0;
         return OMQ_OK;
-    if (!now->place.size || now->label < 0)
+    }
+    if (!now->ending[0] || now->label < 0)
         return omq_fail(err, OMQ_EFORMAT, "'%s': the sample '%.150s' has no %s: its members must "
                         "follow each other", shard, now->key,
                         now->label < 0 ? "class (.cls)" : "picture (.jpg, .jpeg, .png)");
@@ -203,12 +205,11 @@ static int add_member(struct shards *s, struct sample *now, int fd, uint32_t sha
         return now->label >= 0 ? twice(name, m, err) : read_class(fd, m, name, &now->label, err);
     if (!is_picture(dot))
         return OMQ_OK;
-    if (now->place.size)
+    if (now->ending[0])
         return twice(name, m, err);
-    if (m->size == 0 || m->size > OMQ_IMAGE_MAX_FILE)
-        return omq_fail(err, OMQ_EUNSUP, "'%s': '%.150s' has %llu bytes: a picture has 1 to %d",
-                        name, m->name, (unsigned long long)m->size, OMQ_IMAGE_MAX_FILE);
-    now->place = (struct place){m->offset, (uint32_t)m->size, shard};
+    /* one that is too large or has nothing in it is as damaged as any other */
+    now->place = (struct place){m->offset, m->size > OMQ_IMAGE_MAX_FILE ? OMQ_IMAGE_MAX_FILE + 1
+                                                                        : (uint32_t)m->size, shard};
     snprintf(now->ending, sizeof(now->ending), "%s", dot);
     return OMQ_OK;
 }

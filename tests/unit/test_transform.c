@@ -178,7 +178,7 @@ END_TEST
 /* Mean 1/2 and variance 1 / (4 (2 alpha + 1)). */
 START_TEST(test_beta)
 {
-    static const double alphas[] = {0.001, 0.2, 1, 2.5, 100};
+    static const double alphas[] = {0.001, 0.2, 1, 2.5, 100, 1e-320};
     enum { N = 20000 };
     double alpha = alphas[_i], want = 1 / (4 * (2 * alpha + 1)), sum = 0, squares = 0;
     struct omq_rng r;
@@ -533,7 +533,7 @@ Suite *omq_suite_transform(void)
     tcase_add_test(parts, test_crop_boxes);
     tcase_add_test(parts, test_crop_fallback);
     tcase_add_test(parts, test_erasing);
-    tcase_add_loop_test(parts, test_beta, 0, 5);
+    tcase_add_loop_test(parts, test_beta, 0, 6);
     tcase_add_test(batches, test_mixup);
     tcase_add_test(batches, test_cutmix);
     tcase_add_test(batches, test_mix_choices);
