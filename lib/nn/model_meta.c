@@ -341,6 +341,44 @@ static int get_net(struct omq_net *net, const struct omq_model_info *info, json_
                            max_params, err);
 }
 
+/* ---- orders ---- */
+
+static const char *layer_name(const struct omq_net *net, int i)
+{
+    return i < net->plan.n_layers ? net->plan.layers[i].name : NULL;
+}
+
+/* The i-th of the activations' steps. */
+static const char *step_name(const struct omq_net *net, int i)
+{
+    for (int s = 0; s < net->plan.n_sites; s++)
+        if (omq_net_site(net, 0, s) && i-- == 0)
+            return omq_net_site(net, 0, s)->name;
+    return NULL;
+}
+
+/* Whether the names under a key, if it is there, are those of the net: values without
+ * names of their own stand in that order. */
+static int check_order(const struct omq_net *net, json_t *meta, const char *key,
+                       const char *(*name)(const struct omq_net *net, int i), struct omq_err *err)
+{
+    json_t *names = json_object_get(meta, key);
+    const size_t n = json_array_size(names);
+    bool same = true;
+
+    if (!names)
+        return OMQ_OK;
+    for (size_t i = 0; same && i <= n; i++) {
+        const char *ours = name(net, (int)i), *its = json_string_value(json_array_get(names, i));
+
+        same = ours && its ? strcmp(ours, its) == 0 : !ours && i == n;
+    }
+    return same ? OMQ_OK
+                : omq_fail(err, OMQ_EVERSION, "the model's %s are not those that this version "
+                           "makes of its graph, or in another order: export it again with the "
+                           "omq that wrote it", key);
+}
+
 static int get_all(struct omq_net *net, struct omq_model_info *info, json_t *meta, int max_params,
                    struct omq_err *err)
 {
@@ -360,7 +398,9 @@ static int get_all(struct omq_net *net, struct omq_model_info *info, json_t *met
         return omq_wrap(err, rc, "the model's configuration cannot be used");
     if ((rc = get_net(net, info, meta, max_params, err)) < 0)
         return rc;
-    if ((rc = get_classes(info, net, meta, err)) < 0 ||
+    if ((rc = check_order(net, meta, "layers", layer_name, err)) < 0 ||
+        (net->packed && (rc = check_order(net, meta, "steps", step_name, err)) < 0) ||
+        (rc = get_classes(info, net, meta, err)) < 0 ||
         (rc = get_profiles(info, net, meta, err)) < 0 ||
         (rc = get_results(info, net, meta, err)) < 0 ||
         (rc = get_provenance(info, meta, err)) < 0)

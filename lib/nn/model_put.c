@@ -82,6 +82,27 @@ static json_t *precisions_json(const struct omq_net *net)
     return a;
 }
 
+/* In the order of everything that a file has a layer for. */
+static json_t *layers_json(const struct omq_net *net)
+{
+    json_t *a = json_array();
+
+    for (int l = 0; l < net->plan.n_layers; l++)
+        a = append(a, json_string(net->plan.layers[l].name));
+    return a;
+}
+
+/* Those of activations of a packed net, which has the same at every precision. */
+static json_t *steps_json(const struct omq_net *net)
+{
+    json_t *a = json_array();
+
+    for (int s = 0; s < net->plan.n_sites; s++)
+        if (omq_net_site(net, 0, s))
+            a = append(a, json_string(omq_net_site(net, 0, s)->name));
+    return a;
+}
+
 static json_t *profiles_json(const struct omq_net *net, const struct omq_model_info *info)
 {
     json_t *a = json_array();
@@ -144,14 +165,16 @@ static char *meta_text(const struct omq_net *net, const struct omq_model_info *i
 
     for (int i = 0; i < info->n_class_names; i++)
         classes = append(classes, json_string(info->class_names[i]));
-    o = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:{s:s, s:I}}", "format_version", 1,
-                  "graph", graph_json(&net->graph), "classes", classes, "precisions",
-                  precisions_json(net), "profiles", profiles_json(net, info), "preprocess",
-                  preprocess_json(&net->pre), "config", config ? config : "", "results",
-                  results_json(net, info), "provenance", "omq", OMQ_VERSION, "data_crc32",
-                  (json_int_t)info->data_fingerprint);
+    o = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:{s:s, s:I}}", "format_version",
+                  1, "graph", graph_json(&net->graph), "layers", layers_json(net), "classes",
+                  classes, "precisions", precisions_json(net), "profiles",
+                  profiles_json(net, info), "preprocess", preprocess_json(&net->pre), "config",
+                  config ? config : "", "results", results_json(net, info), "provenance", "omq",
+                  OMQ_VERSION, "data_crc32", (json_int_t)info->data_fingerprint);
     if (o && net->packed)
         o = set(o, "packed", json_true());
+    if (o && net->packed)
+        o = set(o, "steps", steps_json(net));
     if (config && o)
         text = json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     json_decref(o);
