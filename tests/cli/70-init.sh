@@ -48,7 +48,8 @@ has out 'init: "a \"b"' 'init_map: ["x=y"]' 'init_skip: ["z"]' "init_strict: fal
 cp float.omq gone.omq
 expect 0 omq-train -q -f --init gone.omq --set train.epochs=2 --set "bits=[8,2]" tiny.yaml
 rm gone.omq
-expect 0 omq-train -q --resume --init gone.omq --set train.epochs=3 --set "bits=[8,2]" tiny.yaml
+expect 0 omq-train -q --resume --init gone.omq --set train.epochs=3 --set train.highest_first=0 \
+    --set "bits=[8,2]" tiny.yaml
 
 # Files that are none.
 for file in overlap.safetensors:"another array overlaps that of 'b'" gap.safetensors:"a gap" \
