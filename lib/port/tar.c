@@ -33,9 +33,9 @@ int omq_tar_put(FILE *f, const char *name, const void *bytes, size_t n, struct o
     struct header h = {.type = '0', .magic = "ustar", .version = {'0', '0'}};
 
     _Static_assert(sizeof(h) == BLOCK, "a header is a block");
-    if (strlen(name) >= sizeof(h.name) || n >> 33)
+    if (strlen(name) > sizeof(h.name) || (uint64_t)n >> 33)
         return omq_fail(err, OMQ_EUNSUP, "'%s' does not fit into a tar: a name has at most %zu "
-                        "bytes, a file 8 GiB", name, sizeof(h.name) - 1);
+                        "bytes, a file 8 GiB", name, sizeof(h.name));
     memcpy(h.name, name, strlen(name));
     memcpy(h.mode, "0000644", 8);
     memcpy(h.uid, "0000000", 8);

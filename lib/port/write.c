@@ -299,6 +299,16 @@ static bool is_stream(const char *path)
                                     (fstat(STDOUT_FILENO, &out) == 0 && is_same(&st, &out)));
 }
 
+/* A tar under the name of a file of the format would be taken for one. */
+static int check_tar_name(const struct omq_export_request *r, struct omq_err *err)
+{
+    for (int i = 0; i < n_suffixes(r->format); i++)
+        if (ends_with(r->output, r->format->suffixes[i]))
+            return omq_fail(err, OMQ_EARG, "'%s' holds one precision: name the output FILE.tar for "
+                            "several, or take a format that has them in one file", r->output);
+    return OMQ_OK;
+}
+
 int omq_export_put(const struct omq_export_request *r, const int *choices, int n,
                    struct omq_err *err)
 {
@@ -308,6 +318,8 @@ int omq_export_put(const struct omq_export_request *r, const int *choices, int n
     int rc = check_output(r->x, r->output, err);
 
     if (rc < 0)
+        return rc;
+    if (n > 1 && !r->format->several && !streams && (rc = check_tar_name(r, err)) < 0)
         return rc;
     if ((n > 1 && !r->format->several) || ends_with(r->output, ".tar") ||
         (streams && (has_vectors || (n_files > 1 && !r->format->one_stream))))
