@@ -47,9 +47,9 @@ bool omq_onnx_get_number(const struct omq_onnx_builder *b, int node, int k, doub
 
 /* ---- the operators: what they make of input 0 goes to *out ---- */
 
-static bool shape(const struct omq_onnx_builder *b, int node, struct omq_onnx_fact *out)
+static bool whole_shape(const struct omq_onnx_builder *b, const struct omq_onnx_fact *x,
+                        struct omq_onnx_fact *out)
 {
-    const struct omq_onnx_fact *x = omq_onnx_fact_of(b, node, 0);
     const struct omq_node *n = omq_onnx_origin(b, x);
 
     if (x->kind == OMQ_FACT_INTS && x->cols == 0) {
@@ -69,6 +69,23 @@ static bool shape(const struct omq_onnx_builder *b, int node, struct omq_onnx_fa
     out->ints[2] = n->h;
     out->ints[3] = n->w;
     return x->kind == OMQ_FACT_IMAGE && !x->pad && !x->steps[0] && !x->steps[1];
+}
+
+/* From start on, before end, which count from the end if below 0 (opset 15). */
+static bool shape(const struct omq_onnx_builder *b, int node, struct omq_onnx_fact *out)
+{
+    int64_t start, end;
+
+    if (!whole_shape(b, omq_onnx_fact_of(b, node, 0), out))
+        return false;
+    start = omq_onnx_attribute_int(&b->in, node, "start", 0);
+    end = omq_onnx_attribute_int(&b->in, node, "end", out->n);
+    start = start < -out->n ? 0 : start < 0 ? start + out->n : start;
+    end = end < -out->n ? 0 : end < 0 ? end + out->n : end > out->n ? out->n : end;
+    out->n = end > start ? (int)(end - start) : 0;
+    if (out->n > 0)
+        memmove(out->ints, out->ints + start, sizeof(*out->ints) * (size_t)out->n);
+    return true;
 }
 
 static bool same(const struct omq_onnx_builder *b, int node, struct omq_onnx_fact *out)
@@ -147,14 +164,15 @@ static bool concat(const struct omq_onnx_builder *b, int node, struct omq_onnx_f
     return true;
 }
 
-/* To [-1], or [-1, columns]. */
+/* To [-1] or [n], or [-1, columns]. */
 static bool reshape(const struct omq_onnx_builder *b, int node, struct omq_onnx_fact *out)
 {
     int64_t to[16];
     int n;
 
     if (!same(b, node, out) || !omq_onnx_get_ints(b, node, 1, to, &n) || n < 1 || n > 2 ||
-        to[0] != -1 || (n == 2 && (to[1] < 1 || to[1] > 16 || out->n % to[1])))
+        (to[0] != -1 && (n == 2 || to[0] != out->n)) ||
+        (n == 2 && (to[1] < 1 || to[1] > 16 || out->n % to[1])))
         return false;
     out->cols = n == 2 ? (int)to[1] : 0;
     return true;

@@ -38,6 +38,22 @@ static int take_array(struct omq_onnx_builder *b, const char *layer, const char 
                           part, b->in.path);
 }
 
+/* The same of a bias, which may be a row of a table: [n], [1, n] and so on. */
+static int take_bias(struct omq_onnx_builder *b, const char *layer,
+                     const struct omq_onnx_tensor_in *t)
+{
+    struct omq_onnx_tensor_in row = *t;
+
+    row.ndim = 1;
+    row.dims[0] = t->n;
+    return take_array(b, layer, "bias", &row);
+}
+
+static bool is_bias(const struct omq_onnx_tensor_in *t, uint64_t n)
+{
+    return t->n == n && t->ndim > 0 && t->dims[t->ndim - 1] == n;
+}
+
 /* The norm that does nothing, behind what node has just put into the graph. */
 static int add_norm(struct omq_onnx_builder *b, int node, const char *layer,
                     const struct omq_onnx_tensor_in *bias)
@@ -62,7 +78,7 @@ static int add_norm(struct omq_onnx_builder *b, int node, const char *layer,
             return omq_onnx_failed(b);
     }
     snprintf(b->out->added[b->out->n_added++], OMQ_NAME_SIZE, "%s", name);
-    return bias ? take_array(b, name, "bias", bias) : OMQ_OK;
+    return bias ? take_bias(b, name, bias) : OMQ_OK;
 }
 
 int omq_onnx_build_norm(struct omq_onnx_builder *b, int node)
@@ -114,7 +130,7 @@ static int finish_layer(struct omq_onnx_builder *b, int node, const char *layer,
                         const struct omq_onnx_tensor_in *bias, int reader, bool is_last)
 {
     if (is_op(b, reader, "BatchNormalization") || is_last)
-        return bias ? take_array(b, layer, "bias", bias) : OMQ_OK;
+        return bias ? take_bias(b, layer, bias) : OMQ_OK;
     return add_norm(b, node, layer, bias);
 }
 
@@ -166,7 +182,7 @@ static int get_bias(const struct omq_onnx_builder *b, int node, int k, uint64_t 
         return OMQ_OK;
     if ((rc = omq_onnx_constant(b, node, k, bias)) < 0)
         return rc;
-    if ((*bias)->n != n || (*bias)->dims[(*bias)->ndim ? (*bias)->ndim - 1 : 0] != n)
+    if (!is_bias(*bias, n))
         return omq_onnx_refuse(&b->in, node, b->err, "has a bias of another size than %llu",
                                (unsigned long long)n);
     return OMQ_OK;
@@ -256,7 +272,7 @@ static int added_bias(const struct omq_onnx_builder *b, int node, uint64_t n,
     for (int k = 0; is_op(b, add, "Add") && k < 2; k++) {
         const struct omq_onnx_fact *f = omq_onnx_fact_of(b, add, k);
 
-        if (f && f->kind == OMQ_FACT_TENSOR && f->tensor.n == n)
+        if (f && f->kind == OMQ_FACT_TENSOR && is_bias(&f->tensor, n))
             *bias = &f->tensor;
     }
     return *bias ? add : -1;

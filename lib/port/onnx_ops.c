@@ -53,8 +53,8 @@ static int build_clip(struct omq_onnx_builder *b, int node)
         (!bound(b, node, "max", 2, &high) && omq_onnx_fact_of(b, node, 2)) || !(high > 0))
         return omq_onnx_refuse(&b->in, node, b->err, "is read from 0 to a number above, as of "
                                "ReLU6");
-    if (high > 1e30)
-        high = 0; /* no end */
+    if (high > 1e6) /* which is none, however it was said */
+        high = 0;
     return omq_onnx_over(b, node, x, (struct omq_node){.op = OMQ_OP_RELU, .max = high}, x->flat);
 }
 
@@ -158,6 +158,7 @@ static int build_constant(struct omq_onnx_builder *b, int node)
 {
     const struct omq_onnx_attribute t = omq_onnx_attribute_of(&b->in, node, "value"),
                                     one = omq_onnx_attribute_of(&b->in, node, "value_int"),
+                                    real = omq_onnx_attribute_of(&b->in, node, "value_float"),
                                     ints = omq_onnx_attribute_of(&b->in, node, "value_ints");
     struct omq_onnx_fact *f = &b->facts[b->in.nodes[node].out[0]];
     struct omq_onnx_tensor_in tensor;
@@ -167,10 +168,12 @@ static int build_constant(struct omq_onnx_builder *b, int node)
     memcpy(f->ints, ints.ints, sizeof(f->ints));
     if (one.present)
         f->ints[0] = one.i;
-    if (one.present || (ints.present && ints.n_ints >= 0))
+    f->has_number = real.present;
+    f->number = real.f;
+    if (one.present || real.present || (ints.present && ints.n_ints >= 0))
         return OMQ_OK;
     if (!t.present)
-        return omq_onnx_refuse(&b->in, node, b->err, "has no value that is a tensor or integers");
+        return omq_onnx_refuse(&b->in, node, b->err, "has no value that is a tensor or a number");
     if ((rc = omq_onnx_tensor_parse(&tensor, t.t, b->err)) == OMQ_OK)
         *f = omq_onnx_fact_of_tensor(&tensor);
     return rc;

@@ -264,6 +264,9 @@ static int link_nodes(struct parser *p)
     for (int i = 0; i < m->n_nodes; i++) {
         const struct omq_onnx_node_in *n = &m->nodes[i];
 
+        if (n->n_in > OMQ_ONNX_MAX_INPUTS)
+            return omq_onnx_refuse(m, i, p->err, "reads %d values: the limit is %d", n->n_in,
+                                   OMQ_ONNX_MAX_INPUTS);
         for (int k = 0; k < n->n_in; k++)
             if (n->in[k] >= 0 && !is_made(&m->values[n->in[k]]))
                 return omq_onnx_refuse(m, i, p->err, "reads '%s', which nothing before it makes",

@@ -13,6 +13,7 @@
 
 enum {
     OMQ_ONNX_MAX_NODES = 16384,
+    OMQ_ONNX_MAX_INPUTS = 4096, /* of a node: the order looks at all of them for each */
     OMQ_ONNX_MAX_REFS = 1 << 18, /* names of inputs and outputs of all nodes */
     OMQ_ONNX_MAX_TENSORS = 1 << 16,
     OMQ_ONNX_MAX_DIMS = 8,

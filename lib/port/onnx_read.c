@@ -78,8 +78,8 @@ int omq_onnx_put(struct omq_onnx_builder *b, int node, const char *name, struct 
     int rc;
 
     snprintf(n.name, sizeof(n.name), "%.*s", OMQ_NODE_NAME_MAX, name);
-    if (is_taken(g, n.name))
-        snprintf(n.name, sizeof(n.name), "%.*s_%d", OMQ_NODE_NAME_MAX - 8, name, g->n_nodes);
+    for (int k = g->n_nodes; is_taken(g, n.name); k++)
+        snprintf(n.name, sizeof(n.name), "%.*s_%d", OMQ_NODE_NAME_MAX - 8, name, k);
     if ((rc = omq_graph_add(g, &n, b->err)) < 0)
         return omq_wrap(b->err, rc, "'%s': node '%s'", b->in.path,
                         omq_onnx_node_text(&b->in, node, text));

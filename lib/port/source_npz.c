@@ -14,7 +14,7 @@
 #include "port/source_npy.h"
 
 enum {
-    END_SIZE = 22, ENTRY_SIZE = 46, LOCAL_SIZE = 30, MAX_COMMENT = 65535,
+    END_SIZE = 22, LOCAL_SIZE = 30, MAX_COMMENT = 65535,
     STORED = 0, DEFLATED = 8, ENCRYPTED = 1,
 };
 

@@ -24,12 +24,13 @@ struct omq_weights_result {
 void omq_weights_result_release(struct omq_weights_result *r);
 
 /* Takes weights over, cfg->file being the source already. What is skipped, or (not
- * strict) missing or misshapen, keeps its value. OMQ_ECONFIG if something does not
- * fit, with the list in r->text, which is to be released also after a failure. If
- * names do not fit the net is as it was; other failures may leave it half filled. */
+ * strict) missing or misshapen, keeps its value. OMQ_ECONFIG if something does not fit,
+ * which says to try the remedy, with the list in r->text, which is to be released also
+ * after a failure. If names do not fit the net is as it was; other failures may leave it
+ * half filled. */
 int omq_weights_load(struct omq_net *net, const struct omq_source *s,
-                     const struct omq_init_config *cfg, struct omq_weights_result *r,
-                     struct omq_err *err) OMQ_WARN_UNUSED;
+                     const struct omq_init_config *cfg, const char *remedy,
+                     struct omq_weights_result *r, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* ---- between weights_load.c and weights_names.c ---- */
 

@@ -77,6 +77,7 @@ struct loading {
     struct omq_net *net;
     const struct omq_source *s;
     const struct omq_init_config *cfg;
+    const char *remedy;
     struct omq_weights_result *r;
     struct omq_expected_list targets;
     struct omq_entries entries;
@@ -200,8 +201,8 @@ static int judge(const struct loading *w)
 
     if (w->cfg->strict && r->missing + r->unexpected + r->misshapen > 0)
         return omq_fail(w->err, OMQ_ECONFIG, "the weights in '%s' are not those of this network: "
-                        "%d missing, %d unexpected, %d of another shape; try --map, --skip or "
-                        "--no-strict", w->s->path, r->missing, r->unexpected, r->misshapen);
+                        "%d missing, %d unexpected, %d of another shape; try %s", w->s->path,
+                        r->missing, r->unexpected, r->misshapen, w->remedy);
     for (int i = 0; i < w->targets.n; i++)
         if (w->targets.list[i].entry)
             return OMQ_OK;
@@ -313,10 +314,10 @@ static int load_all(struct loading *w)
 }
 
 int omq_weights_load(struct omq_net *net, const struct omq_source *s,
-                     const struct omq_init_config *cfg, struct omq_weights_result *r,
-                     struct omq_err *err)
+                     const struct omq_init_config *cfg, const char *remedy,
+                     struct omq_weights_result *r, struct omq_err *err)
 {
-    struct loading w = {.net = net, .s = s, .cfg = cfg, .r = r, .err = err};
+    struct loading w = {.net = net, .s = s, .cfg = cfg, .remedy = remedy, .r = r, .err = err};
     size_t n_text;
     int rc;
 

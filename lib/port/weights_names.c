@@ -242,10 +242,13 @@ static bool is_head_word(const char *name)
 static void rename_head(struct omq_entries *e, const struct omq_expected_list *t)
 {
     const char *from = find_head(e);
-    char to[OMQ_NAME_SIZE];
+    char to[OMQ_NAME_SIZE], own[OMQ_NAME_SIZE];
 
     head_name(t, to);
     if (!from || !is_head_word(to) || strcmp(from, to) == 0)
+        return;
+    snprintf(own, sizeof(own), "%s.weight", from);
+    if (omq_expected_find(t, own)) /* another layer of the net is called so */
         return;
     for (int i = 0; i < e->n; i++) {
         char *name = e->list[i].name;

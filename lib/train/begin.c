@@ -54,10 +54,10 @@ static int add_lines(struct omq_beginning *b, const struct omq_weights_result *r
 }
 
 static int load(struct omq_beginning *b, struct omq_net *net, const struct omq_source *s,
-                const struct omq_init_config *cfg, struct omq_err *err)
+                const struct omq_init_config *cfg, const char *remedy, struct omq_err *err)
 {
     struct omq_weights_result r;
-    int rc = omq_weights_load(net, s, cfg, &r, err), said;
+    int rc = omq_weights_load(net, s, cfg, remedy, &r, err), said;
 
     said = add_lines(b, &r, s->path, rc == OMQ_OK, rc < 0 ? NULL : err);
     omq_weights_result_release(&r);
@@ -74,7 +74,7 @@ static int load_onnx(struct omq_beginning *b, struct omq_net *net,
     cfg.n_map = 0;
     cfg.strict = true;
     cfg.bn_eps = OMQ_BN_EPS;
-    return load(b, net, &b->onnx->weights, &cfg, err);
+    return load(b, net, &b->onnx->weights, &cfg, "--skip LAYER", err);
 }
 
 static int load_init(struct omq_beginning *b, struct omq_net *net,
@@ -85,7 +85,7 @@ static int load_init(struct omq_beginning *b, struct omq_net *net,
 
     if (rc < 0)
         return rc;
-    rc = load(b, net, &s, init, err);
+    rc = load(b, net, &s, init, "--map, --skip or --no-strict", err);
     omq_source_release(&s);
     return rc;
 }

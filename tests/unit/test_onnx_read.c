@@ -62,7 +62,7 @@ START_TEST(residual)
     ck_assert_str_eq(net.added[0], "layer.0.downsample.0.norm");
     ck_assert_int_eq(omq_net_init(&made, &net.graph, (struct omq_precision[]){{4, 4}}, 1, &quant,
                                   &pre, 1, false, &err), OMQ_OK);
-    ck_assert_msg(omq_weights_load(&made, &net.weights, &init, &r, &err) == OMQ_OK, "%s\n%s",
+    ck_assert_msg(omq_weights_load(&made, &net.weights, &init, "", &r, &err) == OMQ_OK, "%s\n%s",
                   err.msg, r.text);
     ck_assert_int_eq(r.missing + r.unexpected + r.misshapen, 0);
     omq_weights_result_release(&r);
@@ -121,6 +121,24 @@ START_TEST(other_eps)
 }
 END_TEST
 
+/* The weights of an accepted graph are those of the network that it makes. */
+static void weights_fit(void)
+{
+    struct omq_preprocess pre = {.height = SIDE, .width = SIDE, .channels = CHANNELS, .step = 1};
+    struct omq_quant_config quant = {.levels = 1, .first_last_bits = 8};
+    const struct omq_precision eight = {8, 8};
+    struct omq_weights_result r;
+    struct omq_net made;
+    int rc = omq_net_init(&made, &net.graph, &eight, 1, &quant, &pre, 1, false, &err);
+
+    net.graph = (struct omq_graph){0};
+    ck_assert_msg(rc == OMQ_OK, "%s", err.msg);
+    ck_assert_msg(omq_weights_load(&made, &net.weights, &init, "", &r, &err) == OMQ_OK, "%s\n%s",
+                  err.msg, r.text);
+    omq_weights_result_release(&r);
+    omq_net_release(&made);
+}
+
 /* What changes nothing, other spellings, and a concatenation. */
 START_TEST(spellings)
 {
@@ -164,6 +182,63 @@ START_TEST(spellings)
     ck_assert(net.graph.nodes[7].bias);
     /* row 1 of the transposed matrix is its column 1 */
     ck_assert(first_of("matmul_12.weight") == (float)(1 + (7 * 5 + 8) % 13) / 16);
+}
+END_TEST
+
+/* As newer exporters write them: parts of shapes, numbers without a tensor, a bias that is
+ * a row. */
+START_TEST(newer_spellings)
+{
+    FLOATS("c.weight", 4, 3, 3, 3);
+    FLOATS("h.matrix", 4 * SIDE * SIDE, 6);
+    FLOATS("h.add", 1, 6);
+    FLOATS("fc.weight", CLASSES, 6);
+    FLOATS("fc.bias", 1, CLASSES);
+    INTS64("minus", -1);
+    INTS64("one", 1);
+    omq_onnx_scalar_float(&x, "low", 0);
+    conv_node("a", "image", "c.weight", NULL, 3, 1, 1);
+    NODE("Constant", "high", NULL) {
+        omq_proto_bytes(&graph, 5, "\x0a\x0b" "value_float" "\x15\x00\x00\xc0\x40", 18); /* 6 */
+    }
+    OMQ_ONNX_NODE(&x, "Clip", "b", "a", "low", "high");
+    NODE("Shape", "n", "b") {
+        omq_onnx_int(&x, "start", -9);
+        omq_onnx_int(&x, "end", 1);
+    }
+    OMQ_ONNX_NODE(&x, "Reshape", "n1", "n", "one");
+    NODE("Concat", "to", "n1", "minus") { omq_onnx_int(&x, "axis", 0); }
+    OMQ_ONNX_NODE(&x, "Reshape", "flat", "b", "to");
+    OMQ_ONNX_NODE(&x, "MatMul", "product", "flat", "h.matrix");
+    OMQ_ONNX_NODE(&x, "Add", "sum", "product", "h.add");
+    OMQ_ONNX_NODE(&x, "Relu", "c", "sum");
+    NODE("Gemm", "logits", "c", "fc.weight", "fc.bias") { omq_onnx_int(&x, "transB", 1); }
+    accept_graph();
+    graph_is("conv c < input\n"
+             "batchnorm c.norm < c\n"
+             "relu clip_2 < c.norm\n"
+             "flatten reshape_6 < clip_2\n"
+             "linear matmul_7 < reshape_6\n"
+             "batchnorm matmul_7.norm < matmul_7\n"
+             "relu relu_9 < matmul_7.norm\n"
+             "linear fc < relu_9\n");
+    ck_assert(net.graph.nodes[3].max == 6);
+    weights_fit();
+}
+END_TEST
+
+/* Of a part that is not the number of images the network would be another. */
+START_TEST(another_part_of_a_shape)
+{
+    FLOATS("c.weight", 4, 3, 3, 3);
+    INTS64("zero", 0);
+    INTS64("minus", -1);
+    conv_node("a", "image", "c.weight", NULL, 3, 1, 1);
+    NODE("Shape", "hw", "a") { omq_onnx_int(&x, "start", 2); }
+    OMQ_ONNX_NODE(&x, "Gather", "h", "hw", "zero");
+    NODE("Concat", "to", "h", "minus") { omq_onnx_int(&x, "axis", 0); }
+    OMQ_ONNX_NODE(&x, "Reshape", "logits", "a", "to");
+    refuse_graph("Reshape is read to [N, -1] only");
 }
 END_TEST
 
@@ -248,6 +323,20 @@ START_TEST(shared_weights)
 }
 END_TEST
 
+/* What a name is made unique by may be taken, too. */
+START_TEST(taken_names)
+{
+    FLOATS("c_5.weight", 3, 3, 1, 1);
+    FLOATS("c.weight", 3, 3, 1, 1);
+    conv_node("a", "image", "c_5.weight", NULL, 1, 1, 0);
+    conv_node("b", "a", "c.weight", NULL, 1, 1, 0);
+    conv_node("d", "b", "c.weight", NULL, 1, 1, 0);
+    head_nodes("d", 3);
+    accept_graph();
+    ck_assert_str_eq(net.graph.nodes[5].name, "c_6");
+}
+END_TEST
+
 /* ---- heads ---- */
 
 START_TEST(heads)
@@ -266,6 +355,24 @@ START_TEST(heads)
 }
 END_TEST
 
+/* A layer inside that is called as heads are is not the last one by another name. */
+START_TEST(inner_head_word)
+{
+    FLOATS("c.weight", 4, 3, 1, 1);
+    FLOATS("fc.weight", 6, 4);
+    FLOATS("head.weight", 7, 6);
+    conv_node("a", "image", "c.weight", NULL, 1, 1, 0);
+    OMQ_ONNX_NODE(&x, "GlobalAveragePool", "pooled", "a");
+    OMQ_ONNX_NODE(&x, "Flatten", "flat", "pooled");
+    NODE("Gemm", "b", "flat", "fc.weight") { omq_onnx_int(&x, "transB", 1); }
+    OMQ_ONNX_NODE(&x, "Relu", "c", "b");
+    NODE("Gemm", "logits", "c", "head.weight") { omq_onnx_int(&x, "transB", 1); }
+    snprintf(init.skip[init.n_skip++], sizeof(init.skip[0]), "head");
+    accept_graph();
+    weights_fit();
+}
+END_TEST
+
 #define LOOP(c, test, table) \
     tcase_add_loop_test(c, test, 0, (int)(sizeof(table) / sizeof((table)[0])))
 
@@ -279,10 +386,14 @@ Suite *omq_suite_onnx_read(void)
     tcase_add_test(c, added_norms);
     tcase_add_test(c, other_eps);
     tcase_add_test(c, spellings);
+    tcase_add_test(c, newer_spellings);
+    tcase_add_test(c, another_part_of_a_shape);
     tcase_add_test(c, shortcut);
     LOOP(c, node_names, names);
     tcase_add_test(c, shared_weights);
+    tcase_add_test(c, taken_names);
     tcase_add_test(c, heads);
+    tcase_add_test(c, inner_head_word);
     suite_add_tcase(s, c);
     return s;
 }

@@ -86,7 +86,7 @@ static int load(void)
     ck_assert_int_eq(omq_source_seal(&source, &err), OMQ_OK);
     omq_weights_result_release(&result);
     err = (struct omq_err){0};
-    return omq_weights_load(&net, &source, &cfg, &result, &err);
+    return omq_weights_load(&net, &source, &cfg, "another file", &result, &err);
 }
 
 /* Every parameter has the values that add_all() gave it, at all precisions. */
@@ -263,7 +263,7 @@ START_TEST(strict)
 
     add_misfits();
     ck_assert_int_eq(load(), OMQ_ECONFIG);
-    has_text("1 missing, 1 unexpected, 2 of another shape; try --map, --skip or --no-strict");
+    has_text("1 missing, 1 unexpected, 2 of another shape; try another file");
     ck_assert_str_eq(result.text,
                      "missing: layer1.0.bn1.running_var\n"
                      "shape of linear.weight is [2, 16], expected [4, 16]\n"
@@ -406,7 +406,7 @@ START_TEST(memory)
         omq_weights_result_release(&result);
         err = (struct omq_err){0};
         failalloc_set(nth);
-        rc = omq_weights_load(&net, &source, &cfg, &result, &err);
+        rc = omq_weights_load(&net, &source, &cfg, "another file", &result, &err);
         failalloc_set(0);
         ck_assert(rc == OMQ_OK || (rc == OMQ_ENOMEM && err.msg[0]));
         ck_assert_int_lt(nth, 1000);

@@ -41,7 +41,7 @@ static void load(struct omq_onnx_net *n, const struct omq_init_config *init)
         check(err.msg[0]);
         return;
     }
-    rc = omq_weights_load(&net, &n->weights, init, &r, &err);
+    rc = omq_weights_load(&net, &n->weights, init, "", &r, &err);
     check(rc == OMQ_OK || rc == OMQ_EFORMAT); /* a value that is not finite */
     check(r.missing + r.unexpected + r.misshapen == 0);
     omq_weights_result_release(&r);

@@ -73,7 +73,7 @@ static void load(const struct omq_source *s, bool strict)
     int rc;
 
     err.msg[0] = 0;
-    rc = omq_weights_load(&net, s, &cfg, &r, &err);
+    rc = omq_weights_load(&net, s, &cfg, "", &r, &err);
     check(rc == OMQ_OK || (err.msg[0] && err.code == rc && rc != OMQ_ENOMEM));
     check(rc != OMQ_OK || !strict || r.missing + r.unexpected + r.misshapen == 0);
     omq_weights_result_release(&r);
