@@ -296,19 +296,21 @@ static int check_position(const struct omq_train *t, const struct omq_schedule *
                           struct omq_err *err)
 {
     const struct omq_schedule *is = &t->schedule;
-    const int done = t->at.epoch;
+    const int done = t->at.epoch, alone = was->epochs[OMQ_STAGE_HIGHEST];
+    char share[40] = "";
 
     if (done <= omq_schedule_epochs(is) && same_stages(was, is, done))
         return OMQ_OK;
+    if (alone != is->epochs[OMQ_STAGE_HIGHEST] && alone < t->config.train.epochs)
+        snprintf(share, sizeof(share), " (%.4g for %d epochs)",
+                 (alone + 0.5) / t->config.train.epochs, alone);
     return omq_fail(err, OMQ_ECONFIG, "the run in '%s' has done %d epochs and %d steps of the next,"
                     " of %d epochs of the highest precision alone, then %d of several and %d of "
                     "views; the configuration has %d, %d and %d, which does not go on from there: "
-                    "give train.epochs, train.highest_first (%.4g for %d of %d) and "
-                    "train.views_last that leave what is done as it is, or begin another run from "
-                    "its weights (--init)", t->config.output_dir, done, t->at.step,
-                    was->epochs[0], was->epochs[1], was->epochs[2], is->epochs[0], is->epochs[1],
-                    is->epochs[2], fmin(1, (was->epochs[0] + 0.5) / t->config.train.epochs),
-                    was->epochs[0], t->config.train.epochs);
+                    "give train.epochs, train.highest_first%s and train.views_last that leave "
+                    "what is done as it is, or begin another run from its weights (--init)",
+                    t->config.output_dir, done, t->at.step, was->epochs[0], was->epochs[1],
+                    was->epochs[2], is->epochs[0], is->epochs[1], is->epochs[2], share);
 }
 
 /* What is other than it was when the checkpoint was written. */

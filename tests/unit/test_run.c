@@ -60,10 +60,12 @@ static int rows_with(const char *text)
 /* Steps are counted in batches, which may be others when a run goes on. */
 START_TEST(test_rows_stay)
 {
-    const char *larger[] = {"train.epochs=3", "train.batch_size=32"};
+    const char *larger[] = {"train.epochs=3", "train.batch_size=32",
+                            "train.highest_first=0.1667"};
 
     run_a(NULL, 0, false);
-    run_a(larger, 2, true);
+    refused(larger, 2, true, OMQ_ECONFIG, "train.highest_first (0.1667 for 0 epochs)");
+    run_a(larger, 3, true);
     ck_assert_int_eq(rows_with("\"epoch\": 1,"), 5);
     ck_assert_int_eq(rows_with("\"epoch\": 2,"), 5);
     ck_assert_int_eq(rows_with("\"epoch\": 3,"), 5);
@@ -155,10 +157,10 @@ START_TEST(test_not_ended_earlier)
 
     ck_assert_int_eq(omq_train_run(t, false, false, &cb, &stop, &err), OMQ_ESTOPPED);
     omq_train_close(t);
-    refused(one, 1, true, OMQ_ECONFIG, "has done 1 of 4 epochs and 2 steps");
+    refused(one, 1, true, OMQ_ECONFIG, "has done 1 epochs and 2 steps of the next, of 1 epochs");
     ck_assert_int_ne(access(in_a("model.omq"), F_OK), 0);
     run_a(four, 2, true);
-    refused(one, 1, true, OMQ_ECONFIG, "has done 4 of 4 epochs");
+    refused(one, 1, true, OMQ_ECONFIG, "has done 4 epochs and 0 steps");
 }
 END_TEST
 
