@@ -94,9 +94,9 @@ const struct omq_conf_key omq_conf_keys[] = {
            "Folder of the files; required by all formats but synthetic."),
     STRING("data.prefix", data.prefix, false,
            "What the names of the files begin with, before train-images-idx3-ubyte\n"
-           "or train-*.tar."),
+           "or train-*.tar; of formats idx and shards."),
     BOOL("data.transpose", data.transpose,
-         "The images are stored column by column, as those of EMNIST are."),
+         "The images are stored column by column, as those of EMNIST are; of format idx."),
     INT("data.train_limit", data.train_limit, 0, 1000000000,
         "Training images used, the same share of each class; 0 is all."),
     NUMBER("data.validation", data.validation, 0, 0.5,
@@ -107,10 +107,13 @@ const struct omq_conf_key omq_conf_keys[] = {
                         "for formats whose pictures have any size."},
     INT("data.resize", data.resize, 0, 16384,
         "Length that the shorter side of a test picture is resized to, before the\n"
-        "network's input is cut from its centre; 0 is the longer side of that input."),
+        "network's input is cut from its centre; 0 is the longer side of that input.\n"
+        "For formats whose pictures have any size."),
     WORD("data.interpolation", data.interpolation, omq_interpolation, interpolation_words,
          "The filter of every change of size; both are Pillow's, antialiased."),
-    BOOL("data.grayscale", data.grayscale, "Pictures are read in shades of grey: one channel."),
+    BOOL("data.grayscale", data.grayscale,
+         "Pictures are read in shades of grey: one channel;\n"
+         "for formats whose pictures have any size."),
     WORD("data.on_bad_image", data.on_bad_image, omq_on_bad_image, bad_image_words,
          "What a picture that cannot be decoded does: it stops the program, or is\n"
          "counted, and in training the next one of the set takes its place."),
