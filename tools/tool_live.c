@@ -16,7 +16,8 @@
 void tool_catch_signals(void (*fn)(int number))
 {
     static const int numbers[] = { SIGINT, SIGTERM };
-    struct sigaction action = { .sa_handler = fn }, old;
+    /* a write that waits for a slow reader goes on: its answers are not lost */
+    struct sigaction action = { .sa_handler = fn, .sa_flags = SA_RESTART }, old;
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)

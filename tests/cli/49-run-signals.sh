@@ -79,3 +79,17 @@ wait_for $pid out precision
 kill -INT $pid
 ended $pid 0
 empty err
+# A reader that is slow gets what was answered, whole.
+mkfifo pipe
+make_raw many $((144 * 6000))
+env --default-signal=TERM omq-run run/model.omq <many >pipe 2>err &
+pid=$!
+exec 4<pipe
+sleep 1 # the pipe is full by now
+kill -TERM $pid
+sleep 0.2
+cat <&4 >out
+exec 4<&-
+ended $pid 0
+empty err
+[ "$(awk 'NF != 4' out | wc -l)" -eq 0 ] || fail "a line is cut off: $(tail -n 1 out)"
