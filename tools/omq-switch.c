@@ -3,6 +3,7 @@
  * omq-switch: the precisions of a model, and which one is active, also in
  * processes that follow it.
  */
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -102,7 +103,9 @@ static int open_table(struct table *t)
         return TOOL_OK;
     if (omq_switch_stored(t->model, t->word_path, &t->active, &err) == OMQ_OK)
         return TOOL_OK;
-    return control && err.code == OMQ_EIO ? TOOL_OK /* not there yet */ : tool_fail(&err);
+    if (control && access(control, F_OK) < 0 && errno == ENOENT)
+        return TOOL_OK; /* it will be made */
+    return tool_fail(&err);
 }
 
 static int measure_rows(struct table *t)

@@ -120,6 +120,9 @@ expect 2 omq-switch --bits 8 --timeout 3 $M
 has err "--timeout is for --wait"
 expect 2 omq-switch - <$M
 has err "the model must be a file"
+mkdir folder # which is no control file that will be made
+expect 1 omq-switch --get --control folder $M
+empty out
 expect 2 omq-switch --control - --bits 8 $M
 has err "option '--control': the switch word must be in a file"
 [ ! -e ./- ] || fail "a file called -"
