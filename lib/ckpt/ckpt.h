@@ -118,6 +118,11 @@ int omq_switch_write(const char *path, struct omq_switch_word s,
 int omq_switch_open(int *fd, const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_switch_look(int fd, struct omq_switch_word *s, struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* What tells a container from another one of its size: the checksums of its table and its
+ * header, which the switch word is not in. Zeros, where they cannot be read. */
+enum { OMQ_CKPT_SUMS = 8 };
+void omq_ckpt_sums(int fd, uint8_t sums[OMQ_CKPT_SUMS]);
+
 /* Makes a control file, with a word that was never set: a file that has nothing
  * but a switch word, which all functions above take. One that is there stays. */
 int omq_switch_create(const char *path, struct omq_err *err) OMQ_WARN_UNUSED;

@@ -12,6 +12,7 @@ enum {
     CKPT_MAJOR = 1,
     CKPT_MINOR = 0,
     CKPT_HEADER_SIZE = 64,
+    CKPT_SUMS_POS = 48,    /* of the checksums of table and header, 8 bytes */
     CKPT_SWITCH_POS = 56,  /* of the switch word, 8 bytes */
     CKPT_ENTRY_SIZE = 64,  /* that we write; newer minor versions may use more */
     CKPT_MAX_ENTRY_SIZE = 1024,

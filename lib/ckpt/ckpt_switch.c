@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,6 +114,12 @@ int omq_switch_look(int fd, struct omq_switch_word *s, struct omq_err *err)
     if (n != (ssize_t)sizeof(word))
         return omq_fail(err, OMQ_EFORMAT, "the file was cut off before its switch word");
     return omq_ckpt_switch_decode(s, word, err);
+}
+
+void omq_ckpt_sums(int fd, uint8_t sums[OMQ_CKPT_SUMS])
+{
+    if (pread(fd, sums, OMQ_CKPT_SUMS, CKPT_SUMS_POS) != OMQ_CKPT_SUMS)
+        memset(sums, 0, OMQ_CKPT_SUMS);
 }
 
 int omq_switch_read(const char *path, struct omq_switch_word *s, struct omq_err *err)

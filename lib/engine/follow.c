@@ -5,7 +5,7 @@
  * under the same name. What is done to the file in place is told, and ignored:
  * the model has its own copy.
  */
-#define _GNU_SOURCE /* O_PATH */
+#define _GNU_SOURCE /* st_mtim */
 #include "engine/engine_internal.h"
 
 #include <errno.h>
@@ -24,9 +24,11 @@
 struct source {
     struct omq_model *model;
     int held;                    /* the file, whose inode nobody else can have meanwhile; or -1 */
-    off_t size;                  /* of it, when it was opened */
+    off_t size;                  /* of it, when it was opened, */
+    uint8_t sums[OMQ_CKPT_SUMS]; /* and what it held */
     int fd;                      /* of the file with the word */
-    struct omq_switch_word word; /* the last one that was acted on */
+    struct omq_switch_word word; /* the last one that was acted on, */
+    struct timespec written;     /* and when that file was last written to */
 };
 
 struct omq_follow {
@@ -36,7 +38,7 @@ struct omq_follow {
     bool keeps_precision;             /* the word has not changed since it was asked for */
     struct stat refused;              /* what had the name, and could not be opened */
     double next_look, torn_since;     /* torn_since: 0, the word is not damaged */
-    bool told_size, told_control, told_word; /* what is wrong with them */
+    bool told_change, told_control, told_word; /* what is wrong with them */
 };
 
 /* Whether the file of fd is the one that st is of. */
@@ -50,6 +52,18 @@ static bool is_file(int fd, const struct stat *st)
 static bool same_word(struct omq_switch_word a, struct omq_switch_word b)
 {
     return a.w == b.w && a.a == b.a && a.profile == b.profile;
+}
+
+static struct timespec last_write(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 ? st.st_mtim : (struct timespec){0};
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
 static bool is_unset(struct omq_switch_word w) { return w.w == 0 && w.profile < 0; }
@@ -88,16 +102,20 @@ static int open_source(const struct omq_follow *f, struct source *s, struct omq_
     struct stat st;
     int rc;
 
-    *s = (struct source){.held = open(f->path, O_PATH | O_CLOEXEC), .fd = -1,
+    *s = (struct source){.held = open(f->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), .fd = -1,
                          .word = {.profile = -1}};
     if (s->held >= 0 && fstat(s->held, &st) == 0)
         s->size = st.st_size;
-    if (f->control && f->now.fd >= 0)
+    omq_ckpt_sums(s->held, s->sums);
+    if (f->control && f->now.fd >= 0) {
         s->word = f->now.word;
-    else if ((rc = open_word(f, &s->fd, err)) < 0)
+        s->written = f->now.written;
+    } else if ((rc = open_word(f, &s->fd, err)) < 0) {
         return rc;
-    else
+    } else {
+        s->written = last_write(s->fd);
         (void)!omq_switch_look(s->fd, &s->word, NULL); /* a damaged word counts as never set */
+    }
     opt.precision = f->now.model ? NULL : f->precision;
     return omq_model_open(&s->model, f->path, &opt, err);
 }
@@ -138,7 +156,7 @@ static int take(struct omq_follow *f, struct omq_err *err)
     release(&f->now);
     f->now = s;
     f->keeps_precision = keeps;
-    f->told_size = false;
+    f->told_change = false;
     return OMQ_OK;
 }
 
@@ -183,12 +201,22 @@ struct omq_model *omq_follow_model(const struct omq_follow *f) { return f->now.m
 
 /* ---- other files ---- */
 
+/* Its contents, owner or mode have not changed since. */
 static bool is_refused(const struct omq_follow *f, const struct stat *st)
 {
     const struct stat *old = &f->refused;
 
-    return old->st_dev == st->st_dev && old->st_ino == st->st_ino && old->st_size == st->st_size &&
-           old->st_mtim.tv_sec == st->st_mtim.tv_sec && old->st_mtim.tv_nsec == st->st_mtim.tv_nsec;
+    return old->st_dev == st->st_dev && old->st_ino == st->st_ino &&
+           same_time(old->st_ctim, st->st_ctim);
+}
+
+/* Another model of this size was written over it, or it was cut off. */
+static bool is_changed(const struct source *s, off_t size)
+{
+    uint8_t sums[OMQ_CKPT_SUMS];
+
+    omq_ckpt_sums(s->held, sums);
+    return size != s->size || memcmp(sums, s->sums, sizeof(sums)) != 0;
 }
 
 /* A name that is gone for a while is no other file. What could not be opened is tried again
@@ -201,9 +229,9 @@ static int look_at_name(struct omq_follow *f, enum omq_follow_event *event, stru
     if (stat(f->path, &st) < 0)
         return OMQ_OK;
     if (is_file(f->now.held, &st)) {
-        if (st.st_size == f->now.size || f->told_size)
+        if (f->told_change || !is_changed(&f->now, st.st_size))
             return OMQ_OK;
-        f->told_size = true;
+        f->told_change = true;
         return omq_fail(err, OMQ_EFORMAT, "'%s' was changed in place: going on with the model as "
                         "it was; replace files by a rename", f->path);
     }
@@ -230,6 +258,7 @@ static int look_at_control(struct omq_follow *f, struct omq_err *err)
     if (omq_switch_open(&fd, f->control, &why) == OMQ_OK) {
         close(f->now.fd);
         f->now.fd = fd;
+        f->now.written = last_write(fd);
         f->told_control = false;
         return OMQ_OK;
     }
@@ -254,7 +283,20 @@ static int unreadable(struct omq_follow *f, const struct omq_err *why, struct om
     return omq_fail(err, why->code, "'%s': %s", f->control ? f->control : f->path, why->msg);
 }
 
-static int look_at_word(struct omq_follow *f, enum omq_follow_event *event, struct omq_err *err)
+/* Whether somebody has set the word that it was; what else was written to a model in place
+ * is told. */
+static bool is_set_again(struct omq_follow *f)
+{
+    const struct timespec before = f->now.written;
+
+    f->now.written = last_write(f->now.fd);
+    return !same_time(before, f->now.written) && (f->control || !f->told_change);
+}
+
+/* once: the look of a second, for a word set again, after a governor changed what was
+ * active. */
+static int look_at_word(struct omq_follow *f, bool once, enum omq_follow_event *event,
+                        struct omq_err *err)
 {
     struct omq_switch_word word;
     struct omq_err why;
@@ -264,9 +306,10 @@ static int look_at_word(struct omq_follow *f, enum omq_follow_event *event, stru
         return unreadable(f, &why, err);
     f->torn_since = 0;
     f->told_word = false;
-    if (same_word(word, f->now.word))
+    if (same_word(word, f->now.word) && !(once && is_set_again(f)))
         return OMQ_OK;
     f->now.word = word;
+    f->now.written = last_write(f->now.fd);
     if (is_unset(word))
         return OMQ_OK;
     at = omq_model_find_switch(f->now.model, word);
@@ -284,9 +327,10 @@ static int look_at_word(struct omq_follow *f, enum omq_follow_event *event, stru
 int omq_follow_poll(struct omq_follow *f, enum omq_follow_event *event, struct omq_err *err)
 {
     double now = omq_now();
+    bool once = now >= f->next_look;
 
     *event = OMQ_FOLLOW_NOTHING;
-    if (now >= f->next_look) {
+    if (once) {
         int rc = look_at_name(f, event, err);
 
         f->next_look = now + LOOK_S;
@@ -295,5 +339,5 @@ int omq_follow_poll(struct omq_follow *f, enum omq_follow_event *event, struct o
         if (rc < 0 || *event != OMQ_FOLLOW_NOTHING)
             return rc;
     }
-    return look_at_word(f, event, err);
+    return look_at_word(f, once, event, err);
 }

@@ -104,6 +104,23 @@ static void check_told(const char *text, int active)
 
 /* ---- words ---- */
 
+/* A governor, or whoever runs the model, may have left what the word says. */
+START_TEST(a_word_set_again_is_set)
+{
+    set_word(model_path, at_4);
+    open_follower(NULL, NULL);
+    ck_assert_int_eq(omq_model_set_wait(omq_follow_model(follower), W2A2, &err), OMQ_OK);
+    wait_for_look();
+    check_poll(OMQ_FOLLOW_NOTHING, W2A2);
+    set_word(model_path, at_4);
+    wait_for_look();
+    check_poll(OMQ_FOLLOW_SWITCHED, W4A8);
+    ck_assert_int_eq(omq_model_set_wait(omq_follow_model(follower), W2A2, &err), OMQ_OK);
+    wait_for_look();
+    check_poll(OMQ_FOLLOW_NOTHING, W2A2);
+}
+END_TEST
+
 START_TEST(a_word_that_names_nothing_is_told)
 {
     set_word(model_path, _i ? in_float : missing);
@@ -173,6 +190,25 @@ START_TEST(a_change_in_place_is_told_once)
 }
 END_TEST
 
+/* As cp does: models of one configuration are of one size. */
+START_TEST(a_model_written_over_it_is_told)
+{
+    uint8_t sums[8] = {1, 2, 3};
+    FILE *f;
+
+    set_word(model_path, at_4);
+    open_follower(NULL, NULL);
+    ck_assert_ptr_nonnull(f = fopen(model_path, "r+b"));
+    ck_assert_int_eq(fseek(f, 48, SEEK_SET), 0);
+    ck_assert_uint_eq(fwrite(sums, 1, sizeof(sums), f), sizeof(sums));
+    ck_assert_int_eq(fclose(f), 0);
+    wait_for_look();
+    check_told("changed in place", W4A8);
+    wait_for_look();
+    check_poll(OMQ_FOLLOW_NOTHING, W4A8);
+}
+END_TEST
+
 /* ---- a control file ---- */
 
 START_TEST(a_control_file_that_is_not_there)
@@ -230,6 +266,8 @@ Suite *omq_suite_follow(void)
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 120);
+    tcase_add_test(t, a_word_set_again_is_set);
+    tcase_add_test(t, a_model_written_over_it_is_told);
     tcase_add_loop_test(t, a_word_that_names_nothing_is_told, 0, 2);
     tcase_add_test(t, a_precision_stays_until_the_word_changes);
     tcase_add_test(t, a_file_in_pieces_is_tried_again);
