@@ -5,12 +5,14 @@
  *
  *     struct omq_model *model;
  *     struct omq_err err;
+ *     int at;
  *
  *     if (omq_model_open(&model, "model.omq", NULL, &err) < 0)
  *         ... err.msg says why ...
  *     omq_model_run(model, &(struct omq_batch_io){.images = pixels, .n = 1,
  *                   .precision = OMQ_ACTIVE, .logits = logits}, &err);
- *     omq_model_set(model, omq_model_find(model, "2", &err), &err);
+ *     if ((at = omq_model_find(model, "2", &err)) >= 0)
+ *         omq_model_set(model, at, &err);
  *     omq_model_close(model);
  *
  * Conventions for the whole library:

@@ -23,7 +23,7 @@ struct session {
     char **names;                  /* [batch_size] */
     float *logits;                 /* [batch_size][n_classes] */
     size_t image;
-    int ran_at;                    /* of the last batch, or set since; -1: none yet */
+    int ran_at;                    /* of the last batch, or set since */
     bool waiting;                  /* for a frame */
     bool ended;                    /* nothing more can be run */
     char reason[256];              /* why the next switch comes, or the last one came */
@@ -34,29 +34,30 @@ struct session {
 
 /* ---- what others see ---- */
 
-/* Opens, or brings up to date, what omq-switch --status shows of us. */
+/* Opens, or brings up to date, what omq-switch --status shows of a follower. */
 static void publish(struct session *s, bool open)
 {
     struct omq_counters c;
     struct omq_presence_state state;
     struct omq_err err = { 0 };
-    int rc = OMQ_OK;
+    int rc;
 
+    if (!s->what->follower)
+        return;
     omq_model_counters(s->model, &c);
     state = (struct omq_presence_state){
-        .precision = tool_precision_name(s->model, s->ran_at >= 0 ? s->ran_at
-                                                                  : omq_model_active(s->model)),
+        .precision = tool_precision_name(s->model, s->ran_at),
         .waiting = s->waiting,
         .switches = c.switches, .batches = c.batches, .images = c.images,
         .reason = s->switched_ms ? s->reason : NULL, .switched_ms = s->switched_ms,
     };
-    if (open) {
+    if (open || !s->presence) { /* what failed is tried again */
         struct omq_presence *old = s->presence; /* who looks is to see one or both */
 
         s->presence = NULL;
         rc = omq_presence_open(&s->presence, tool_state_dir(), s->what->path, &state, &err);
         omq_presence_close(old);
-    } else if (s->presence) {
+    } else {
         rc = omq_presence_update(s->presence, &state, &err);
     }
     if (rc < 0 && !s->told_unseen && !tool_common.quiet)
@@ -79,7 +80,6 @@ static void take_new_model(struct session *s)
     struct omq_model_shape shape;
 
     s->model = omq_follow_model(s->what->follower);
-    s->ran_at = -1;
     omq_model_shape(s->model, &shape);
     if (!same_shape(&shape, &s->shape)) {
         tool_message("'%s' was replaced by a model for other images or classes: start anew",
@@ -100,9 +100,10 @@ static void take_new_model(struct session *s)
             return;
         }
     }
+    s->ran_at = omq_model_active(s->model);
     if (!tool_common.quiet)
         tool_message("'%s' was replaced; the new model runs at %s", s->what->path,
-                     tool_precision_name(s->model, omq_model_active(s->model)));
+                     tool_precision_name(s->model, s->ran_at));
     publish(s, true);
 }
 
@@ -116,8 +117,10 @@ static void look_at_switch(struct session *s)
         tool_message("%s", err.msg);
     else if (event == OMQ_FOLLOW_REPLACED)
         take_new_model(s);
-    else if (event == OMQ_FOLLOW_SWITCHED)
+    else if (event == OMQ_FOLLOW_SWITCHED) {
         snprintf(s->reason, sizeof(s->reason), "omq-switch");
+        s->governor.seen = -1; /* it goes on from there, also if that was active all along */
+    }
     if (tool_now() >= s->next_update && !s->ended)
         publish(s, false);
 }
@@ -128,7 +131,7 @@ static void note_precision(struct session *s, int ran_at)
 {
     struct timespec t;
 
-    if (s->ran_at >= 0 && ran_at != s->ran_at) {
+    if (ran_at != s->ran_at) {
         clock_gettime(CLOCK_REALTIME, &t);
         s->switched_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
         if (!tool_common.quiet)
@@ -137,7 +140,6 @@ static void note_precision(struct session *s, int ran_at)
         s->ran_at = ran_at;
         publish(s, false);
     }
-    s->ran_at = ran_at;
 }
 
 /* Standard input has nothing: whoever waits for a switch need not wait for it. */
@@ -237,8 +239,7 @@ static int answer(struct session *s, const char *const *paths, int n_paths)
     } else if (omq_frames_open(&frames, paths, n_paths, &s->shape, &err) != OMQ_OK) {
         s->status = tool_fail(&err);
     } else {
-        if (s->what->follower)
-            publish(s, true);
+        publish(s, true);
         answer_all(s, frames);
     }
     omq_frames_close(frames);
@@ -252,13 +253,14 @@ static int answer(struct session *s, const char *const *paths, int n_paths)
 
 int tool_serve(const struct tool_serving *what, const char *const *paths, int n_paths)
 {
-    struct session s = { .what = what, .model = what->model, .ran_at = -1 };
+    struct session s = { .what = what, .model = what->model };
     int status = TOOL_OK;
 
     omq_model_shape(s.model, &s.shape);
     s.image = (size_t)s.shape.height * (size_t)s.shape.width * (size_t)s.shape.channels;
     if (what->governor)
         status = tool_governor_open(&s.governor, s.model, what->governor, what->floor, true);
+    s.ran_at = omq_model_active(s.model);
     if (status == TOOL_OK)
         status = answer(&s, paths, n_paths);
     tool_governor_close(&s.governor);

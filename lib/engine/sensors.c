@@ -77,7 +77,7 @@ static bool read_whole(const char *dir, const char *name, int64_t lo, int64_t hi
     return read_line(dir, name, line) && take_whole(&s, out) && !*s && *out >= lo && *out <= hi;
 }
 
-/* Calls fn for each folder whose name begins with prefix, up to MAX_ENTRIES. */
+/* Calls fn for each folder whose name begins with prefix, up to MAX_ENTRIES of them. */
 static void each_folder(const struct omq_sensors *s, const char *folder, const char *prefix,
                         void (*fn)(void *ctx, const char *dir), void *ctx)
 {
@@ -91,9 +91,10 @@ static void each_folder(const struct omq_sensors *s, const char *folder, const c
     d = opendir(path);
     if (!d)
         return;
-    for (int i = 0; i < MAX_ENTRIES && (e = readdir(d)); i++) {
+    for (int i = 0; i < MAX_ENTRIES && (e = readdir(d));) {
         if (e->d_name[0] == '.' || strncmp(e->d_name, prefix, strlen(prefix)) != 0)
             continue;
+        i++;
         n = snprintf(sub, sizeof(sub), "%s/%s", path, e->d_name);
         if (n > 0 && (size_t)n < sizeof(sub))
             fn(ctx, sub);
