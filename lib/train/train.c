@@ -278,7 +278,8 @@ static int calibrate(struct run *r, struct omq_err *err)
 /* ---- begin ---- */
 
 /* Whether the epochs done were of the stages that they are of now, none of which is over
- * that was not: what is done at its end cannot be made up for. */
+ * that was not: what is done at its end cannot be made up for. (After the highest precision
+ * alone it is done at the end of every epoch.) */
 static bool same_stages(const struct omq_schedule *was, const struct omq_schedule *is, int done)
 {
     bool same = true;
@@ -287,7 +288,7 @@ static bool same_stages(const struct omq_schedule *was, const struct omq_schedul
         const int n = omq_schedule_done(is, (enum omq_stage)i, done);
 
         same &= n == omq_schedule_done(was, (enum omq_stage)i, done) &&
-                (n < is->epochs[i] || n == was->epochs[i]);
+                (i == OMQ_STAGE_HIGHEST || n < is->epochs[i] || n == was->epochs[i]);
     }
     return same;
 }

@@ -52,7 +52,7 @@ expect 0 omq-train --resume "${options[@]}" --set train.epochs=31 --set train.lr
 has_not err " and was "
 
 # A run that was stopped at an epoch's last step has no speed to tell of that epoch.
-last=(--set output_dir=last --set train.batch_size=96)
+last=(--set output_dir=last --set train.batch_size=96 --set train.highest_first=0)
 omq-train "${last[@]}" --set train.epochs=9999 tiny.yaml >out 2>err &
 pid=$!
 wait_for $pid err "epoch 1/9999"
