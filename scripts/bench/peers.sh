@@ -32,10 +32,13 @@ time_of() {
     echo "$value"
 }
 
-# Of numbers, a line each: their median; or the least, if fastest is set.
+# Of numbers, a line each: their median; or the least, if fastest is set. nan, if they are.
 of_rounds() {
     sort -g | awk -v fastest="$fastest" '{ v[NR] = $1 }
-        END { print fastest ? v[1] : (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
+        END {
+            if (fastest || v[1] == "nan") print v[1]
+            else print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2
+        }'
 }
 
 # machine KERNEL: what ran, and where.
