@@ -113,11 +113,11 @@ static void look_at_switch(struct session *s)
     enum omq_follow_event event;
     struct omq_err err = { 0 };
 
-    if (omq_follow_poll(s->what->follower, &event, &err) < 0)
+    if (omq_follow_poll(s->what->follower, &event, &err) < 0) {
         tool_message("%s", err.msg);
-    else if (event == OMQ_FOLLOW_REPLACED)
+    } else if (event == OMQ_FOLLOW_REPLACED) {
         take_new_model(s);
-    else if (event == OMQ_FOLLOW_SWITCHED) {
+    } else if (event == OMQ_FOLLOW_SWITCHED) {
         snprintf(s->reason, sizeof(s->reason), "omq-switch");
         s->governor.seen = -1; /* it goes on from there, also if that was active all along */
     }
