@@ -55,8 +55,8 @@ struct omq_box {
 /* The pixels in box, which lies inside of in, resized as if they were a picture
  * of their own: out[height][width][in->channels]. Antialiased: a filter as wide as
  * the step from one output pixel to the next, along rows and then along columns,
- * each rounded to 8 bits. Sizes beyond the limits, of the result or between the two
- * passes, are OMQ_EUNSUP. */
+ * each rounded to 8 bits. Other than 1 or 3 channels are OMQ_EARG; sizes beyond the
+ * limits, of the result or between the two passes, OMQ_EUNSUP. */
 int omq_image_crop(uint8_t *out, const struct omq_image *in, const struct omq_box *box, int height,
                    int width, enum omq_resample filter, struct omq_err *err) OMQ_WARN_UNUSED;
 

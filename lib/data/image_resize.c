@@ -244,8 +244,12 @@ static int resample(uint8_t *out, const struct window *in, const struct axis *do
                     const struct axis *along, enum omq_resample filter, struct omq_err *err)
 {
     struct taps t = {0};
-    int rc = along->n_in == along->n_out ? OMQ_OK : taps_init(&t, along, filter, err);
+    int rc;
 
+    if (in->channels != 1 && in->channels != 3)
+        return omq_fail(err, OMQ_EARG, "cannot resize a picture of %d channels: there must be 1 "
+                        "or 3", in->channels);
+    rc = along->n_in == along->n_out ? OMQ_OK : taps_init(&t, along, filter, err);
     if (rc == OMQ_OK && down->n_in == down->n_out)
         pass_rows(out, in, along, &t, down->first, down->first + down->n);
     else if (rc == OMQ_OK)
@@ -254,12 +258,8 @@ static int resample(uint8_t *out, const struct window *in, const struct axis *do
     return rc;
 }
 
-static int check_target(const struct omq_image *in, int height, int width,
-                        enum omq_resample filter, struct omq_err *err)
+static int check_target(int height, int width, enum omq_resample filter, struct omq_err *err)
 {
-    if (in->channels != 1 && in->channels != 3)
-        return omq_fail(err, OMQ_EARG, "cannot resize a picture of %d channels: there must be 1 "
-                        "or 3", in->channels);
     if (height < 1 || width < 1 ||
         (unsigned)filter >= sizeof(filters) / sizeof(filters[0]))
         return omq_fail(err, OMQ_EARG, "cannot resize a picture to %d x %d pixels by filter "
@@ -283,7 +283,7 @@ int omq_image_crop(uint8_t *out, const struct omq_image *in, const struct omq_bo
 {
     struct axis down = {box->height, height, 0, height}, along = {box->width, width, 0, width};
     struct window part = whole(in);
-    int rc = check_target(in, height, width, filter, err);
+    int rc = check_target(height, width, filter, err);
 
     if (rc < 0)
         return rc;
@@ -314,17 +314,17 @@ int omq_image_fit_to(uint8_t *out, const struct omq_image *in, int side, int hei
     int64_t h = (int64_t)side * in->height / shorter, w = (int64_t)side * in->width / shorter;
     struct axis down, along;
     struct window all = whole(in);
-    int rc;
+    int rc = check_target(height, width, filter, err);
 
-    if (stays(in, side, height, width)) { /* with any number of channels */
-        memcpy(out, in->pixels, (size_t)height * all.stride);
-        return OMQ_OK;
-    }
-    if ((rc = check_target(in, height, width, filter, err)) < 0)
+    if (rc < 0)
         return rc;
     if (side < 1 || side > OMQ_IMAGE_MAX_SIDE)
         return omq_fail(err, OMQ_EARG, "cannot resize the shorter side of a picture to %d pixels: "
                         "1 to %d are possible", side, OMQ_IMAGE_MAX_SIDE);
+    if (stays(in, side, height, width)) {
+        memcpy(out, in->pixels, (size_t)height * all.stride);
+        return OMQ_OK;
+    }
     if (h < height || w < width || h > INT32_MAX || w > INT32_MAX)
         return omq_fail(err, OMQ_EUNSUP, "a picture of %d x %d pixels, %lld x %lld when resized, "
                         "cannot be cropped to %d x %d", in->width, in->height, (long long)w,
@@ -338,12 +338,11 @@ int omq_image_fit(struct omq_image *im, int side, int height, int width,
                   enum omq_resample filter, struct omq_err *err)
 {
     struct omq_image out;
-    int rc;
+    int rc = check_target(height, width, filter, err);
 
-    if (stays(im, side, height, width))
-        return OMQ_OK;
-    if ((rc = check_target(im, height, width, filter, err)) < 0 ||
-        (rc = omq_image_alloc(&out, height, width, im->channels, err)) < 0)
+    if (rc < 0 || stays(im, side, height, width))
+        return rc;
+    if ((rc = omq_image_alloc(&out, height, width, im->channels, err)) < 0)
         return rc;
     rc = omq_image_fit_to(out.pixels, im, side, height, width, filter, err);
     if (rc < 0) {

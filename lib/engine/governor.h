@@ -16,9 +16,10 @@
  *
  * How they decide (the figures are the constants of governor_kinds.c):
  *  - Between two switches lie at least 500 ms, but for an overload.
- *  - latency looks at the batches of the last second, at most at the last 256, and at
- *    least at the last 50 of the last minute. The percentile is over the target when more of them
- *    are than a twentieth and two standard errors (3 of 20, 6 of 50, 17 of 200):
+ *  - latency looks at the batches of the last second, at most at the last 256,
+ *    and at least at the last 50 of the last minute. The percentile is over the
+ *    target when more of them are than a twentieth and two standard errors
+ *    (3 of 20, 6 of 50, 17 of 200):
  *    a few slow batches are no trend. Then it goes down: with figures of `ms`,
  *    to the best precision that should keep the target, else to the fastest (and
  *    nowhere, if none is faster); without figures, one step. Three batches in a
