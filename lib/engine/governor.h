@@ -24,8 +24,9 @@
  *    to the best precision that should keep the target, else to the fastest (and
  *    nowhere, if none is faster); without figures, one step. Three batches in a
  *    row over twice the target are an overload: down at once. Up it goes one
- *    step, when the time expected there (scaled by `ms`, without figures by
- *    1.25) has been below 80 % of the target for 3 s.
+ *    step, or past precisions that take longer than a better one, when the time
+ *    expected there (scaled by `ms`, without figures by 1.25) has been below 80 %
+ *    of the target for 3 s.
  *  - thermal and load go down when over the limit for 2 s, and again after each
  *    2 s more; up one step when 5 degrees (load: 10 points) below it for 10 s.
  *  - battery goes down when the charge has been asking for it for 2 s, linearly

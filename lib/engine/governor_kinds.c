@@ -137,12 +137,24 @@ static int lower(const struct omq_governor *g, double ms)
     return best;
 }
 
-/* What a batch of the next better precision costs, in batches of this one. */
-static double cost_above(const struct omq_governor *g)
+/* Where to go up to: one step, but past a precision that takes longer than a better one. */
+static int upper(const struct omq_governor *g)
 {
-    double above = g->ms[g->active - 1], here = g->ms[g->active];
+    int best = g->active - 1;
 
-    return above > 0 && here > 0 ? fmax(above / here, 1) : STEP_COST;
+    for (int i = best - 1; i >= 0; i--) {
+        if (g->ms[i] > 0 && g->ms[i] < g->ms[best])
+            best = i;
+    }
+    return best;
+}
+
+/* What a batch of a better precision costs, in batches of the active one. */
+static double cost_of(const struct omq_governor *g, int better)
+{
+    double there = g->ms[better], here = g->ms[g->active];
+
+    return there > 0 && here > 0 ? fmax(there / here, 1) : STEP_COST;
 }
 
 static void latency_down(struct omq_governor *g, struct omq_governor_wish *w)
@@ -166,14 +178,16 @@ static void latency_up(struct omq_governor *g, struct omq_governor_wish *w)
     double cost, wait = omq_governor_patience(g, LATENCY_UP_S);
     double target = (1 - HYSTERESIS) * g->limit;
     char a[24], b[24];
+    int to;
 
     if (g->active == 0)
         return;
-    cost = cost_above(g);
+    to = upper(g);
+    cost = cost_of(g, to);
     if (held(&g->low, !p95_over(g, target / cost), g->now) < wait)
         return;
-    w->to = g->active - 1;
-    snprintf(w->reason, sizeof(w->reason), "latency: p95 %s ms, %s ms expected one up, for %.0f s",
+    w->to = to;
+    snprintf(w->reason, sizeof(w->reason), "latency: p95 %s ms, %s ms expected there, for %.0f s",
              digits(p95(g), a), digits(p95(g) * cost, b), wait);
 }
 

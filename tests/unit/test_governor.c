@@ -135,8 +135,27 @@ START_TEST(latency_comes_back_slowly)
     stretch(BATCH, 2.5, 20, 30, 100); /* 3.85 */
     ck_assert_int_eq(n_switches, 1);
     ck_assert_int_eq(omq_governor_active(g), 0);
-    ck_assert_str_eq(reason, "latency: p95 2.5 ms, 3.85 ms expected one up, for 3 s");
+    ck_assert_str_eq(reason, "latency: p95 2.5 ms, 3.85 ms expected there, for 3 s");
     ck_assert(when > 23 && when < 24.2);
+}
+END_TEST
+
+/* What takes longer than a better one is no way up, and bars none. */
+START_TEST(latency_goes_up_past_slow_ones)
+{
+    static const struct omq_governor_precision uneven[N] = {
+        {"w8a8", 3, NAN}, {"w4a4", 6, NAN}, {"w2a2", 2, NAN}, {"w1a1", 1, NAN},
+    };
+
+    open_with("latency:5", NULL, uneven);
+    ck_assert_int_eq(omq_governor_set(g, 2, &err), OMQ_OK);
+    stretch(BATCH, 2.5, 0, 10, 100); /* 3.75 ms at 8 bits, 7.5 at 4 */
+    ck_assert_int_eq(n_switches, 1);
+    ck_assert_int_eq(omq_governor_active(g), 0);
+    ck_assert_str_eq(reason, "latency: p95 2.5 ms, 3.75 ms expected there, for 3 s");
+    ck_assert_int_eq(omq_governor_set(g, 3, &err), OMQ_OK);
+    stretch(BATCH, 1, 10, 14, 100); /* 2 bits are no slower than 8: one step */
+    ck_assert_int_eq(omq_governor_active(g), 2);
 }
 END_TEST
 
@@ -456,6 +475,7 @@ Suite *omq_suite_governor(void)
     tcase_add_test(k, latency_overload_does_not_wait);
     tcase_add_test(k, latency_ignores_single_batches);
     tcase_add_test(k, latency_comes_back_slowly);
+    tcase_add_test(k, latency_goes_up_past_slow_ones);
     tcase_add_test(k, latency_of_a_slow_stream);
     tcase_add_test(k, steps_up_back_off);
     tcase_add_loop_test(k, thermal_and_load, 0, 2);
