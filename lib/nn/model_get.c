@@ -17,6 +17,22 @@ bool omq_param_value_ok(const struct omq_param *p, float v)
     return p->kind != OMQ_PARAM_VAR || v >= 0;
 }
 
+int omq_net_check_values(const struct omq_net *net, struct omq_err *err)
+{
+    char name[OMQ_FILE_NAME_SIZE];
+
+    for (int i = 0; i < net->n_params; i++) {
+        const struct omq_param *p = &net->params[i];
+
+        omq_param_file_name(net, p, name);
+        for (size_t k = 0; k < p->n; k++)
+            if (!omq_param_value_ok(p, (float)p->value[k]))
+                return omq_fail(err, OMQ_EDIVERGED, "'%s' has the value %g at index %zu, which no "
+                                "model may have", name, (double)p->value[k], k);
+    }
+    return OMQ_OK;
+}
+
 static int find_param(const struct omq_net *net, const struct omq_param *p,
                       const struct omq_ckpt *c, const void **data, struct omq_err *err)
 {

@@ -204,6 +204,8 @@ int omq_model_put(struct omq_ckpt_writer *w, const struct omq_net *net,
     _Static_assert(sizeof(omq_real) == 4 || sizeof(omq_real) == 8, "omq_real is a float type");
     if (sizeof(omq_real) != 4)
         return omq_fail(err, OMQ_EUNSUP, "models are written in single precision only");
+    if (!net->packed && (rc = omq_net_check_values(net, err)) < 0)
+        return rc;
     for (int i = 0; !net->packed && i < net->n_params; i++)
         if ((rc = put_param(w, net, &net->params[i], err)) < 0)
             return rc;

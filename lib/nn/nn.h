@@ -342,8 +342,11 @@ int omq_choice_find(const struct omq_choice *choices, int n, const char *word,
 /* Of what a switch word names; -1 if it names nothing here, or is unset. */
 int omq_choice_switch(const struct omq_choice *choices, int n, struct omq_switch_word word);
 
-/* Adds META, WFPT, QPAR and pACK to a writer. Values are borrowed from net, and *meta
- * (allocated here) too: free it after omq_ckpt_write(). */
+/* What a model file may hold, of a net that is not packed: OMQ_EDIVERGED if a value is not
+ * finite, or a step or variance negative. Readers refuse those. */
+int omq_net_check_values(const struct omq_net *net, struct omq_err *err) OMQ_WARN_UNUSED;
+/* Adds META, WFPT, QPAR and pACK to a writer, once values are checked so. They are borrowed
+ * from net, and *meta (allocated here) too: free it after omq_ckpt_write(). */
 int omq_model_put(struct omq_ckpt_writer *w, const struct omq_net *net,
                   const struct omq_model_info *info, char **meta,
                   struct omq_err *err) OMQ_WARN_UNUSED;

@@ -22,7 +22,7 @@ enum {
     MOST_GAIN = 256,       /* of a channel's variance */
     MOST_PASSES = 3,
 };
-static const size_t most_bytes = (size_t)1 << 30; /* activations of both networks */
+static const size_t most_bytes = (size_t)1 << 30; /* of what grows with the images */
 
 static bool is_stopped(const struct omq_calibration *c) { return c->stop && *c->stop; }
 
@@ -197,21 +197,6 @@ static void first_steps(struct omq_calibration *c, int p)
     memset(c->placed, 0, sizeof(*c->placed) * (size_t)net->plan.n_sites);
 }
 
-/* A model file may not have what is not finite. */
-static int check(const struct omq_calibration *c, struct omq_err *err)
-{
-    for (int i = 0; i < c->net->n_params; i++) {
-        const struct omq_param *p = &c->net->params[i];
-
-        for (size_t k = 0; p->precision == c->precision && k < p->n; k++)
-            if (!isfinite(p->value[k]))
-                return omq_fail(err, OMQ_EDIVERGED, "'%s' is not finite after calibration: the "
-                                "weights or the batch norm that it began with are out of range",
-                                p->name);
-    }
-    return OMQ_OK;
-}
-
 int omq_calibrate(struct omq_calibration *c, int precision, struct omq_err *err)
 {
     int rc = OMQ_OK;
@@ -224,7 +209,10 @@ int omq_calibrate(struct omq_calibration *c, int precision, struct omq_err *err)
         for (int u = 0; rc == OMQ_OK && u < c->net->plan.n_units; u++)
             rc = is_stopped(c) ? omq_calibration_stopped(err) : calibrate_unit(c, u, err);
     }
-    return rc < 0 ? rc : check(c, err);
+    if (rc == OMQ_OK && (rc = omq_net_check_values(c->net, err)) < 0)
+        omq_wrap(err, rc, "calibration failed, for the weights or the batch norm that it began "
+                 "with are out of range");
+    return rc;
 }
 
 int omq_calibration_stopped(struct omq_err *err)
@@ -234,14 +222,33 @@ int omq_calibration_stopped(struct omq_err *err)
 
 /* ---- begin and end ---- */
 
+static size_t both_bytes(struct omq_net *net, struct omq_net *target, struct omq_pool *pool, int n)
+{
+    return omq_exec_bytes(net, pool, n, false) + omq_exec_bytes(target, pool, n, false);
+}
+
+/* What finding the steps of a unit's weights takes. */
+static size_t fit_bytes(const struct omq_net *net, const struct omq_unit *u, int n, int threads)
+{
+    return omq_fit_bytes(u, n, threads) + omq_fit_weight_steps_bytes(net, u->layer, threads);
+}
+
 int omq_calibration_images(struct omq_net *net, struct omq_net *target, struct omq_pool *pool,
                            int wanted, size_t *bytes)
 {
+    const size_t one = both_bytes(net, target, pool, 1);
+    size_t fit = 0;
     int n = wanted;
 
-    while ((*bytes = omq_exec_bytes(net, pool, n, false) +
-                     omq_exec_bytes(target, pool, n, false)) > most_bytes && n > 1)
+    while (n > 1 && both_bytes(net, target, pool, n) - one > most_bytes)
         n /= 2;
+    for (int i = 0; i < net->plan.n_units; i++)
+        if (net->plan.units[i].kind == OMQ_UNIT_CONV) {
+            const size_t at = fit_bytes(net, &net->plan.units[i], n, omq_pool_threads(pool));
+
+            fit = at > fit ? at : fit;
+        }
+    *bytes = both_bytes(net, target, pool, n) + fit;
     return n;
 }
 

@@ -135,6 +135,7 @@ static int get_state(struct omq_train *t, const struct omq_ckpt *c, struct omq_e
 {
     uint64_t n_params = (uint64_t)t->net.n_params, n_ints = POS_SIZE;
     uint64_t n_reals = 1 + OMQ_MAX_PRECISIONS;
+    const int batches = omq_loader_batches(t->loader);
     const void *updates, *ints, *reals;
     const uint64_t *pos;
     int rc;
@@ -144,10 +145,14 @@ static int get_state(struct omq_train *t, const struct omq_ckpt *c, struct omq_e
         (rc = omq_ckpt_get(c, OMQ_SEC_RNG, "progress", OMQ_F64, 1, &n_reals, &reals, err)) < 0)
         return rc;
     pos = ints;
-    if (pos[POS_EPOCH] > INT32_MAX || pos[POS_STEP] > (uint64_t)omq_loader_batches(t->loader))
+    if (pos[POS_EPOCH] > INT32_MAX || pos[POS_STEP] > INT32_MAX)
         return omq_fail(err, OMQ_EFORMAT, "the position in the checkpoint (epoch %llu, step %llu) "
-                        "is not one of this run", (unsigned long long)pos[POS_EPOCH],
+                        "is none of any run", (unsigned long long)pos[POS_EPOCH],
                         (unsigned long long)pos[POS_STEP]);
+    if (pos[POS_STEP] > (uint64_t)batches)
+        return omq_fail(err, OMQ_ECONFIG, "the run has done %llu steps of its next epoch, and an "
+                        "epoch has %d now: resume with the train.batch_size and the images that "
+                        "began the run", (unsigned long long)pos[POS_STEP], batches);
     if (earlier->other_optimizer && (pos[POS_EPOCH] || pos[POS_STEP]))
         return omq_fail(err, OMQ_ECONFIG, "the run was begun with another train.optimizer, whose "
                         "state this one cannot use: resume with that");

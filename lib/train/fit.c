@@ -123,19 +123,38 @@ static void take(struct omq_fit *f, struct sample *s, size_t threads)
                              sizeof(*s->read));
 }
 
-int omq_fit_open(struct omq_fit *f, const struct omq_exec *x, const struct omq_unit *u, int n,
-                 int zero_point, struct omq_pool *pool, struct omq_err *err)
+/* Counts what is to be taken. */
+static void measure(struct omq_fit *f, struct sample *s, const struct omq_unit *u, int n,
+                    int threads)
 {
-    struct sample s = {.f = f, .x = x, .u = u, .n = n, .zero_point = zero_point};
-    int threads = omq_pool_threads(pool), rc;
-    double k = (double)u->win.kh * u->win.kw * u->win.c_count;
+    const double k = (double)u->win.kh * u->win.kw * u->win.c_count;
 
     *f = (struct omq_fit){.k = (int)k, .groups = u->groups,
                           .full = u->groups * k * k <= (double)MOST_INPUTS * MOST_INPUTS};
-    s.rows = ROWS / n / u->win.ow + 1;
-    if (s.rows > u->win.oh)
-        s.rows = u->win.oh;
-    take(f, &s, (size_t)threads);
+    *s = (struct sample){.f = f, .u = u, .n = n, .rows = ROWS / n / u->win.ow + 1};
+    if (s->rows > u->win.oh)
+        s->rows = u->win.oh;
+    take(f, s, (size_t)threads);
+}
+
+size_t omq_fit_bytes(const struct omq_unit *u, int n, int threads)
+{
+    struct omq_fit f;
+    struct sample s;
+
+    measure(&f, &s, u, n, threads);
+    return f.arena.used;
+}
+
+int omq_fit_open(struct omq_fit *f, const struct omq_exec *x, const struct omq_unit *u, int n,
+                 int zero_point, struct omq_pool *pool, struct omq_err *err)
+{
+    struct sample s;
+    int threads = omq_pool_threads(pool), rc;
+
+    measure(f, &s, u, n, threads);
+    s.x = x;
+    s.zero_point = zero_point;
     if ((rc = omq_arena_commit(&f->arena, "the moments of a layer's input", err)) < 0)
         return rc;
     take(f, &s, (size_t)threads);

@@ -95,6 +95,14 @@ static omq_real best_factor(const struct search *s, const double *weight, int fi
     return factor_of(best);
 }
 
+size_t omq_fit_weight_steps_bytes(const struct omq_net *net, int layer, int threads)
+{
+    struct search s = {.net = net, .layer = layer};
+
+    take(&s, (size_t)threads);
+    return s.arena.used;
+}
+
 int omq_fit_weight_steps(const struct omq_net *net, int precision, int layer,
                          const struct omq_fit *fit, const double *weight, struct omq_pool *pool,
                          struct omq_err *err)

@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void omq_train_note(const struct omq_train_callbacks *cb, const char *fmt, ...)
 {
@@ -18,6 +19,16 @@ void omq_train_note(const struct omq_train_callbacks *cb, const char *fmt, ...)
     vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
     (cb->log)(cb->ctx, line); /* not the macro of <tgmath.h> */
+}
+
+void omq_train_note_lines(const struct omq_train_callbacks *cb, const char *text)
+{
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+
+        omq_train_note(cb, "%.*s", (int)n, text);
+        text += n + (text[n] == '\n');
+    }
 }
 
 void omq_train_note_left_out(const struct omq_train_callbacks *cb, int n)

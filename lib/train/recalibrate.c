@@ -150,10 +150,12 @@ static void copy_params(struct omq_net *to, const struct omq_net *from)
 
 static int extend(struct job *j, struct omq_net *old, struct omq_err *err)
 {
-    const struct omq_config *cfg = &j->t.info.config;
-    int rc = check_config(cfg, err);
+    struct omq_config *cfg = &j->t.info.config;
+    int rc;
 
-    if (rc < 0)
+    if (cfg->n_precisions > old->n_precisions && cfg->train.widths_per_step >= old->n_precisions)
+        cfg->train.widths_per_step = 0; /* all took part in every step, however many there are */
+    if ((rc = check_config(cfg, err)) < 0)
         return rc;
     j->n_old = old->n_precisions;
     rc = omq_net_like(&j->t.net, old, cfg->precisions, cfg->n_precisions, &old->quant, err);

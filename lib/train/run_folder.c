@@ -55,7 +55,7 @@ static int try_to_write(const char *dir, struct omq_err *err)
     return rc;
 }
 
-int omq_folder_hold(const char *dir, int *held, struct omq_err *err)
+int omq_folder_hold(const char *dir, bool resuming, bool force, int *held, struct omq_err *err)
 {
     int rc = omq_make_dirs(dir, err);
 
@@ -67,7 +67,8 @@ int omq_folder_hold(const char *dir, int *held, struct omq_err *err)
     if (flock(*held, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
         return omq_fail(err, OMQ_ECONFIG, "another run is at work in '%s': wait for it, or choose "
                         "another output_dir", dir);
-    return try_to_write(dir, err);
+    rc = omq_folder_check(dir, resuming, force, err); /* others may have run there meanwhile */
+    return rc < 0 ? rc : try_to_write(dir, err);
 }
 
 void omq_folder_leave(int *held)

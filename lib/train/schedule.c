@@ -167,6 +167,31 @@ int omq_schedule_epochs(const struct omq_schedule *s)
     return n;
 }
 
+/* Of all precisions: what is done at the end of these, and at that of all, a run that stands
+ * behind it cannot make up for. */
+static int shared_epochs(const struct omq_schedule *s)
+{
+    return s->epochs[OMQ_STAGE_HIGHEST] + s->epochs[OMQ_STAGE_TOGETHER];
+}
+
+bool omq_schedule_goes_on(const struct omq_schedule *s, const struct omq_schedule *was, int epochs,
+                          int steps)
+{
+    const int all = omq_schedule_epochs(s), views = s->epochs[OMQ_STAGE_VIEWS];
+    bool same = epochs <= all;
+
+    for (int i = 0; i < OMQ_N_STAGES; i++)
+        same &= omq_schedule_done(s, (enum omq_stage)i, epochs) ==
+                omq_schedule_done(was, (enum omq_stage)i, epochs);
+    if (steps > 0)
+        same &= epochs < all && omq_schedule_stage(s, epochs) == omq_schedule_stage(was, epochs);
+    if (epochs >= shared_epochs(s))
+        same &= shared_epochs(s) == shared_epochs(was);
+    if (epochs == all && views > 0)
+        same &= views == was->epochs[OMQ_STAGE_VIEWS];
+    return same;
+}
+
 int omq_schedule_done(const struct omq_schedule *s, enum omq_stage stage, int epochs)
 {
     for (int i = 0; i < (int)stage; i++)

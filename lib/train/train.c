@@ -29,17 +29,6 @@ struct run {
     } epoch;
 };
 
-/* Each line of the text is a note. */
-static void note_lines(const struct run *r, const char *text)
-{
-    while (*text) {
-        size_t n = strcspn(text, "\n");
-
-        omq_train_note(r->cb, "%.*s", (int)n, text);
-        text += n + (text[n] == '\n');
-    }
-}
-
 static bool asked_to_stop(const struct run *r) { return r->stop && *r->stop; }
 
 static uint64_t steps_of_run(const struct omq_train *t)
@@ -223,6 +212,9 @@ static int end_epoch(struct run *r, struct omq_err *err)
 
     if ((rc = omq_train_finish_epoch(t, r->stop, err)) < 0)
         return rc;
+    if ((rc = omq_net_check_values(&t->net, err)) < 0)
+        return omq_wrap(err, rc, "epoch %d diverged%s; try a smaller train.lr", t->at.epoch + 1,
+                        t->has_checkpoint ? ", the last checkpoint was kept" : "");
     omq_train_note_replaced(r->cb, t->loader, NULL, "the statistics of batch norm");
     if (asked_to_stop(r))
         return stopped(r, err);
@@ -277,22 +269,6 @@ static int calibrate(struct run *r, struct omq_err *err)
 
 /* ---- begin ---- */
 
-/* Whether the epochs done were of the stages that they are of now, none of which is over
- * that was not: what is done at its end cannot be made up for. (After the highest precision
- * alone it is done at the end of every epoch.) */
-static bool same_stages(const struct omq_schedule *was, const struct omq_schedule *is, int done)
-{
-    bool same = true;
-
-    for (int i = 0; i < OMQ_N_STAGES; i++) {
-        const int n = omq_schedule_done(is, (enum omq_stage)i, done);
-
-        same &= n == omq_schedule_done(was, (enum omq_stage)i, done) &&
-                (i == OMQ_STAGE_HIGHEST || n < is->epochs[i] || n == was->epochs[i]);
-    }
-    return same;
-}
-
 static int check_position(const struct omq_train *t, const struct omq_schedule *was,
                           struct omq_err *err)
 {
@@ -300,7 +276,7 @@ static int check_position(const struct omq_train *t, const struct omq_schedule *
     const int done = t->at.epoch, alone = was->epochs[OMQ_STAGE_HIGHEST];
     char share[40] = "";
 
-    if (done <= omq_schedule_epochs(is) && same_stages(was, is, done))
+    if (omq_schedule_goes_on(is, was, done, t->at.step))
         return OMQ_OK;
     if (alone != is->epochs[OMQ_STAGE_HIGHEST] && alone < t->config.train.epochs)
         snprintf(share, sizeof(share), " (%.4g for %d epochs)",
@@ -323,7 +299,6 @@ static void note_changes(const struct run *r, const struct omq_earlier_run *earl
     if (earlier->other_data)
         omq_train_note(r->cb, "warning: the training images are not those that the run was begun "
                        "with");
-    note_lines(r, earlier->changes);
 }
 
 static int resume(struct run *r, struct omq_err *err)
@@ -333,6 +308,8 @@ static int resume(struct run *r, struct omq_err *err)
 
     if (rc == OMQ_OK && (rc = check_position(r->t, &earlier.schedule, err)) == OMQ_OK)
         note_changes(r, &earlier);
+    if (earlier.changes) /* after a failure they may be why */
+        omq_train_note_lines(r->cb, earlier.changes);
     free(earlier.changes);
     return rc;
 }
@@ -359,7 +336,15 @@ static int begin(struct run *r, struct omq_err *err)
     return rc;
 }
 
-static int run(struct run *r, bool resuming, struct omq_err *err)
+/* In place of another run, whose checkpoint and rows are not for this one to go on from. */
+static int replace(struct run *r, struct omq_err *err)
+{
+    int rc = omq_checkpoint_save(r->t, "last.omq", true, err);
+
+    return rc < 0 ? rc : omq_metrics_write(&r->metrics, r->t->config.output_dir, err);
+}
+
+static int run(struct run *r, bool resuming, bool force, struct omq_err *err)
 {
     struct omq_train *t = r->t;
     const char *dir = t->config.output_dir;
@@ -367,13 +352,15 @@ static int run(struct run *r, bool resuming, struct omq_err *err)
 
     t->beginning.resuming = resuming;
     rc = omq_train_prepare(t, err);
-    note_lines(r, omq_train_weights_said(r->t));
-    if (rc < 0 || (rc = omq_folder_hold(dir, &r->held, err)) < 0 ||
+    omq_train_note_lines(r->cb, omq_train_weights_said(r->t));
+    if (rc < 0 || (rc = omq_folder_hold(dir, resuming, force, &r->held, err)) < 0 ||
         (resuming && (rc = resume(r, err)) < 0) ||
         (rc = omq_metrics_open(&r->metrics, dir, resuming ? t->at.epoch : -1, err)) < 0)
         return rc;
     r->start = omq_now();
-    if (!resuming && (rc = begin(r, err)) < 0)
+    if (!resuming && ((rc = begin(r, err)) < 0 ||
+                      (t->config.train.epochs > 0 && omq_folder_has(dir, "last.omq") &&
+                       (rc = replace(r, err)) < 0)))
         return rc;
     while (t->at.epoch < omq_schedule_epochs(&t->schedule)) {
         if ((rc = train_epoch(r, err)) < 0 || (rc = end_epoch(r, err)) < 0)
@@ -394,7 +381,7 @@ int omq_train_run(struct omq_train *t, bool resuming, bool force,
 
     if (rc < 0)
         return rc;
-    rc = run(&r, resuming, err);
+    rc = run(&r, resuming, force, err);
     omq_folder_leave(&r.held);
     omq_metrics_release(&r.metrics);
     return rc;

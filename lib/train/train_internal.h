@@ -70,6 +70,10 @@ void omq_schedule_init(struct omq_schedule *s, const struct omq_train_config *cf
 int omq_schedule_epochs(const struct omq_schedule *s);
 /* How many of the first `epochs` epochs are of a stage. */
 int omq_schedule_done(const struct omq_schedule *s, enum omq_stage stage, int epochs);
+/* Whether a run of another schedule that has done so many epochs, and steps of the next, can
+ * go on with s as if that had been its schedule from the start, but for learning rates. */
+bool omq_schedule_goes_on(const struct omq_schedule *s, const struct omq_schedule *was, int epochs,
+                          int steps);
 /* Of an epoch, from 0. */
 enum omq_stage omq_schedule_stage(const struct omq_schedule *s, int epoch);
 /* Learning rate in an epoch, from 0, of which a share is done. */
@@ -214,6 +218,8 @@ int omq_checkpoint_load(struct omq_train *t, struct omq_earlier_run *earlier,
 
 /* One sentence to the log, if there is one. */
 void omq_train_note(const struct omq_train_callbacks *cb, const char *fmt, ...) OMQ_PRINTF(2, 3);
+/* Each line of the text. */
+void omq_train_note_lines(const struct omq_train_callbacks *cb, const char *text);
 /* Of n damaged images that were evaluated, if there were; of those that loaders (b may be
  * NULL) have had since they were last asked. */
 void omq_train_note_left_out(const struct omq_train_callbacks *cb, int n);
@@ -227,9 +233,10 @@ bool omq_folder_has(const char *dir, const char *name);
  * nothing. */
 int omq_folder_check(const char *dir, bool resuming, bool force,
                      struct omq_err *err) OMQ_WARN_UNUSED;
-/* Creates it, finds out whether it can be written to, and keeps other processes' runs away
- * until it is left, which it has to be after failures, too. */
-int omq_folder_hold(const char *dir, int *held, struct omq_err *err) OMQ_WARN_UNUSED;
+/* Creates it, keeps other processes' runs away until it is left, which it has to be after
+ * failures, too, and then checks it and finds out whether it can be written to. */
+int omq_folder_hold(const char *dir, bool resuming, bool force, int *held,
+                    struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_folder_leave(int *held);
 /* What a run ends with: model.omq and last.omq. */
 int omq_folder_save_complete(struct omq_train *t, struct omq_err *err) OMQ_WARN_UNUSED;
@@ -271,6 +278,8 @@ struct omq_fit {
 int omq_fit_open(struct omq_fit *f, const struct omq_exec *x, const struct omq_unit *u, int n,
                  int zero_point, struct omq_pool *pool, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_fit_close(struct omq_fit *f);
+/* What opening it takes. */
+size_t omq_fit_bytes(const struct omq_unit *u, int n, int threads);
 /* errors[out]: expected squared error of each output's sums with weights q in place of
  * exact, both [out][in][kh][kw]; normed: what is left of it after the best scale and
  * shift. scratch: four times as long as the weights. */
@@ -284,6 +293,8 @@ void omq_fit_errors(const struct omq_fit *f, const struct omq_layer *l, bool nor
 int omq_fit_weight_steps(const struct omq_net *net, int precision, int layer,
                          const struct omq_fit *fit, const double *weight, struct omq_pool *pool,
                          struct omq_err *err) OMQ_WARN_UNUSED;
+/* What that takes. */
+size_t omq_fit_weight_steps_bytes(const struct omq_net *net, int layer, int threads);
 /* The step of least squared error of n values. */
 omq_real omq_fit_act_step(const struct omq_act *a, size_t n, const omq_real *x);
 
@@ -307,8 +318,8 @@ struct omq_calibration {
     bool again;                      /* a unit ran before its output's step was what it is */
 };
 
-/* How many images it takes when as many are wanted: as fit a GiB with all activations
- * of both, *bytes. */
+/* How many images it takes when as many are wanted: as fit a GiB with what each adds to the
+ * activations of both; *bytes: what all of the calibration takes. */
 int omq_calibration_images(struct omq_net *net, struct omq_net *target, struct omq_pool *pool,
                            int wanted, size_t *bytes);
 /* With cfg->train.calibration_images of the images, or fewer. Close it only after

@@ -46,3 +46,12 @@ expect 0 omq-train -n --set data.synthetic.train=65536 --set data.synthetic.test
 has out "more than the " " MiB of this machine"
 rm out err file
 [ "$(ls)" = tiny.yaml ] || fail "something was created: $(ls)"
+
+# What is kept for each thread is counted, and takes no images away.
+images() { # THREADS
+    expect 0 omq-train -n --threads "$1" --set train.epochs=0 --set model.arch=vgg16 \
+        --set data.synthetic.height=32 --set data.synthetic.width=32 \
+        --set data.synthetic.train=256 --set train.calibration_images=256 tiny.yaml
+    sed -n 's/^memory: about .*, to calibrate with \(.*\) images.*/\1/p' out
+}
+[ "$(images 1)" = "$(images 64)" ] || fail "$(images 1) images with one thread, not with 64"

@@ -70,3 +70,9 @@ expect 2 omq-train --bits 4 tiny.yaml
 has err "for --recalibrate only"
 expect 2 omq-train --recalibrate -s seed=1 -o x.omq run/model.omq
 has err "nothing to --set"
+
+# Of one precision and a share of the loss from a higher one: nothing is trained here.
+expect 0 omq-train -q --set 'bits=[8]' --set profiles=[] --set train.distill=0.5 \
+    --set output_dir=dedicated tiny.yaml
+expect 0 omq-train --recalibrate -q --bits 4 -o both.omq dedicated/model.omq
+expect 0 omq-eval --bits 8,4 both.omq

@@ -4,6 +4,7 @@
  */
 #include <check.h>
 #include <math.h>
+#include <string.h>
 
 #include "train/train_internal.h"
 
@@ -131,6 +132,44 @@ START_TEST(test_learning_rate)
 }
 END_TEST
 
+/* A run of one schedule that stands somewhere goes on with another. */
+START_TEST(test_goes_on)
+{
+    static const struct { int was[3], epochs, steps, is[3]; bool goes_on; } cases[] = {
+        {{4, 6, 4}, 6, 0, {4, 6, 4}, true},
+        {{4, 6, 4}, 6, 0, {4, 8, 4}, true},   /* more of what it is at */
+        {{4, 6, 4}, 6, 9, {4, 6, 0}, true},   /* without what it has not begun */
+        {{4, 6, 0}, 6, 9, {4, 6, 4}, true},
+        {{4, 6, 4}, 3, 0, {10, 0, 4}, true},
+        {{4, 6, 4}, 3, 0, {3, 7, 4}, true},   /* the highest ends its stage each epoch */
+        {{4, 6, 4}, 3, 0, {2, 8, 4}, false},
+        {{4, 6, 4}, 6, 0, {5, 5, 4}, false},
+        {{4, 6, 4}, 4, 9, {5, 5, 4}, false},  /* steps together became steps alone */
+        {{4, 6, 4}, 4, 9, {4, 5, 4}, true},
+        {{4, 6, 4}, 9, 0, {4, 5, 4}, false},  /* no statistics were taken there */
+        {{10, 10, 0}, 10, 0, {10, 0, 0}, false},
+        {{4, 6, 4}, 10, 0, {4, 6, 2}, true},
+        {{4, 6, 4}, 10, 0, {4, 6, 0}, true},
+        {{4, 6, 4}, 10, 9, {4, 6, 0}, false}, /* views have moved */
+        {{4, 6, 4}, 12, 0, {4, 6, 2}, false},
+        {{4, 6, 4}, 12, 0, {4, 6, 3}, true},
+        {{4, 6, 4}, 12, 0, {4, 8, 4}, false},
+        {{4, 6, 4}, 14, 0, {4, 6, 4}, true},
+        {{4, 6, 4}, 14, 0, {4, 6, 3}, false},
+        {{0, 0, 0}, 0, 0, {4, 6, 4}, true},   /* it was calibrated */
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct omq_schedule was = {.n = 2}, is = {.n = 2};
+
+        memcpy(was.epochs, cases[i].was, sizeof(was.epochs));
+        memcpy(is.epochs, cases[i].is, sizeof(is.epochs));
+        ck_assert_msg(omq_schedule_goes_on(&is, &was, cases[i].epochs, cases[i].steps) ==
+                      cases[i].goes_on, "case %zu", i);
+    }
+}
+END_TEST
+
 Suite *omq_suite_schedule(void)
 {
     Suite *s = suite_create("schedule");
@@ -139,6 +178,7 @@ Suite *omq_suite_schedule(void)
     tcase_add_test(t, test_widths);
     tcase_add_test(t, test_stages);
     tcase_add_test(t, test_learning_rate);
+    tcase_add_test(t, test_goes_on);
     suite_add_tcase(s, t);
     return s;
 }

@@ -388,10 +388,37 @@ END_TEST
 
 /* ---- refusals ---- */
 
+static char said[1024];
+
+static void keep_line(void *ctx, const char *line)
+{
+    size_t n = strlen(said);
+
+    (void)ctx;
+    snprintf(said + n, sizeof(said) - n, "%s\n", line);
+}
+
+/* Epochs that the run in folder a has done, as its checkpoint says. */
+static int last_epoch(void)
+{
+    struct omq_train *t = train_open("a", NULL, 0);
+    struct omq_earlier_run earlier;
+    struct omq_err err;
+    int epoch;
+
+    ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
+    ck_assert_msg(omq_checkpoint_load(t, &earlier, &err) == OMQ_OK, "%s", err.msg);
+    free(earlier.changes);
+    epoch = t->at.epoch;
+    omq_train_close(t);
+    return epoch;
+}
+
 START_TEST(test_refuses)
 {
     struct omq_train *t = train_open("a", NULL, 0);
     struct omq_err err;
+    int held = -1;
 
     ck_assert_int_eq(omq_train_run(t, true, false, NULL, NULL, &err), OMQ_ECONFIG);
     ck_assert_msg(strstr(err.msg, "to resume from"), "%s", err.msg);
@@ -401,6 +428,11 @@ START_TEST(test_refuses)
     t = train_open("a", NULL, 0);
     ck_assert_int_eq(omq_train_run(t, false, false, NULL, NULL, &err), OMQ_ECONFIG);
     ck_assert_msg(strstr(err.msg, "already holds a run"), "%s", err.msg);
+    /* of another process's run, which came after the first look */
+    ck_assert_int_eq(omq_folder_hold(t->config.output_dir, false, false, &held, &err),
+                     OMQ_ECONFIG);
+    ck_assert_msg(strstr(err.msg, "already holds a run"), "%s", err.msg);
+    omq_folder_leave(&held);
     omq_train_close(t);
     t = train_open("a", (const char *[]){"model.width=0.5"}, 1);
     ck_assert_int_eq(omq_train_run(t, true, false, NULL, NULL, &err), OMQ_ECONFIG);
@@ -409,31 +441,96 @@ START_TEST(test_refuses)
 }
 END_TEST
 
-/* NaN in the loss and in a gradient: named with layer and step, and the
- * checkpoint of before is still there and whole. */
+/* Other batches, so that the position is none: said with what has changed. */
+START_TEST(test_resume_of_other_batches)
+{
+    const char *sets[] = {"train.batch_size=32"};
+    struct stopper s = {.at = 5};
+    struct omq_train_callbacks cb = {.ctx = &s, .step = count_step};
+    struct omq_train *t = train_open("a", NULL, 0);
+    struct omq_err err;
+
+    ck_assert_int_eq(omq_train_run(t, false, false, &cb, &s.flag, &err), OMQ_ESTOPPED);
+    omq_train_close(t);
+    t = train_open("a", sets, 1);
+    said[0] = 0;
+    cb = (struct omq_train_callbacks){.log = keep_line};
+    ck_assert_int_eq(omq_train_run(t, true, false, &cb, NULL, &err), OMQ_ECONFIG);
+    ck_assert_msg(strstr(err.msg, "5 steps of its next epoch, and an epoch has 3 now"), "%s",
+                  err.msg);
+    ck_assert_msg(strstr(said, "train.batch_size"), "%s", said);
+    omq_train_close(t);
+}
+END_TEST
+
+struct spoiler {
+    int epoch, step; /* after which */
+    omq_real *at, value;
+};
+
+static void spoil(void *ctx, const struct omq_train_progress *p)
+{
+    struct spoiler *s = ctx;
+
+    if (p->epoch == s->epoch && p->step == s->step)
+        *s->at = s->value;
+}
+
+/* What no reader would take is not written: the checkpoint before it stays. */
+START_TEST(test_impossible_values)
+{
+    struct omq_train *t = train_open("a", NULL, 0);
+    struct spoiler s = {.epoch = 2, .step = 6, .value = (omq_real)INFINITY};
+    struct omq_train_callbacks cb = {.ctx = &s, .step = spoil};
+    struct omq_err err;
+
+    ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
+    s.at = omq_net_layer(&t->net, 0, 0)->var->value;
+    ck_assert_int_eq(omq_train_run(t, false, false, &cb, NULL, &err), OMQ_EDIVERGED);
+    ck_assert_msg(strstr(err.msg, "epoch 2 diverged, the last checkpoint was kept"), "%s", err.msg);
+    ck_assert_int_eq(omq_checkpoint_save(t, "last.omq", true, &err), OMQ_EDIVERGED);
+    omq_train_close(t);
+    ck_assert_int_eq(last_epoch(), 1);
+}
+END_TEST
+
+/* NaN in the loss and in a gradient: named with layer and step. */
 START_TEST(test_diverges)
 {
     const char *want[] = {"the loss of w8a8 is not finite at epoch 1 step 1, in 'linear'",
                           "a gradient is not finite at epoch 1 step 1, in 'layer1.0.conv1.weight'"};
     struct omq_train *t = train_open("a", NULL, 0);
     struct omq_err err;
-    struct omq_ckpt *c;
-    char path[128];
 
-    train_run(t, false);
-    omq_train_close(t);
-    t = train_open("a", NULL, 0);
     ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
     if (_i == 0)
         omq_net_layer(&t->net, 0, t->net.plan.n_layers - 1)->bias->value[0] = NAN;
     else
         omq_net_layer(&t->net, 0, 1)->weight->value[0] = INFINITY; /* codes stay finite */
-    ck_assert_int_eq(omq_train_run(t, false, true, NULL, NULL, &err), OMQ_EDIVERGED);
+    ck_assert_int_eq(omq_train_run(t, false, false, NULL, NULL, &err), OMQ_EDIVERGED);
     ck_assert_msg(strncmp(err.msg, want[_i], strlen(want[_i])) == 0, "%s", err.msg);
     omq_train_close(t);
-    snprintf(path, sizeof(path), "%s/a/last.omq", train_dir);
-    ck_assert_int_eq(omq_ckpt_open(&c, path, 0, &err), OMQ_OK);
-    omq_ckpt_close(c);
+}
+END_TEST
+
+/* A run in place of another: from its start, what is resumed is this one. */
+START_TEST(test_replaces)
+{
+    struct omq_train *t = train_open("a", NULL, 0);
+    struct spoiler s = {.epoch = 1, .step = 1, .value = (omq_real)NAN};
+    struct omq_train_callbacks cb = {.ctx = &s, .step = spoil};
+    struct omq_err err;
+
+    train_run(t, false);
+    omq_train_close(t);
+    ck_assert_int_eq(last_epoch(), 2);
+    t = train_open("a", NULL, 0);
+    ck_assert_msg(omq_train_prepare(t, &err) == OMQ_OK, "%s", err.msg);
+    s.at = omq_net_layer(&t->net, 0, t->net.plan.n_layers - 1)->bias->value;
+    ck_assert_int_eq(omq_train_run(t, false, true, &cb, NULL, &err), OMQ_EDIVERGED);
+    ck_assert_msg(strstr(err.msg, "the last checkpoint was kept"), "%s", err.msg);
+    omq_train_close(t);
+    ck_assert_int_eq(last_epoch(), 0);
 }
 END_TEST
 
@@ -455,7 +552,10 @@ Suite *omq_suite_train(void)
     tcase_add_test(t, test_own_batches);
     tcase_add_loop_test(t, test_teacher, 0, 2);
     tcase_add_test(t, test_refuses);
+    tcase_add_test(t, test_resume_of_other_batches);
+    tcase_add_test(t, test_impossible_values);
     tcase_add_loop_test(t, test_diverges, 0, 2);
+    tcase_add_test(t, test_replaces);
     suite_add_tcase(s, t);
     return s;
 }
