@@ -110,6 +110,7 @@ struct omq_model_shape {
      * `resize` pixels, antialiased, and height x width are cut from the centre. */
     int resize;
     bool bicubic; /* else bilinear */
+    bool transpose; /* of idx files: they hold images column by column */
 };
 void omq_model_shape(const struct omq_model *m, struct omq_model_shape *out);
 /* "" if the model has no name for it. */

@@ -120,6 +120,7 @@ download() {
 
 # take FOLDER/FILE PART SUM: the same from a file that is already here
 take() {
+    [ -f "$1" ] || { say "there is no '$1'"; return 1; }
     if cp "$1" "$2" && matches "$2" "$3"; then
         return 0
     fi

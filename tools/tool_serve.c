@@ -71,7 +71,8 @@ static void publish(struct session *s, bool open)
 static bool same_shape(const struct omq_model_shape *a, const struct omq_model_shape *b)
 {
     return a->height == b->height && a->width == b->width && a->channels == b->channels &&
-           a->n_classes == b->n_classes && a->resize == b->resize && a->bicubic == b->bicubic;
+           a->n_classes == b->n_classes && a->resize == b->resize && a->bicubic == b->bicubic &&
+           a->transpose == b->transpose;
 }
 
 /* Images are of the old model's size, and so is the room for its answers. */

@@ -98,7 +98,8 @@ const struct omq_conf_key omq_conf_keys[] = {
     BOOL("data.transpose", data.transpose,
          "The images are stored column by column, as those of EMNIST are; of format idx."),
     INT("data.train_limit", data.train_limit, 0, 1000000000,
-        "Training images used, the same share of each class; 0 is all."),
+        "Training images used, the same number of each class, or all that it has;\n"
+        "0 is all."),
     NUMBER("data.validation", data.validation, 0, 0.5,
            "Share of the training images that is held out for validation."),
     {.path = "data.size", .type = OMQ_CONF_INTS, .offset = offsetof(struct omq_config, data.size),

@@ -138,17 +138,15 @@ static int read_file(struct omq_raw *raw, const struct cifar *c, const char *dir
 static int read_names(struct omq_raw *raw, const struct cifar *c, const char *dir,
                       struct omq_err *err)
 {
-    char *path = omq_path_join(dir, c->names);
+    char *path = NULL;
     uint8_t *text = NULL;
     size_t n_bytes;
-    int n, rc = OMQ_OK;
+    int n, rc = omq_class_names_read(&text, &n_bytes, &path, dir, c->names, err);
 
-    if (!path)
-        return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
-    if (access(path, F_OK) == 0 &&
-        (rc = omq_file_read(path, 1 << 20, &text, &n_bytes, err)) == OMQ_OK &&
-        (rc = omq_class_names_parse(&raw->names, &n, text, n_bytes, path, err)) == OMQ_OK &&
-        n != raw->n_classes)
+    if (rc <= 0)
+        return rc;
+    rc = omq_class_names_parse(&raw->names, &n, text, n_bytes, path, err);
+    if (rc == OMQ_OK && n != raw->n_classes)
         rc = omq_fail(err, OMQ_EFORMAT, "'%s' names %d classes, expected %d", path, n,
                       raw->n_classes);
     free(text);

@@ -88,10 +88,10 @@ int omq_class_names_parse(const char ***names, int *n, const uint8_t *text, size
     return OMQ_OK;
 }
 
-int omq_classes_txt_read(uint8_t **text, size_t *n_bytes, char **path, const char *root,
-                         struct omq_err *err)
+int omq_class_names_read(uint8_t **text, size_t *n_bytes, char **path, const char *root,
+                         const char *file, struct omq_err *err)
 {
-    char *name = omq_path_join(root, "classes.txt");
+    char *name = omq_path_join(root, file);
     struct stat st;
     int rc = 0;
 
@@ -115,7 +115,7 @@ int omq_class_names_of(struct omq_raw *raw, const char *root, struct omq_err *er
     uint8_t *text = NULL;
     char *path = NULL;
     size_t n_bytes;
-    int n, rc = omq_classes_txt_read(&text, &n_bytes, &path, root, err);
+    int n, rc = omq_class_names_read(&text, &n_bytes, &path, root, "classes.txt", err);
 
     if (rc <= 0)
         return rc;
@@ -222,7 +222,7 @@ int omq_class_names_map(const char ***names, const struct omq_names *folders, co
     if (!list)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate the names of %zu classes", folders->n);
     memset(slots, 0, folders->n * SLOT);
-    rc = omq_classes_txt_read(&text, &n_bytes, &path, root, err);
+    rc = omq_class_names_read(&text, &n_bytes, &path, root, "classes.txt", err);
     if (rc > 0) {
         rc = take_map(slots, folders, text, n_bytes, path, err);
         free(text);

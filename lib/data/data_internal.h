@@ -63,8 +63,10 @@ int omq_data_check_shape(uint64_t n, uint64_t height, uint64_t width, uint64_t c
 int omq_class_names_parse(const char ***names, int *n, const uint8_t *text, size_t n_bytes,
                           const char *name, struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* root/classes.txt, if it is there: 1, with its text and name for free(); else 0. */
-int omq_classes_txt_read(uint8_t **text, size_t *n_bytes, char **path, const char *root,
+/* A file of class names in root, such as "classes.txt", if it is there: 1, with its text and
+ * path for free(); else 0. */
+int omq_class_names_read(uint8_t **text, size_t *n_bytes, char **path, const char *root,
+                         const char *file,
                          struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* The names in root/classes.txt, if it is there; at least raw->n_classes of them,
@@ -147,6 +149,10 @@ int omq_idx_read(struct omq_idx *x, const char *path, enum omq_idx_kind kind,
 /* The same from memory; name stands for the file in messages. */
 int omq_idx_decode(struct omq_idx *x, const uint8_t *bytes, size_t n_bytes, const char *name,
                    enum omq_idx_kind kind, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Turns images that are stored column by column, [n][w][h][c], to [n][h][w][c]; OMQ_ENOMEM is
+ * the only failure. */
+int omq_idx_transpose(struct omq_idx *x, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* What becomes of a training image. */
 enum omq_role { OMQ_ROLE_UNUSED, OMQ_ROLE_TRAIN, OMQ_ROLE_VALIDATION };

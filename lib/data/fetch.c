@@ -11,12 +11,11 @@
 enum { NAME_SIZE = 400 }; /* of a picture, for messages */
 
 static int decode(const struct omq_dataset *d, uint32_t number, struct omq_image *im,
-                  struct omq_err *err)
+                  char name[NAME_SIZE], struct omq_err *err)
 {
-    char name[NAME_SIZE];
     uint8_t *bytes;
     size_t n_bytes;
-    int rc = d->source->get(d->source, number, &bytes, &n_bytes, name, sizeof(name), err);
+    int rc = d->source->get(d->source, number, &bytes, &n_bytes, name, NAME_SIZE, err);
 
     if (rc < 0)
         return rc;
@@ -25,16 +24,25 @@ static int decode(const struct omq_dataset *d, uint32_t number, struct omq_image
     return rc;
 }
 
-int omq_dataset_image(const struct omq_dataset *d, int i, struct omq_image *im,
-                      struct omq_err *err)
+/* name: of a picture that was decoded. */
+static int get(const struct omq_dataset *d, int i, struct omq_image *im, char name[NAME_SIZE],
+               struct omq_err *err)
 {
     size_t image = (size_t)d->height * (size_t)d->width * (size_t)d->channels;
 
     if (!d->pixels)
-        return decode(d, d->in_source ? d->in_source[i] : (uint32_t)i, im, err);
+        return decode(d, d->in_source ? d->in_source[i] : (uint32_t)i, im, name, err);
     *im = (struct omq_image){d->height, d->width, d->channels,
                              (uint8_t *)d->pixels + (size_t)i * image};
     return OMQ_OK;
+}
+
+int omq_dataset_image(const struct omq_dataset *d, int i, struct omq_image *im,
+                      struct omq_err *err)
+{
+    char name[NAME_SIZE];
+
+    return get(d, i, im, name, err);
 }
 
 int omq_dataset_pixels(const struct omq_dataset *d, int i, const struct omq_draw *draw,
@@ -42,14 +50,16 @@ int omq_dataset_pixels(const struct omq_dataset *d, int i, const struct omq_draw
 {
     const struct omq_transform t = {&d->cfg, d->height, d->width, d->channels, draw->train};
     struct omq_image im = {0};
-    int rc = omq_dataset_image(d, i, &im, err);
+    char name[NAME_SIZE];
+    int rc = get(d, i, &im, name, err);
 
     if (rc < 0)
         return rc;
     rc = omq_transform(&t, out, &im, draw->seed, draw->epoch, (uint32_t)i, err);
-    if (!d->pixels)
-        omq_image_release(&im);
-    return rc;
+    if (d->pixels)
+        return rc;
+    omq_image_release(&im);
+    return rc < 0 ? omq_wrap(err, rc, "'%s'", name) : rc;
 }
 
 int omq_dataset_some(const struct omq_dataset *d, int i, int n)

@@ -143,20 +143,23 @@ static bool is_idx_file(const char *path)
     return n > 0 && is_idx(p, (size_t)n);
 }
 
-/* What was read into f->idx is for the model, or goes. */
-static int check_idx(struct omq_frames *f, struct omq_err *err)
+/* What was read into f->idx is made what the model takes, or goes. */
+static int take_idx(struct omq_frames *f, struct omq_err *err)
 {
     const uint32_t *dims = f->idx.dims, channels = f->idx.n_dims == 4 ? dims[3] : 1;
     const struct omq_model_shape *s = &f->shape;
-    int rc;
+    int rc = OMQ_OK;
 
     f->i = 0;
-    if (dims[1] == (uint32_t)s->height && dims[2] == (uint32_t)s->width &&
+    if (s->transpose)
+        rc = omq_idx_transpose(&f->idx, err);
+    if (rc == OMQ_OK && dims[1] == (uint32_t)s->height && dims[2] == (uint32_t)s->width &&
         channels == (uint32_t)s->channels)
         return OMQ_OK;
-    rc = omq_fail(err, OMQ_EARG, "the images of '%s' are %u x %u x %u, but the model takes %d x %d "
-                  "x %d", f->paths[f->at], dims[1], dims[2], channels, s->height, s->width,
-                  s->channels);
+    if (rc == OMQ_OK)
+        rc = omq_fail(err, OMQ_EARG, "the images of '%s' are %u x %u x %u, but the model takes %d "
+                      "x %d x %d", f->paths[f->at], dims[1], dims[2], channels, s->height, s->width,
+                      s->channels);
     free(f->idx.bytes);
     f->idx = (struct omq_idx){0};
     return rc;
@@ -194,13 +197,13 @@ static int open_file(struct omq_frames *f, uint8_t *pixels, struct omq_err *err)
 
     if (is_idx_file(path)) {
         rc = omq_idx_read(&f->idx, path, OMQ_IDX_IMAGES, err);
-        return rc < 0 ? rc : check_idx(f, err);
+        return rc < 0 ? rc : take_idx(f, err);
     }
     if ((rc = omq_file_read(path, OMQ_IMAGE_MAX_FILE, &bytes, &n, err)) < 0)
         return rc;
     if (is_idx(bytes, n)) {
         if ((rc = omq_idx_decode(&f->idx, bytes, n, path, OMQ_IDX_IMAGES, err)) == OMQ_OK)
-            rc = check_idx(f, err);
+            rc = take_idx(f, err);
     } else if ((rc = decode_picture(f, bytes, n, pixels, err)) == OMQ_OK) {
         rc = 1;
     }

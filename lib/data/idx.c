@@ -325,3 +325,25 @@ int omq_idx_read(struct omq_idx *x, const char *path, enum omq_idx_kind kind, st
     free(s);
     return rc;
 }
+
+int omq_idx_transpose(struct omq_idx *x, struct omq_err *err)
+{
+    const size_t h = x->dims[2], w = x->dims[1], c = x->n_dims == 4 ? x->dims[3] : 1;
+    const size_t image = h * w * c;
+    uint8_t *copy = malloc(image);
+
+    if (!copy)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate one image of %zu bytes", image);
+    for (size_t i = 0; i < x->dims[0]; i++) {
+        uint8_t *p = x->bytes + i * image;
+
+        memcpy(copy, p, image);
+        for (size_t row = 0; row < h; row++)
+            for (size_t col = 0; col < w; col++)
+                memcpy(p + (row * w + col) * c, copy + (col * h + row) * c, c);
+    }
+    free(copy);
+    x->dims[1] = (uint32_t)h;
+    x->dims[2] = (uint32_t)w;
+    return OMQ_OK;
+}

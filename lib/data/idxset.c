@@ -25,7 +25,7 @@ static const char *const label_ends[] = {"-labels-idx1-ubyte", "-labels.idx1-uby
 /* The sets of scripts/fetch-data.sh whose files have these names. */
 static const char *const fetchable[] = {"fashion-mnist", "mnist", NULL};
 
-/* "; run scripts/fetch-data.sh NAME" if root is the folder it would fill. */
+/* "; run scripts/fetch-data.sh NAME ROOT" if root is called as what that fetches. */
 static const char *fetch_hint(const struct omq_data_config *cfg, char *buf, size_t size)
 {
     size_t n = strlen(cfg->root);
@@ -39,7 +39,7 @@ static const char *fetch_hint(const struct omq_data_config *cfg, char *buf, size
 
         if (have >= len && memcmp(end - len, fetchable[i], len) == 0 &&
             (have == len || end[-(ptrdiff_t)len - 1] == '/'))
-            snprintf(buf, size, "; run scripts/fetch-data.sh %s", fetchable[i]);
+            snprintf(buf, size, "; run scripts/fetch-data.sh %s '%.300s'", fetchable[i], cfg->root);
     }
     return buf;
 }
@@ -47,7 +47,7 @@ static const char *fetch_hint(const struct omq_data_config *cfg, char *buf, size
 static int fail_missing(const struct omq_data_config *cfg, const char *what,
                         const char *const *names, const char *const *ends, struct omq_err *err)
 {
-    char looked[512] = "", hint[64];
+    char looked[512] = "", hint[384];
     struct stat st;
     int at = 0;
 
@@ -64,11 +64,12 @@ static int fail_missing(const struct omq_data_config *cfg, const char *what,
     if (!S_ISDIR(st.st_mode))
         return omq_fail(err, OMQ_EIO, "'%.300s' (data.root) is not a folder; it should hold %s, or "
                         "the same with .gz%s", cfg->root, looked, hint);
-    return omq_fail(err, OMQ_EIO, "cannot find the %s in '%.300s': looked for %s, and the same "
-                    "with .gz%s", what, cfg->root, looked, hint);
+    return omq_fail(err, OMQ_EIO, "cannot find the %s in '%.300s': looked for files %s, and the "
+                    "same with .gz%s", what, cfg->root, looked, hint);
 }
 
-/* The path of the first of the names that exists, allocated, to *path. */
+/* The path of the first of the names that exists, allocated, to *path. A folder is none: some
+ * unpack each file to one. */
 static int find_file(char **path, const struct omq_data_config *cfg, const char *what,
                      const char *const *names, const char *const *ends, struct omq_err *err)
 {
@@ -85,7 +86,7 @@ static int find_file(char **path, const struct omq_data_config *cfg, const char 
                 *path = omq_path_join(cfg->root, name);
                 if (!*path)
                     return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
-                if (stat(*path, &st) == 0)
+                if (stat(*path, &st) == 0 && !S_ISDIR(st.st_mode))
                     return OMQ_OK;
                 free(*path);
             }
@@ -94,34 +95,13 @@ static int find_file(char **path, const struct omq_data_config *cfg, const char 
     return fail_missing(cfg, what, names, ends, err);
 }
 
-/* Turns each image stored column by column: [w][h][c] to [h][w][c]. */
-static int transpose(struct omq_raw *raw, struct omq_err *err)
-{
-    size_t h = (size_t)raw->width, w = (size_t)raw->height, c = (size_t)raw->channels;
-    size_t image = h * w * c;
-    uint8_t *copy = malloc(image);
-
-    if (!copy)
-        return omq_fail(err, OMQ_ENOMEM, "cannot allocate one image of %zu bytes", image);
-    for (int i = 0; i < raw->n; i++) {
-        uint8_t *p = raw->pixels + (size_t)i * image;
-
-        memcpy(copy, p, image);
-        for (size_t y = 0; y < h; y++)
-            for (size_t x = 0; x < w; x++)
-                memcpy(p + (y * w + x) * c, copy + (x * h + y) * c, c);
-    }
-    free(copy);
-    raw->height = (int)h;
-    raw->width = (int)w;
-    return OMQ_OK;
-}
-
-static int read_images(struct omq_raw *raw, const char *path, struct omq_err *err)
+static int read_images(struct omq_raw *raw, const char *path, bool transpose, struct omq_err *err)
 {
     struct omq_idx x;
     int rc = omq_idx_read(&x, path, OMQ_IDX_IMAGES, err);
 
+    if (rc == OMQ_OK && transpose && (rc = omq_idx_transpose(&x, err)) < 0)
+        free(x.bytes);
     if (rc < 0)
         return rc;
     raw->pixels = x.bytes;
@@ -171,10 +151,9 @@ static int read_idx(struct omq_raw *raw, const struct omq_data_config *cfg, bool
         return rc;
     rc = find_file(&labels, cfg, test ? "test labels" : "training labels", names, label_ends, err);
     if (rc == OMQ_OK) {
-        if ((rc = read_images(raw, images, err)) == OMQ_OK &&
-            (rc = read_labels(raw, labels, images, err)) == OMQ_OK &&
-            (rc = omq_class_names_of(raw, cfg->root, err)) == OMQ_OK && cfg->transpose)
-            rc = transpose(raw, err);
+        if ((rc = read_images(raw, images, cfg->transpose, err)) == OMQ_OK &&
+            (rc = read_labels(raw, labels, images, err)) == OMQ_OK)
+            rc = omq_class_names_of(raw, cfg->root, err);
         free(labels);
     }
     free(images);

@@ -87,10 +87,24 @@ uint32_t omq_names_sum(const struct omq_names *l, uint32_t before)
     return (uint32_t)crc;
 }
 
+static size_t folder_size(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? (size_t)(slash - path) : 0;
+}
+
+/* Folder by folder, and in each file by file. */
 static int by_name(const void *a, const void *b, void *text)
 {
-    return strcmp((const char *)text + *(const uint32_t *)a,
-                  (const char *)text + *(const uint32_t *)b);
+    const char *x = (const char *)text + *(const uint32_t *)a;
+    const char *y = (const char *)text + *(const uint32_t *)b;
+    size_t n = folder_size(x), m = folder_size(y);
+    int order = memcmp(x, y, n < m ? n : m);
+
+    if (order == 0 && n != m)
+        return n < m ? -1 : 1;
+    return order ? order : strcmp(x + n, y + n);
 }
 
 static void sort_names(struct omq_names *l)

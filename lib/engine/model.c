@@ -155,6 +155,7 @@ void omq_model_shape(const struct omq_model *m, struct omq_model_shape *out)
         .arch = m->info.config.model.arch[0] ? m->info.config.model.arch : "onnx",
         .resize = data->resize > longer ? data->resize : longer,
         .bicubic = data->interpolation == OMQ_INTERPOLATION_BICUBIC,
+        .transpose = data->transpose,
     };
 }
 

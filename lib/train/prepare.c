@@ -90,6 +90,14 @@ static int open_data(struct omq_train *t, struct omq_err *err)
     return omq_model_info_set_classes(&t->info, t->train->class_names, t->train->n_classes, err);
 }
 
+/* Which of mean and std is not for so many channels; else it is the two together. */
+static const char *scale_key(const struct omq_data_config *d, int channels)
+{
+    if (d->n_mean != 1 && d->n_mean != channels)
+        return "data.mean";
+    return d->n_std != 1 && d->n_std != channels ? "data.std" : "data";
+}
+
 static int open_net(struct omq_train *t, struct omq_err *err)
 {
     const struct omq_dataset *d = t->train;
@@ -99,7 +107,7 @@ static int open_net(struct omq_train *t, struct omq_err *err)
 
     rc = omq_preprocess_init(&pre, &t->config.data, d->height, d->width, d->channels, err);
     if (rc < 0)
-        return omq_diag_wrap(&t->diag, "data", rc, err); /* the mean or std */
+        return omq_diag_wrap(&t->diag, scale_key(&t->config.data, d->channels), rc, err);
     if ((rc = omq_begin_graph(&t->beginning, &t->config, d, &graph, err)) < 0)
         return omq_diag_wrap(&t->diag, t->config.model.arch[0] ? "model.arch" : "model.onnx", rc,
                              err);

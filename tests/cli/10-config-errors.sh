@@ -49,4 +49,6 @@ for split in train test; do
     mkdir -p pictures/$split/{a,b}
     for class in a b; do make_png pictures/$split/$class/0.png 8 8 3; done
 done
-late 'tiny.yaml:5:1' 'data.mean has 2 values, but the images have 3' --set train.batch_size=2
+late 'tiny.yaml:9:9' 'data.mean has 2 values, but the images have 3' --set train.batch_size=2
+late '--set #2:10' 'data.std has 2 values, but the images have 3' --set 'data.mean=[0.5]' \
+    --set 'data.std=[0.5, 0.4]' --set train.batch_size=2

@@ -19,12 +19,15 @@ for name, count in ("train", 60), ("t10k", 40):
 END
 sed -e '/synthetic/d' -e 's/^data:/data:\n  format: idx\n  root: ./' <(tiny_config) >tiny.yaml
 expect 0 omq-train -q tiny.yaml
-for bits in 8 2 w4a8; do
-    expect 0 omq-eval --json --bits $bits run/model.omq
+# Of images that are stored column by column (EMNIST), too.
+expect 0 omq-train -q --set data.transpose=true --set output_dir=columns tiny.yaml
+for at in run:8 run:2 run:w4a8 columns:8; do
+    model=${at%:*}/model.omq bits=${at#*:}
+    expect 0 omq-eval --json --bits $bits $model
     want=$(grep -o '"top1":[^,]*' out)
-    expect 0 omq-run --batch 7 --bits $bits run/model.omq t10k-images-idx3-ubyte
+    expect 0 omq-run --batch 7 --bits $bits $model t10k-images-idx3-ubyte
     right=$(paste t10k.labels <(cut -f 2 out) | awk '$1 == $2' | wc -l)
     [ "$want" = "\"top1\":$(python3 -c "print('%.17g' % (100 * $right / 40))")" ] ||
-        fail "$bits: $right of 40 right, but $want"
-    OMQ_CPU=ref omq-run -t 1 --bits $bits run/model.omq t10k-images-idx3-ubyte | cmp - out
+        fail "$at: $right of 40 right, but $want"
+    OMQ_CPU=ref omq-run -t 1 --bits $bits $model t10k-images-idx3-ubyte | cmp - out
 done

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "data/data_internal.h"
@@ -133,6 +134,9 @@ START_TEST(refused)
     datahelp_put("test_batch.bin", bytes, 3073);
     datahelp_put("batches.meta.txt", "a\nb\n", 4);
     open_fails(OMQ_SPLIT_TEST, OMQ_EFORMAT, "batches.meta.txt' names 2 classes", "10");
+    remove(datahelp_path("batches.meta.txt"));
+    ck_assert_int_eq(mkfifo(datahelp_path("batches.meta.txt"), 0600), 0); /* not waited for */
+    open_fails(OMQ_SPLIT_TEST, OMQ_EIO, "batches.meta.txt' is not a regular file", NULL);
     cfg.format = OMQ_FORMAT_CIFAR100;
     memset(bytes, 0, 3 * 3074);
     bytes[3074] = 20;

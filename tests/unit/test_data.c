@@ -58,6 +58,21 @@ static void open_fails(const struct omq_data_config *cfg, enum omq_split split, 
 
 /* ---- the folder ---- */
 
+/* Some unpack each file to a folder of its name. */
+START_TEST(test_folders_beside_files)
+{
+    struct omq_data_config c = idx_config();
+    struct omq_dataset *d;
+
+    ck_assert_int_eq(mkdir(datahelp_path("train-images-idx3-ubyte"), 0700), 0);
+    datahelp_put_idx("train-images.idx3-ubyte", DIMS(1, 1, 1), (uint8_t[]){1});
+    datahelp_put_idx("train-labels.idx1-ubyte", DIMS(1), (uint8_t[]){0});
+    d = datahelp_open(&c, OMQ_SPLIT_TRAIN, 1);
+    ck_assert_int_eq(d->n, 1);
+    omq_dataset_close(d);
+}
+END_TEST
+
 START_TEST(test_missing_files)
 {
     struct omq_data_config c = idx_config();
@@ -69,9 +84,9 @@ START_TEST(test_missing_files)
     open_fails(&c, OMQ_SPLIT_TRAIN, OMQ_EIO, "cannot find the training labels", datahelp_dir);
     snprintf(c.root, sizeof(c.root), "%s/none/fashion-mnist//", datahelp_dir);
     open_fails(&c, OMQ_SPLIT_TRAIN, OMQ_EIO, "cannot open the folder",
-               "run scripts/fetch-data.sh fashion-mnist");
+               "run scripts/fetch-data.sh fashion-mnist '");
     snprintf(c.root, sizeof(c.root), "%s/none/mnist", datahelp_dir);
-    open_fails(&c, OMQ_SPLIT_TEST, OMQ_EIO, "No such file", "run scripts/fetch-data.sh mnist");
+    open_fails(&c, OMQ_SPLIT_TEST, OMQ_EIO, "No such file", "run scripts/fetch-data.sh mnist '");
     snprintf(c.root, sizeof(c.root), "%s/none/my-mnist", datahelp_dir);
     ck_assert_int_lt(omq_dataset_open(&(struct omq_dataset *){NULL}, &c, OMQ_SPLIT_TEST, 1, &err),
                      0);
@@ -93,7 +108,8 @@ START_TEST(test_not_a_regular_file)
                NULL);
     ck_assert_int_eq(mkdir(datahelp_path("t10k-images-idx3-ubyte"), 0700), 0);
     datahelp_put_idx("t10k-labels-idx1-ubyte", DIMS(1), (uint8_t[]){1});
-    open_fails(&c, OMQ_SPLIT_TEST, OMQ_EIO, "is not a regular file", NULL);
+    open_fails(&c, OMQ_SPLIT_TEST, OMQ_EIO, "cannot find the test images",
+               "looked for files t10k-");
 }
 END_TEST
 
@@ -532,6 +548,7 @@ Suite *omq_suite_data(void)
 
     tcase_add_checked_fixture(files, datahelp_setup, datahelp_teardown);
     tcase_add_test(files, test_missing_files);
+    tcase_add_test(files, test_folders_beside_files);
     tcase_add_test(files, test_not_a_regular_file);
     tcase_add_test(files, test_names_and_gzip_are_equal);
     tcase_add_test(files, test_counts_must_agree);

@@ -173,6 +173,45 @@ START_TEST(only_a_test)
 }
 END_TEST
 
+/* Folder by folder, as os.walk() goes that ImageFolder sorts. */
+START_TEST(order_of_folders)
+{
+    static const char *const order[] = {"z.jpg", "a/1.jpg", "a-b/1.jpg", "a/b/1.jpg"};
+    struct omq_dataset *d;
+
+    for (int i = 0; i < 4; i++) {
+        char name[32];
+
+        snprintf(name, sizeof(name), "train/cat/%s", order[i]);
+        datahelp_put(name, "no picture", 10);
+    }
+    d = datahelp_open(&cfg, OMQ_SPLIT_TRAIN, 1);
+    ck_assert_int_eq(d->n, 4);
+    for (int i = 0; i < 4; i++) {
+        struct omq_image im;
+
+        datahelp_fails(omq_dataset_image(d, i, &im, &err), &err, OMQ_EFORMAT, "train/cat/",
+                       order[i], NULL);
+    }
+    omq_dataset_close(d);
+}
+END_TEST
+
+START_TEST(what_cannot_be_resized)
+{
+    const struct omq_draw draw = {0};
+    struct omq_dataset *d;
+    uint8_t out[1];
+
+    put_tree();
+    d = datahelp_open(&cfg, OMQ_SPLIT_TRAIN, 1);
+    d->height = 1 << 20;
+    datahelp_fails(omq_dataset_pixels(d, 0, &draw, out, &err), &err, OMQ_EUNSUP,
+                   "train/cat/1.JPEG': cannot resize", NULL, NULL);
+    omq_dataset_close(d);
+}
+END_TEST
+
 START_TEST(shown_names)
 {
     static const char text[] = "dog\tdog, domestic dog\r\n\nzebra\tzebra\nca\tno\ncatt\tno\n";
@@ -423,6 +462,8 @@ Suite *omq_suite_folder(void)
     tcase_add_test(tree, other_files);
     tcase_add_test(tree, test_without_classes);
     tcase_add_test(tree, only_a_test);
+    tcase_add_test(tree, order_of_folders);
+    tcase_add_test(tree, what_cannot_be_resized);
     tcase_add_test(tree, shown_names);
     tcase_add_test(tree, refused);
     tcase_add_test(tree, splits);
