@@ -273,8 +273,9 @@ bool omq_onnx_build_ints(struct omq_onnx_builder *b, int node, int *rc)
         if (omq_span_is(b->in.nodes[node].op, rows[i].op)) {
             *rc = rows[i].build(b, node, &out)
                       ? OMQ_OK
-                      : omq_onnx_refuse(&b->in, node, b->err, "computes a shape in a way that is "
-                                        "not known");
+                      : omq_onnx_refuse(&b->in, node, b->err, "computes a shape, or changes "
+                                        "constants, in a way that is not known: export with "
+                                        "constants folded");
             b->facts[b->in.nodes[node].out[0]] = out;
             return true;
         }

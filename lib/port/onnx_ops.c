@@ -164,13 +164,19 @@ static int build_constant(struct omq_onnx_builder *b, int node)
     struct omq_onnx_tensor_in tensor;
     int rc;
 
-    *f = (struct omq_onnx_fact){.kind = OMQ_FACT_INTS, .n = one.present ? 1 : ints.n_ints};
-    memcpy(f->ints, ints.ints, sizeof(f->ints));
-    if (one.present)
+    *f = (struct omq_onnx_fact){.kind = OMQ_FACT_INTS, .has_number = real.present,
+                                .number = real.f};
+    if (ints.present && ints.n_ints < 0)
+        return omq_onnx_refuse(&b->in, node, b->err, "has too many numbers");
+    if (ints.present) {
+        f->n = ints.n_ints;
+        memcpy(f->ints, ints.ints, sizeof(f->ints));
+    }
+    if (one.present) {
+        f->n = 1;
         f->ints[0] = one.i;
-    f->has_number = real.present;
-    f->number = real.f;
-    if (one.present || real.present || (ints.present && ints.n_ints >= 0))
+    }
+    if (one.present || real.present || ints.present)
         return OMQ_OK;
     if (!t.present)
         return omq_onnx_refuse(&b->in, node, b->err, "has no value that is a tensor or a number");

@@ -140,6 +140,12 @@ static bool get_dims(struct omq_onnx_tensor_in *t, const struct omq_field *f)
     return s.n == 0;
 }
 
+static int elsewhere(struct omq_err *err)
+{
+    return omq_fail(err, OMQ_EUNSUP, "the values of a tensor are in another file: export with "
+                    "external_data=False, or onnx.save(onnx.load(FILE), OTHER)");
+}
+
 /* All but the values. */
 static int get_head(struct omq_onnx_tensor_in *t, struct omq_err *err)
 {
@@ -161,12 +167,10 @@ static int get_head(struct omq_onnx_tensor_in *t, struct omq_err *err)
             break;
         case SEGMENT:
         case EXTERNAL_DATA:
-            return omq_fail(err, OMQ_EUNSUP, "the values of a tensor are in another file: save "
-                            "the model as one (save_as_external_data=False)");
+            return elsewhere(err);
         case DATA_LOCATION:
             if (f.value != 0)
-                return omq_fail(err, OMQ_EUNSUP, "the values of a tensor are in another file: "
-                                "save the model as one (save_as_external_data=False)");
+                return elsewhere(err);
             break;
         }
     }

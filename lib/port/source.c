@@ -221,7 +221,8 @@ int omq_source_read(const struct omq_source *s, const struct omq_source_array *a
 
     if (a->type == OMQ_SOURCE_OTHER)
         return omq_fail(err, OMQ_EUNSUP, "'%s' in '%s' is of type %s: weights are floats of 16, 32 "
-                        "or 64 bits", a->name, s->path, a->type_name);
+                        "or 64 bits, of NumPy little-endian and in C order "
+                        "(numpy.ascontiguousarray(a, '<f4'))", a->name, s->path, a->type_name);
     if (!a->zip.deflated) {
         convert(a->type, a->bytes, a->n, values);
         return OMQ_OK;

@@ -25,13 +25,13 @@ enum {
 
 enum omq_source_type {
     OMQ_SOURCE_F32, OMQ_SOURCE_F64, OMQ_SOURCE_F16, OMQ_SOURCE_BF16,
-    OMQ_SOURCE_OTHER, /* is there, but cannot be read */
+    OMQ_SOURCE_OTHER, /* is there, but cannot be read; its size is not checked */
 };
 
 struct omq_source_array {
     char *name;
     enum omq_source_type type;
-    char type_name[16];          /* as the file calls it */
+    char type_name[40];          /* as the file calls it */
     int ndim;
     uint64_t dims[OMQ_SOURCE_DIMS];
     size_t n;                    /* values; their product */

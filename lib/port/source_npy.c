@@ -99,30 +99,23 @@ static bool get_bool(struct text *t)
     return false;
 }
 
-/* "<f4": order, kind, bytes of a value; of texts, which may lie beside weights, characters
- * of 4 bytes. */
-static int set_type(struct omq_npy *out, struct omq_err *err)
+/* "<f4": order, kind, bytes of a value. */
+static void set_type(struct omq_npy *out)
 {
-    static const struct { const char *word; enum omq_source_type type; } floats[] = {
-        {"<f4", OMQ_SOURCE_F32}, {"<f8", OMQ_SOURCE_F64}, {"<f2", OMQ_SOURCE_F16},
+    static const struct { const char *word; enum omq_source_type type; size_t size; } floats[] = {
+        {"<f4", OMQ_SOURCE_F32, 4}, {"<f8", OMQ_SOURCE_F64, 8}, {"<f2", OMQ_SOURCE_F16, 2},
     };
-    struct text t = {out->descr + 2, out->descr + strlen(out->descr), strlen(out->descr) > 2};
 
     out->type = OMQ_SOURCE_OTHER;
     for (size_t i = 0; i < sizeof(floats) / sizeof(floats[0]); i++)
-        if (strcmp(out->descr, floats[i].word) == 0)
+        if (strcmp(out->descr, floats[i].word) == 0 && !(out->fortran && out->ndim > 1)) {
             out->type = floats[i].type;
-    out->size = t.ok ? (size_t)get_number(&t) : 0;
-    if (!t.ok || t.p != t.end || !strchr("<|=>", out->descr[0]) || out->size > 4096)
-        return omq_fail(err, OMQ_EUNSUP, "it holds values of type '%s'", out->descr);
-    if (out->descr[1] == 'U')
-        out->size *= 4;
-    return OMQ_OK;
+            out->size = floats[i].size;
+        }
 }
 
 static int parse_text(struct omq_npy *out, struct text *t, struct omq_err *err)
 {
-    bool fortran = false;
     unsigned seen = 0;
     char key[16];
 
@@ -134,7 +127,7 @@ static int parse_text(struct omq_npy *out, struct text *t, struct omq_err *err)
             get_string(t, out->descr, sizeof(out->descr));
             seen |= 1;
         } else if (strcmp(key, "fortran_order") == 0 && !(seen & 2)) {
-            fortran = get_bool(t);
+            out->fortran = get_bool(t);
             seen |= 2;
         } else if (strcmp(key, "shape") == 0 && !(seen & 4)) {
             get_shape(t, out);
@@ -151,10 +144,8 @@ static int parse_text(struct omq_npy *out, struct text *t, struct omq_err *err)
     if (!t->ok || seen != 7 || t->p != t->end)
         return omq_fail(err, OMQ_EFORMAT, "its header is not one of NumPy's, or its values are no "
                         "plain numbers");
-    if (fortran && out->ndim > 1)
-        return omq_fail(err, OMQ_EUNSUP, "it is stored in Fortran order: save it with "
-                        "numpy.ascontiguousarray()");
-    return set_type(out, err);
+    set_type(out);
+    return OMQ_OK;
 }
 
 int omq_npy_parse(struct omq_npy *out, const uint8_t *bytes, size_t n, struct omq_err *err)

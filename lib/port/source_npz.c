@@ -31,12 +31,29 @@ static int damaged(const struct omq_source *s, const char *what, struct omq_err 
     return omq_fail(err, OMQ_EFORMAT, "'%s' is damaged: %s", s->path, what);
 }
 
-/* The record at the end, behind which a comment may stand; NULL: none. */
+/* Or written as if it were, by a program that could not know. */
+static int too_large(const struct omq_source *s, struct omq_err *err)
+{
+    return omq_fail(err, OMQ_EUNSUP, "'%s' is a ZIP of the kind for more than 4 GiB or 65534 "
+                    "members: save the weights with numpy.savez, or as safetensors", s->path);
+}
+
+static size_t comment_size(const uint8_t *end)
+{
+    return end[END_SIZE - 2] | (size_t)end[END_SIZE - 1] << 8;
+}
+
+/* The record at the end, behind which a comment may stand, of the length that it says; NULL:
+ * none. */
 static const uint8_t *find_end(const struct omq_source *s)
 {
-    for (size_t back = END_SIZE; back <= s->n_bytes && back <= END_SIZE + MAX_COMMENT; back++)
-        if (memcmp(s->file + s->n_bytes - back, "PK\5\6", 4) == 0)
-            return s->file + s->n_bytes - back;
+    for (size_t back = END_SIZE; back <= s->n_bytes && back <= END_SIZE + MAX_COMMENT; back++) {
+        const uint8_t *end = s->file + s->n_bytes - back;
+
+        if (memcmp(end, "PK\5\6", 4) == 0 &&
+            comment_size(end) == back - END_SIZE)
+            return end;
+    }
     return NULL;
 }
 
@@ -145,16 +162,18 @@ static int get_npy(struct omq_source *s, struct omq_source_array *a, const struc
     if ((rc = omq_npy_parse(&npy, head, n, err)) < 0)
         return omq_wrap(err, rc, "cannot read '%s' of '%s'", a->name, s->path);
     a->type = npy.type;
-    snprintf(a->type_name, sizeof(a->type_name), "%s", npy.descr);
+    snprintf(a->type_name, sizeof(a->type_name), "%s%s", npy.descr,
+             npy.fortran ? " in Fortran order" : "");
     a->ndim = npy.ndim;
     memcpy(a->dims, npy.dims, sizeof(a->dims));
     a->zip.skip = npy.n_header;
-    if (!omq_source_count(a, npy.size, &n_bytes) || n_bytes != m->size - npy.n_header)
+    if (!omq_source_count(a, npy.size ? npy.size : 1, &n_bytes) ||
+        (npy.size && n_bytes != m->size - npy.n_header))
         return omq_fail(err, OMQ_EFORMAT, "'%s' is damaged: shape and size of '%s' do not agree",
                         s->path, a->name);
     if (m->method == STORED) {
         a->bytes += npy.n_header;
-        a->n_bytes = n_bytes;
+        a->n_bytes -= npy.n_header;
     }
     return OMQ_OK;
 }
@@ -178,6 +197,8 @@ static int get_member(struct omq_source *s, const struct member *m, size_t *left
     if ((m->method != STORED && m->method != DEFLATED) || m->flags & ENCRYPTED)
         return omq_fail(err, OMQ_EUNSUP, "'%s' of '%s' is encrypted, or compressed by another "
                         "method than deflate", a->name, s->path);
+    if (m->packed == UINT32_MAX || m->size == UINT32_MAX || m->offset == UINT32_MAX)
+        return too_large(s, err);
     if (m->method == STORED && m->packed != m->size)
         return damaged(s, "a stored array has two sizes", err);
     if (!(a->bytes = find_bytes(s, m)))
@@ -209,8 +230,7 @@ int omq_source_npz(struct omq_source *s, struct omq_err *err)
     size = omq_cursor_le32(&c);
     offset = omq_cursor_le32(&c);
     if (n == UINT16_MAX || size == UINT32_MAX || offset == UINT32_MAX)
-        return omq_fail(err, OMQ_EUNSUP, "'%s' is a ZIP of more than 4 GiB or 65534 members: save "
-                        "the weights as safetensors", s->path);
+        return too_large(s, err);
     if (offset > s->n_bytes || size > s->n_bytes - offset)
         return damaged(s, "its directory lies outside", err);
     c = omq_cursor_init(s->file + offset, size);

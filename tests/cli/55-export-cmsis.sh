@@ -38,7 +38,9 @@ mapfile -t sources < <(find "$OMQ_CMSIS_NN/Source" -name '*.c' | grep -v '_f[13]
 cc -O1 -w -I "$OMQ_CMSIS_NN/Include" -o net net.c "${sources[@]}"
 for precision in w8a8 w4a8 w4a4 w2a2 w1a1; do
     omq-run --bits $precision run/model.omq <images | cut -f 2 >want
-    ./net $precision <images | cut -f 2 >got
+    expect 0 ./net $precision <images
+    cut -f 2 out >got
+    [ "$(wc -l <got)" -eq 40 ] || fail "not 40 answers"
     differ=$(diff want got | grep -c '^>' || true)
     [ "$differ" -le 1 ] || fail "$differ of 40 answers differ at $precision"
 done

@@ -45,6 +45,17 @@ static void bad_strides(void)
 {
     NODE("Conv", "a", "image", "w") { ints("strides", 1, 2); }
 }
+/* Both a number and more of them than there is room for. */
+static void bad_numbers(void)
+{
+    static const char many[] = "\x0a\x0avalue_ints\x42\x11" "\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1";
+
+    NODE("Constant", "c", NULL) {
+        omq_proto_bytes(&graph, 5, "\x0a\x0b" "value_float" "\x15\x00\x00\xc0\x40", 18);
+        omq_proto_bytes(&graph, 5, many, sizeof(many) - 1);
+    }
+    NODE("Concat", "a", "c", "c") { omq_onnx_int(&x, "axis", 0); }
+}
 static void bad_dims(void) { OMQ_ONNX_NODE(&x, "Conv", "a", "image", "w5"); }
 static void bad_window(void) { OMQ_ONNX_NODE(&x, "Conv", "a", "image", "w13"); }
 static void bad_weights(void) { OMQ_ONNX_NODE(&x, "Conv", "a", "image", "image"); }
@@ -140,6 +151,7 @@ static const struct {
     {bad_strides, "node 'a': Conv has strides or pads"},
     {bad_auto, "node 'a': Conv pads automatically"},
     {bad_group, "node 'a': Conv of 2 groups reads 3 channels, but its weights are for 3"},
+    {bad_numbers, "node 'c': Constant has too many numbers"},
     {bad_dims, "node 'a': Conv has weights of 5 dimensions"},
     {bad_window, "node 'a': Conv has a window of 1 x 3"},
     {bad_weights, "node 'a': Conv reads as its input 1 what is no constant of floats"},
