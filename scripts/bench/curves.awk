@@ -34,20 +34,35 @@ END {
         exit 1
     }
     size = left + n_panels * (wide + gap)
+    place_labels()
     printf "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" " \
-           "font-family=\"sans-serif\" font-size=\"12\">\n", size, top + high + 62
+           "font-family=\"sans-serif\" font-size=\"12\">\n", size, top + high + 44 + 18 * n_rows
     print "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>"
     text(left, 20, "start", title, "15")
     for (p = 1; p <= n_panels; p++)
         draw_panel(p)
-    x = left
     for (l = 1; l <= n_labels; l++) {
-        printf "<path d=\"M%d %dh22\" stroke=\"%s\" stroke-width=\"2\"/>\n", x, top + high + 48,
+        y = top + high + 30 + 18 * label_row[l]
+        printf "<path d=\"M%d %dh22\" stroke=\"%s\" stroke-width=\"2\"/>\n", label_x[l], y,
                colour[l]
-        text(x + 28, top + high + 52, "start", label[l], "12")
-        x += 52 + 6.6 * length(label[l])
+        text(label_x[l] + 28, y + 4, "start", label[l], "12")
     }
     print "</svg>"
+}
+
+# Side by side, and on another row where there is no room.
+function place_labels(   x, l) {
+    x = left
+    n_rows = 1
+    for (l = 1; l <= n_labels; l++) {
+        if (x > left && x + 28 + 6.6 * length(label[l]) > size) {
+            x = left
+            n_rows++
+        }
+        label_x[l] = x
+        label_row[l] = n_rows
+        x += 52 + 6.6 * length(label[l])
+    }
 }
 
 function text(x, y, anchor, s, size) {
