@@ -81,6 +81,10 @@ function add(line,   f, i, n, row, part, cells) {
     seed_seen[f[2]] = 1
     cpu[row, f[2]] += f[6]
     row_splits[row] = index(row_splits[row], f[3]) ? row_splits[row] : row_splits[row] " " f[3]
+    if (!((row, f[12]) in commits)) {
+        commits[row, f[12]] = 1
+        row_commits[row] = row_commits[row] " " f[12]
+    }
     if (digest[f[1]] != "" && f[13] != digest[f[1]])
         stale[row] = any_stale = 1
     present[row] = 1
@@ -215,6 +219,7 @@ function print_table(   i, head, rule, row) {
     }
     print "\nTop-1 in %, mean and standard deviation over the seeds; CPU minutes of one seed."
     print_splits()
+    print_commits(present)
     if (any_stale)
         print "\n\\* Some of its figures are of other settings than the table has now."
     return 0
@@ -231,6 +236,18 @@ function print_splits(   i, row, list) {
     }
     print list == "" ? "All on test images." \
                      : "On test images, but these on held-out training images:" list "."
+}
+
+# Rows that different programs trained are not of one method to the last digit.
+function print_commits(rows,   row, i, n, parts, seen, n_seen) {
+    for (row in rows) {
+        n = split(row_commits[row], parts, " ")
+        for (i = 1; i <= n; i++)
+            n_seen += !seen[parts[i]]++
+    }
+    if (n_seen > 1)
+        print "They were trained by the programs of " n_seen " commits, which the file of" \
+            " figures names."
 }
 
 # ---- the comparison ----
@@ -287,6 +304,8 @@ function print_comparison(a, b,   i) {
     print_difference(a, b, "")
     print "\nTop-1 in %; the mean is over the widths that both have, a"
     print "difference of paired seeds over those that both have."
+    compared[a] = compared[b] = 1
+    print_commits(compared)
     if (row_splits[a] != row_splits[b])
         complain("warning: these are accuracies on different images:" row_splits[a] " and" \
                  row_splits[b])

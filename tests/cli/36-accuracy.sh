@@ -77,6 +77,11 @@ awk -F '\t' 'BEGIN {
     NR > 1 { $4 = top1[$1, $2]; $6 = 90 } { print }' results/tiny.tsv >known
 mv known results/tiny.tsv
 expect 0 "${accuracy[@]}" --report both one
+has_not out "They were trained by"
+awk -F '\t' -v OFS='\t' '$1 == "one-2" { $12 = "other" } { print }' results/tiny.tsv >other.tsv
+expect 0 "${accuracy[@]}" -r other.tsv --compare joint one
+has out "They were trained by the programs of 2 commits"
+expect 0 "${accuracy[@]}" --report both one
 has out "| name | seeds | mean | 8 | 2 | CPU min |" \
     "| joint | 2 | 85.75 ± 1.06 | 90.50 ± 0.71 | 81.00 ± 1.41 | 1.5 |" \
     "| one | 1-2 | 83.50 | 89.00 ± 0.00 | 78.00 | 3.0 |"
