@@ -220,13 +220,15 @@ static bool keeps(const struct row *r, enum limit_kind kind, double value)
 }
 
 /* Whether a is to be preferred among those that keep to the limit: the smaller
- * one for an accuracy that both reach, else the more accurate one, or, where that
- * is not known, the larger one. */
+ * one for an accuracy that both reach, else the more accurate one; one whose accuracy
+ * is known before others; the larger one where that decides nothing. */
 static bool is_better(const struct row *a, const struct row *b, enum limit_kind kind)
 {
     if (kind == LIMIT_TOP1)
         return a->p.weight_bytes < b->p.weight_bytes;
-    if (isnan(a->p.top1) || isnan(b->p.top1) || a->p.top1 == b->p.top1)
+    if (isnan(a->p.top1) != isnan(b->p.top1))
+        return isnan(b->p.top1);
+    if (isnan(a->p.top1) || a->p.top1 == b->p.top1)
         return a->p.weight_bytes > b->p.weight_bytes;
     return a->p.top1 > b->p.top1;
 }
@@ -334,7 +336,7 @@ static void check_usage(const char *model)
         (void)parse_budget(&value);
     if (strcmp(model, "-") == 0)
         tool_usage("the model must be a file: standard input has nothing to switch");
-    if (control && strcmp(control, "-") == 0)
+    if (control && (!*control || strcmp(control, "-") == 0))
         tool_usage("option '--control': the switch word must be in a file");
 }
 

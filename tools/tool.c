@@ -36,16 +36,52 @@ void tool_begin(const char *name)
     tool_name = name;
     secure_descriptors();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond `ulimit -f` fails, and is said */
 }
 
 /* ---- messages ---- */
 
+/* Length of the UTF-8 sequence at s, or 0 if it is not a valid one. */
+static int utf8_length(const unsigned char *s)
+{
+    static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+    int n = s[0] < 0x80 ? 1 : (s[0] & 0xe0) == 0xc0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3
+          : (s[0] & 0xf8) == 0xf0 ? 4 : 0;
+    uint32_t c;
+
+    if (n < 2)
+        return n;
+    c = s[0] & (0x7fu >> n);
+    for (int i = 1; i < n; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (s[i] & 0x3fu);
+    }
+    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
+}
+
+/* The length of the character at s, of a byte that is none 1; *control: terminals may act on
+ * it. */
+static size_t character(const char *s, bool *control)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    int n = utf8_length(p);
+
+    *control = n == 2 ? p[0] == 0xc2 && p[1] < 0xa0
+                      : n < 2 && (p[0] < 0x20 || (p[0] >= 0x7f && p[0] < 0xa0));
+    return n > 0 ? (size_t)n : 1;
+}
+
 void tool_put_clean(FILE *f, const char *s, const char *keep)
 {
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
+    for (size_t n; *s; s += n) {
+        bool control;
 
-        putc((c < 0x20 || c == 0x7f) && !strchr(keep, c) ? '?' : c, f);
+        n = character(s, &control);
+        if (control && !strchr(keep, *s))
+            putc('?', f);
+        else
+            fwrite(s, 1, n, f);
     }
 }
 
@@ -163,32 +199,18 @@ void tool_put_shell(FILE *f, const char *s)
         return;
     }
     putc('\'', f);
-    for (; *s; s++) {
+    for (size_t n; *s; s += n) {
+        bool control;
+
+        n = character(s, &control);
         if (*s == '\'')
             fputs("'\\''", f);
+        else if (control)
+            putc('?', f);
         else
-            putc((unsigned char)*s < 0x20 ? '?' : *s, f);
+            fwrite(s, 1, n, f);
     }
     putc('\'', f);
-}
-
-/* Length of the UTF-8 sequence at s, or 0 if it is not a valid one. */
-static int utf8_length(const unsigned char *s)
-{
-    static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
-    int n = s[0] < 0x80 ? 1 : (s[0] & 0xe0) == 0xc0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3
-          : (s[0] & 0xf8) == 0xf0 ? 4 : 0;
-    uint32_t c;
-
-    if (n < 2)
-        return n;
-    c = s[0] & (0x7fu >> n);
-    for (int i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (s[i] & 0x3fu);
-    }
-    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
 }
 
 void tool_json_string(FILE *f, const char *s)

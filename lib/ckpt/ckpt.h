@@ -104,6 +104,11 @@ int omq_ckpt_write(struct omq_ckpt_writer *w, const char *path,
 int omq_ckpt_write_stream(struct omq_ckpt_writer *w, FILE *f, const char *name,
                           struct omq_err *err) OMQ_WARN_UNUSED;
 
+/* OMQ_EARG if an output would take the place of the model file that it is made from. "-" is
+ * standard input, and standard output. */
+int omq_ckpt_check_output(const char *model, const char *output,
+                          struct omq_err *err) OMQ_WARN_UNUSED;
+
 /* The switch word of a file in place: one pread, one pwrite. Both check magic
  * and version, reading the complement too: where it does not match, a write
  * may be under way, so keep what is active and read again later. A write goes to

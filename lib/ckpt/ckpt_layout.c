@@ -130,6 +130,9 @@ static int check_fields(uint32_t header_size, uint32_t order, uint32_t flags, ui
 
 static int check_table_size(const struct ckpt_header *h, struct omq_err *err)
 {
+    if (h->n_entries == 0)
+        return omq_fail(err, OMQ_EFORMAT, "has a switch word and nothing else: it is a control "
+                        "file (omq-switch --control), not a model");
     if (h->n_entries < CKPT_FRAME || h->n_entries > CKPT_MAX_ENTRIES)
         return omq_fail(err, OMQ_EFORMAT, "the header at byte 40 counts %u sections; the range is "
                         "%d to %d", h->n_entries, CKPT_FRAME, CKPT_MAX_ENTRIES);

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <zlib.h>
 
@@ -372,4 +374,24 @@ int omq_ckpt_write(struct omq_ckpt_writer *w, const char *path, struct omq_err *
 {
     return strcmp(path, "-") == 0 ? write_all(w, stdout, "standard output", err)
                                   : write_all(w, NULL, path, err);
+}
+
+/* ---- before writing ---- */
+
+/* Of "-" what the stream is, which may be a file. */
+static bool stat_path(const char *path, int stream, struct stat *st)
+{
+    return (strcmp(path, "-") == 0 ? fstat(stream, st) : stat(path, st)) == 0;
+}
+
+/* The model may be a link, standard input, and gone by now: then there is nothing to lose. */
+int omq_ckpt_check_output(const char *model, const char *output, struct omq_err *err)
+{
+    struct stat in, out;
+
+    if (stat_path(model, STDIN_FILENO, &in) && stat_path(output, STDOUT_FILENO, &out) &&
+        S_ISREG(out.st_mode) && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+        return omq_fail(err, OMQ_EARG, "'%s' is the model itself: give another output",
+                        strcmp(output, "-") == 0 ? "standard output" : output);
+    return OMQ_OK;
 }

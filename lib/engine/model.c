@@ -28,7 +28,7 @@ static int find_first(const struct omq_model *m, const struct omq_open_options *
             *active = i;
     if (*active < 0)
         return omq_fail(err, OMQ_EUNSUP, "all precisions of the model are float: only omq-eval "
-                        "--engine float can run it");
+                        "can run it");
     return OMQ_OK;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "omq_tools.h"
 
@@ -105,7 +106,9 @@ int omq_eval_open(struct omq_eval **out, const char *model, const struct omq_eva
     e->batch = opt->batch_size ? opt->batch_size : DEFAULT_BATCH;
     e->limit = opt->limit;
     e->logits_path = opt->logits;
-    if ((rc = load_model(e, model, err)) < 0 || (rc = load_data(e, opt, split, err)) < 0 ||
+    if ((opt->logits && ((rc = omq_ckpt_check_output(model, opt->logits, err)) < 0 ||
+                         (rc = omq_file_try(opt->logits, err)) < 0)) ||
+        (rc = load_model(e, model, err)) < 0 || (rc = load_data(e, opt, split, err)) < 0 ||
         (rc = omq_pool_open(&e->pool, opt->threads, err)) < 0) {
         omq_eval_close(e);
         return rc;
@@ -187,23 +190,25 @@ int omq_eval_run(struct omq_eval *e, int precision, struct omq_eval_result *out,
 {
     struct omq_eval_counts counts;
     struct omq_eval_how how;
-    double seconds = omq_now();
+    double seconds;
     int rc;
 
     if ((rc = how_of(e, precision, &how, err)) < 0)
         return rc;
     how.confusion = confusion;
     if (e->logits_path &&
-        !(how.logits = omq_calloc((size_t)e->data->n, sizeof(float) * (size_t)e->net.n_classes)))
-        return omq_fail(err, OMQ_ENOMEM, "cannot allocate the logits of %d images", e->data->n);
-    if ((rc = omq_eval_net_how(&e->net, &how, e->data, e->pool, &counts, err)) < 0)
+        !(how.logits = omq_calloc((size_t)limited(e), sizeof(float) * (size_t)e->net.n_classes)))
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate the logits of %d images", limited(e));
+    seconds = omq_now();
+    rc = omq_eval_net_how(&e->net, &how, e->data, e->pool, &counts, err);
+    seconds = omq_now() - seconds;
+    if (rc < 0)
         omq_wrap(err, rc, "cannot evaluate %s", omq_eval_name(e, precision));
     else if (how.logits)
         rc = omq_eval_put_logits(e->logits_path, how.logits, limited(e), e->net.n_classes, err);
     free(how.logits);
     if (rc < 0)
         return rc;
-    seconds = omq_now() - seconds;
     *out = (struct omq_eval_result){
         .samples = counts.samples, .skipped = counts.skipped, .loss = counts.loss,
         .seconds = seconds,

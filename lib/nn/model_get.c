@@ -97,6 +97,16 @@ static int get_packed(struct omq_net *net, const struct omq_ckpt *c, struct omq_
     return omq_packed_get(net, c, err);
 }
 
+/* What would be a caller's mistake is a file's, where that has the value. */
+static int of_file(int rc, struct omq_err *err)
+{
+    if (rc != OMQ_EARG && rc != OMQ_ECONFIG)
+        return rc;
+    if (err)
+        err->code = OMQ_EFORMAT;
+    return OMQ_EFORMAT;
+}
+
 int omq_model_get(struct omq_net *net, struct omq_model_info *info, const struct omq_ckpt *c,
                   bool with_grads, struct omq_err *err)
 {
@@ -108,5 +118,5 @@ int omq_model_get(struct omq_net *net, struct omq_model_info *info, const struct
         omq_net_release(net);
     if (rc < 0)
         omq_model_info_release(info);
-    return rc;
+    return of_file(rc, err);
 }

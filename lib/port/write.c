@@ -111,29 +111,6 @@ static int put_file(const char *path, const char *bytes, size_t n, struct omq_er
     return omq_atomic_commit(&a, err);
 }
 
-/* Of "-" what the stream is, which may be a file. */
-static bool stat_path(const char *path, int stream, struct stat *st)
-{
-    return (strcmp(path, "-") == 0 ? fstat(stream, st) : stat(path, st)) == 0;
-}
-
-static bool is_same(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
-/* The model may be a link, standard input, and gone by now: then there is nothing to lose. */
-static int check_output(const struct omq_export *x, const char *path, struct omq_err *err)
-{
-    struct stat model, out;
-
-    if (stat_path(x->path, STDIN_FILENO, &model) && stat_path(path, STDOUT_FILENO, &out) &&
-        S_ISREG(out.st_mode) && is_same(&model, &out))
-        return omq_fail(err, OMQ_EARG, "'%s' is the model itself: give another output",
-                        strcmp(path, "-") == 0 ? "standard output" : path);
-    return OMQ_OK;
-}
-
 /* The name of file i of those beside each other. What was asked for may have the ending
  * of any of them; without one it is the first's. NULL when out of memory. */
 static char *name_beside(const struct omq_export_request *r, const struct files *f, int i)
@@ -157,7 +134,7 @@ static int make_beside(const struct omq_export_request *r, const struct files *f
                        struct omq_atomic *a, struct omq_err *err)
 {
     char *path = name_beside(r, f, i);
-    int rc = path ? check_output(r->x, path, err)
+    int rc = path ? omq_ckpt_check_output(r->x->path, path, err)
                   : omq_fail(err, OMQ_ENOMEM, "cannot allocate a name");
 
     if (rc == OMQ_OK && (rc = omq_atomic_open(a, path, err)) == OMQ_OK) {
@@ -296,7 +273,8 @@ static bool is_stream(const char *path)
     if (strcmp(path, "-") == 0)
         return true;
     return stat(path, &st) == 0 && ((!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) ||
-                                    (fstat(STDOUT_FILENO, &out) == 0 && is_same(&st, &out)));
+                                    (fstat(STDOUT_FILENO, &out) == 0 && st.st_dev == out.st_dev &&
+                                     st.st_ino == out.st_ino));
 }
 
 /* A tar under the name of a file of the format would be taken for one. */
@@ -315,7 +293,7 @@ int omq_export_put(const struct omq_export_request *r, const int *choices, int n
     const bool streams = is_stream(r->output);
     const int n_files = n_suffixes(r->format), has_vectors = r->opt->vectors > 0;
     struct files f = {.n = (streams ? 1 : n_files) + has_vectors};
-    int rc = check_output(r->x, r->output, err);
+    int rc = omq_ckpt_check_output(r->x->path, r->output, err);
 
     if (rc < 0)
         return rc;

@@ -12,3 +12,19 @@ done
 expect 2 omq-eval --bits 8 --logits - run/model.omq
 has err "option '--logits': give a file"
 [ ! -e ./- ] || fail "a file called -"
+
+# Where logits cannot go: said before anything is evaluated, and no model is lost.
+cp run/model.omq before.omq
+ln -s run/model.omq link.omq
+for to in run/model.omq link.omq; do
+    expect 2 omq-eval --bits 8 --logits $to run/model.omq
+    has err "'$to' is the model itself"
+    empty out
+done
+expect 2 omq-eval --bits 8 --logits run/model.omq - <run/model.omq
+cmp run/model.omq before.omq || fail "the model is not what it was"
+expect 1 omq-eval --bits 8 --logits none/logits.npy run/model.omq
+has err "none/logits.npy"
+# Only what is evaluated takes memory.
+expect 0 omq-eval --bits 8 --limit 3 --logits logits.npy run/model.omq
+[ "$(stat -c %s logits.npy)" -eq $((128 + 3 * 4 * 4)) ] || fail "not three images"

@@ -30,3 +30,11 @@ for at in 0 9 $((size / 3)) $((size / 2)) $((size - 1)); do
         dd of=flipped.omq bs=1 seek="$at" conv=notrunc status=none
     refused flipped.omq
 done
+
+# What terminals act on is not passed on, of ASCII and beyond; letters are.
+expect 1 omq-eval "$(printf 'x\302\233y\033z\303\251\233w')"
+has err "'x?y?z$(printf '\303\251')?w'"
+# A control file is no model.
+expect 0 omq-switch --bits 2 --control word.omq run/model.omq
+expect 1 omq-eval word.omq
+has err "a switch word and nothing else"

@@ -189,8 +189,7 @@ START_TEST(meta_is_an_object_of_json)
         size_t n;
         uint8_t *image = model_with_meta(model_good, bad[i].text, strlen(bad[i].text), &n);
 
-        model_refuse(image, n, strstr(bad[i].says, "version ") ? OMQ_EVERSION
-                               : strstr(bad[i].says, "config") ? OMQ_ECONFIG : OMQ_EFORMAT,
+        model_refuse(image, n, strstr(bad[i].says, "version ") ? OMQ_EVERSION : OMQ_EFORMAT,
                      bad[i].says);
         free(image);
     }
@@ -368,18 +367,18 @@ START_TEST(graphs_that_make_no_sense)
         {"[{'op': 'relu', 'name': 'x', 'in': [-1]}]", "'x' reads a node", OMQ_EFORMAT},
         {"[{'op': 'relu', 'name': 'x', 'in': [4294967296]}]", "'x' reads a node", OMQ_EFORMAT},
         {"[{'op': 'relu', 'name': 'x', 'in': ['input']}]", "'x' reads a node", OMQ_EFORMAT},
-        {"[{'op': 'relu', 'name': 'x', 'in': []}]", "'x' reads a node", OMQ_EARG},
+        {"[{'op': 'relu', 'name': 'x', 'in': []}]", "'x' reads a node", OMQ_EFORMAT},
         {"[{'op': 'relu', 'name': 'x', 'in': [0, 0]}]", "'x' has an input too many", OMQ_EFORMAT},
-        {"[{'op': 'add', 'name': 'x', 'in': [0]}]", "'x' reads a node", OMQ_EARG},
+        {"[{'op': 'add', 'name': 'x', 'in': [0]}]", "'x' reads a node", OMQ_EFORMAT},
         {"[{'op': 'add', 'name': 'x', 'in': [0, 0, 0]}]", "inputs of node 'x'", OMQ_EFORMAT},
-        {"[{'op': 'relu', 'name': '', 'in': [0]}]", "not a valid node name", OMQ_EARG},
-        {"[{'op': 'relu', 'name': 'a/b', 'in': [0]}]", "not a valid node name", OMQ_EARG},
-        {"[{'op': 'relu', 'name': 'a\\u001b', 'in': [0]}]", "not a valid node name", OMQ_EARG},
-        {"[{'op': 'relu', 'name': 'input', 'in': [0]}]", "two nodes", OMQ_EARG},
+        {"[{'op': 'relu', 'name': '', 'in': [0]}]", "not a valid node name", OMQ_EFORMAT},
+        {"[{'op': 'relu', 'name': 'a/b', 'in': [0]}]", "not a valid node name", OMQ_EFORMAT},
+        {"[{'op': 'relu', 'name': 'a\\u001b', 'in': [0]}]", "not a valid node name", OMQ_EFORMAT},
+        {"[{'op': 'relu', 'name': 'input', 'in': [0]}]", "two nodes", OMQ_EFORMAT},
         {"[{'op': 'conv', 'name': 'x', 'in': [0], 'channels': 4294967300, 'kernel': 1, "
-         "'stride': 1}]", "'x' has an attribute out of range", OMQ_ECONFIG},
+         "'stride': 1}]", "'x' has an attribute out of range", OMQ_EFORMAT},
         {"[{'op': 'conv', 'name': 'x', 'in': [0], 'channels': 4, 'kernel': -4294967295, "
-         "'stride': 1}]", "'x' has an attribute out of range", OMQ_ECONFIG},
+         "'stride': 1}]", "'x' has an attribute out of range", OMQ_EFORMAT},
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
