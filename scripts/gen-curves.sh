@@ -31,6 +31,7 @@ awk -F '\t' -v OFS='\t' '
         name["scratch-10epochs"] = "one model, 10 epochs"
         name["adabits-10epochs"] = "adabits, 10 epochs"
         name["any-precision-10epochs"] = "any-precision, 10 epochs"
+        name["double-rounding-10epochs"] = "double-rounding, 10 epochs"
         name["finetune-10epochs"] = "one model from float weights, 10 epochs"
     }
     NR == 1 { print; next }
