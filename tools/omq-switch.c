@@ -117,7 +117,7 @@ static int measure_rows(struct table *t)
 
         if (rc == OMQ_OK)
             t->rows[i].ms = b.ms;
-        else if (rc != OMQ_EUNSUP) /* float: only omq-eval runs it */
+        else if (rc != OMQ_EUNSUP) /* float, which only omq-eval runs, or without steps */
             return tool_fail(&err);
     }
     return TOOL_OK;

@@ -137,14 +137,15 @@ int tool_followers_watch(const char *model, const volatile sig_atomic_t *stop)
 int tool_followers_wait(const char *model, const char *precision, int timeout_s)
 {
     struct followers f = { 0 };
-    int rc = TOOL_OK, behind = 0;
+    const double end = tool_now() + timeout_s;
+    int rc, behind;
 
-    for (int i = 0; i < 50 * timeout_s; i++) {
+    for (;;) {
         rc = list_followers(model, &f);
         behind = 0;
         for (int j = 0; rc == TOOL_OK && j < f.n; j++)
             behind += strcmp(f.list[j].precision, precision) != 0;
-        if (rc != TOOL_OK || behind == 0)
+        if (rc != TOOL_OK || behind == 0 || tool_now() >= end)
             break;
         pause_ms(20);
     }

@@ -96,7 +96,9 @@ static void take_new_model(struct session *s)
         status = tool_governor_open(&s->governor, s->model, s->what->governor, s->what->floor,
                                     true);
         if (status != TOOL_OK) {
-            s->status = status;
+            tool_message("'%s' was replaced by a model that the governor cannot begin on: start "
+                         "anew", s->what->path);
+            s->status = TOOL_FAILED;
             s->ended = true;
             return;
         }
@@ -143,16 +145,22 @@ static void note_precision(struct session *s, int ran_at)
     }
 }
 
-/* Standard input has nothing: whoever waits for a switch need not wait for it. */
+/* While there is no batch: whoever waits for a switch need not wait for one. */
+static void follow(struct session *s)
+{
+    look_at_switch(s);
+    if (!s->ended)
+        note_precision(s, omq_model_active(s->model));
+}
+
+/* Standard input has nothing. */
 static bool while_idle(void *ctx)
 {
     struct session *s = ctx;
 
     if (s->what->follower) {
         s->waiting = true;
-        look_at_switch(s);
-        if (!s->ended)
-            note_precision(s, omq_model_active(s->model));
+        follow(s);
         s->waiting = false;
     }
     return !*s->what->stop && !s->ended && !tool_reader_left();
@@ -179,10 +187,10 @@ static int run_batch(struct session *s, int n)
     return TOOL_OK;
 }
 
-/* Images until the batch is full; *n of them. False at the end. */
+/* Images until the batch is full, which may take long; *n of them. False at the end. */
 static bool fill_batch(struct session *s, struct omq_frames *frames, int *n)
 {
-    for (*n = 0; *n < s->what->batch_size && !*s->what->stop;) {
+    for (*n = 0; *n < s->what->batch_size && !*s->what->stop && !s->ended;) {
         struct omq_err err = { 0 };
         const char *name;
         int rc = omq_frames_next(frames, s->pixels + (size_t)*n * s->image, &name, &err);
@@ -202,6 +210,8 @@ static bool fill_batch(struct session *s, struct omq_frames *frames, int *n)
             return false;
         }
         ++*n;
+        if (s->what->follower && tool_now() >= s->next_update)
+            follow(s);
     }
     return !*s->what->stop;
 }

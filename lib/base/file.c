@@ -188,6 +188,8 @@ struct found {
 
 static int find(struct omq_atomic *a, const char *path, struct found *at, struct omq_err *err)
 {
+    if (!*path)
+        return omq_fail(err, OMQ_EIO, "the name of a file to write is empty");
     *a = (struct omq_atomic){.path = strdup(path), .target = strdup(path)};
     if (!a->path || !a->target) {
         omq_atomic_abort(a);

@@ -29,7 +29,7 @@ static int plan_site(struct omq_planner *p, int site, struct omq_engine_tensor *
     t->act = omq_site_act(net, precision, site);
     t->step = (double)omq_net_site_step(net, precision, site);
     if (!(t->step > 0) || !isfinite(t->step))
-        return omq_fail(p->err, OMQ_EARG, "the quantizer of '%s' has no step at %s: train or "
+        return omq_fail(p->err, OMQ_EUNSUP, "the quantizer of '%s' has no step at %s: train or "
                         "calibrate the network first", s->name,
                         omq_precision_name(net->precisions[precision], name));
     return OMQ_OK;

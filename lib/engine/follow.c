@@ -156,7 +156,8 @@ static int take(struct omq_follow *f, struct omq_err *err)
     release(&f->now);
     f->now = s;
     f->keeps_precision = keeps;
-    f->told_change = false;
+    f->told_change = f->told_word = false;
+    f->torn_since = 0;
     return OMQ_OK;
 }
 
@@ -237,6 +238,11 @@ static int look_at_name(struct omq_follow *f, enum omq_follow_event *event, stru
     }
     if (is_refused(f, &st))
         return OMQ_OK;
+    if (!S_ISREG(st.st_mode)) { /* to open a pipe is to wait for who writes to it */
+        f->refused = st;
+        return omq_fail(err, OMQ_EIO, "'%s' is not a regular file any more: going on with the "
+                        "model as it was", f->path);
+    }
     if ((rc = take(f, err)) < 0) {
         f->refused = st;
         return omq_wrap(err, rc, "going on with the model as it was");
@@ -300,6 +306,7 @@ static int look_at_word(struct omq_follow *f, bool once, enum omq_follow_event *
 {
     struct omq_switch_word word;
     struct omq_err why;
+    struct stat st;
     int rc, at;
 
     if (omq_switch_look(f->now.fd, &word, &why) < 0)
@@ -308,6 +315,8 @@ static int look_at_word(struct omq_follow *f, bool once, enum omq_follow_event *
     f->told_word = false;
     if (same_word(word, f->now.word) && !(once && is_set_again(f)))
         return OMQ_OK;
+    if (!f->control && fstat(f->now.held, &st) == 0 && is_changed(&f->now, st.st_size))
+        return OMQ_OK; /* another model's word, written over this one: told by the name's look */
     f->now.word = word;
     f->now.written = last_write(f->now.fd);
     if (is_unset(word))

@@ -96,6 +96,16 @@ followed 0
 rm omq
 mkdir -m 700 omq
 
+# While frames keep coming that do not fill a batch yet, the word is followed as well.
+follow --batch 4000 $M
+while :; do cat one; sleep 0.02; done >&3 &
+writer=$!
+expect 0 omq-switch --bits 2 --wait --timeout 5 $M
+kill $writer
+wait $writer || :
+followed 0
+[ "$(cut -f 4 answers | sort -u)" = w2a2 ] || fail "$(<answers)"
+
 # A folder that is open to others is not used: the run goes on without.
 chmod 777 omq
 omq-run -f $M <one >out 2>err || fail "$(<err)"

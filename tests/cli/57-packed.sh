@@ -29,3 +29,8 @@ cmp two.omq direct.omq
 cp packed.omq run/last.omq
 expect 2 omq-train --resume --set output_dir=run tiny.yaml
 has err "run/last.omq" "another network"
+
+# The fuzzers begin with models that can be read.
+for seed in base packed; do
+    expect 0 omq-run --bench --time 1 --bits 8 "$OMQ_SRC/tests/fuzz/model/corpus/$seed.omq"
+done

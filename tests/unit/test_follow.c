@@ -7,6 +7,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -202,10 +203,26 @@ START_TEST(a_model_written_over_it_is_told)
     ck_assert_int_eq(fseek(f, 48, SEEK_SET), 0);
     ck_assert_uint_eq(fwrite(sums, 1, sizeof(sums), f), sizeof(sums));
     ck_assert_int_eq(fclose(f), 0);
+    set_word(model_path, at_2); /* that one's */
+    check_poll(OMQ_FOLLOW_NOTHING, W4A8);
     wait_for_look();
     check_told("changed in place", W4A8);
     wait_for_look();
     check_poll(OMQ_FOLLOW_NOTHING, W4A8);
+}
+END_TEST
+
+/* With a control file nothing else keeps it from being opened, and waited for. */
+START_TEST(a_pipe_in_the_place_of_the_model)
+{
+    put_control(at_2);
+    open_follower(control, NULL);
+    ck_assert_int_eq(mkfifo(other, 0600), 0);
+    ck_assert_int_eq(rename(other, model_path), 0);
+    wait_for_look();
+    check_told("not a regular file any more", W2A2);
+    wait_for_look();
+    check_poll(OMQ_FOLLOW_NOTHING, W2A2);
 }
 END_TEST
 
@@ -268,6 +285,7 @@ Suite *omq_suite_follow(void)
     tcase_set_timeout(t, 120);
     tcase_add_test(t, a_word_set_again_is_set);
     tcase_add_test(t, a_model_written_over_it_is_told);
+    tcase_add_test(t, a_pipe_in_the_place_of_the_model);
     tcase_add_loop_test(t, a_word_that_names_nothing_is_told, 0, 2);
     tcase_add_test(t, a_precision_stays_until_the_word_changes);
     tcase_add_test(t, a_file_in_pieces_is_tried_again);
