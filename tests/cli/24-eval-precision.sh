@@ -21,6 +21,7 @@ for to in run/model.omq link.omq; do
     has err "'$to' is the model itself"
     empty out
 done
+# shellcheck disable=SC2094 # which is refused
 expect 2 omq-eval --bits 8 --logits run/model.omq - <run/model.omq
 cmp run/model.omq before.omq || fail "the model is not what it was"
 expect 1 omq-eval --bits 8 --logits none/logits.npy run/model.omq

@@ -23,11 +23,11 @@ expect 0 omq-train -q tiny.yaml
 expect 0 omq-train -q --set data.transpose=true --set output_dir=columns tiny.yaml
 for at in run:8 run:2 run:w4a8 columns:8; do
     model=${at%:*}/model.omq bits=${at#*:}
-    expect 0 omq-eval --json --bits $bits $model
+    expect 0 omq-eval --json --bits "$bits" "$model"
     want=$(grep -o '"top1":[^,]*' out)
-    expect 0 omq-run --batch 7 --bits $bits $model t10k-images-idx3-ubyte
+    expect 0 omq-run --batch 7 --bits "$bits" "$model" t10k-images-idx3-ubyte
     right=$(paste t10k.labels <(cut -f 2 out) | awk '$1 == $2' | wc -l)
     [ "$want" = "\"top1\":$(python3 -c "print('%.17g' % (100 * $right / 40))")" ] ||
         fail "$at: $right of 40 right, but $want"
-    OMQ_CPU=ref omq-run -t 1 --bits $bits $model t10k-images-idx3-ubyte | cmp - out
+    OMQ_CPU=ref omq-run -t 1 --bits "$bits" "$model" t10k-images-idx3-ubyte | cmp - out
 done
