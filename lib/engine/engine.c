@@ -77,7 +77,7 @@ static int check_conv(const struct omq_planner *p, const struct omq_unit *u)
         return fail_float(p, "weights", l->name);
     for (size_t i = 0; step && i < step->n; i++)
         if (!(step->value[i] > 0) || !isfinite(step->value[i]))
-            return omq_fail(p->err, OMQ_EARG, "the weights of '%s' have no step at %s: train or "
+            return omq_fail(p->err, OMQ_EUNSUP, "the weights of '%s' have no step at %s: train or "
                             "calibrate the network first", l->name,
                             omq_precision_name(net->precisions[precision], name));
     if (u->relu && p->e->tensors[u->out].act.zero_point)

@@ -24,8 +24,8 @@ struct omq_engine;
 /* Plans net at a precision (an index into net->precisions). layer_precision
  * [n_layers], if not NULL, gives each layer a precision of its own: its
  * weights, its batch norm and the quantizers that it alone reads; the residual
- * stream stays at `precision`. OMQ_EUNSUP for float precisions and for layers
- * whose sums could leave int32; OMQ_EARG for steps that were never set. */
+ * stream stays at `precision`. OMQ_EUNSUP for float precisions, for layers
+ * whose sums could leave int32, and for steps that were never set. */
 int omq_engine_open(struct omq_engine **out, const struct omq_net *net,
                     const int *layer_precision, int precision,
                     struct omq_err *err) OMQ_WARN_UNUSED;

@@ -114,6 +114,8 @@ static int switch_to(struct omq_residents *r, int choice, struct omq_err *err)
         r->counters.failed_switches++;
     else if (choice == r->asked)
         activate(r, choice);
+    else
+        evict(r, -1); /* it was kept for a switch that nobody wants any more */
     return rc;
 }
 
