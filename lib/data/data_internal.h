@@ -66,8 +66,7 @@ int omq_class_names_parse(const char ***names, int *n, const uint8_t *text, size
 /* A file of class names in root, such as "classes.txt", if it is there: 1, with its text and
  * path for free(); else 0. */
 int omq_class_names_read(uint8_t **text, size_t *n_bytes, char **path, const char *root,
-                         const char *file,
-                         struct omq_err *err) OMQ_WARN_UNUSED;
+                         const char *file, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* The names in root/classes.txt, if it is there; at least raw->n_classes of them,
  * which becomes their number. */

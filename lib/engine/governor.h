@@ -28,7 +28,8 @@
  *    expected there (scaled by `ms`, without figures by 1.25) has been below 80 %
  *    of the target for 3 s.
  *  - thermal and load go down when over the limit for 2 s, and again 2 s after
- *    the reading that follows; up one step when 5 degrees (load: 10 points) below it for 10 s.
+ *    the reading that follows; up one step when 5 degrees (load: 10 points)
+ *    below it for 10 s.
  *  - battery goes down when the charge has been asking for it for 2 s, linearly
  *    from the limit (the best) to half of it (the lowest); up when 5 points more
  *    would ask for it, or while charging to the best, for 10 s.

@@ -167,8 +167,8 @@ int omq_schedule_epochs(const struct omq_schedule *s)
     return n;
 }
 
-/* Of all precisions: what is done at the end of these, and at that of all, a run that stands
- * behind it cannot make up for. */
+/* Before those of views. At the end of these, and of all, statistics are taken anew: a run that
+ * has passed it without cannot make up for that. */
 static int shared_epochs(const struct omq_schedule *s)
 {
     return s->epochs[OMQ_STAGE_HIGHEST] + s->epochs[OMQ_STAGE_TOGETHER];
