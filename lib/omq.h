@@ -135,10 +135,13 @@ int omq_model_find(const struct omq_model *m, const char *word,
  * thread and becomes active then, while the old one serves on; what fails there
  * is logged, counted, and leaves the old one. omq_model_set_wait() returns when
  * it is active, or with the reason why not: OMQ_EOVERTAKEN if another precision
- * was asked for meanwhile. */
+ * was asked for meanwhile. omq_model_asked() is the one that was asked for last,
+ * which is not active yet while it is being prepared; once it has failed, it is
+ * the active one. */
 int omq_model_set(struct omq_model *m, int precision, struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_model_set_wait(struct omq_model *m, int precision, struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_model_active(const struct omq_model *m);
+int omq_model_asked(const struct omq_model *m);
 
 /* A batch. It runs at one precision from start to end. */
 enum omq_image_type {

@@ -179,10 +179,9 @@ const char *tool_precision_name(struct omq_model *m, int i);
 struct tool_governor {
     struct omq_governor *governor;
     int *list, n;    /* the model's precisions, as the governor numbers them */
-    int seen;        /* the model's active one, when last looked at */
-    uint64_t failed_switches; /* of the model, then */
+    int seen;        /* what the model was asked for last, when last looked at */
     bool is_manual;
-    bool is_resting; /* the active one is none that it may choose */
+    bool is_resting; /* that is none that it may choose */
     double next_look; /* at the sensors */
     int n_looks;     /* so far */
     struct omq_sensors *sensors;

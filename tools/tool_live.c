@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE /* sigaction */
 
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ void tool_catch_signals(void (*fn)(int number))
 
 const char *tool_state_dir(void)
 {
-    static char dir[512];
+    static char dir[PATH_MAX + 8]; /* what is longer is no path: the system says so */
     const char *runtime = getenv("XDG_RUNTIME_DIR");
 
     if (runtime && runtime[0] == '/')
@@ -111,25 +112,26 @@ static void measure(struct tool_governor *g, struct omq_model *m, struct omq_gov
     }
 }
 
-/* The governor goes on from the model's active precision; or why it cannot. */
+/* The governor goes on from what the model was asked for, which may be being prepared
+ * still; or why it cannot. */
 static const char *adopt(struct tool_governor *g, struct omq_model *m)
 {
-    g->seen = omq_model_active(m);
+    g->seen = omq_model_asked(m);
     for (int i = 0; i < g->n; i++)
         if (g->list[i] == g->seen)
             return omq_governor_set(g->governor, i, NULL) == OMQ_OK ? NULL : "below its floor";
     return "a profile";
 }
 
-/* What somebody else set is theirs: if it is none of the governor's, that rests until the
- * active one is. */
+/* What somebody else set is theirs: if it is none of the governor's, that rests until
+ * another one is. */
 static void go_on(struct tool_governor *g, struct omq_model *m)
 {
     const char *why = adopt(g, m);
 
     g->is_resting = why != NULL;
     if (why && !tool_common.quiet)
-        tool_message("the governor rests while %s is active, which is %s: omq-switch --bits "
+        tool_message("the governor rests while %s is set, which is %s: omq-switch --bits "
                      "sets another", tool_precision_name(m, g->seen), why);
 }
 
@@ -166,7 +168,7 @@ int tool_governor_open(struct tool_governor *g, struct omq_model *m, const char 
         return TOOL_OK;
     if (omq_model_set_wait(m, g->list[omq_governor_active(g->governor)], &err) != OMQ_OK)
         return tool_fail(&err);
-    g->seen = omq_model_active(m);
+    g->seen = omq_model_asked(m);
     return TOOL_OK;
 }
 
@@ -184,16 +186,13 @@ void tool_governor_step(struct tool_governor *g, struct omq_model *m, int ran_at
     struct omq_governor_sample s = omq_governor_sample_at(tool_now());
     bool looks = s.t_s >= g->next_look;
     struct omq_governor_decision d;
-    struct omq_counters c;
     struct omq_err err = { 0 };
 
     if (g->is_manual)
         return;
-    omq_model_counters(m, &c);
-    /* by its last switch, or somebody else's; or what it wanted could not be prepared */
-    if (omq_model_active(m) != g->seen || c.failed_switches != g->failed_switches)
+    /* somebody else set another one, or what was asked for could not be prepared */
+    if (omq_model_asked(m) != g->seen)
         go_on(g, m);
-    g->failed_switches = c.failed_switches;
     if (g->is_resting)
         return;
     /* what ran on while the next precision was being prepared says nothing of that one */
@@ -211,7 +210,8 @@ void tool_governor_step(struct tool_governor *g, struct omq_model *m, int ran_at
     if (!d.changed)
         return;
     snprintf(reason, size, "%s", d.reason);
-    if (omq_model_set(m, g->list[d.precision], &err) != OMQ_OK)
+    g->seen = g->list[d.precision];
+    if (omq_model_set(m, g->seen, &err) != OMQ_OK)
         tool_message("%s", err.msg);
 }
 

@@ -136,6 +136,7 @@ void omq_residents_give(struct omq_residents *r, int choice);
 int omq_residents_set(struct omq_residents *r, int choice, bool wait,
                       struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_residents_active(const struct omq_residents *r);
+int omq_residents_asked(struct omq_residents *r);
 bool omq_residents_ready(struct omq_residents *r, int choice);
 /* Whether all are ready, and stay so: net and info are not looked at any more. */
 bool omq_residents_complete(struct omq_residents *r);

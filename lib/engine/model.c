@@ -224,6 +224,8 @@ int omq_model_set_wait(struct omq_model *m, int precision, struct omq_err *err)
 
 int omq_model_active(const struct omq_model *m) { return omq_residents_active(m->residents); }
 
+int omq_model_asked(const struct omq_model *m) { return omq_residents_asked(m->residents); }
+
 void omq_model_counters(const struct omq_model *m, struct omq_counters *out)
 {
     *out = (struct omq_counters){.batches = atomic_load(&m->batches),

@@ -28,7 +28,7 @@ struct omq_residents {
     pthread_t thread;
     bool has_thread, quit;
     int wanted;               /* what the thread is to make active; -1: nothing */
-    int asked;                /* the choice that was asked for last */
+    int asked;                /* the choice that was asked for last, unless it failed */
     atomic_int active;        /* written with the lock */
     uint64_t takings;
     struct omq_counters counters;
@@ -110,12 +110,15 @@ static int switch_to(struct omq_residents *r, int choice, struct omq_err *err)
 {
     int rc = prepare(r, choice, err);
 
-    if (rc < 0)
+    if (rc < 0) {
         r->counters.failed_switches++;
-    else if (choice == r->asked)
+        if (choice == r->asked)
+            r->asked = atomic_load(&r->active);
+    } else if (choice == r->asked) {
         activate(r, choice);
-    else
+    } else {
         evict(r, -1); /* it was kept for a switch that nobody wants any more */
+    }
     return rc;
 }
 
@@ -171,8 +174,8 @@ int omq_residents_open(struct omq_residents **out, const struct omq_net *net,
     if (!r)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a model");
     *r = (struct omq_residents){.net = net, .info = info, .n = omq_choice_count(net, info),
-                                .limit = opt->limit, .wanted = -1, .log = opt->log,
-                                .log_ctx = opt->log_ctx};
+                                .limit = opt->limit, .wanted = -1, .asked = opt->active,
+                                .log = opt->log, .log_ctx = opt->log_ctx};
     atomic_init(&r->active, opt->active);
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->prepared, NULL);
@@ -264,6 +267,16 @@ int omq_residents_set(struct omq_residents *r, int choice, bool wait, struct omq
 int omq_residents_active(const struct omq_residents *r)
 {
     return atomic_load(&r->active);
+}
+
+int omq_residents_asked(struct omq_residents *r)
+{
+    int asked;
+
+    pthread_mutex_lock(&r->lock);
+    asked = r->asked;
+    pthread_mutex_unlock(&r->lock);
+    return asked;
 }
 
 bool omq_residents_ready(struct omq_residents *r, int choice)

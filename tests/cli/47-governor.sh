@@ -95,8 +95,8 @@ done
 followed 0
 grep -F rests said | diff - <(
     rests="omq-run: the governor rests while" sets="omq-switch --bits sets another"
-    echo "$rests w2a2 is active, which is below its floor: $sets"
-    echo "$rests mix is active, which is a profile: $sets"
+    echo "$rests w2a2 is set, which is below its floor: $sets"
+    echo "$rests mix is set, which is a profile: $sets"
 ) || fail "$(<said)"
 # Where there is no sensor, that is said once, when a second has passed.
 if ! cat /sys/class/thermal/thermal_zone*/temp >/dev/null 2>&1; then

@@ -165,6 +165,7 @@ START_TEST(what_cannot_run_leaves_what_does)
     ck_assert_msg(strstr(err.msg, "cannot prepare w32a32: ") != NULL, "%s", err.msg);
     ck_assert_int_eq(omq_model_set_wait(m, at, &err), OMQ_EUNSUP);
     ck_assert_int_eq(omq_model_active(m), 0);
+    ck_assert_int_eq(omq_model_asked(m), 0);
     omq_model_counters(m, &c);
     ck_assert_int_eq((int)c.failed_switches, 1);
     b.precision = n_choices;
@@ -209,6 +210,26 @@ START_TEST(failed_switches_are_told)
     while (atomic_load(&n_logged) == 0)
         check_batch(m, OMQ_ACTIVE, 0, 1);
     ck_assert_int_eq(omq_model_active(m), 0);
+    ck_assert_int_eq(omq_model_asked(m), 0);
+    omq_model_close(m);
+}
+END_TEST
+
+/* What was asked for is known before it is active. */
+START_TEST(a_switch_that_is_being_prepared)
+{
+    struct omq_model *m = open_model(1, 1, NULL);
+
+    ck_assert_int_eq(omq_model_asked(m), 0);
+    for (int round = 0; round < 100; round++) {
+        int at = 1 + round % 2;
+
+        ck_assert_int_eq(omq_model_set(m, at, &err), OMQ_OK);
+        ck_assert_int_eq(omq_model_asked(m), at);
+        while (omq_model_active(m) != at)
+            check_batch(m, OMQ_ACTIVE, 0, 1);
+        ck_assert_int_eq(omq_model_asked(m), at);
+    }
     omq_model_close(m);
 }
 END_TEST
@@ -529,6 +550,7 @@ Suite *omq_suite_live(void)
     tcase_add_test(t, values_are_what_pixels_mean);
     tcase_add_loop_test(t, what_cannot_run_leaves_what_does, 0, 2);
     tcase_add_test(t, failed_switches_are_told);
+    tcase_add_test(t, a_switch_that_is_being_prepared);
     tcase_add_test(t, precisions_come_and_go);
     tcase_add_test(t, the_least_recently_used_goes);
     tcase_add_test(t, timing_does_not_prepare_again);
