@@ -122,7 +122,7 @@ static void look_at_switch(struct session *s)
         take_new_model(s);
     } else if (event == OMQ_FOLLOW_SWITCHED) {
         snprintf(s->reason, sizeof(s->reason), "omq-switch");
-        s->governor.seen = -1; /* it goes on from there, also if that was active all along */
+        s->governor.seen = -1; /* it goes on from there, also if that was set all along */
     }
     if (tool_now() >= s->next_update && !s->ended)
         publish(s, false);
@@ -226,8 +226,11 @@ static void answer_all(struct session *s, struct omq_frames *frames)
         more = fill_batch(s, frames, &n);
         if (s->what->follower && !s->ended)
             look_at_switch(s);
-        if (s->ended)
+        if (s->ended) {
+            if (n > 0)
+                tool_message("%d images that had been read are not answered", n);
             break;
+        }
         if (n > 0)
             rc = run_batch(s, n);
     }

@@ -37,6 +37,7 @@ struct omq_follow {
     struct source now;
     bool keeps_precision;             /* the word has not changed since it was asked for */
     struct stat refused;              /* what had the name, and could not be opened */
+    int refused_rc;                   /* why */
     double next_look, torn_since;     /* torn_since: 0, the word is not damaged */
     bool told_change, told_control, told_word; /* what is wrong with them */
 };
@@ -220,6 +221,17 @@ static bool is_changed(const struct source *s, off_t size)
     return size != s->size || memcmp(sums, s->sums, sizeof(sums)) != 0;
 }
 
+/* Told once for a file, though it is written to meanwhile. */
+static int refuse(struct omq_follow *f, const struct stat *st, int rc)
+{
+    bool told = f->refused.st_dev == st->st_dev && f->refused.st_ino == st->st_ino &&
+                f->refused_rc == rc;
+
+    f->refused = *st;
+    f->refused_rc = rc;
+    return told ? OMQ_OK : rc;
+}
+
 /* A name that is gone for a while is no other file. What could not be opened is tried again
  * when it has changed: it may have been half a copy. */
 static int look_at_name(struct omq_follow *f, enum omq_follow_event *event, struct omq_err *err)
@@ -239,14 +251,12 @@ static int look_at_name(struct omq_follow *f, enum omq_follow_event *event, stru
     if (is_refused(f, &st))
         return OMQ_OK;
     if (!S_ISREG(st.st_mode)) { /* to open a pipe is to wait for who writes to it */
-        f->refused = st;
-        return omq_fail(err, OMQ_EIO, "'%s' is not a regular file any more: going on with the "
-                        "model as it was", f->path);
+        rc = omq_fail(err, OMQ_EIO, "'%s' is not a regular file any more: going on with the "
+                      "model as it was", f->path);
+        return refuse(f, &st, rc);
     }
-    if ((rc = take(f, err)) < 0) {
-        f->refused = st;
-        return omq_wrap(err, rc, "going on with the model as it was");
-    }
+    if ((rc = take(f, err)) < 0)
+        return refuse(f, &st, omq_wrap(err, rc, "going on with the model as it was"));
     f->refused = (struct stat){0};
     *event = OMQ_FOLLOW_REPLACED;
     return OMQ_OK;

@@ -24,6 +24,10 @@ cp tiny.yaml text
 mv text model.omq
 wait_for "$pid" said "going on with the model as it was"
 frame 4
+for _ in 1 2 3; do # it is still being written
+    sleep 0.7
+    echo >>model.omq
+done
 cp run/model.omq good
 mv good model.omq
 wait_for "$pid" said "runs at w8a8"
@@ -41,6 +45,17 @@ wait_for "$pid" said "was replaced by a model for other images or classes"
 ended "$pid" 1 # though frames could come
 exec 3>&-
 [ "$(wc -l <answers)" -eq 1 ] || fail "$(<answers)"
+has_not said "not answered"
+# What it has read of a batch is told.
+cp run/model.omq model.omq
+follow --batch 8 model.omq
+cat one one one >&3
+sleep 0.5
+expect 0 omq-train -q --set output_dir=large --force large.yaml
+mv large/model.omq model.omq
+wait_for "$pid" said "3 images that had been read are not answered"
+ended "$pid" 1
+exec 3>&-
 
 # Cut off in place: said once, and the copy in memory goes on.
 cp run/model.omq model.omq
