@@ -10,18 +10,46 @@
 
 #include "conf/conf.h"
 
+/* Of the 'e' in 1.5e-05: one or two digits, maybe with a sign. */
+static bool add_exponent(const char *s, size_t n, int *power)
+{
+    bool negative = n > 0 && s[0] == '-';
+    size_t i = negative || (n > 0 && s[0] == '+');
+    int x = 0;
+
+    if (n - i < 1 || n - i > 2)
+        return false;
+    for (; i < n; i++) {
+        if (s[i] < '0' || s[i] > '9')
+            return false;
+        x = 10 * x + (s[i] - '0');
+    }
+    *power += negative ? -x : x;
+    return true;
+}
+
+static double power_of_ten(int n)
+{
+    double x = 1;
+
+    while (n-- > 0)
+        x *= 10;
+    return x;
+}
+
 /* strtod() depends on the locale. Up to 15 digits the result is the nearest
  * double: both the digits and the power of ten are exact. */
 bool omq_governor_number(const char *s, size_t n, const char *unit, double *out)
 {
     size_t unit_size = unit ? strlen(unit) : 0, i = 0, n_digits = 0;
-    double x = 0, scale = 1;
     bool negative, point = false;
+    int power = 0;
+    double x = 0;
 
     if (unit_size > 0 && n > unit_size && memcmp(s + n - unit_size, unit, unit_size) == 0)
         n -= unit_size;
     negative = n > 0 && s[0] == '-';
-    for (i = negative; i < n; i++) {
+    for (i = negative; i < n && s[i] != 'e' && s[i] != 'E'; i++) {
         if (s[i] == '.' && !point) {
             point = true;
             continue;
@@ -30,11 +58,12 @@ bool omq_governor_number(const char *s, size_t n, const char *unit, double *out)
             return false;
         n_digits++;
         x = 10 * x + (s[i] - '0');
-        scale = point ? 10 * scale : scale;
+        power -= point;
     }
-    if (n_digits < 1 || n_digits > 30)
+    if (n_digits < 1 || n_digits > 30 || (i < n && !add_exponent(s + i + 1, n - i - 1, &power)))
         return false;
-    *out = (negative ? -x : x) / scale;
+    x = power < 0 ? x / power_of_ten(-power) : x * power_of_ten(power);
+    *out = negative ? -x : x;
     return true;
 }
 

@@ -287,6 +287,25 @@ START_TEST(forms)
 }
 END_TEST
 
+/* As programs write small and large numbers. */
+START_TEST(exponents)
+{
+    static const char *const wrong[] = {"1e", "1e+", "e1", "1e1.5", "1e-", "1e100", "1ee1",
+                                        "1e+-1"};
+    static const char text[] = "t_s\n1e0\n2.5E+01\n3000e-02\n";
+    char line[32];
+
+    ck_assert_int_eq(simulate_bytes(text, sizeof(text) - 1), OMQ_OK);
+    ck_assert_int_eq(sum.n_samples, 3);
+    ck_assert_double_eq(sum.duration_s, 29);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        int n = snprintf(line, sizeof(line), "t_s\n%s\n", wrong[i]);
+
+        ck_assert_msg(simulate_bytes(line, (size_t)n) == OMQ_EFORMAT, "%s", wrong[i]);
+    }
+}
+END_TEST
+
 Suite *omq_suite_trace(void)
 {
     Suite *s = suite_create("trace");
@@ -306,6 +325,7 @@ Suite *omq_suite_trace(void)
     tcase_add_test(w, errors_come_first);
     tcase_add_test(w, limits);
     tcase_add_test(w, forms);
+    tcase_add_test(w, exponents);
     suite_add_tcase(s, w);
     return s;
 }
