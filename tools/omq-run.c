@@ -208,10 +208,10 @@ int main(int argc, char **argv)
     int status;
 
     check_usage(path);
-    if (!bench && !trace) /* which look for no signal */
-        tool_catch_signals(on_signal);
     tool_init_library();
     status = open_model(path, &model, &follower);
+    if (!bench && !trace) /* which look for no signal, as opening does */
+        tool_catch_signals(on_signal);
     if (status == TOOL_OK)
         status = bench ? run_bench(model) : trace ? simulate(model)
                                                   : serve(path, model, follower);

@@ -32,6 +32,15 @@ pid=$!
 sleep 0.5
 kill -INT $pid
 ended $pid 130
+# So does the wait for a model.
+env --default-signal=TERM omq-run - frames <input >out 2>err 3>&- &
+pid=$!
+exec 3>input
+head -c 20 run/model.omq >&3
+sleep 0.3
+kill -TERM $pid
+ended $pid 143
+exec 3>&-
 # A batch that is not full yet is answered too.
 start --batch 8
 drained() { # whether all that was written to the FIFO has been read
