@@ -23,9 +23,11 @@ int main(int argc, char **argv)
     struct omq_model_shape shape;
     struct omq_model_precision ran;
     struct omq_err err;
-    long from = argc == 4 ? strtol(argv[2], NULL, 10) : -1;
+    char *end = "";
+    long from = argc == 4 ? strtol(argv[2], &end, 10) : -1;
+    size_t got;
 
-    if (argc != 2 && argc != 4)
+    if ((argc != 2 && argc != 4) || *end)
         return fail("usage: classify MODEL [FROM PRECISION] <frames");
     if (omq_model_open(&model, argv[1], NULL, &err) < 0)
         return fail(err.msg);
@@ -37,7 +39,9 @@ int main(int argc, char **argv)
     struct omq_batch_io batch = { .images = frame, .type = OMQ_PIXELS, .n = 1,
                                   .precision = OMQ_ACTIVE, .logits = logits };
 
-    for (long i = 0; frame && logits && fread(frame, size, 1, stdin) == 1; i++) {
+    if (!frame || !logits)
+        return fail("out of memory");
+    for (long i = 0; (got = fread(frame, 1, size, stdin)) == size; i++) {
         int precision = i == from ? omq_model_find(model, argv[3], &err) : OMQ_ACTIVE;
         int best = 0;
 
@@ -53,5 +57,7 @@ int main(int argc, char **argv)
     free(logits);
     free(frame);
     omq_model_close(model);
+    if (got > 0 || ferror(stdin))
+        return fail("the last frame is cut off");
     return fclose(stdout) == 0 ? EXIT_SUCCESS : fail("cannot write the answers");
 }

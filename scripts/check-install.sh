@@ -64,6 +64,11 @@ END
     ! "$dir/classify" "$dir/run/model.omq" 0 5 <"$dir/frames" 2>"$dir/err" ||
         { echo "classify.c takes a precision that is not there"; exit 1; }
     grep -q "has no precision '5'" "$dir/err" || { cat "$dir/err"; exit 1; }
+    ! head -c 300 "$dir/frames" | "$dir/classify" "$dir/run/model.omq" >/dev/null 2>"$dir/err" ||
+        { echo "classify.c takes a part of a frame"; exit 1; }
+    grep -q "the last frame is cut off" "$dir/err" || { cat "$dir/err"; exit 1; }
+    ! "$dir/classify" "$dir/run/model.omq" 1x 2 <"$dir/frames" 2>/dev/null ||
+        { echo "classify.c takes '1x' for a number"; exit 1; }
 fi
 
 make -s BUILD="$build" CC="$cc" DESTDIR="$root" PREFIX=$prefix uninstall
