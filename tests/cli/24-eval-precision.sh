@@ -26,6 +26,9 @@ expect 2 omq-eval --bits 8 --logits run/model.omq - <run/model.omq
 cmp run/model.omq before.omq || fail "the model is not what it was"
 expect 1 omq-eval --bits 8 --logits none/logits.npy run/model.omq
 has err "none/logits.npy"
+expect 1 omq-eval --bits 8 --logits '' run/model.omq
+has err "the name of a file to write is empty"
+empty out
 # Only what is evaluated takes memory.
 expect 0 omq-eval --bits 8 --limit 3 --logits logits.npy run/model.omq
 [ "$(stat -c %s logits.npy)" -eq $((128 + 3 * 4 * 4)) ] || fail "not three images"

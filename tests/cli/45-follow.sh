@@ -70,8 +70,10 @@ expect 0 omq-switch --bits 8 --wait $M # nobody to wait for
 # One that cannot follow in time is named: stopped, it is.
 follow $M
 kill -STOP "$pid"
-expect 1 omq-switch --bits 2 --wait --timeout 1 $M
+SECONDS=0
+expect 1 omq-switch --bits 2 --wait --timeout 2 $M
 has err "process $pid still runs w8a8"
+[[ $SECONDS -ge 2 && $SECONDS -lt 8 ]] || fail "--timeout 2 took $SECONDS s"
 kill -CONT "$pid"
 expect 0 omq-switch --bits 2 --wait $M
 # Killed, it leaves a file that nobody is deceived by.

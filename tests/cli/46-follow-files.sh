@@ -57,6 +57,17 @@ wait_for "$pid" said "3 images that had been read are not answered"
 ended "$pid" 1
 exec 3>&-
 
+# One that the governor's floor leaves nothing of ends it too.
+expect 0 omq-train -q --set 'bits=[2]' --set output_dir=low tiny.yaml
+cp run/model.omq model.omq
+follow -g latency:60000 --floor w4a8 model.omq
+frame 0
+mv low/model.omq model.omq
+wait_for "$pid" said "was replaced by a model that the governor cannot begin on: start anew"
+ended "$pid" 1
+exec 3>&-
+has said "unknown precision 'w4a8' for the floor"
+
 # Cut off in place: said once, and the copy in memory goes on.
 cp run/model.omq model.omq
 follow model.omq
@@ -87,9 +98,14 @@ frame 2
 printf '\005\005\000\000\372\372\377\377' | dd of=model.omq bs=1 seek=56 conv=notrunc status=none
 wait_for "$pid" said "names a precision that the model does not have"
 frame 3
+# Damaged once more after a good one, it is told once more.
+printf 'xxxx' | dd of=model.omq bs=1 seek=56 conv=notrunc status=none
+sleep 1.5
+frame 4
 followed 0
-[ "$(cut -f 4 answers | tr '\n' ' ')" = "w8a8 w8a8 w2a2 w2a2 " ] || fail "$(<answers)"
-[ "$(wc -l <said)" -eq 3 ] || fail "said more than once: $(<said)"
+[ "$(cut -f 4 answers | tr '\n' ' ')" = "w8a8 w8a8 w2a2 w2a2 w2a2 " ] || fail "$(<answers)"
+[ "$(wc -l <said)" -eq 4 ] || fail "said more than once: $(<said)"
+[ "$(grep -c "does not match its complement" said)" -eq 2 ] || fail "$(<said)"
 
 # A control file serves a model that nobody may write.
 cp run/model.omq model.omq

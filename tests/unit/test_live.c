@@ -433,6 +433,26 @@ START_TEST(a_switch_that_comes_too_late)
 }
 END_TEST
 
+/* With room for one, what such a switch prepared goes when it is ready. */
+START_TEST(what_comes_too_late_goes)
+{
+    struct omq_model *m = open_model(1, 1, NULL);
+
+    for (int round = 0; round < 200; round++) {
+        const struct timespec pause = {.tv_nsec = round * 1000}, settle = {.tv_nsec = 2000000};
+
+        ck_assert_int_eq(omq_model_set(m, 2, &err), OMQ_OK);
+        nanosleep(&pause, NULL);
+        ck_assert_int_eq(omq_model_set_wait(m, 0, &err), OMQ_OK);
+        nanosleep(&settle, NULL);
+        for (int i = 0; i < 1000 && count_ready(m) > 1; i++)
+            nanosleep(&settle, NULL);
+        ck_assert_int_eq(count_ready(m), 1);
+    }
+    omq_model_close(m);
+}
+END_TEST
+
 /* ---- opening ---- */
 
 START_TEST(memory_is_as_good_as_a_file)
@@ -558,6 +578,7 @@ Suite *omq_suite_live(void)
     tcase_add_test(t, all_who_wait_get_it);
     tcase_add_test(t, a_switch_that_another_overtakes);
     tcase_add_test(t, a_switch_that_comes_too_late);
+    tcase_add_test(t, what_comes_too_late_goes);
     tcase_add_test(t, memory_is_as_good_as_a_file);
     tcase_add_test(t, options_that_cannot_be);
     tcase_add_test(t, codes_without_a_message);
