@@ -28,6 +28,7 @@ awk -F '\t' -v OFS='\t' '
     BEGIN {
         name["one-joint"] = "one model"
         name["one-shared"] = "one model, shared batches, distilled"
+        name["off"] = "one model, view: off"
         name["scratch-10epochs"] = "one model, 10 epochs"
         name["adabits-10epochs"] = "adabits, 10 epochs"
         name["any-precision-10epochs"] = "any-precision, 10 epochs"
