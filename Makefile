@@ -193,7 +193,9 @@ fuzz:
 DOCS := README.md CHANGES.md LICENSE examples/classify.c
 PAGES := $(wildcard docs/*.md docs/*.svg)
 # Elsewhere it would be below the current folder for one of the two, below / for the other.
-prefix_check = $(if $(filter /%,$(PREFIX)),,$(error PREFIX is '$(PREFIX)': it must begin with /))
+prefix_check = $(if $(filter /%,$(PREFIX)),,$(error PREFIX is '$(PREFIX)': it must begin with /))\
+    $(foreach v,PREFIX bindir libdir includedir docdir compdir mandir,\
+        $(if $(filter 1,$(words $($v))),,$(error $v is '$($v)': it must be one word)))
 manpage = $(mandir)/man$(subst .,,$(suffix $1))/$(notdir $1)
 install: all
 	$(prefix_check)

@@ -11,7 +11,7 @@ unset MAKEFLAGS MAKELEVEL
 for place in a "further away/still"; do
     mkdir -p "$dir/$place"
     tar c Makefile lib scripts tools | tar x -C "$dir/$place"
-    make -s -C "$dir/$place" -j"$(nproc)" ${CC:+CC="$CC"}
+    make -s -C "$dir/$place" -j"$(nproc)" BUILD=build ${CC:+CC="$CC"}
     sleep 1
 done
 status=0 n=0

@@ -146,7 +146,7 @@ obtain() {
 
 from=
 case ${1-} in
-'' | -h | --help)
+-h | --help)
     usage
     exit 0
     ;;
@@ -160,7 +160,8 @@ case ${1-} in
     }
     ;;
 esac
-case $1 in
+case ${1-} in
+'') usage_error "which data set? There are: $(names | tr '\n' ' ')" ;;
 -*) usage_error "unknown option '$1'" ;;
 esac
 [ $# -le 2 ] || usage_error "too many arguments"

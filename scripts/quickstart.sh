@@ -18,7 +18,7 @@ part() {
 
 part "packages" scripts/install-deps.sh build
 start=$SECONDS
-part "build" make -s -j"$(nproc)"
+part "build" make -s -j"$(nproc)" BUILD=build
 part "training one model for all widths" build/bin/omq-train --force configs/quickstart.yaml
 part "that model at every width" build/bin/omq-eval --bits all runs/quickstart/model.omq
 printf 'the model is runs/quickstart/model.omq; all in %d s, packages apart\n' $((SECONDS - start))

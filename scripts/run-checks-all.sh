@@ -4,7 +4,8 @@
 # tests again under sanitizers, valgrind, other compilers and other flags. Tens
 # of minutes. A tool that is missing is a step skipped, and said so.
 #
-#   run-checks-all.sh [PART...]    all parts, or those named; see below: "part"
+#   run-checks-all.sh [PART...]    all parts, or those named: check asan ubsan tsan
+#                                  valgrind gcc clang O0 native arm direct reproducible
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export LC_ALL=C BUILD=${BUILD:-build} CC=${CC:-cc} STEP_LIMIT=${STEP_LIMIT:-3600}
@@ -12,6 +13,12 @@ export CASE_LIMIT=${CASE_LIMIT:-1500} # of a command line test
 unset OMQ_CPU
 . scripts/steps.sh
 parts=" $* "
+for part in "$@"; do
+    grep -qE "^if part $part( |;)" "$0" || {
+        echo "run-checks-all.sh: there is no part '$part'; its first lines list them" >&2
+        exit 2
+    }
+done
 
 git_state() { git status --porcelain --ignored=no 2>/dev/null; }
 before=$(git_state)
@@ -43,6 +50,7 @@ tests() {
     step "$name: unit" env "$@" "$dir/unit"
     step "$name: gradients" env "$@" "$dir/grad"
     step "$name: checkkern" env "$@" "$dir/checkkern"
+    step "$name: image" env "$@" scripts/check-image.sh "$dir"
     for f in tests/fuzz/*/; do
         f=$(basename "$f")
         step "$name: fuzz, $f" env "$@" "$dir/fuzz/$f" "tests/fuzz/$f/corpus"

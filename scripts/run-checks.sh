@@ -24,7 +24,9 @@ later symbols scripts/check-symbols.sh "$BUILD/libomq.a"
 # Suites that call no kernel; the others with the best kernels, and with each lower level.
 later "unit, no kernels" scripts/check-levels.sh "$BUILD/unit" none
 later unit scripts/check-levels.sh "$BUILD/unit" best
-for level in $("$BUILD/unit" --levels | sed '$d'); do
+levels=$("$BUILD/unit" --levels) || step "the levels there are" false
+mapfile -t levels <<<"$levels"
+for level in "${levels[@]:0:${#levels[@]}-1}"; do
     later "unit, $level" scripts/check-levels.sh "$BUILD/unit" "$level"
 done
 later "unit, unknown OMQ_CPU" bash -c "OMQ_CPU=none $BUILD/unit; [ \$? -eq 2 ]"

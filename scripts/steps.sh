@@ -24,7 +24,7 @@ names=() commands=() n_shown=0
 set -m
 trap 'rm -rf "$logs"' EXIT
 # shellcheck disable=SC2046 # several jobs
-trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM
+trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM HUP
 
 # Sums the results stated in a log: "found passed failed skipped".
 step_counts() {

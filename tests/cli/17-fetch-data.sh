@@ -11,3 +11,5 @@ expect 1 "$fetch" --from files mnist into
 has err "'files/$file' is not the file that was expected: its SHA-256 is "
 [ -z "$(find into -type f)" ] || fail "left: $(find into -type f)"
 expect 2 "$fetch" --from files nothing
+expect 2 "$fetch" ''
+has err "which data set? There are: fashion-mnist mnist"

@@ -29,7 +29,7 @@ top=$(mktemp -d) || exit 1
 set -m
 trap 'chmod -R u+w "$top"; rm -rf "$top"' EXIT
 # shellcheck disable=SC2046 # several jobs
-trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM
+trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM HUP
 passed=0 failed=0 skipped=0
 
 # same PATTERNS TEXT: line by line, * in a pattern standing for anything.
