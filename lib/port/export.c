@@ -136,6 +136,9 @@ int omq_export_write(struct omq_export *x, const struct omq_export_options *opt,
 
     if (i < 0)
         return i;
+    if (n < 1)
+        return omq_fail(err, OMQ_EUNSUP, "'%s' has no precision in integers to export: omq-eval "
+                        "runs those in floating point", x->path);
     r.format = &omq_export_formats[i];
     if ((rc = check_options(r.format, opt, err)) < 0)
         return rc;

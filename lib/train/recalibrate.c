@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "eval/eval.h"
@@ -96,14 +97,14 @@ static int choose_all(struct job *j, const struct omq_net *net, struct omq_err *
     memcpy(cfg->precisions, net->precisions, sizeof(net->precisions));
     for (int i = 0; !at && !j->opt->profile && i < net->n_precisions; i++)
         j->chosen[i] = true;
-    while (at && *at) {
+    while (at) {
         size_t n = strcspn(at, ",");
         int rc;
 
         snprintf(word, sizeof(word), "%.*s", n < sizeof(word) ? (int)n : (int)sizeof(word) - 1, at);
         if ((rc = choose(j, net, word, err)) < 0)
             return rc;
-        at += n + (at[n] == ',');
+        at = at[n] ? at + n + 1 : NULL;
     }
     return OMQ_OK;
 }
@@ -289,7 +290,20 @@ static int evaluate(struct job *j, struct omq_err *err)
     return OMQ_OK;
 }
 
-static int write_model(const struct job *j, const char *path, struct omq_err *err)
+/* Where the model is written over, what omq-switch has set meanwhile stays. */
+static struct omq_switch_word active(const struct job *j, const char *model, const char *output)
+{
+    struct omq_switch_word now;
+    struct stat in, out;
+
+    if (stat(model, &in) == 0 && stat(output, &out) == 0 && in.st_dev == out.st_dev &&
+        in.st_ino == out.st_ino && omq_switch_read(output, &now, NULL) == OMQ_OK)
+        return now;
+    return j->active;
+}
+
+static int write_model(const struct job *j, const char *model, const char *path,
+                       struct omq_err *err)
 {
     struct omq_ckpt_writer *w;
     char *meta = NULL;
@@ -298,7 +312,7 @@ static int write_model(const struct job *j, const char *path, struct omq_err *er
     if (rc < 0)
         return rc;
     if ((rc = omq_model_put(w, &j->t.net, &j->t.info, &meta, err)) == OMQ_OK) {
-        omq_ckpt_set_switch(w, j->active);
+        omq_ckpt_set_switch(w, active(j, model, path));
         rc = omq_ckpt_write(w, path, err);
     }
     omq_ckpt_writer_close(w);
@@ -335,7 +349,7 @@ static int run(struct job *j, const char *model, const char *output, struct omq_
         return rc;
     if ((j->opt->bits || !j->opt->profile) && (rc = estimate(j, err)) < 0)
         return rc;
-    return write_model(j, output, err);
+    return write_model(j, model, output, err);
 }
 
 int omq_recalibrate(const char *model, const char *output,

@@ -47,8 +47,31 @@ has err "'fast' is a profile"
 expect 1 omq-train --recalibrate --bits 4 -o missing/own.omq own.omq
 cmp own.omq kept.omq || fail "a failure changed the model"
 
+# A word of --bits that is empty is none.
+for bits in '' '4,' ',4'; do
+    expect 2 omq-train --recalibrate --bits "$bits" -o own.omq own.omq
+    has err "'' is no precision"
+done
+cmp own.omq kept.omq || fail "no width, but another model"
+# What omq-switch sets while it works on the same file stays.
+expect 0 omq-train -q --set data.synthetic.test=20000 --set output_dir=slow tiny.yaml
+omq-train --recalibrate --bits 4 -o slow/model.omq slow/model.omq 2>said &
+pid=$!
+wait_for $pid said "w4a4 calibrated"
+expect 0 omq-switch --bits 2 slow/model.omq
+kill -0 $pid || fail "it had ended: the switch came too late to say anything"
+ended $pid 0
+expect 0 omq-switch --get slow/model.omq
+has out w2a2
+
 # From floating point to fewer bits, and what has no weights.
 expect 0 omq-train -q --set bits=[32] --set profiles=[] --set output_dir=float tiny.yaml
+for format in json npz omq; do
+    expect 1 omq-export -f $format -o none.$format float/model.omq
+    has err "has no precision in integers to export"
+done
+expect 1 omq-export --bits all -f onnx -o none.tar float/model.omq
+[ -z "$(find . -name 'none.*')" ] || fail "something of nothing: $(find . -name 'none.*')"
 expect 0 omq-train --recalibrate --bits 8,4 -o wide.omq float/model.omq
 has err "w8a8 calibrated after w32a32"
 expect 0 omq-export --bits 8 --format omq -o packed.omq before.omq
