@@ -15,9 +15,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "data/data_internal.h"
 #include "data/image.h"
+
+#define IDLE_MS 100 /* between calls of the idle function */
 
 struct omq_frames {
     const char *const *paths;
@@ -28,6 +31,7 @@ struct omq_frames {
     size_t i;              /* images read of it */
     bool (*idle)(void *ctx); /* or NULL */
     void *idle_ctx;
+    double next_idle;      /* when it is called again, though bytes come */
     char name[4200];
 };
 
@@ -64,22 +68,26 @@ void omq_frames_on_idle(struct omq_frames *f, bool (*fn)(void *ctx), void *ctx)
 
 /* Until there is something to read, or the end: true. A signal that comes between
  * two looks is seen by the next one. */
-static bool wait_for_input(const struct omq_frames *f)
+static bool wait_for_input(struct omq_frames *f)
 {
     struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
-    int rc;
+    int rc = 0;
 
-    while (f->idle && (rc = poll(&p, 1, 100)) <= 0) {
+    while (f->idle && rc <= 0) {
+        rc = poll(&p, 1, IDLE_MS);
         if (rc < 0 && errno != EINTR)
             return true; /* read() tells why */
+        if (rc > 0 && omq_now() < f->next_idle)
+            return true;
         if (!f->idle(f->idle_ctx))
             return false;
+        f->next_idle = omq_now() + 1e-3 * IDLE_MS;
     }
     return true;
 }
 
 /* Until n bytes or the end; -1 with errno, -2 if it was not to be waited for. */
-static ssize_t read_all(const struct omq_frames *f, uint8_t *p, size_t n)
+static ssize_t read_all(struct omq_frames *f, uint8_t *p, size_t n)
 {
     size_t got = 0;
 

@@ -76,6 +76,18 @@ has err "process $pid still runs w8a8"
 [[ $SECONDS -ge 2 && $SECONDS -lt 8 ]] || fail "--timeout 2 took $SECONDS s"
 kill -CONT "$pid"
 expect 0 omq-switch --bits 2 --wait $M
+# So does one whose frame comes byte by byte.
+python3 -c 'import sys, time
+for byte in open("one", "rb").read():
+    sys.stdout.buffer.write(bytes([byte]))
+    sys.stdout.flush()
+    time.sleep(0.03)' >&3 &
+drip=$!
+sleep 0.2
+expect 0 omq-switch --bits 8 --wait --timeout 2 $M
+kill -0 $drip || fail "the frame was whole already"
+ended $drip 0
+expect 0 omq-switch --bits 2 --wait $M
 # Killed, it leaves a file that nobody is deceived by.
 kill -KILL "$pid"
 wait "$pid" || :
