@@ -177,11 +177,12 @@ struct omq_diag {
 void omq_diag_release(struct omq_diag *d);
 
 /* Prefixes the error rc that a value of key led to later on, if it is OMQ_ECONFIG, with the
- * place of the key, or of its section if the key has its default. Returns rc. */
+ * place of the key, or of its section if the key has its default. key NULL: the one that the
+ * error's sentence begins with, if it does. Returns rc. */
 int omq_diag_wrap(const struct omq_diag *d, const char *key, int rc, struct omq_err *err);
 
-/* The defaults, which are a valid configuration but for output_dir, data.root
- * and model.arch (or model.onnx), which are empty. */
+/* The defaults, which are a valid configuration but for output_dir, data.root,
+ * data.mean, data.std and model.arch (or model.onnx), which are empty. */
 void omq_config_default(struct omq_config *c);
 
 /* Reads path ("-" is standard input), then applies `sets` ("train.lr=0.1"),

@@ -264,7 +264,8 @@ static void check_widths(struct omq_conf_state *s)
         t->widths_per_step = n;
     if (!given(s, "train.batches") && t->distill > 0)
         t->batches = OMQ_BATCHES_SHARED;
-    if (fine(s, "train.distill") && t->distill > 0 && t->batches == OMQ_BATCHES_OWN)
+    if (fine(s, "train.distill") && fine(s, "train.batches") && t->distill > 0 &&
+        t->batches == OMQ_BATCHES_OWN)
         omq_conf_error(s, place(s, "train.distill"),
                        "'train.distill' is more than 0, but with 'train.batches: own' the "
                        "precisions see different images: say shared");

@@ -69,10 +69,17 @@ void omq_conf_error(struct omq_conf_state *s, struct omq_conf_place at, const ch
 
 int omq_diag_wrap(const struct omq_diag *d, const char *key, int rc, struct omq_err *err)
 {
+    char first[OMQ_CONF_PATH_SIZE];
     struct omq_conf_place at;
 
-    if (rc != OMQ_ECONFIG || !d->read)
+    if (rc != OMQ_ECONFIG || !d->read || !err)
         return rc;
+    if (!key) {
+        snprintf(first, sizeof(first), "%.*s", (int)strcspn(err->msg, " :"), err->msg);
+        if (!omq_conf_is_key(first))
+            return rc;
+        key = first;
+    }
     at = omq_conf_place_of(d->read, key);
     if (at.source > 0)
         return omq_wrap(err, rc, "--set #%d:%d", at.source, at.column);

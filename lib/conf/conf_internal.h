@@ -62,6 +62,7 @@ int omq_conf_find(const char *section, const char *word, size_t n);
 
 /* The row of a path, which must be there. */
 int omq_conf_row(const char *path);
+bool omq_conf_is_key(const char *path); /* or a section */
 
 /* The part of a path behind its last dot; the length of the part before it
  * goes to *n_section (0 at the top level). */

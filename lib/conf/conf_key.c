@@ -90,12 +90,21 @@ char *omq_conf_expectation(const struct omq_conf_key *k, char *buf, size_t size)
     return buf;
 }
 
-int omq_conf_row(const char *path)
+static int find_row(const char *path)
 {
     int row = 0;
 
     while (row < omq_conf_n_keys && strcmp(omq_conf_keys[row].path, path) != 0)
         row++;
+    return row;
+}
+
+bool omq_conf_is_key(const char *path) { return find_row(path) < omq_conf_n_keys; }
+
+int omq_conf_row(const char *path)
+{
+    int row = find_row(path);
+
     if (row == omq_conf_n_keys)
         OMQ_BUG("a key is named that the schema does not have");
     return row;

@@ -281,8 +281,8 @@ const struct omq_conf_key omq_conf_keys[] = {
            "Share of a batch in the running statistics of batch norm;\n"
            "a precision that learns in one step of n makes up for n."),
     INT("train.bn_batches", train.bn_batches, 0, 1000000,
-        "Batches over which the statistics of batch norm are taken anew, for every\n"
-        "precision when it has learned; 0 keeps the running ones."),
+        "Batches, at most those of an epoch, over which the statistics of batch norm are\n"
+        "taken anew, for every precision when it has learned; 0 keeps the running ones."),
     INT("train.calibration_images", train.calibration_images, 1, 1000000,
         "Training images, at most, with which precisions are calibrated; fewer where\n"
         "the activations of that many would take more than a GiB."),

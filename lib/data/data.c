@@ -117,7 +117,7 @@ static int take_split(struct omq_raw *raw, const struct omq_data_config *cfg,
 
     if (validation && !(cfg->validation > 0))
         return omq_fail(err, OMQ_ECONFIG,
-                        "there are no validation images: data.validation is 0");
+                        "data.validation is 0: there are no validation images");
     if ((cfg->train_limit == 0 || cfg->train_limit >= n) && !(cfg->validation > 0))
         return OMQ_OK;
     role = malloc((size_t)n);
@@ -133,10 +133,10 @@ static int take_split(struct omq_raw *raw, const struct omq_data_config *cfg,
         keep_role(raw, role, validation ? OMQ_ROLE_VALIDATION : OMQ_ROLE_TRAIN);
     free(role);
     if (rc == OMQ_OK && raw->n == 0)
-        rc = omq_fail(err, OMQ_ECONFIG, "there are no %s images: data.validation is %g and %d "
-                      "training images are used", validation ? "validation" : "training",
-                      cfg->validation,
-                      cfg->train_limit && cfg->train_limit < n ? cfg->train_limit : n);
+        rc = omq_fail(err, OMQ_ECONFIG, "data.validation is %g: of %d training images that are "
+                      "used there are none for %s", cfg->validation,
+                      cfg->train_limit && cfg->train_limit < n ? cfg->train_limit : n,
+                      validation ? "validation" : "training");
     return rc;
 }
 

@@ -290,7 +290,8 @@ int omq_entries_init(struct omq_entries *e, const struct omq_source *s,
 {
     for (int i = 0; i < cfg->n_map; i++)
         if (!strchr(cfg->map[i], '='))
-            return omq_fail(err, OMQ_ECONFIG, "'%s' of init_map is not OLD=NEW", cfg->map[i]);
+            return omq_fail(err, OMQ_ECONFIG, "init_map has '%s', which is not OLD=NEW",
+                            cfg->map[i]);
     *e = (struct omq_entries){.list = calloc((size_t)s->n + 1, sizeof(*e->list))};
     if (!e->list)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate the names of %d arrays", s->n);

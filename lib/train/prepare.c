@@ -72,7 +72,7 @@ static int open_data(struct omq_train *t, struct omq_err *err)
         (rc = omq_dataset_open(&t->held_out, d,
                                d->validation > 0 ? OMQ_SPLIT_VALIDATION : OMQ_SPLIT_TEST,
                                t->config.seed, err)) < 0)
-        return rc;
+        return omq_diag_wrap(&t->diag, NULL, rc, err);
     if (t->train->n_classes < t->held_out->n_classes ||
         t->train->height != t->held_out->height || t->train->width != t->held_out->width ||
         t->train->channels != t->held_out->channels)
@@ -90,14 +90,6 @@ static int open_data(struct omq_train *t, struct omq_err *err)
     return omq_model_info_set_classes(&t->info, t->train->class_names, t->train->n_classes, err);
 }
 
-/* Which of mean and std is not for so many channels; else it is the two together. */
-static const char *scale_key(const struct omq_data_config *d, int channels)
-{
-    if (d->n_mean != 1 && d->n_mean != channels)
-        return "data.mean";
-    return d->n_std != 1 && d->n_std != channels ? "data.std" : "data";
-}
-
 static int open_net(struct omq_train *t, struct omq_err *err)
 {
     const struct omq_dataset *d = t->train;
@@ -107,7 +99,7 @@ static int open_net(struct omq_train *t, struct omq_err *err)
 
     rc = omq_preprocess_init(&pre, &t->config.data, d->height, d->width, d->channels, err);
     if (rc < 0)
-        return omq_diag_wrap(&t->diag, scale_key(&t->config.data, d->channels), rc, err);
+        return omq_diag_wrap(&t->diag, NULL, rc, err);
     if ((rc = omq_begin_graph(&t->beginning, &t->config, d, &graph, err)) < 0)
         return omq_diag_wrap(&t->diag, t->config.model.arch[0] ? "model.arch" : "model.onnx", rc,
                              err);
@@ -116,7 +108,10 @@ static int open_net(struct omq_train *t, struct omq_err *err)
     for (int i = 0; rc == OMQ_OK && i < t->config.n_profiles; i++)
         rc = omq_diag_wrap(&t->diag, "profiles", omq_profile_add(&t->info, &t->net,
                                                                  t->config.profiles[i], err), err);
-    return rc < 0 ? rc : omq_begin_weights(&t->beginning, &t->config.init, &t->net, err);
+    if (rc < 0)
+        return rc;
+    rc = omq_begin_weights(&t->beginning, &t->config.init, &t->net, err);
+    return omq_diag_wrap(&t->diag, NULL, rc, err);
 }
 
 /* The others' orders and augmentation are not those of the highest. */
@@ -132,10 +127,11 @@ static int open_loaders(struct omq_train *t, struct omq_err *err)
 
     if (opt.batch_size > t->train->n)
         opt.batch_size = t->train->n; /* of calibration, which has batches of its own */
-    if ((rc = omq_loader_open(&t->loader, t->train, &t->net.pre, &opt, err)) < 0 ||
-        t->config.train.batches == OMQ_BATCHES_SHARED ||
+    if ((rc = omq_loader_open(&t->loader, t->train, &t->net.pre, &opt, err)) < 0)
+        return omq_diag_wrap(&t->diag, NULL, rc, err);
+    if (t->config.train.batches == OMQ_BATCHES_SHARED ||
         t->schedule.widths[OMQ_STAGE_TOGETHER] == 1)
-        return rc;
+        return OMQ_OK;
     opt.seed ^= OTHER_SEED;
     return omq_loader_open(&t->others, t->train, &t->net.pre, &opt, err);
 }

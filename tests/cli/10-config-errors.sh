@@ -20,6 +20,11 @@ for option in --dry-run --dump-config --quiet; do
     [ "$(grep -c '^bad.yaml:[0-9]*:[0-9]*: error: ' err)" -ge 5 ] || fail "not all problems"
     [ ! -e run ] || fail "something was created"
 done
+# A value that is no value has no consequences.
+sed 's/^train:.*/train: {distill: 0.5, batches: sharedd}/' <(tiny_config) >word.yaml
+expect 2 omq-train --dry-run word.yaml
+has err "unknown word 'sharedd'"
+[ "$(wc -l <err)" -eq 1 ] || fail "more than one line: $(<err)"
 # Terminals are safe from what a file says.
 printf 'output_dir: run\n"\\e[31mx": 1\n' >escape.yaml
 expect 2 omq-train --dry-run escape.yaml
@@ -41,6 +46,13 @@ late() { # PLACE TEXT OPTION...
 late '--set #2:12' "unknown network 'model.arch: resnet9'" --set seed=2 --set model.arch=resnet9
 late '--set #1:18' 'train.batch_size is 97, but there are only 96' --set train.batch_size=97
 late '--set #1:10' "profile 'fast 3'" --set 'profiles=["fast 3"]'
+late '--set #1:27' 'data.augment.crop_padding is 64: for images of 12 x 12 it can be 0 to 11' \
+    --set data.augment.crop_padding=64
+late '--set #1:17' 'data.validation is 0.001: of 96 training images that are used there are none' \
+    --set data.validation=0.001
+expect 0 omq-train -q --set output_dir=from tiny.yaml
+late '--set #1:10' "init_map has 'nothing', which is not OLD=NEW" --set 'init_map=[nothing]' \
+    --set init=from/model.omq
 sed -i 's/arch: resnet8/arch: resnet9/' tiny.yaml
 late 'tiny.yaml:10:15' "unknown network 'model.arch: resnet9'"
 sed -i -e 's/format: synthetic/format: folder\n  root: pictures\n  size: 8/' -e '/synthetic:/d' \

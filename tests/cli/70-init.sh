@@ -36,7 +36,7 @@ has err "shape of conv1.weight is" "2 arrays loaded"
 expect 0 omq-train --init float.omq --skip linear --skip '*.bn2' "${fresh[@]}"
 has err "14 parameters skipped"
 expect 2 omq-train --init float.omq --map layer1=first --map nothing "${fresh[@]}"
-has err "'nothing' of init_map is not OLD=NEW"
+has err "init_map has 'nothing', which is not OLD=NEW"
 expect 2 omq-train --init float.omq --map layer1=first "${fresh[@]}"
 has err "missing: layer1.0.conv1.weight" "unexpected: first.0.conv1.weight"
 expect 0 omq-train --init float.omq --map layer1=first --map first=layer1 --skip layer1 \

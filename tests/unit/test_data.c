@@ -410,10 +410,11 @@ START_TEST(test_split_without_images)
     open_fails(&c, OMQ_SPLIT_VALIDATION, OMQ_ECONFIG, "no validation images",
                "data.validation is 0");
     c.validation = 0.1;
-    open_fails(&c, OMQ_SPLIT_VALIDATION, OMQ_ECONFIG, "no validation images", "0.1 and 3");
+    open_fails(&c, OMQ_SPLIT_VALIDATION, OMQ_ECONFIG, "0.1: of 3 training images",
+               "none for validation");
     c.train_limit = 1;
     c.validation = 0.5;
-    open_fails(&c, OMQ_SPLIT_TRAIN, OMQ_ECONFIG, "no training images", "0.5 and 1 ");
+    open_fails(&c, OMQ_SPLIT_TRAIN, OMQ_ECONFIG, "0.5: of 1 training images", "none for training");
 }
 END_TEST
 

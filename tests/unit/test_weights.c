@@ -225,7 +225,7 @@ START_TEST(maps)
     check_all();
     add_text(cfg.map, &cfg.n_map, "nothing");
     ck_assert_int_eq(load(), OMQ_ECONFIG);
-    has_text("'nothing' of init_map is not OLD=NEW");
+    has_text("init_map has 'nothing', which is not OLD=NEW");
 }
 END_TEST
 
