@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "omq_tools.h"
@@ -325,6 +326,16 @@ static int run(struct omq_eval *e)
     return rc;
 }
 
+/* Under any name; but what goes to /dev/null goes there twice. */
+static bool is_stdout(const char *path)
+{
+    struct stat st, out;
+
+    return strcmp(path, "-") == 0 ||
+           (stat(path, &st) == 0 && fstat(STDOUT_FILENO, &out) == 0 && !S_ISCHR(st.st_mode) &&
+            st.st_dev == out.st_dev && st.st_ino == out.st_ino);
+}
+
 int main(int argc, char **argv)
 {
     const char *model = tool_start(&program, argc, argv);
@@ -335,7 +346,7 @@ int main(int argc, char **argv)
 
     if (strcmp(model, "-") == 0 && isatty(STDIN_FILENO))
         tool_usage("standard input is a terminal, not a model");
-    if (logits && strcmp(logits, "-") == 0)
+    if (logits && is_stdout(logits))
         tool_usage("option '--logits': give a file: standard output has the table");
     tool_init_library();
     opt = (struct omq_eval_options){ .data = data, .split = split, .engine = engine,

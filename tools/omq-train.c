@@ -89,7 +89,7 @@ static volatile sig_atomic_t live; /* progress is one line in place on a termina
 
 static void on_signal(int number)
 {
-    static const char text[] = "\nomq-train: finishing the step; again to stop at once\n";
+    static const char text[] = "\nomq-train: finishing the step; Ctrl-C now stops at once\n";
     int saved = errno;
 
     if (stop && number == SIGINT) {

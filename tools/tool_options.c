@@ -158,7 +158,7 @@ static int parse_number(const struct tool_option *o, const char *s)
     if (*s == '\0' || *end || (*s != '-' && (*s < '0' || *s > '9')))
         tool_usage("option '--%s': '%s' is not a whole number", o->name, s);
     in_range = errno == 0 && v >= o->min && v <= o->max;
-    if (!in_range && o->max == INT_MAX)
+    if (!in_range && o->max == INT_MAX && v < o->min)
         tool_usage("option '--%s': %s is out of range; give %d or more %s", o->name, s, o->min,
                    o->unit);
     if (!in_range)

@@ -159,9 +159,11 @@ static int set_mode(int fd, const struct stat *old)
 /* old is the file that is there, or NULL. */
 static int open_temp(struct omq_atomic *a, const struct stat *old, struct omq_err *err)
 {
+    const char *slash = strrchr(a->target, '/'), *name = slash ? slash + 1 : a->target;
+    const int most = NAME_MAX - (int)strlen(".XXXXXX"); /* of a long name, its beginning */
     int fd;
 
-    if (asprintf(&a->temp, "%s.XXXXXX", a->target) < 0) {
+    if (asprintf(&a->temp, "%.*s%.*s.XXXXXX", (int)(name - a->target), a->target, most, name) < 0) {
         a->temp = NULL;
         omq_atomic_abort(a);
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");

@@ -36,5 +36,7 @@ struct omq_answer omq_answer_of(int n_classes, const float *logits, int label)
     for (int i = 0; i < n_classes; i++)
         a.rank += i != label && is_ahead(logits, i, label);
     a.predicted = argmax(n_classes, logits);
+    if (a.rank > 0 && a.predicted == label) /* among NaN, none of which is right */
+        a.predicted = label == 0;
     return a;
 }

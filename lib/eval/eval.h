@@ -66,7 +66,8 @@ struct omq_answer {
     int rank;      /* classes ahead of the label; of equal logits the lower index wins */
     int predicted; /* rank 0: the label */
 };
-/* A logit that is NaN is ahead of every other, so that it never counts as right. */
+/* A logit that is NaN is ahead of every other, so that it never counts as right: predicted
+ * is another class then. */
 struct omq_answer omq_answer_of(int n_classes, const float *logits, int label);
 
 /* ---- layers.c ---- */

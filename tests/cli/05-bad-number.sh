@@ -14,7 +14,7 @@ has err "4097 is out of range; give 1 to 4096 images"
 expect 2 omq-eval --limit 0 model.omq
 has err "0 is out of range; give 1 or more images"
 expect 2 omq-eval --limit 2147483648 model.omq
-has err "out of range"
+has err "2147483648 is out of range; give 1 to 2147483647 images"
 expect 2 omq-train --bench --steps 0 x.yaml
 has err "0 is out of range; give 1 to 100000 steps"
 empty out

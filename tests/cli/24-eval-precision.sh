@@ -29,6 +29,11 @@ has err "none/logits.npy"
 expect 1 omq-eval --bits 8 --logits '' run/model.omq
 has err "the name of a file to write is empty"
 empty out
+# Nor to where the table goes, and names are as long as files may have them.
+expect 2 omq-eval --bits 8 --logits /dev/stdout run/model.omq
+has err "option '--logits': give a file"
+expect 0 omq-eval --bits 8 --limit 3 --logits "$(printf %0255d 0)" run/model.omq
+[ -s "$(printf %0255d 0)" ] || fail "no file of a long name"
 # Only what is evaluated takes memory.
 expect 0 omq-eval --bits 8 --limit 3 --logits logits.npy run/model.omq
 [ "$(stat -c %s logits.npy)" -eq $((128 + 3 * 4 * 4)) ] || fail "not three images"

@@ -17,7 +17,7 @@ env --default-signal=INT omq-train "${big[@]}" tiny.yaml >out 2>err &
 pid=$!
 caught $pid
 kill -INT $pid
-wait_for $pid err "again to stop at once"
+wait_for $pid err "Ctrl-C now stops at once"
 sleep 0.1
 kill -INT $pid
 ended $pid 130

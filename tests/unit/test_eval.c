@@ -52,6 +52,12 @@ START_TEST(nan_is_never_right)
     ck_assert_int_gt(omq_answer_of(3, label, 1).rank, 0);
     ck_assert_int_gt(omq_answer_of(3, other, 1).rank, 0);
     ck_assert(isnan(omq_answer_of(3, label, 1).loss));
+    for (int i = 0; i < 3; i++) {
+        const float all[] = {NAN, NAN, NAN};
+
+        ck_assert_int_eq(omq_answer_of(3, all, i).rank, 2);
+        ck_assert_int_ne(omq_answer_of(3, all, i).predicted, i);
+    }
 }
 END_TEST
 
