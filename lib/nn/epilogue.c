@@ -21,9 +21,9 @@ static int shape_add(const struct omq_graph *g, struct omq_node *node, struct om
 
 static int shape_relu(const struct omq_graph *g, struct omq_node *node, struct omq_err *err)
 {
-    if (!(node->max >= 0 && node->max <= 1e6))
-        return omq_fail(err, OMQ_ECONFIG, "relu '%s' ends at %g; the range is 0 (no end) to 1e6",
-                        node->name, node->max);
+    if (node->max != 0 && !(node->max >= 1e-6 && node->max <= 1e6))
+        return omq_fail(err, OMQ_ECONFIG, "relu '%s' ends at %g; the range is 1e-6 to 1e6, or 0 "
+                        "(no end)", node->name, node->max);
     return omq_shape_same(g, node, err);
 }
 

@@ -183,7 +183,7 @@ static int check_flatten(const struct lowering *w, const struct omq_node *n)
 static int lower_node(struct lowering *w, int i);
 
 /* What layer i could add must be there before it. If it is a layer that comes later,
- * with nothing between it and the sum, that one adds layer i instead. */
+ * with nothing between it and the sum, which alone reads it, that one adds layer i instead. */
 static int lower_added(struct lowering *w, int i)
 {
     const struct omq_graph *g = w->g;
@@ -196,9 +196,10 @@ static int lower_added(struct lowering *w, int i)
         return OMQ_OK;
     other = g->nodes[next].in[g->nodes[next].in[0] == i];
     op = g->nodes[other].op;
-    return op == OMQ_OP_CONV || op == OMQ_OP_LINEAR || op == OMQ_OP_BATCHNORM
-               ? OMQ_OK
-               : lower_node(w, other);
+    if ((op == OMQ_OP_CONV || op == OMQ_OP_LINEAR || op == OMQ_OP_BATCHNORM) &&
+        sole_reader(g, other) == next)
+        return OMQ_OK;
+    return lower_node(w, other);
 }
 
 /* A ReLU of what has no values that it would change: behind a max pool, for one, where the

@@ -161,6 +161,8 @@ START_TEST(what_does_not_fit_is_named)
     ck_assert_int_eq(try_add(&g, "culprit", a, (struct omq_node){.op = OMQ_OP_RELU, .max = -1}),
                      OMQ_ECONFIG);
     has_text("'culprit' ends at -1");
+    ck_assert_int_eq(try_add(&g, "culprit", a, (struct omq_node){.op = OMQ_OP_RELU, .max = 1e-42}),
+                     OMQ_ECONFIG); /* no step of codes is so small */
     ck_assert_int_eq(try_add(&g, "culprit", a, (struct omq_node){.op = OMQ_OP_RELU, .max = NAN}),
                      OMQ_ECONFIG);
     omq_graph_release(&g);

@@ -260,6 +260,34 @@ START_TEST(a_residual_of_one_layer_keeps_its_bits)
 }
 END_TEST
 
+/* Two layers are added, of which one is read elsewhere too: the other one takes the sum,
+ * whichever comes first. */
+START_TEST(the_layer_that_can_takes_the_sum)
+{
+    struct omq_graph g;
+    struct omq_plan p;
+    int x, a = -1, c, d;
+
+    start(&g, 8, 8, 1);
+    x = relu(&g, "stem_relu", conv(&g, "stem", 0, 4, 3, 1));
+    if (_i & 1)
+        a = conv(&g, "a", x, 4, 3, 1);
+    c = conv(&g, "c", x, 4, 3, 1);
+    if (_i & 2)
+        c = op(&g, "c_bn", OMQ_OP_BATCHNORM, c);
+    if (a < 0)
+        a = conv(&g, "a", x, 4, 3, 1);
+    d = relu(&g, "d_relu", conv(&g, "d", c, 4, 3, 1));
+    x = _i & 4 ? join(&g, "add", a, c) : join(&g, "add", c, a);
+    head(&g, concat(&g, "both", x, d));
+    plan_of(&p, &g);
+    check_plan(&p);
+    ck_assert_int_eq(unit_of(&p, "add")->kind, OMQ_UNIT_CONV);
+    ck_assert(unit_of(&p, "add")->res >= 0);
+    omq_plan_release(&p);
+}
+END_TEST
+
 /* As in many a first network for digits: the layer takes the ReLU behind its pools, whose
  * steps are then those of what is read next; a ReLU of what is not below 0 is nothing. */
 START_TEST(relus_go_before_max_pools)
@@ -391,6 +419,7 @@ Suite *omq_suite_plan(void)
     tcase_add_test(t, plan_of_lenet5);
     tcase_add_test(t, max_pools_do_not_mix_steps);
     tcase_add_test(t, a_residual_of_one_layer_keeps_its_bits);
+    tcase_add_loop_test(t, the_layer_that_can_takes_the_sum, 0, 8);
     tcase_add_test(t, relus_go_before_max_pools);
     tcase_add_test(t, signs_go_through_pools);
     tcase_add_test(t, long_chains_take_no_time);
