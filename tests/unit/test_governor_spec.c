@@ -50,7 +50,8 @@ START_TEST(spec_errors)
     refused("latency:ms", NULL, table,
             "'ms' is no limit for the governor 'latency': 0.01 to 60000 ms");
     refused("load:nan", NULL, table, "'nan' is no limit for the governor 'load': 20 to 99 %");
-    refused("load:1e2", NULL, table, "'1e2' is no limit for the governor 'load': 20 to 99 %");
+    refused("load:1e", NULL, table, "'1e' is no limit for the governor 'load': 20 to 99 %");
+    refused("load:1e2", NULL, table, "'1e2' is out of range for the governor 'load': 20 to 99 %");
     refused("load:0x40", NULL, table, "'0x40' is no limit for the governor 'load': 20 to 99 %");
     refused("load:100%", NULL, table, "'100%' is out of range for the governor 'load': 20 to 99 %");
     refused("battery:-1", NULL, table,
