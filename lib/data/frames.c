@@ -31,7 +31,7 @@ struct omq_frames {
     size_t i;              /* images read of it */
     bool (*idle)(void *ctx); /* or NULL */
     void *idle_ctx;
-    double next_idle;      /* when it is called again, though bytes come */
+    double next_idle;      /* when it is called again, though bytes of a frame come */
     char name[4200];
 };
 
@@ -67,8 +67,8 @@ void omq_frames_on_idle(struct omq_frames *f, bool (*fn)(void *ctx), void *ctx)
 /* ---- standard input ---- */
 
 /* Until there is something to read, or the end: true. A signal that comes between
- * two looks is seen by the next one. */
-static bool wait_for_input(struct omq_frames *f)
+ * two looks is seen by the next one. begun: a part of the frame is there. */
+static bool wait_for_input(struct omq_frames *f, bool begun)
 {
     struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
     int rc = 0;
@@ -77,7 +77,7 @@ static bool wait_for_input(struct omq_frames *f)
         rc = poll(&p, 1, IDLE_MS);
         if (rc < 0 && errno != EINTR)
             return true; /* read() tells why */
-        if (rc > 0 && omq_now() < f->next_idle)
+        if (rc > 0 && (!begun || omq_now() < f->next_idle))
             return true;
         if (!f->idle(f->idle_ctx))
             return false;
@@ -94,7 +94,7 @@ static ssize_t read_all(struct omq_frames *f, uint8_t *p, size_t n)
     while (got < n) {
         ssize_t r;
 
-        if (!wait_for_input(f))
+        if (!wait_for_input(f, got > 0))
             return -2;
         r = read(STDIN_FILENO, p + got, n - got);
         if (r == 0)

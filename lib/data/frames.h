@@ -18,7 +18,7 @@ struct omq_frames;
 int omq_frames_open(struct omq_frames **out, const char *const *paths, int n_paths,
                     const struct omq_model_shape *shape, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_frames_close(struct omq_frames *f); /* NULL is fine */
-/* While frames of standard input are waited for and read, fn is called about ten
+/* While a frame of standard input is waited for, whole, fn is called about ten
  * times a second; when it returns false, the images end there, and a frame of which only
  * a part has come is dropped. Without fn, reading waits. */
 void omq_frames_on_idle(struct omq_frames *f, bool (*fn)(void *ctx), void *ctx);

@@ -37,7 +37,7 @@ struct omq_follow {
     struct source now;
     bool keeps_precision;             /* the word has not changed since it was asked for */
     struct stat refused;              /* what had the name, and could not be opened */
-    int refused_rc;                   /* why */
+    int refused_code;                 /* of the error */
     double next_look, torn_since;     /* torn_since: 0, the word is not damaged */
     bool told_change, told_control, told_word; /* what is wrong with them */
 };
@@ -222,20 +222,22 @@ static bool is_changed(const struct source *s, off_t size)
 }
 
 /* Told once for a file, though it is written to meanwhile. */
-static int refuse(struct omq_follow *f, const struct stat *st, int rc)
+static int refuse(struct omq_follow *f, const struct stat *st, const struct omq_err *why,
+                  struct omq_err *err)
 {
     bool told = f->refused.st_dev == st->st_dev && f->refused.st_ino == st->st_ino &&
-                f->refused_rc == rc;
+                f->refused_code == why->code;
 
     f->refused = *st;
-    f->refused_rc = rc;
-    return told ? OMQ_OK : rc;
+    f->refused_code = why->code;
+    return told ? OMQ_OK : omq_fail(err, why->code, "%s", why->msg);
 }
 
 /* A name that is gone for a while is no other file. What could not be opened is tried again
  * when it has changed: it may have been half a copy. */
 static int look_at_name(struct omq_follow *f, enum omq_follow_event *event, struct omq_err *err)
 {
+    struct omq_err why;
     struct stat st;
     int rc;
 
@@ -251,12 +253,14 @@ static int look_at_name(struct omq_follow *f, enum omq_follow_event *event, stru
     if (is_refused(f, &st))
         return OMQ_OK;
     if (!S_ISREG(st.st_mode)) { /* to open a pipe is to wait for who writes to it */
-        rc = omq_fail(err, OMQ_EIO, "'%s' is not a regular file any more: going on with the "
-                      "model as it was", f->path);
-        return refuse(f, &st, rc);
+        omq_fail(&why, OMQ_EIO, "'%s' is not a regular file any more: going on with the model "
+                 "as it was", f->path);
+        return refuse(f, &st, &why, err);
     }
-    if ((rc = take(f, err)) < 0)
-        return refuse(f, &st, omq_wrap(err, rc, "going on with the model as it was"));
+    if ((rc = take(f, &why)) < 0) {
+        omq_wrap(&why, rc, "going on with the model as it was");
+        return refuse(f, &st, &why, err);
+    }
     f->refused = (struct stat){0};
     *event = OMQ_FOLLOW_REPLACED;
     return OMQ_OK;
