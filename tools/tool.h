@@ -181,7 +181,7 @@ struct tool_governor {
     int *list, n;    /* the model's precisions, as the governor numbers them */
     int seen;        /* what the model was asked for last, when last looked at */
     bool is_manual;
-    bool is_resting; /* that is none that it may choose */
+    bool is_resting; /* what was asked for is none that it may choose */
     double next_look; /* at the sensors */
     int n_looks;     /* so far */
     struct omq_sensors *sensors;

@@ -228,7 +228,7 @@ static void answer_all(struct session *s, struct omq_frames *frames)
             look_at_switch(s);
         if (s->ended) {
             if (n > 0)
-                tool_message("%d images that had been read are not answered", n);
+                tool_message("images read but not answered: %d", n);
             break;
         }
         if (n > 0)

@@ -37,8 +37,8 @@ static double power_of_ten(int n)
     return x;
 }
 
-/* strtod() depends on the locale. Up to 15 digits the result is the nearest
- * double: both the digits and the power of ten are exact. */
+/* strtod() depends on the locale. Up to 15 digits and a power of ten of up to 22, both of
+ * which are exact, the result is the nearest double. */
 bool omq_governor_number(const char *s, size_t n, const char *unit, double *out)
 {
     size_t unit_size = unit ? strlen(unit) : 0, i = 0, n_digits = 0;

@@ -53,7 +53,7 @@ cat one one one >&3
 sleep 0.5
 expect 0 omq-train -q --set output_dir=large --force large.yaml
 mv large/model.omq model.omq
-wait_for "$pid" said "3 images that had been read are not answered"
+wait_for "$pid" said "images read but not answered: 3"
 ended "$pid" 1
 exec 3>&-
 
