@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/file.h"
+#include "base/utf8.h"
 #include "data/frames.h"
 #include "engine/governor.h"
 #include "engine/live.h"

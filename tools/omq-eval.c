@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "omq_tools.h"
@@ -333,7 +332,7 @@ static bool is_stdout(const char *path)
 
     return strcmp(path, "-") == 0 ||
            (stat(path, &st) == 0 && fstat(STDOUT_FILENO, &out) == 0 && !S_ISCHR(st.st_mode) &&
-            st.st_dev == out.st_dev && st.st_ino == out.st_ino);
+            omq_is_same_file(&st, &out));
 }
 
 int main(int argc, char **argv)

@@ -41,35 +41,19 @@ void tool_begin(const char *name)
 
 /* ---- messages ---- */
 
-/* Length of the UTF-8 sequence at s, or 0 if it is not a valid one. */
-static int utf8_length(const unsigned char *s)
-{
-    static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
-    int n = s[0] < 0x80 ? 1 : (s[0] & 0xe0) == 0xc0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3
-          : (s[0] & 0xf8) == 0xf0 ? 4 : 0;
-    uint32_t c;
-
-    if (n < 2)
-        return n;
-    c = s[0] & (0x7fu >> n);
-    for (int i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (s[i] & 0x3fu);
-    }
-    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
-}
-
 /* The length of the character at s, of a byte that is none 1; *control: terminals may act on
- * it. */
+ * it. The zero at the end of the text ends what would be a character, too. */
 static size_t character(const char *s, bool *control)
 {
-    const unsigned char *p = (const unsigned char *)s;
-    int n = utf8_length(p);
+    size_t n;
+    long c = omq_utf8_decode(s, 4, &n);
 
-    *control = n == 2 ? p[0] == 0xc2 && p[1] < 0xa0
-                      : n < 2 && (p[0] < 0x20 || (p[0] >= 0x7f && p[0] < 0xa0));
-    return n > 0 ? (size_t)n : 1;
+    if (c < 0) {
+        *control = (unsigned char)*s < 0xa0;
+        return 1;
+    }
+    *control = c < 0x20 || (c >= 0x7f && c < 0xa0);
+    return n;
 }
 
 void tool_put_clean(FILE *f, const char *s, const char *keep)
@@ -215,23 +199,20 @@ void tool_put_shell(FILE *f, const char *s)
 
 void tool_json_string(FILE *f, const char *s)
 {
-    const unsigned char *p = (const unsigned char *)s;
-
     putc('"', f);
-    while (*p) {
-        int n = utf8_length(p);
+    for (size_t n; *s; s += n) {
+        long c = omq_utf8_decode(s, 4, &n);
 
-        if (n == 0) {
+        if (c < 0) {
             fputs("\\ufffd", f);
             n = 1;
-        } else if (*p < 0x20 || *p == 0x7f) {
-            fprintf(f, "\\u%04x", *p);
+        } else if (c < 0x20 || c == 0x7f) {
+            fprintf(f, "\\u%04lx", c);
         } else {
-            if (*p == '"' || *p == '\\')
+            if (*s == '"' || *s == '\\')
                 putc('\\', f);
-            fwrite(p, 1, (size_t)n, f);
+            fwrite(s, 1, n, f);
         }
-        p += n;
     }
     putc('"', f);
 }

@@ -230,6 +230,11 @@ int omq_file_try(const char *path, struct omq_err *err)
     return rc;
 }
 
+bool omq_is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 /* The rename is durable only once its directory is on disk. */
 static int sync_dir(const char *path)
 {

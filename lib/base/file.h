@@ -12,9 +12,11 @@
 #ifndef OMQ_BASE_FILE_H
 #define OMQ_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 
@@ -50,6 +52,9 @@ void omq_atomic_abort(struct omq_atomic *a);
  * device or a pipe; leaves nothing. What cannot be written is better known before the work
  * than after it. */
 int omq_file_try(const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Whether both are of one file, under whatever names. */
+bool omq_is_same_file(const struct stat *a, const struct stat *b);
 
 /* Creates a directory and its parents, as mkdir -p. */
 int omq_make_dirs(const char *path, struct omq_err *err) OMQ_WARN_UNUSED;

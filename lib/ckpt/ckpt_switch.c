@@ -162,8 +162,7 @@ static bool is_named(int fd, const char *path)
 {
     struct stat a, b;
 
-    return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
+    return fstat(fd, &a) == 0 && stat(path, &b) == 0 && omq_is_same_file(&a, &b);
 }
 
 /* *lost: what was written to is no longer at path. */

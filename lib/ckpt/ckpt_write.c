@@ -390,7 +390,7 @@ int omq_ckpt_check_output(const char *model, const char *output, struct omq_err 
     struct stat in, out;
 
     if (stat_path(model, STDIN_FILENO, &in) && stat_path(output, STDOUT_FILENO, &out) &&
-        S_ISREG(out.st_mode) && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+        S_ISREG(out.st_mode) && omq_is_same_file(&in, &out))
         return omq_fail(err, OMQ_EARG, "'%s' is the model itself: give another output",
                         strcmp(output, "-") == 0 ? "standard output" : output);
     return OMQ_OK;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 
 /* Seconds between looks at names, and how long a word may stay damaged. */
 #define LOOK_S 1.0
@@ -47,7 +48,7 @@ static bool is_file(int fd, const struct stat *st)
 {
     struct stat own;
 
-    return fd >= 0 && fstat(fd, &own) == 0 && own.st_dev == st->st_dev && own.st_ino == st->st_ino;
+    return fd >= 0 && fstat(fd, &own) == 0 && omq_is_same_file(&own, st);
 }
 
 static bool same_word(struct omq_switch_word a, struct omq_switch_word b)
@@ -206,10 +207,7 @@ struct omq_model *omq_follow_model(const struct omq_follow *f) { return f->now.m
 /* Its contents, owner or mode have not changed since. */
 static bool is_refused(const struct omq_follow *f, const struct stat *st)
 {
-    const struct stat *old = &f->refused;
-
-    return old->st_dev == st->st_dev && old->st_ino == st->st_ino &&
-           same_time(old->st_ctim, st->st_ctim);
+    return omq_is_same_file(&f->refused, st) && same_time(f->refused.st_ctim, st->st_ctim);
 }
 
 /* Another model of this size was written over it, or it was cut off. */
@@ -225,8 +223,7 @@ static bool is_changed(const struct source *s, off_t size)
 static int refuse(struct omq_follow *f, const struct stat *st, const struct omq_err *why,
                   struct omq_err *err)
 {
-    bool told = f->refused.st_dev == st->st_dev && f->refused.st_ino == st->st_ino &&
-                f->refused_code == why->code;
+    bool told = omq_is_same_file(&f->refused, st) && f->refused_code == why->code;
 
     f->refused = *st;
     f->refused_code = why->code;

@@ -272,9 +272,9 @@ static bool is_stream(const char *path)
 
     if (strcmp(path, "-") == 0)
         return true;
-    return stat(path, &st) == 0 && ((!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) ||
-                                    (fstat(STDOUT_FILENO, &out) == 0 && st.st_dev == out.st_dev &&
-                                     st.st_ino == out.st_ino));
+    return stat(path, &st) == 0 &&
+           ((!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) ||
+            (fstat(STDOUT_FILENO, &out) == 0 && omq_is_same_file(&st, &out)));
 }
 
 /* A tar under the name of a file of the format would be taken for one. */

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "eval/eval.h"
@@ -296,8 +295,8 @@ static struct omq_switch_word active(const struct job *j, const char *model, con
     struct omq_switch_word now;
     struct stat in, out;
 
-    if (stat(model, &in) == 0 && stat(output, &out) == 0 && in.st_dev == out.st_dev &&
-        in.st_ino == out.st_ino && omq_switch_read(output, &now, NULL) == OMQ_OK)
+    if (stat(model, &in) == 0 && stat(output, &out) == 0 && omq_is_same_file(&in, &out) &&
+        omq_switch_read(output, &now, NULL) == OMQ_OK)
         return now;
     return j->active;
 }
