@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* True if all of v is made of these characters; also keeps "inf", "nan",
- * hexadecimal and leading spaces away from strtod(). */
+#include "base/number.h"
+
+/* True if all of v is made of these characters, and short; keeps leading spaces away from
+ * strtoll(). */
 static bool made_of(const struct omq_conf_scalar *v, const char *chars)
 {
     return v->plain && v->n > 0 && v->n < 64 && strspn(v->text, chars) == v->n;
@@ -93,13 +95,9 @@ static bool to_u64(const struct omq_conf_key *k, const struct omq_conf_scalar *v
 static bool to_number(const struct omq_conf_key *k, const struct omq_conf_scalar *v, void *dst,
                       char *why, size_t size)
 {
-    char *end;
     double x;
 
-    if (!made_of(v, "+-.0123456789eE"))
-        return wrong_type(k, v, why, size);
-    x = strtod(v->text, &end);
-    if (*end || end == v->text)
+    if (!v->plain || !omq_number_parse(v->text, v->n, &x))
         return wrong_type(k, v, why, size);
     if (!isfinite(x) || x < k->lo || x > k->hi)
         return out_of_range(k, v, why, size);

@@ -35,7 +35,7 @@ int omq_config_parse(struct omq_config *c, const char *text, size_t n_bytes, con
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate memory to read '%s'", name);
         goto free_state;
     }
-    old = uselocale(plain); /* of this thread only: strtod() must read "0.1" */
+    old = uselocale(plain); /* of this thread only: messages say 0.1, not 0,1 */
     s->diag = diag ? diag : &own;
     omq_config_default(&s->c);
     omq_conf_read_file(s, text, n_bytes);

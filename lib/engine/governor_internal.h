@@ -66,10 +66,6 @@ struct omq_governor {
 /* base times two for each step up that was taken back. */
 double omq_governor_patience(const struct omq_governor *g, double base);
 
-/* A decimal number such as 75, 0.5 or 1e-05, alone or with this unit (NULL: none)
- * behind it; false if it is anything else. Does not depend on the locale. */
-bool omq_governor_number(const char *s, size_t n, const char *unit, double *out);
-
 /* The text in quotes, shortened, with '?' for what is not printable. */
 const char *omq_governor_quote(const char *s, size_t n, char buf[48]);
 

@@ -8,63 +8,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "conf/conf.h"
 
-/* Of the 'e' in 1.5e-05: one or two digits, maybe with a sign. */
-static bool add_exponent(const char *s, size_t n, int *power)
+/* A number, alone or with this unit behind it. */
+static bool number_with_unit(const char *s, const char *unit, double *out)
 {
-    bool negative = n > 0 && s[0] == '-';
-    size_t i = negative || (n > 0 && s[0] == '+');
-    int x = 0;
+    size_t n = strlen(s), unit_size = strlen(unit);
 
-    if (n - i < 1 || n - i > 2)
-        return false;
-    for (; i < n; i++) {
-        if (s[i] < '0' || s[i] > '9')
-            return false;
-        x = 10 * x + (s[i] - '0');
-    }
-    *power += negative ? -x : x;
-    return true;
-}
-
-static double power_of_ten(int n)
-{
-    double x = 1;
-
-    while (n-- > 0)
-        x *= 10;
-    return x;
-}
-
-/* strtod() depends on the locale. Up to 15 digits and a power of ten of up to 22, both of
- * which are exact, the result is the nearest double. */
-bool omq_governor_number(const char *s, size_t n, const char *unit, double *out)
-{
-    size_t unit_size = unit ? strlen(unit) : 0, i = 0, n_digits = 0;
-    bool negative, point = false;
-    int power = 0;
-    double x = 0;
-
-    if (unit_size > 0 && n > unit_size && memcmp(s + n - unit_size, unit, unit_size) == 0)
+    if (n > unit_size && memcmp(s + n - unit_size, unit, unit_size) == 0)
         n -= unit_size;
-    negative = n > 0 && s[0] == '-';
-    for (i = negative; i < n && s[i] != 'e' && s[i] != 'E'; i++) {
-        if (s[i] == '.' && !point) {
-            point = true;
-            continue;
-        }
-        if (s[i] < '0' || s[i] > '9')
-            return false;
-        n_digits++;
-        x = 10 * x + (s[i] - '0');
-        power -= point;
-    }
-    if (n_digits < 1 || n_digits > 30 || (i < n && !add_exponent(s + i + 1, n - i - 1, &power)))
-        return false;
-    x = power < 0 ? x / power_of_ten(-power) : x * power_of_ten(power);
-    *out = negative ? -x : x;
-    return true;
+    return omq_number_parse(s, n, out);
 }
 
 const char *omq_governor_quote(const char *s, size_t n, char buf[48])
@@ -110,7 +64,7 @@ int omq_governor_parse(const char *spec, const struct omq_governor_kind **kind, 
     if (k->argument && (!arg || !*arg))
         return omq_fail(err, OMQ_EARG, "the governor '%s' needs a limit: '%s:%s', %g to %g %s",
                         k->name, k->name, k->argument, k->lo, k->hi, k->unit);
-    if (k->argument && !omq_governor_number(arg, strlen(arg), k->unit, &x))
+    if (k->argument && !number_with_unit(arg, k->unit, &x))
         return omq_fail(err, OMQ_EARG, "%s is no limit for the governor '%s': %g to %g %s",
                         omq_governor_quote(arg, strlen(arg), word), k->name, k->lo, k->hi,
                         k->unit);
@@ -160,7 +114,7 @@ static int floor_by_top1(const char *text, const struct omq_governor_precision *
     int best = -1, reached = 0;
     double want;
 
-    if (!omq_governor_number(text, strlen(text), "%", &want) || !(want >= 0 && want <= 100))
+    if (!number_with_unit(text, "%", &want) || !(want >= 0 && want <= 100))
         return omq_fail(err, OMQ_EARG, "%s is no accuracy for the floor: 'top1:PERCENT', 0 to "
                         "100 %%", omq_governor_quote(text, strlen(text), quoted));
     for (int i = 0; i < n; i++) {

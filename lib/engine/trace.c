@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/number.h"
 
 enum { MAX_BYTES = 64 << 20, MAX_LINES = 1000000, MAX_LINE = 500 };
 
@@ -120,7 +121,7 @@ static int take_value(const struct trace *t, int k, const char *text, size_t n, 
     *x = NAN;
     if (k != T_S && (n == 0 || (n == 3 && memcmp(text, "nan", 3) == 0)))
         return OMQ_OK;
-    if (!omq_governor_number(text, n, NULL, x))
+    if (!omq_number_parse(text, n, x))
         return omq_fail(err, OMQ_EFORMAT, "'%s' line %ld: %s is %s: %s", t->path, t->line,
                         known[k].name, n ? "no number" : "missing",
                         omq_governor_quote(text, n, quoted));

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/pool.h"
 #include "base/rng.h"
 #include "failalloc.h"
@@ -447,6 +448,37 @@ START_TEST(times_are_summed_up)
 }
 END_TEST
 
+/* ---- number */
+
+START_TEST(numbers)
+{
+    static const struct {
+        const char *text;
+        double x;
+    } good[] = {
+        {"75", 75}, {"-0.5", -0.5}, {"+1.", 1}, {".25", 0.25}, {"1e-05", 1e-5}, {"0.1", 0.1},
+        {"1E3", 1000}, {"9007199254740993", 9007199254740992}, {"1e400", INFINITY},
+    };
+    static const char *const bad[] = {
+        "", "inf", "nan", "0x10", " 1", "1 ", "1ms", "1e", "1,5", "1.2.3", ".", "-", "--1", "e5",
+        "1111111111222222222233333333334444444444555555555566666666667777",
+    };
+    double x = 3;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_msg(!omq_number_parse(bad[i], strlen(bad[i]), &x), "'%s'", bad[i]);
+    ck_assert(!omq_number_parse("1\0002", 3, &x));
+    ck_assert(x == 3);
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        ck_assert_msg(omq_number_parse(good[i].text, strlen(good[i].text), &x), "'%s'",
+                      good[i].text);
+        ck_assert_msg(x == good[i].x, "'%s' is %.17g", good[i].text, x);
+    }
+    ck_assert(omq_number_parse("12345", 3, &x)); /* no more than its bytes */
+    ck_assert(x == 123);
+}
+END_TEST
+
 Suite *omq_suite_base(void)
 {
     Suite *s = suite_create("base");
@@ -469,6 +501,7 @@ Suite *omq_suite_base(void)
     tcase_add_test(t, cursor_error_is_sticky);
     tcase_add_test(t, put_and_get);
     tcase_add_test(t, times_are_summed_up);
+    tcase_add_test(t, numbers);
     suite_add_tcase(s, t);
     tcase_add_loop_test(p, pool_runs_every_index_once, 1, 4);
     tcase_add_test(p, pool_arguments);

@@ -59,7 +59,7 @@ START_TEST(spec_errors)
     refused("latency:0", NULL, table,
             "'0' is out of range for the governor 'latency': 0.01 to 60000 ms");
     refused("latency:99999999999999999999999999999999999999999", NULL, table,
-            "'9999999999999999999999999999999999999999...' is no limit for the governor "
+            "'9999999999999999999999999999999999999999...' is out of range for the governor "
             "'latency': 0.01 to 60000 ms");
 }
 END_TEST
