@@ -100,7 +100,11 @@ int omq_ckpt_add(struct omq_ckpt_writer *w, const char *kind, const char *name,
  * additions, and may write again. */
 int omq_ckpt_write(struct omq_ckpt_writer *w, const char *path,
                    struct omq_err *err) OMQ_WARN_UNUSED;
-/* The same to a stream; name stands for it in messages. */
+/* The same in the place of a container that omq-switch may set while this writes: its switch
+ * word stays, in place of the writer's. */
+int omq_ckpt_write_over(struct omq_ckpt_writer *w, const char *path,
+                        struct omq_err *err) OMQ_WARN_UNUSED;
+/* To a stream; name stands for it in messages. */
 int omq_ckpt_write_stream(struct omq_ckpt_writer *w, FILE *f, const char *name,
                           struct omq_err *err) OMQ_WARN_UNUSED;
 

@@ -199,3 +199,26 @@ int omq_switch_write(const char *path, struct omq_switch_word s, struct omq_err 
                       "word when that is over", path);
     return rc;
 }
+
+static bool same_word(struct omq_switch_word a, struct omq_switch_word b)
+{
+    return a.w == b.w && a.a == b.a && a.profile == b.profile;
+}
+
+int omq_ckpt_write_over(struct omq_ckpt_writer *w, const char *path, struct omq_err *err)
+{
+    struct omq_switch_word before = {.profile = -1}, after, now;
+    int fd, rc = omq_switch_open(&fd, path, err);
+
+    if (rc < 0)
+        return rc;
+    if (omq_switch_look(fd, &before, NULL) == OMQ_OK)
+        omq_ckpt_set_switch(w, before);
+    rc = omq_ckpt_write(w, path, err);
+    /* set meanwhile, in what is not at path any more, and not once more in what is */
+    if (rc == OMQ_OK && omq_switch_look(fd, &after, NULL) == OMQ_OK && !same_word(after, before) &&
+        omq_switch_read(path, &now, NULL) == OMQ_OK && same_word(now, before))
+        rc = omq_switch_write(path, after, err);
+    close(fd);
+    return rc;
+}

@@ -289,16 +289,13 @@ static int evaluate(struct job *j, struct omq_err *err)
     return OMQ_OK;
 }
 
-/* Where the model is written over, what omq-switch has set meanwhile stays. */
-static struct omq_switch_word active(const struct job *j, const char *model, const char *output)
+/* The model itself stays the same for those who follow it, with what omq-switch sets
+ * meanwhile. */
+static bool is_same(const char *model, const char *output)
 {
-    struct omq_switch_word now;
     struct stat in, out;
 
-    if (stat(model, &in) == 0 && stat(output, &out) == 0 && omq_is_same_file(&in, &out) &&
-        omq_switch_read(output, &now, NULL) == OMQ_OK)
-        return now;
-    return j->active;
+    return stat(model, &in) == 0 && stat(output, &out) == 0 && omq_is_same_file(&in, &out);
 }
 
 static int write_model(const struct job *j, const char *model, const char *path,
@@ -311,8 +308,9 @@ static int write_model(const struct job *j, const char *model, const char *path,
     if (rc < 0)
         return rc;
     if ((rc = omq_model_put(w, &j->t.net, &j->t.info, &meta, err)) == OMQ_OK) {
-        omq_ckpt_set_switch(w, active(j, model, path));
-        rc = omq_ckpt_write(w, path, err);
+        omq_ckpt_set_switch(w, j->active);
+        rc = is_same(model, path) ? omq_ckpt_write_over(w, path, err)
+                                  : omq_ckpt_write(w, path, err);
     }
     omq_ckpt_writer_close(w);
     free(meta);

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <check.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -127,6 +128,56 @@ START_TEST(switch_checks_the_file)
 }
 END_TEST
 
+static bool same_file(const struct stat *first)
+{
+    struct stat st;
+
+    return stat(ckpt_path, &st) == 0 && st.st_ino == first->st_ino;
+}
+
+/* Sets words for as long as the file is the first one; the last of them. */
+static void *set_words(void *arg)
+{
+    struct omq_switch_word *s = arg;
+    struct stat first;
+    struct omq_err err;
+
+    if (stat(ckpt_path, &first) < 0)
+        return "no file";
+    for (int i = 0; same_file(&first); i++) {
+        *s = (struct omq_switch_word){1 + i % 32, 1 + i / 32 % 32, -1};
+        if (omq_switch_write(ckpt_path, *s, &err) < 0)
+            return "not set";
+    }
+    return NULL;
+}
+
+/* However late: between the look at the old file and the rename, too. */
+START_TEST(written_over_while_it_is_set)
+{
+    struct omq_switch_word s, last = {8, 8, -1};
+    struct omq_ckpt_writer *w;
+    struct omq_err err;
+    pthread_t setter;
+    void *wrong;
+
+    for (int i = 0; i < 50; i++) {
+        ck_assert_int_eq(omq_ckpt_writer_open(&w, &err), OMQ_OK);
+        omq_ckpt_set_meta(w, "{}", 2);
+        omq_ckpt_set_switch(w, (struct omq_switch_word){7, 7, -1});
+        ck_assert_int_eq(omq_switch_write(ckpt_path, last, &err), OMQ_OK);
+        ck_assert_int_eq(pthread_create(&setter, NULL, set_words, &last), 0);
+        usleep(1000);
+        ck_assert_msg(omq_ckpt_write_over(w, ckpt_path, &err) == OMQ_OK, "%s", err.msg);
+        ck_assert_int_eq(pthread_join(setter, &wrong), 0);
+        ck_assert_msg(!wrong, "%s", (const char *)wrong);
+        ck_assert_int_eq(omq_switch_read(ckpt_path, &s, &err), OMQ_OK);
+        ck_assert_mem_eq(&s, &last, sizeof(s));
+        omq_ckpt_writer_close(w);
+    }
+}
+END_TEST
+
 Suite *omq_suite_switch_word(void)
 {
     Suite *s = suite_create("switch word");
@@ -136,6 +187,7 @@ Suite *omq_suite_switch_word(void)
     tcase_add_test(t, switch_refuses_words);
     tcase_add_test(t, switch_word_damaged);
     tcase_add_test(t, switch_checks_the_file);
+    tcase_add_test(t, written_over_while_it_is_set);
     tcase_add_checked_fixture(t, ckpt_setup, ckpt_teardown);
     suite_add_tcase(s, t);
     return s;
