@@ -22,36 +22,11 @@ void omq_kern_fill_ref(struct omq_kern *k)
 #undef OMQ_KERNEL
 }
 
-static bool has(enum omq_isa isa, enum omq_isa max_isa)
-{
-    return isa <= max_isa && omq_cpu_has(isa);
-}
-
 bool omq_kern_allows(enum omq_kern_level level, enum omq_isa max_isa)
 {
-    switch (level) {
-    case OMQ_LEVEL_REF:
-        return true;
-    case OMQ_LEVEL_BLAS:
+    if (level == OMQ_LEVEL_BLAS)
         return max_isa > OMQ_ISA_REF;
-    case OMQ_LEVEL_AVX2:
-        return has(OMQ_ISA_AVX2, max_isa);
-    case OMQ_LEVEL_AVXVNNI:
-        return has(OMQ_ISA_AVXVNNI, max_isa);
-    case OMQ_LEVEL_AVX512:
-        return has(OMQ_ISA_AVX512, max_isa);
-    case OMQ_LEVEL_AVX512VNNI:
-        return has(OMQ_ISA_AVX512VNNI, max_isa);
-    case OMQ_LEVEL_AVX512VPOPCNTDQ:
-        return has(OMQ_ISA_AVX512VPOPCNTDQ, max_isa);
-    case OMQ_LEVEL_AMX:
-        return has(OMQ_ISA_AMX, max_isa);
-    case OMQ_LEVEL_NEON:
-        return has(OMQ_ISA_NEON, max_isa);
-    case OMQ_LEVEL_DOTPROD:
-        return has(OMQ_ISA_DOTPROD, max_isa);
-    }
-    return false;
+    return (enum omq_isa)level <= max_isa && omq_cpu_has((enum omq_isa)level);
 }
 
 /* Bits of weight times bits of code up to which counting is the faster, as

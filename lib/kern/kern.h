@@ -4,7 +4,7 @@
  * omq_kern_init() fills for the machine it finds. A kernel allocates nothing,
  * keeps no state, and may run on any thread.
  *
- * Names: omq_<op>_<types>_<isa>, e.g. omq_gemm_s16_avx2, omq_relu_ref;
+ * Names: omq_<op>_<types>_<isa>, e.g. omq_conv_codes_avx2, omq_relu_ref;
  * types are left out where only omq_real is meant.
  *
  * Layout: activations are [pixels][channels] (NHWC), weights [out][k] with

@@ -8,19 +8,19 @@
 
 #include "kern/kern.h"
 
-/* Levels of the rows of kernels.def. BLAS finds its own instruction set at run
- * time; it is taken wherever more than the reference is allowed. */
+/* Levels of the rows of kernels.def: instruction sets, and BLAS, which finds its own at run
+ * time and is taken wherever more than the reference is allowed. */
 enum omq_kern_level {
-    OMQ_LEVEL_REF,
-    OMQ_LEVEL_BLAS,
-    OMQ_LEVEL_AVX2,
-    OMQ_LEVEL_AVXVNNI,
-    OMQ_LEVEL_AVX512,
-    OMQ_LEVEL_AVX512VNNI,
-    OMQ_LEVEL_AVX512VPOPCNTDQ,
-    OMQ_LEVEL_AMX,
-    OMQ_LEVEL_NEON,
-    OMQ_LEVEL_DOTPROD,
+    OMQ_LEVEL_REF = OMQ_ISA_REF,
+    OMQ_LEVEL_AVX2 = OMQ_ISA_AVX2,
+    OMQ_LEVEL_AVXVNNI = OMQ_ISA_AVXVNNI,
+    OMQ_LEVEL_AVX512 = OMQ_ISA_AVX512,
+    OMQ_LEVEL_AVX512VNNI = OMQ_ISA_AVX512VNNI,
+    OMQ_LEVEL_AVX512VPOPCNTDQ = OMQ_ISA_AVX512VPOPCNTDQ,
+    OMQ_LEVEL_AMX = OMQ_ISA_AMX,
+    OMQ_LEVEL_NEON = OMQ_ISA_NEON,
+    OMQ_LEVEL_DOTPROD = OMQ_ISA_DOTPROD,
+    OMQ_LEVEL_BLAS = OMQ_ISA_COUNT,
 };
 
 #define OMQ_KERNEL(slot, function, level) \
