@@ -66,7 +66,8 @@ static void print_list(FILE *f, const struct omq_conf_key *k, const char *field,
     fputc(']', f);
 }
 
-void omq_conf_print_value(FILE *f, const struct omq_config *c, const struct omq_conf_key *k)
+/* The value of key k as YAML; of a SECTION nothing. */
+static void print_value(FILE *f, const struct omq_config *c, const struct omq_conf_key *k)
 {
     const char *field = (const char *)c + k->offset;
 
@@ -98,7 +99,7 @@ static void print_yaml(FILE *f, const struct omq_config *c)
             fputs("  ", f);
         word = omq_conf_last_word(k->path, &n);
         fprintf(f, "%s:%s", word, k->type == OMQ_CONF_SECTION ? "" : " ");
-        omq_conf_print_value(f, c, k);
+        print_value(f, c, k);
         fputc('\n', f);
     }
 }
@@ -131,7 +132,7 @@ static void print_mdoc(FILE *f, const struct omq_config *c)
             fputs("default: empty.\n", f);
         } else {
             fputs("default: ", f);
-            omq_conf_print_value(f, c, k);
+            print_value(f, c, k);
             fputs(".\n", f);
         }
     }

@@ -74,9 +74,6 @@ size_t omq_conf_element_size(enum omq_conf_type type);
 /* "a number from 0 to 1", "one of sgd, adam", "true or false", ... */
 char *omq_conf_expectation(const struct omq_conf_key *k, char *buf, size_t size);
 
-/* The value of key k in c as YAML; of a SECTION nothing. */
-void omq_conf_print_value(FILE *f, const struct omq_config *c, const struct omq_conf_key *k);
-
 /* Where something was said. */
 struct omq_conf_place {
     int source;       /* 0: the file or nowhere; n: --set #n */

@@ -61,8 +61,11 @@ void omq_crop_draw(struct omq_box *box, int height, int width, const double scal
     box->left = (width - box->width) / 2;
 }
 
-bool omq_erase_draw(struct omq_box *box, int height, int width, const double scale[2],
-                    const double ratio[2], struct omq_rng *r)
+/* torchvision's RandomErasing.get_params(), like its crop's but with height / width;
+ * false, and *box is untouched, if no box of ten is smaller than the picture. A
+ * box may be empty. */
+static bool erase_draw(struct omq_box *box, int height, int width, const double scale[2],
+                       const double ratio[2], struct omq_rng *r)
 {
     for (int i = 0; i < TRIES; i++) {
         double h, w;
@@ -89,8 +92,8 @@ void omq_erase(uint8_t *codes, int height, int width, int channels,
         return;
     omq_rng_init(&r, seed, OMQ_STREAM_ERASE, (uint32_t)epoch, sample);
     if (omq_rng_uniform(&r) >= cfg->random_erasing.probability ||
-        !omq_erase_draw(&box, height, width, cfg->random_erasing.scale, cfg->random_erasing.ratio,
-                        &r))
+        !erase_draw(&box, height, width, cfg->random_erasing.scale, cfg->random_erasing.ratio,
+                    &r))
         return;
     for (int y = box.top; y < box.top + box.height; y++)
         memset(codes + (size_t)y * row + (size_t)box.left * c, ZERO_POINT, (size_t)box.width * c);

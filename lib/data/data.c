@@ -56,7 +56,7 @@ int omq_data_check_shape(uint64_t n, uint64_t height, uint64_t width, uint64_t c
     return OMQ_OK;
 }
 
-int omq_source_shape(struct omq_raw *raw, const struct omq_data_config *cfg,
+int omq_pictures_shape(struct omq_raw *raw, const struct omq_data_config *cfg,
                      struct omq_err *err)
 {
     int h = cfg->size[0], w = cfg->n_size > 1 ? cfg->size[1] : h, longer = h > w ? h : w;

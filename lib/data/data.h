@@ -20,7 +20,7 @@
 
 enum omq_split { OMQ_SPLIT_TRAIN, OMQ_SPLIT_VALIDATION, OMQ_SPLIT_TEST };
 
-struct omq_source; /* pictures in files, by number; data_internal.h */
+struct omq_pictures; /* pictures in files, by number; data_internal.h */
 
 /* A data set is immutable once open: any thread may read it. */
 struct omq_dataset {
@@ -32,7 +32,7 @@ struct omq_dataset {
     const char *const *class_names; /* [n_classes] */
     uint32_t fingerprint;     /* CRC-32 of pixels, or of the names of pictures, and labels */
     struct omq_data_config cfg; /* that it was opened with */
-    struct omq_source *source;  /* NULL where pixels is not */
+    struct omq_pictures *source;  /* NULL where pixels is not */
     const uint32_t *in_source;  /* [n]: number in source; NULL: the same */
 };
 

@@ -23,12 +23,12 @@ enum {
 
 /* Pictures in files, by number; a reader's struct begins with it. Immutable: any
  * thread may ask. */
-struct omq_source {
+struct omq_pictures {
     /* The bytes of a picture, from malloc, and its name for messages, which is cut
      * off where it is too long. */
-    int (*get)(const struct omq_source *s, uint32_t i, uint8_t **bytes, size_t *n_bytes,
+    int (*get)(const struct omq_pictures *s, uint32_t i, uint8_t **bytes, size_t *n_bytes,
                char *name, size_t name_size, struct omq_err *err);
-    void (*close)(struct omq_source *s);
+    void (*close)(struct omq_pictures *s);
     uint32_t fingerprint; /* of the names of all */
 };
 
@@ -37,7 +37,7 @@ struct omq_source {
 struct omq_raw {
     int n, height, width, channels, n_classes;
     uint8_t *pixels;    /* [n][height][width][channels], or NULL */
-    struct omq_source *source; /* where pixels is NULL */
+    struct omq_pictures *source; /* where pixels is NULL */
     uint32_t *in_source; /* [n]; a reader leaves it NULL: sample i is picture i */
     uint16_t *labels;   /* [n], < n_classes <= OMQ_MAX_CLASSES */
     const char **names; /* [n_classes], the text behind it; or NULL: "0", "1", ... */
@@ -122,7 +122,7 @@ int omq_cifar_read(struct omq_raw *raw, int fd, uint64_t size, const char *name,
 
 /* What a set of pictures of any size shows the network, to raw, as cfg says;
  * OMQ_ECONFIG if it does not. */
-int omq_source_shape(struct omq_raw *raw, const struct omq_data_config *cfg,
+int omq_pictures_shape(struct omq_raw *raw, const struct omq_data_config *cfg,
                      struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* Names to show for classes that are called by folders, sorted: a line "FOLDER

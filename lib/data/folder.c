@@ -16,7 +16,7 @@
 #include "data/data_internal.h"
 
 struct folder {
-    struct omq_source source;
+    struct omq_pictures source;
     char *path;               /* of the split: root/train */
     struct omq_names classes; /* folders of classes that may occur, sorted */
     struct omq_names pictures; /* by class, then by name: "name" or "folder/name" */
@@ -58,7 +58,7 @@ static int read_open(int fd, const char *name, uint8_t **bytes, size_t *n_bytes,
     return rc;
 }
 
-static int get(const struct omq_source *s, uint32_t i, uint8_t **bytes, size_t *n_bytes,
+static int get(const struct omq_pictures *s, uint32_t i, uint8_t **bytes, size_t *n_bytes,
                char *name, size_t name_size, struct omq_err *err)
 {
     const struct folder *f = (const struct folder *)s;
@@ -76,7 +76,7 @@ static int get(const struct omq_source *s, uint32_t i, uint8_t **bytes, size_t *
     return read_open(fd, name, bytes, n_bytes, err);
 }
 
-static void close_folder(struct omq_source *s)
+static void close_folder(struct omq_pictures *s)
 {
     struct folder *f = (struct folder *)s;
 
@@ -264,7 +264,7 @@ static int read_folder(struct omq_raw *raw, const struct omq_data_config *cfg, b
     int rc;
 
     (void)seed;
-    if ((rc = omq_source_shape(raw, cfg, err)) < 0)
+    if ((rc = omq_pictures_shape(raw, cfg, err)) < 0)
         return rc;
     f = calloc(1, sizeof(*f));
     if (!f)

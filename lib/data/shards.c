@@ -25,7 +25,7 @@ struct place {
 };
 
 struct shards {
-    struct omq_source source;
+    struct omq_pictures source;
     char *root;
     struct omq_names files;   /* the shards */
     uint64_t *file_size;      /* [files.n] */
@@ -65,7 +65,7 @@ static int open_shard(const struct shards *s, size_t shard, char *name, size_t n
     return fd;
 }
 
-static int get(const struct omq_source *source, uint32_t i, uint8_t **bytes, size_t *n_bytes,
+static int get(const struct omq_pictures *source, uint32_t i, uint8_t **bytes, size_t *n_bytes,
                char *name, size_t name_size, struct omq_err *err)
 {
     const struct shards *s = (const struct shards *)source;
@@ -86,7 +86,7 @@ static int get(const struct omq_source *source, uint32_t i, uint8_t **bytes, siz
     return rc;
 }
 
-static void close_shards(struct omq_source *source)
+static void close_shards(struct omq_pictures *source)
 {
     struct shards *s = (struct shards *)source;
 
@@ -320,7 +320,7 @@ static int read_shards(struct omq_raw *raw, const struct omq_data_config *cfg, b
     int rc;
 
     (void)seed;
-    if ((rc = omq_source_shape(raw, cfg, err)) < 0)
+    if ((rc = omq_pictures_shape(raw, cfg, err)) < 0)
         return rc;
     s = new_shards(raw);
     if (!s || !(s->root = strdup(cfg->root)))

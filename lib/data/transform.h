@@ -68,12 +68,6 @@ void omq_flip(uint8_t *pixels, int height, int width, int channels, bool horizon
 void omq_crop_draw(struct omq_box *box, int height, int width, const double scale[2],
                    const double ratio[2], struct omq_rng *r);
 
-/* torchvision's RandomErasing.get_params(), likewise, but with height / width;
- * false, and *box is untouched, if no box of ten is smaller than the picture. A
- * box may be empty. */
-bool omq_erase_draw(struct omq_box *box, int height, int width, const double scale[2],
-                    const double ratio[2], struct omq_rng *r);
-
 /* With the probability that cfg says, the codes in a box become the zero point,
  * which is the mean colour. */
 void omq_erase(uint8_t *codes, int height, int width, int channels,

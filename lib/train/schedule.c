@@ -167,6 +167,14 @@ int omq_schedule_epochs(const struct omq_schedule *s)
     return n;
 }
 
+/* How many of the first `epochs` epochs are of a stage. */
+static int done_of(const struct omq_schedule *s, enum omq_stage stage, int epochs)
+{
+    for (int i = 0; i < (int)stage; i++)
+        epochs -= s->epochs[i];
+    return epochs < 0 ? 0 : epochs < s->epochs[stage] ? epochs : s->epochs[stage];
+}
+
 /* Before those of views. At the end of these, and of all, statistics are taken anew: a run that
  * has passed it without cannot make up for that. */
 static int shared_epochs(const struct omq_schedule *s)
@@ -181,8 +189,8 @@ bool omq_schedule_goes_on(const struct omq_schedule *s, const struct omq_schedul
     bool same = epochs <= all;
 
     for (int i = 0; i < OMQ_N_STAGES; i++)
-        same &= omq_schedule_done(s, (enum omq_stage)i, epochs) ==
-                omq_schedule_done(was, (enum omq_stage)i, epochs);
+        same &= done_of(s, (enum omq_stage)i, epochs) ==
+                done_of(was, (enum omq_stage)i, epochs);
     if (steps > 0)
         same &= epochs < all && omq_schedule_stage(s, epochs) == omq_schedule_stage(was, epochs);
     if (epochs >= shared_epochs(s))
@@ -190,13 +198,6 @@ bool omq_schedule_goes_on(const struct omq_schedule *s, const struct omq_schedul
     if (epochs == all && views > 0)
         same &= views == was->epochs[OMQ_STAGE_VIEWS];
     return same;
-}
-
-int omq_schedule_done(const struct omq_schedule *s, enum omq_stage stage, int epochs)
-{
-    for (int i = 0; i < (int)stage; i++)
-        epochs -= s->epochs[i];
-    return epochs < 0 ? 0 : epochs < s->epochs[stage] ? epochs : s->epochs[stage];
 }
 
 enum omq_stage omq_schedule_stage(const struct omq_schedule *s, int epoch)

@@ -68,8 +68,6 @@ void omq_schedule_init(struct omq_schedule *s, const struct omq_train_config *cf
                        const struct omq_net *net);
 /* Of all stages. */
 int omq_schedule_epochs(const struct omq_schedule *s);
-/* How many of the first `epochs` epochs are of a stage. */
-int omq_schedule_done(const struct omq_schedule *s, enum omq_stage stage, int epochs);
 /* Whether a run of another schedule that has done so many epochs, and steps of the next, can
  * go on with s as if that had been its schedule from the start, but for learning rates. */
 bool omq_schedule_goes_on(const struct omq_schedule *s, const struct omq_schedule *was, int epochs,
