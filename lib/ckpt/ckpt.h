@@ -49,6 +49,15 @@ struct omq_switch_word {
     int profile; /* index into the profiles of META, or -1 */
 };
 
+static inline bool omq_switch_is_unset(struct omq_switch_word s)
+{
+    return s.w == 0 && s.a == 0 && s.profile == -1;
+}
+static inline bool omq_switch_is_same(struct omq_switch_word a, struct omq_switch_word b)
+{
+    return a.w == b.w && a.a == b.a && a.profile == b.profile;
+}
+
 struct omq_ckpt;
 
 /* Opens a file ("-" is standard input); more than max_bytes (0: 4 GiB) of

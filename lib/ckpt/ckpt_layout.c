@@ -13,7 +13,7 @@
 
 static const uint8_t magic[8] = {0x93, 'O', 'M', 'Q', '\r', '\n', 0x1a, '\n'};
 
-const char omq_ckpt_frame[CKPT_FRAME][5] = {"META", "NAME", "DIMS"};
+const char omq_ckpt_frame[CKPT_FRAME][5] = {OMQ_SEC_META, "NAME", "DIMS"};
 
 static const struct {
     const char *name;

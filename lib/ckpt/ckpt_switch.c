@@ -17,8 +17,6 @@
 
 enum { MAX_BITS = 32, MAX_PROFILE = 65534 };
 
-static bool is_unset(struct omq_switch_word s) { return s.w == 0 && s.a == 0 && s.profile == -1; }
-
 static bool is_valid(struct omq_switch_word s)
 {
     if (s.profile >= 0)
@@ -51,7 +49,7 @@ int omq_ckpt_switch_encode(uint8_t p[8], struct omq_switch_word s, struct omq_er
 {
     uint32_t word;
 
-    if (is_unset(s)) {
+    if (omq_switch_is_unset(s)) {
         omq_put_le64(p, 0);
         return OMQ_OK;
     }
@@ -200,11 +198,6 @@ int omq_switch_write(const char *path, struct omq_switch_word s, struct omq_err 
     return rc;
 }
 
-static bool same_word(struct omq_switch_word a, struct omq_switch_word b)
-{
-    return a.w == b.w && a.a == b.a && a.profile == b.profile;
-}
-
 int omq_ckpt_write_over(struct omq_ckpt_writer *w, const char *path, struct omq_err *err)
 {
     struct omq_switch_word before = {.profile = -1}, after, now;
@@ -216,8 +209,9 @@ int omq_ckpt_write_over(struct omq_ckpt_writer *w, const char *path, struct omq_
         omq_ckpt_set_switch(w, before);
     rc = omq_ckpt_write(w, path, err);
     /* set meanwhile, in what is not at path any more, and not once more in what is */
-    if (rc == OMQ_OK && omq_switch_look(fd, &after, NULL) == OMQ_OK && !same_word(after, before) &&
-        omq_switch_read(path, &now, NULL) == OMQ_OK && same_word(now, before))
+    if (rc == OMQ_OK && omq_switch_look(fd, &after, NULL) == OMQ_OK &&
+        !omq_switch_is_same(after, before) && omq_switch_read(path, &now, NULL) == OMQ_OK &&
+        omq_switch_is_same(now, before))
         rc = omq_switch_write(path, after, err);
     close(fd);
     return rc;

@@ -34,6 +34,12 @@ struct omq_precision {
     int w, a;
 };
 
+/* Whether it is not of integers alone, which is what the engine runs. */
+static inline bool omq_precision_is_float(struct omq_precision p)
+{
+    return p.w == OMQ_FLOAT_BITS || p.a == OMQ_FLOAT_BITS;
+}
+
 enum omq_shortcut { OMQ_SHORTCUT_B, OMQ_SHORTCUT_A };
 enum omq_format {
     OMQ_FORMAT_IDX, OMQ_FORMAT_SYNTHETIC, OMQ_FORMAT_FOLDER, OMQ_FORMAT_SHARDS,

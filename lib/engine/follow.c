@@ -51,11 +51,6 @@ static bool is_file(int fd, const struct stat *st)
     return fd >= 0 && fstat(fd, &own) == 0 && omq_is_same_file(&own, st);
 }
 
-static bool same_word(struct omq_switch_word a, struct omq_switch_word b)
-{
-    return a.w == b.w && a.a == b.a && a.profile == b.profile;
-}
-
 static struct timespec last_write(int fd)
 {
     struct stat st;
@@ -67,8 +62,6 @@ static bool same_time(struct timespec a, struct timespec b)
 {
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
-
-static bool is_unset(struct omq_switch_word w) { return w.w == 0 && w.profile < 0; }
 
 /* ---- opening ---- */
 
@@ -141,7 +134,7 @@ static int take(struct omq_follow *f, struct omq_err *err)
 {
     struct source s;
     int rc = open_source(f, &s, err), at;
-    bool keeps = f->keeps_precision && (!f->now.model || same_word(s.word, f->now.word));
+    bool keeps = f->keeps_precision && (!f->now.model || omq_switch_is_same(s.word, f->now.word));
 
     if (rc == OMQ_OK && (at = choose(f, &s, keeps)) >= 0)
         rc = omq_model_set_wait(s.model, at, err);
@@ -324,13 +317,13 @@ static int look_at_word(struct omq_follow *f, bool once, enum omq_follow_event *
         return unreadable(f, &why, err);
     f->torn_since = 0;
     f->told_word = false;
-    if (same_word(word, f->now.word) && !(once && is_set_again(f)))
+    if (omq_switch_is_same(word, f->now.word) && !(once && is_set_again(f)))
         return OMQ_OK;
     if (!f->control && fstat(f->now.held, &st) == 0 && is_changed(&f->now, st.st_size))
         return OMQ_OK; /* another model's word, written over this one: told by the name's look */
     f->now.word = word;
     f->now.written = last_write(f->now.fd);
-    if (is_unset(word))
+    if (omq_switch_is_unset(word))
         return OMQ_OK;
     at = omq_model_find_switch(f->now.model, word);
     if (at < 0)

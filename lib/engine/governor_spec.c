@@ -11,6 +11,8 @@
 #include "base/number.h"
 #include "conf/conf.h"
 
+_Static_assert((int)OMQ_GOVERNOR_MAX_PRECISIONS == (int)OMQ_MAX_PRECISIONS, "one limit");
+
 /* A number, alone or with this unit behind it. */
 static bool number_with_unit(const char *s, const char *unit, double *out)
 {

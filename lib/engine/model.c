@@ -10,11 +10,6 @@
 
 /* ---- opening ---- */
 
-static bool is_float(const struct omq_model *m, int i)
-{
-    return m->choices[i].w == OMQ_FLOAT_BITS || m->choices[i].a == OMQ_FLOAT_BITS;
-}
-
 static int find_first(const struct omq_model *m, const struct omq_open_options *opt,
                       struct omq_switch_word word, int *active, struct omq_err *err)
 {
@@ -24,7 +19,7 @@ static int find_first(const struct omq_model *m, const struct omq_open_options *
     }
     *active = omq_model_find_switch(m, word);
     for (int i = 0; *active < 0 && i < m->net.n_precisions; i++)
-        if (!is_float(m, i))
+        if (!omq_choice_is_float(&m->choices[i]))
             *active = i;
     if (*active < 0)
         return omq_fail(err, OMQ_EUNSUP, "all precisions of the model are float: only omq-eval "
@@ -51,7 +46,7 @@ static int open_model(struct omq_model *m, const struct omq_ckpt *c,
 
     if (opt->resident < 0)
         return omq_fail(err, OMQ_EARG, "a model cannot keep %d precisions ready", opt->resident);
-    if ((rc = omq_model_get(&m->net, &m->info, c, false, err)) < 0 ||
+    if ((rc = omq_model_get(&m->net, &m->info, c, err)) < 0 ||
         (rc = make_choices(m, err)) < 0 ||
         (rc = find_first(m, opt, omq_ckpt_switch(c), &how.active, err)) < 0 ||
         (rc = omq_pool_open(&m->pool, opt->threads, err)) < 0)
@@ -187,7 +182,7 @@ int omq_model_find_switch(const struct omq_model *m, struct omq_switch_word word
 {
     int i = omq_choice_switch(m->choices, m->n_choices, word);
 
-    return i >= 0 && is_float(m, i) ? -1 : i;
+    return i >= 0 && omq_choice_is_float(&m->choices[i]) ? -1 : i;
 }
 
 /* ---- switching ---- */

@@ -55,37 +55,6 @@ static int parse_engine(const char *word, bool *use_float, struct omq_err *err)
     return OMQ_OK;
 }
 
-static int load_model(struct omq_eval *e, const char *path, struct omq_err *err)
-{
-    struct omq_ckpt *c;
-    int rc = omq_ckpt_open(&c, path, 0, err);
-
-    if (rc < 0)
-        return rc;
-    if ((rc = omq_model_get(&e->net, &e->info, c, false, err)) < 0)
-        omq_wrap(err, rc, "cannot load '%s'", path);
-    omq_ckpt_close(c);
-    return rc;
-}
-
-static int load_data(struct omq_eval *e, const struct omq_eval_options *opt, enum omq_split split,
-                     struct omq_err *err)
-{
-    struct omq_data_config cfg = e->info.config.data;
-    int rc;
-
-    if (opt->data && strlen(opt->data) >= sizeof(cfg.root))
-        return omq_fail(err, OMQ_EARG, "the name of the data folder is longer than %zu bytes",
-                        sizeof(cfg.root) - 1);
-    if (opt->data)
-        snprintf(cfg.root, sizeof(cfg.root), "%s", opt->data);
-    if ((rc = omq_dataset_open(&e->data, &cfg, split, e->info.config.seed, err)) < 0)
-        return rc;
-    if ((rc = omq_eval_check(&e->net, e->data, err)) < 0)
-        return omq_wrap(err, rc, "the model and the data do not fit");
-    return omq_eval_check_classes(&e->info, &cfg, e->data, err);
-}
-
 int omq_eval_open(struct omq_eval **out, const char *model, const struct omq_eval_options *opt,
                   struct omq_err *err)
 {
@@ -108,7 +77,8 @@ int omq_eval_open(struct omq_eval **out, const char *model, const struct omq_eva
     e->logits_path = opt->logits;
     if ((opt->logits && ((rc = omq_ckpt_check_output(model, opt->logits, err)) < 0 ||
                          (rc = omq_file_try(opt->logits, err)) < 0)) ||
-        (rc = load_model(e, model, err)) < 0 || (rc = load_data(e, opt, split, err)) < 0 ||
+        (rc = omq_model_load(&e->net, &e->info, NULL, model, err)) < 0 ||
+        (rc = omq_eval_open_data(&e->data, &e->net, &e->info, opt->data, split, err)) < 0 ||
         (rc = omq_pool_open(&e->pool, opt->threads, err)) < 0) {
         omq_eval_close(e);
         return rc;

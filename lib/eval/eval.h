@@ -43,14 +43,12 @@ int omq_eval_net_how(const struct omq_net *net, const struct omq_eval_how *how,
                      const struct omq_dataset *ds, struct omq_pool *pool,
                      struct omq_eval_counts *out, struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* Whether ds can be shown to net at all. */
-int omq_eval_check(const struct omq_net *net, const struct omq_dataset *ds,
-                   struct omq_err *err) OMQ_WARN_UNUSED;
-/* Whether the classes of ds, which was opened by cfg, are those of the model. The folders
- * of another root may be other classes, or not all of them: then their numbers would mean
- * something else. */
-int omq_eval_check_classes(const struct omq_model_info *info, const struct omq_data_config *cfg,
-                           const struct omq_dataset *ds, struct omq_err *err) OMQ_WARN_UNUSED;
+/* Opens a split of the data that the model was trained on, in another folder where root is not
+ * NULL. OMQ_EARG if its images cannot be shown to net, or folders are other classes than the
+ * model's. The caller closes *out. */
+int omq_eval_open_data(struct omq_dataset **out, const struct omq_net *net,
+                       const struct omq_model_info *info, const char *root, enum omq_split split,
+                       struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* ---- logits.c ---- */
 

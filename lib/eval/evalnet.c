@@ -10,7 +10,9 @@
 
 #include "engine/engine.h"
 
-int omq_eval_check(const struct omq_net *net, const struct omq_dataset *ds, struct omq_err *err)
+/* Whether ds can be shown to net at all. */
+static int check_shape(const struct omq_net *net, const struct omq_dataset *ds,
+                       struct omq_err *err)
 {
     const struct omq_preprocess *pre = &net->pre;
 
@@ -25,12 +27,14 @@ int omq_eval_check(const struct omq_net *net, const struct omq_dataset *ds, stru
     return OMQ_OK;
 }
 
-int omq_eval_check_classes(const struct omq_model_info *info, const struct omq_data_config *cfg,
-                           const struct omq_dataset *ds, struct omq_err *err)
+/* Whether the classes of ds are those of the model: the folders of another root may be other
+ * classes, or not all of them, and then their numbers would mean something else. */
+static int check_classes(const struct omq_model_info *info, const char *root,
+                         const struct omq_dataset *ds, struct omq_err *err)
 {
     const int known = info->n_class_names;
 
-    if (cfg->format != OMQ_FORMAT_FOLDER || known == 0)
+    if (info->config.data.format != OMQ_FORMAT_FOLDER || known == 0)
         return OMQ_OK;
     for (int c = 0; c < ds->n_classes; c++) {
         const char *mine = c < known ? info->class_names[c] : "";
@@ -38,9 +42,35 @@ int omq_eval_check_classes(const struct omq_model_info *info, const struct omq_d
         if (!omq_class_name_is(mine, ds->class_names[c]))
             return omq_fail(err, OMQ_EARG, "class %d is '%s' in '%.200s', but '%s' in the model: "
                             "its folder train and its classes.txt must be as those of the training",
-                            c, ds->class_names[c], cfg->root, mine);
+                            c, ds->class_names[c], root, mine);
     }
     return OMQ_OK;
+}
+
+int omq_eval_open_data(struct omq_dataset **out, const struct omq_net *net,
+                       const struct omq_model_info *info, const char *root, enum omq_split split,
+                       struct omq_err *err)
+{
+    struct omq_data_config cfg = info->config.data;
+    struct omq_dataset *ds;
+    int rc;
+
+    if (root && strlen(root) >= sizeof(cfg.root))
+        return omq_fail(err, OMQ_EARG, "the name of the data folder is longer than %zu bytes",
+                        sizeof(cfg.root) - 1);
+    if (root)
+        snprintf(cfg.root, sizeof(cfg.root), "%s", root);
+    if ((rc = omq_dataset_open(&ds, &cfg, split, info->config.seed, err)) < 0)
+        return rc;
+    if ((rc = check_shape(net, ds, err)) < 0)
+        omq_wrap(err, rc, "the model and the data do not fit");
+    else
+        rc = check_classes(info, cfg.root, ds, err);
+    if (rc < 0)
+        omq_dataset_close(ds);
+    else
+        *out = ds;
+    return rc;
 }
 
 struct job {
@@ -254,9 +284,7 @@ static int add_up(const struct job *j, struct omq_eval_counts *out, uint32_t *co
 
 static bool is_float(const struct omq_net *net, const struct omq_eval_how *how)
 {
-    struct omq_precision p = net->precisions[how->precision];
-
-    return !how->layer_precision && (p.w == OMQ_FLOAT_BITS || p.a == OMQ_FLOAT_BITS);
+    return !how->layer_precision && omq_precision_is_float(net->precisions[how->precision]);
 }
 
 int omq_eval_net_how(const struct omq_net *net, const struct omq_eval_how *how,
@@ -270,7 +298,7 @@ int omq_eval_net_how(const struct omq_net *net, const struct omq_eval_how *how,
     if (how->precision < 0 || how->precision >= net->n_precisions || how->batch < 1)
         return omq_fail(err, OMQ_EARG, "cannot evaluate precision number %d in batches of %d",
                         how->precision, how->batch);
-    if ((rc = omq_eval_check(net, ds, err)) < 0)
+    if ((rc = check_shape(net, ds, err)) < 0)
         return rc;
     if (how->use_float && how->layer_precision)
         return omq_fail(err, OMQ_EUNSUP, "profiles run on the integer engine only: leave out "

@@ -43,7 +43,7 @@ static void fold(struct omq_exec *x, int ui, double s_out, int zp_out)
     const struct omq_tensor_buf *in = &x->tensors[u->in];
     const struct omq_tensor_buf *res = u->res < 0 ? NULL : &x->tensors[u->res];
     struct omq_unit_buf *b = &x->units[ui];
-    struct omq_norm norm = {.eps = OMQ_BN_EPS};
+    struct omq_norm norm;
 
     if (!lp) {
         omq_fold_pool((double)omq_tensor_step(in), u->win.kh * u->win.kw, s_out, zp_out, &b->m[0],
@@ -54,13 +54,10 @@ static void fold(struct omq_exec *x, int ui, double s_out, int zp_out)
         }
         return;
     }
-    if (omq_has_norm(x, u)) {
-        norm.gamma = lp->gamma->value;
-        norm.beta = lp->beta->value;
-        norm.mean = x->mode == OMQ_MODE_TRAIN ? b->real_mean : lp->mean->value;
-        norm.var = x->mode == OMQ_MODE_TRAIN ? b->real_var : lp->var->value;
-    } else if (lp->bias) {
-        norm.beta = lp->bias->value;
+    norm = omq_layer_norm(lp);
+    if (x->mode == OMQ_MODE_TRAIN && omq_has_norm(x, u)) {
+        norm.mean = b->real_mean;
+        norm.var = b->real_var;
     }
     omq_fold(u->oc, x->layers[u->layer].unit, x->layers[u->layer].n_units,
              (double)omq_tensor_step(in), &norm,

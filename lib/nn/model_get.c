@@ -71,8 +71,7 @@ static int get_param(const struct omq_net *net, struct omq_param *p, const struc
 
 /* A graph of a few bytes can describe more weights than there is memory: they
  * are allocated once the container has shown all of them. */
-static int get_params(struct omq_net *net, const struct omq_ckpt *c, bool with_grads,
-                      struct omq_err *err)
+static int get_params(struct omq_net *net, const struct omq_ckpt *c, struct omq_err *err)
 {
     const void *data;
     int rc;
@@ -80,7 +79,7 @@ static int get_params(struct omq_net *net, const struct omq_ckpt *c, bool with_g
     for (int i = 0; i < net->n_params; i++)
         if ((rc = find_param(net, &net->params[i], c, &data, err)) < 0)
             return rc;
-    if ((rc = omq_net_allocate(net, with_grads, err)) < 0)
+    if ((rc = omq_net_allocate(net, false, err)) < 0)
         return rc;
     for (int i = 0; i < net->n_params; i++)
         if ((rc = get_param(net, &net->params[i], c, err)) < 0)
@@ -108,15 +107,31 @@ static int of_file(int rc, struct omq_err *err)
 }
 
 int omq_model_get(struct omq_net *net, struct omq_model_info *info, const struct omq_ckpt *c,
-                  bool with_grads, struct omq_err *err)
+                  struct omq_err *err)
 {
     int rc;
 
     *info = (struct omq_model_info){0};
     if ((rc = omq_meta_get(net, info, c, err)) == OMQ_OK &&
-        (rc = net->packed ? get_packed(net, c, err) : get_params(net, c, with_grads, err)) < 0)
+        (rc = net->packed ? get_packed(net, c, err) : get_params(net, c, err)) < 0)
         omq_net_release(net);
     if (rc < 0)
         omq_model_info_release(info);
     return of_file(rc, err);
+}
+
+int omq_model_load(struct omq_net *net, struct omq_model_info *info, struct omq_switch_word *active,
+                   const char *path, struct omq_err *err)
+{
+    struct omq_ckpt *c;
+    int rc = omq_ckpt_open(&c, path, 0, err);
+
+    if (rc < 0)
+        return rc;
+    if ((rc = omq_model_get(net, info, c, err)) < 0)
+        omq_wrap(err, rc, "cannot load '%s'", path);
+    if (active)
+        *active = omq_ckpt_switch(c);
+    omq_ckpt_close(c);
+    return rc;
 }

@@ -333,7 +333,7 @@ static int get_net(struct omq_net *net, const struct omq_model_info *info, json_
         return rc;
     }
     for (int i = 0; json_is_true(packed) && i < n; i++)
-        if (prec[i].w == OMQ_FLOAT_BITS || prec[i].a == OMQ_FLOAT_BITS) {
+        if (omq_precision_is_float(prec[i])) {
             omq_graph_release(&graph);
             return wrong(err, "packed weights have a float precision");
         }

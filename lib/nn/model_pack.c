@@ -23,7 +23,7 @@ static int keep(struct packing *p, int precision, struct omq_err *err)
     const struct omq_precision bits = p->net->precisions[precision];
     char name[16];
 
-    if (bits.w == OMQ_FLOAT_BITS || bits.a == OMQ_FLOAT_BITS)
+    if (omq_precision_is_float(bits))
         return omq_fail(err, OMQ_EUNSUP, "'%s' is a float precision: it has no packed weights",
                         omq_precision_name(bits, name));
     p->at[precision] = 0;

@@ -332,6 +332,10 @@ struct omq_choice {
     uint64_t weight_bytes;  /* packed */
     double top1;            /* percent; NaN: not known */
 };
+static inline bool omq_choice_is_float(const struct omq_choice *c)
+{
+    return omq_precision_is_float((struct omq_precision){c->w, c->a});
+}
 int omq_choice_count(const struct omq_net *net, const struct omq_model_info *info);
 struct omq_choice omq_choice_at(const struct omq_net *net, const struct omq_model_info *info,
                                 int i);
@@ -360,9 +364,12 @@ void omq_param_file_name(const struct omq_net *net, const struct omq_param *p,
                          char buf[OMQ_FILE_NAME_SIZE]);
 /* Rebuilds net and info from a checked container; every value is checked for
  * what the numerics need (finite, steps >= 0, var >= 0), and nothing is allocated
- * for a tensor that is not there. */
+ * for a tensor that is not there, nor for gradients. */
 int omq_model_get(struct omq_net *net, struct omq_model_info *info, const struct omq_ckpt *c,
-                  bool with_grads, struct omq_err *err) OMQ_WARN_UNUSED;
+                  struct omq_err *err) OMQ_WARN_UNUSED;
+/* The same from the file at path ("-": standard input); active, or NULL: its switch word. */
+int omq_model_load(struct omq_net *net, struct omq_model_info *info, struct omq_switch_word *active,
+                   const char *path, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* ---- execution in omq_real ---- */
 

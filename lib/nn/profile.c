@@ -40,7 +40,7 @@ static int precision_of(const struct reader *r, const char *word)
     if (!omq_precision_parse(word, &p))
         return omq_fail(r->err, OMQ_ECONFIG, "profile '%s': '%s' is no precision, such as 4 or "
                         "w4a8", r->text, word);
-    if (p.w == OMQ_FLOAT_BITS || p.a == OMQ_FLOAT_BITS)
+    if (omq_precision_is_float(p))
         return omq_fail(r->err, OMQ_ECONFIG, "profile '%s': '%s' is float, and profiles are of "
                         "integers", r->text, word);
     if ((i = omq_net_find(r->net, p)) >= 0)

@@ -80,9 +80,7 @@ static void put_word(struct word_writer *w)
 
 static void put_level(struct word_writer *w, const struct omq_grid *g, int k)
 {
-    const int j = g->midrise ? (k + g->k_max) / 2 : k + (1 << (g->bits - 1));
-
-    w->bits |= (uint64_t)j << w->n_bits;
+    w->bits |= (uint64_t)omq_grid_level(g, k) << w->n_bits;
     w->n_bits += g->bits;
     if (w->n_bits >= 32)
         put_word(w);

@@ -27,19 +27,6 @@ static void name_of(const char *path, char name[OMQ_EXPORT_NAME_SIZE])
     name[n] = '\0';
 }
 
-static int load(struct omq_export *x, const char *model, struct omq_err *err)
-{
-    struct omq_ckpt *c;
-    int rc = omq_ckpt_open(&c, model, 0, err);
-
-    if (rc < 0)
-        return rc;
-    if ((rc = omq_model_get(&x->net, &x->info, c, false, err)) < 0)
-        omq_wrap(err, rc, "cannot load '%s'", model);
-    omq_ckpt_close(c);
-    return rc;
-}
-
 int omq_export_open(struct omq_export **out, const char *model, struct omq_err *err)
 {
     struct omq_export *x = calloc(1, sizeof(*x));
@@ -47,7 +34,8 @@ int omq_export_open(struct omq_export **out, const char *model, struct omq_err *
 
     if (!x)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate an export");
-    if ((rc = omq_init(NULL, err)) < 0 || (rc = load(x, model, err)) < 0) {
+    if ((rc = omq_init(NULL, err)) < 0 ||
+        (rc = omq_model_load(&x->net, &x->info, NULL, model, err)) < 0) {
         omq_export_close(x);
         return rc;
     }
@@ -80,7 +68,7 @@ const char *omq_export_name(const struct omq_export *x, int i) { return x->choic
 
 bool omq_export_is_float(const struct omq_export *x, int i)
 {
-    return x->choices[i].w == OMQ_FLOAT_BITS || x->choices[i].a == OMQ_FLOAT_BITS;
+    return omq_choice_is_float(&x->choices[i]);
 }
 
 int omq_export_default(const struct omq_export *x, int format)

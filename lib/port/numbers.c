@@ -127,7 +127,7 @@ static int read_numbers(struct omq_export_numbers *n, struct omq_err *err)
     size_t scratch = 1;
     int rc;
 
-    if (n->choice.w == OMQ_FLOAT_BITS || n->choice.a == OMQ_FLOAT_BITS)
+    if (omq_choice_is_float(&n->choice))
         return omq_fail(err, OMQ_EUNSUP, "it is in floating point: choose one of integers");
     if ((rc = omq_engine_open(&e, n->net, n->choice.layers, n->choice.precision, err)) < 0)
         return rc;

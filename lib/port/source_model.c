@@ -73,7 +73,7 @@ int omq_source_model(struct omq_source *s, struct omq_err *err)
 
     if ((rc = omq_ckpt_open_memory(&c, s->file, s->n_bytes, s->path, 0, err)) < 0)
         return rc;
-    rc = omq_model_get(&net, &info, c, false, err);
+    rc = omq_model_get(&net, &info, c, err);
     omq_ckpt_close(c);
     if (rc < 0)
         return omq_wrap(err, rc, "cannot read '%s'", s->path);

@@ -6,12 +6,12 @@
 
 size_t omq_pack_row_bytes(int bits, size_t n) { return (n * (size_t)bits + 7) / 8; }
 
-/* Level of a code, 0 .. 2^bits - 1, and back. */
-static unsigned level_of(const struct omq_grid *g, int k)
+unsigned omq_grid_level(const struct omq_grid *g, int k)
 {
     return (unsigned)(g->midrise ? (k + g->k_max) / 2 : k + (1 << (g->bits - 1)));
 }
 
+/* And back. */
 static int code_of(const struct omq_grid *g, unsigned j)
 {
     return g->midrise ? 2 * (int)j - g->k_max : (int)j - (1 << (g->bits - 1));
@@ -25,7 +25,7 @@ void omq_pack(const struct omq_grid *g, size_t rows, size_t n, const int8_t *k, 
     for (size_t r = 0; r < rows; r++)
         for (size_t i = 0; i < n; i++) {
             size_t bit = i * (size_t)g->bits;
-            unsigned j = level_of(g, k[r * n + i]) << (bit % 8);
+            unsigned j = omq_grid_level(g, k[r * n + i]) << (bit % 8);
             uint8_t *p = packed + r * row_bytes + bit / 8;
 
             p[0] |= (uint8_t)j;

@@ -193,6 +193,7 @@ const struct omq_act_method *omq_stream_method(void);
  * little-endian stream of `bits` bits a code, a row of n codes starting on a
  * byte. Symmetric j = k + 2^(bits-1); mid-rise j = (k + 2^bits - 1) / 2. */
 size_t omq_pack_row_bytes(int bits, size_t n);
+unsigned omq_grid_level(const struct omq_grid *g, int k); /* j of code k */
 void omq_pack(const struct omq_grid *g, size_t rows, size_t n, const int8_t *k, uint8_t *packed);
 /* Code i of a row. */
 int omq_packed_code(const struct omq_grid *g, const uint8_t *row, size_t i);

@@ -201,7 +201,7 @@ static int get_model(struct omq_train *t, const struct omq_ckpt *c, struct omq_e
 {
     struct omq_model_info info = {0};
     struct omq_net net;
-    int rc = omq_model_get(&net, &info, c, false, err);
+    int rc = omq_model_get(&net, &info, c, err);
 
     if (rc < 0)
         return rc;

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-static bool is_float(struct omq_precision p)
+static bool is_exact(struct omq_precision p)
 {
     return p.w == OMQ_FLOAT_BITS && p.a == OMQ_FLOAT_BITS;
 }
@@ -31,7 +31,7 @@ static int calibrate(struct omq_calibration *c, int p, const struct omq_train_ca
     char name[16];
     int rc;
 
-    if (is_float(precision))
+    if (is_exact(precision))
         return OMQ_OK;
     if ((rc = omq_calibrate(c, p, err)) == OMQ_OK)
         omq_train_note(cb, "%s calibrated with %d images in %.1f s",

@@ -29,20 +29,13 @@ static bool asked_to_stop(const struct job *j) { return j->opt->stop && *j->opt-
 
 static int load(struct job *j, struct omq_net *net, const char *path, struct omq_err *err)
 {
-    struct omq_ckpt *c;
-    int rc = omq_ckpt_open(&c, path, 0, err);
+    int rc = omq_model_load(net, &j->t.info, &j->active, path, err);
 
-    if (rc < 0)
-        return rc;
-    if ((rc = omq_model_get(net, &j->t.info, c, false, err)) < 0) {
-        omq_wrap(err, rc, "cannot load '%s'", path);
-    } else if (net->packed) {
+    if (rc == OMQ_OK && net->packed) {
         rc = omq_fail(err, OMQ_EUNSUP, "'%s' has packed integer weights only: take the model that "
                       "it was exported from", path);
         omq_net_release(net);
     }
-    j->active = omq_ckpt_switch(c);
-    omq_ckpt_close(c);
     return rc;
 }
 
@@ -182,26 +175,14 @@ static int open_model(struct job *j, const char *path, struct omq_err *err)
 static int open_data(struct job *j, struct omq_err *err)
 {
     struct omq_train *t = &j->t;
-    const char *root = j->opt->data;
+    enum omq_split held_out = t->info.config.data.validation > 0 ? OMQ_SPLIT_VALIDATION
+                                                                 : OMQ_SPLIT_TEST;
     int rc;
 
-    if (root && strlen(root) >= sizeof(t->config.data.root))
-        return omq_fail(err, OMQ_EARG, "the name of the data folder is longer than %zu bytes",
-                        sizeof(t->config.data.root) - 1);
     t->config = t->info.config;
-    if (root)
-        snprintf(t->config.data.root, sizeof(t->config.data.root), "%s", root);
-    if ((rc = omq_dataset_open(&t->train, &t->config.data, OMQ_SPLIT_TRAIN, t->config.seed,
-                               err)) < 0 ||
-        (rc = omq_dataset_open(&t->held_out, &t->config.data,
-                               t->config.data.validation > 0 ? OMQ_SPLIT_VALIDATION
-                                                             : OMQ_SPLIT_TEST,
-                               t->config.seed, err)) < 0)
-        return rc;
-    if ((rc = omq_eval_check(&t->net, t->train, err)) < 0 ||
-        (rc = omq_eval_check(&t->net, t->held_out, err)) < 0)
-        return omq_wrap(err, rc, "the model and the data do not fit");
-    if ((rc = omq_eval_check_classes(&t->info, &t->config.data, t->train, err)) < 0)
+    if ((rc = omq_eval_open_data(&t->train, &t->net, &t->info, j->opt->data, OMQ_SPLIT_TRAIN,
+                                 err)) < 0 ||
+        (rc = omq_eval_open_data(&t->held_out, &t->net, &t->info, j->opt->data, held_out, err)) < 0)
         return rc;
     if (t->train->fingerprint != t->info.data_fingerprint)
         omq_train_note(j->opt->cb, "warning: the training images are not those that the model "

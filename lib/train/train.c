@@ -14,6 +14,8 @@
 
 #define MAX_WAIT 0.05 /* share of an epoch's time that is not worth a word */
 
+_Static_assert((int)OMQ_TOOLS_MAX_PRECISIONS == (int)OMQ_MAX_PRECISIONS, "one limit");
+
 struct run {
     struct omq_train *t;
     const struct omq_train_callbacks *cb;

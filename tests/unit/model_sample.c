@@ -143,7 +143,7 @@ int model_get(const uint8_t *image, size_t n, struct omq_net *net, struct omq_mo
     int rc;
 
     why->msg[0] = 0;
-    rc = omq_model_get(net, info, c, false, why);
+    rc = omq_model_get(net, info, c, why);
     omq_ckpt_close(c);
     return rc;
 }

@@ -161,7 +161,7 @@ START_TEST(written_over_while_it_is_set)
     pthread_t setter;
     void *wrong;
 
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < 8; i++) {
         ck_assert_int_eq(omq_ckpt_writer_open(&w, &err), OMQ_OK);
         omq_ckpt_set_meta(w, "{}", 2);
         omq_ckpt_set_switch(w, (struct omq_switch_word){7, 7, -1});

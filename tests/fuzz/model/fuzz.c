@@ -285,7 +285,7 @@ static void get(const uint8_t *image, size_t size)
     if (omq_ckpt_open_memory(&c, image, size, "fuzz", MAX_BYTES, &err) < 0)
         return;
     err.msg[0] = 0;
-    if (omq_model_get(&net, &info, c, false, &err) < 0) {
+    if (omq_model_get(&net, &info, c, &err) < 0) {
         check(err.msg[0] != 0 && err.code < 0 && err.code != OMQ_ENOMEM);
         omq_ckpt_close(c);
         return;
