@@ -161,7 +161,7 @@ START_TEST(written_over_while_it_is_set)
     pthread_t setter;
     void *wrong;
 
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 20; i++) {
         ck_assert_int_eq(omq_ckpt_writer_open(&w, &err), OMQ_OK);
         omq_ckpt_set_meta(w, "{}", 2);
         omq_ckpt_set_switch(w, (struct omq_switch_word){7, 7, -1});
@@ -188,6 +188,7 @@ Suite *omq_suite_switch_word(void)
     tcase_add_test(t, switch_word_damaged);
     tcase_add_test(t, switch_checks_the_file);
     tcase_add_test(t, written_over_while_it_is_set);
+    tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, ckpt_setup, ckpt_teardown);
     suite_add_tcase(s, t);
     return s;
