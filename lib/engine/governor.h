@@ -36,8 +36,8 @@
  *  - A step up that is taken back within 30 s doubles the time to wait for the
  *    next, and these 30 s, up to 64 times; one that is not sets both back, and a
  *    second step up before that halves them.
- *  - Readings that are missing change nothing. Readings more than 60 s apart
- *    tell nothing about the time between.
+ *  - Readings that are missing change nothing. What holds for some seconds is
+ *    what every reading of them says, be they only the first and the last.
  */
 #ifndef OMQ_ENGINE_GOVERNOR_H
 #define OMQ_ENGINE_GOVERNOR_H

@@ -14,7 +14,7 @@ enum { GOVERNOR_WINDOW = 256 };
 /* Since when a condition has been true of every reading. */
 struct omq_governor_held {
     bool on;
-    double since, last;
+    double since;
 };
 
 /* What a kind wants: `to` is an index among the allowed. */

@@ -9,10 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Readings further apart than STALE_S tell nothing about the time between. */
-static const double STALE_S = 60;
-/* latency: the window is of WINDOW_S, and of MIN_BATCHES at least. */
-static const double WINDOW_S = 1, HYSTERESIS = 0.2, OVERLOAD = 2, STEP_COST = 1.25;
+/* latency: the window is of WINDOW_S, and of MIN_BATCHES at least, but none before STALE_S. */
+static const double WINDOW_S = 1, STALE_S = 60, HYSTERESIS = 0.2, OVERLOAD = 2, STEP_COST = 1.25;
 static const double LATENCY_UP_S = 3;
 enum { MIN_BATCHES = 50, READY_BATCHES = 20, IN_A_ROW = 3 };
 /* The others. Margins are in the unit of the reading. */
@@ -23,18 +21,14 @@ static const double BATTERY_LOWEST = 0.5; /* of the limit: where the lowest is r
 /* The slack of rounded times: 2.3 - 0.3 is a bit less than 2. */
 static const double TIME_EPS = 1e-9;
 
-/* Seconds for which a condition has been true of every reading, -1 if it is not. */
+/* Seconds for which a condition has been true of every reading, however far apart these are:
+ * where images come every few minutes there are no others. -1 if it is not. */
 static double held(struct omq_governor_held *h, bool is_true, double now)
 {
-    bool was = h->on && now - h->last <= STALE_S;
-
-    h->on = is_true;
-    if (!is_true)
-        return -1;
-    if (!was)
+    if (is_true && !h->on)
         h->since = now;
-    h->last = now;
-    return now - h->since + TIME_EPS;
+    h->on = is_true;
+    return is_true ? now - h->since + TIME_EPS : -1;
 }
 
 /* Three digits, without exponent for what occurs here. */

@@ -307,15 +307,22 @@ START_TEST(times_are_rounded)
 }
 END_TEST
 
-/* What was read a minute ago counts; before that, nothing is known of the time between. */
-START_TEST(readings_grow_old)
+/* Of a camera that takes a picture now and then every reading counts. */
+START_TEST(readings_far_apart)
 {
-    for (int late = 0; late < 2; late++) {
-        open_with("thermal:75", NULL, table);
-        stretch(TEMP, 80, 0, 1, 1);
-        stretch(TEMP, 80, 60 + late, 61 + late, 1);
-        ck_assert_int_eq(n_switches, !late);
+    static const char *const specs[] = {"thermal:75", "load:75"};
+
+    for (int i = 0; i < 2; i++) {
+        open_with(specs[i], NULL, table);
+        stretch(i ? LOAD : TEMP, 80, 0, 400, 1 / 200.0);
+        ck_assert_int_eq(n_switches, 1);
+        ck_assert_int_eq(omq_governor_active(g), 1);
+        stretch(i ? LOAD : TEMP, 60, 400, 800, 1 / 200.0);
+        ck_assert_int_eq(omq_governor_active(g), 0);
     }
+    open_with("battery:40%", NULL, table);
+    stretch(PERCENT, 27, 0, 600, 1 / 300.0);
+    ck_assert_int_eq(omq_governor_active(g), 2);
 }
 END_TEST
 
@@ -484,7 +491,7 @@ Suite *omq_suite_governor(void)
     tcase_add_test(k, others_prove_nothing);
     tcase_add_test(k, times_are_rounded);
     tcase_add_test(k, waits_double_up_to_64_times);
-    tcase_add_test(k, readings_grow_old);
+    tcase_add_test(k, readings_far_apart);
     tcase_add_test(k, battery_is_linear);
     tcase_add_test(k, battery_charging);
     tcase_add_test(k, manual_and_others);
