@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -188,19 +189,20 @@ static const struct limit_row *parse_budget(double *value)
         size_t n = strlen(limits[i].name);
         char *end;
 
-        if (strncmp(budget, limits[i].name, n) != 0 || budget[n] != '=')
+        if (strncmp(budget, limits[i].name, n) != 0 || (budget[n] != '=' && budget[n] != ':'))
             continue;
         *value = strtod(budget + n + 1, &end);
         if (end == budget + n + 1 || !isfinite(*value) || *value <= 0)
             break;
         for (int u = 0; u < 3; u++)
-            if (*end == '\0' || strcmp(end, limits[i].units[u]) == 0) {
+            if (*end == '\0' || strcasecmp(end, limits[i].units[u]) == 0) {
                 *value *= *end ? limits[i].scale[u] : 1;
                 return &limits[i];
             }
         break;
     }
-    tool_usage("option '--budget': '%s' is none of latency=5ms, bytes=200k and top1=90", budget);
+    tool_usage("option '--budget': '%s' is none of latency=5ms (or us, s), bytes=200k (or M) and "
+               "top1=90 (percent)", budget);
 }
 
 /* Only omq-eval runs it. */
@@ -233,6 +235,31 @@ static bool is_better(const struct row *a, const struct row *b, enum limit_kind 
     return a->p.top1 > b->p.top1;
 }
 
+/* What the limit is of; less is better but for top-1. NaN: not known. */
+static double figure(const struct row *r, enum limit_kind kind)
+{
+    return kind == LIMIT_LATENCY ? r->ms
+         : kind == LIMIT_BYTES ? (double)r->p.weight_bytes : r->p.top1;
+}
+
+static void say_nearest(const struct table *t, enum limit_kind kind)
+{
+    static const char *const units[] = { "ms an image", "bytes", "%" };
+    const double sign = kind == LIMIT_TOP1 ? -1 : 1;
+    const struct row *best = NULL;
+
+    for (int i = 0; i < t->n; i++) {
+        const struct row *r = &t->rows[i];
+
+        if (!is_float(r) && !isnan(figure(r, kind)) &&
+            (!best || sign * figure(r, kind) < sign * figure(best, kind)))
+            best = r;
+    }
+    if (best)
+        tool_message("the nearest is %s with %.*g %s", best->p.name, kind == LIMIT_BYTES ? 15 : 4,
+                     figure(best, kind), units[kind]);
+}
+
 static int choose(struct table *t, int *chosen)
 {
     double value;
@@ -249,6 +276,7 @@ static int choose(struct table *t, int *chosen)
     }
     if (rc == TOOL_OK && *chosen < 0) {
         tool_message("no precision of '%s' keeps to %s; the active one stays", t->path, budget);
+        say_nearest(t, limit->kind);
         return TOOL_FAILED;
     }
     return rc;

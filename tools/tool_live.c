@@ -140,7 +140,7 @@ int tool_governor_open(struct tool_governor *g, struct omq_model *m, const char 
 {
     struct omq_governor_precision p[OMQ_GOVERNOR_MAX_PRECISIONS] = { { 0 } };
     struct omq_err err = { 0 };
-    int status = sort_precisions(g, m);
+    int status = sort_precisions(g, m), fastest;
 
     if (status != TOOL_OK)
         return status;
@@ -155,6 +155,10 @@ int tool_governor_open(struct tool_governor *g, struct omq_model *m, const char 
         measure(g, m, p);
     if (omq_governor_open(&g->governor, spec, floor, p, g->n, &err) != OMQ_OK)
         return tool_fail(&err);
+    fastest = omq_governor_misses(g->governor);
+    if (fastest >= 0)
+        tool_message("warning: the governor cannot keep to that here: %s, the fastest that it may "
+                     "choose, takes %.3g ms for one image", p[fastest].name, p[fastest].ms);
     if (!is_live)
         return TOOL_OK;
     g->sensors = calloc(1, sizeof(*g->sensors));

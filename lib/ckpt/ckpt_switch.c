@@ -84,10 +84,13 @@ static int open_header(const char *path, int flags, int *fd, uint8_t p[CKPT_HEAD
         goto err_close;
     }
     rc = omq_ckpt_magic_check(p, (size_t)n, err);
-    if (rc < 0) {
+    if (rc == OMQ_EFORMAT)
+        omq_fail(err, rc, "'%s' is neither a model nor a control file, which omq-switch "
+                 "--control makes under a name that is free", path);
+    else if (rc < 0)
         omq_wrap(err, rc, "'%s'", path);
+    if (rc < 0)
         goto err_close;
-    }
     return OMQ_OK;
 
 err_close:

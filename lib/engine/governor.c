@@ -85,6 +85,18 @@ const char *omq_governor_lacks(const struct omq_governor *g)
     return g->has_read ? NULL : g->kind->reading;
 }
 
+int omq_governor_misses(const struct omq_governor *g)
+{
+    int best = 0;
+
+    if (!g->kind->reading || strcmp(g->kind->reading, "batch_ms") != 0)
+        return -1;
+    for (int i = 0; i < g->n; i++)
+        if (g->ms[i] < g->ms[best])
+            best = i;
+    return g->ms[best] > g->limit ? g->index[best] : -1;
+}
+
 double omq_governor_patience(const struct omq_governor *g, double base)
 {
     return ldexp(base, g->retries);

@@ -81,12 +81,12 @@ struct omq_governor_decision {
 
 struct omq_governor;
 
-/* spec is one of the words above, units optional: "latency:5ms", "latency:5",
- * "battery:30%", "thermal:75C", "load:80%", "manual". p lists [n] precisions from best to
- * worst; they are copied. floor, if not NULL, is "4", "w4a4" or a profile's
- * name: that precision and those before it may be chosen; or "top1:90": those
- * whose top1 is at least 90. OMQ_EARG for what is unknown or out of range, with
- * what there is. The best one that may be chosen is active first. */
+/* spec is one of the words above, units optional, '=' as good as ':': "latency:5ms",
+ * "latency:5", "battery:30%", "thermal:75C", "load:80%", "manual". p lists [n] precisions
+ * from best to worst; they are copied. floor, if not NULL, is "4", "w4a4" or a profile's
+ * name: that precision and those before it may be chosen; or "top1:90": those whose top1
+ * is at least 90. OMQ_EARG for what is unknown or out of range, with what there is. The
+ * best one that may be chosen is active first. */
 int omq_governor_open(struct omq_governor **out, const char *spec, const char *floor,
                       const struct omq_governor_precision *p, int n,
                       struct omq_err *err) OMQ_WARN_UNUSED;
@@ -98,6 +98,10 @@ int omq_governor_active(const struct omq_governor *g);
 /* Somebody else chose (the switch word, a user): the governor goes on from
  * there. OMQ_EARG below the floor; then nothing changes. */
 int omq_governor_set(struct omq_governor *g, int precision, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* The precision that is expected to be the fastest of those that may be chosen, where even
+ * that would miss a target of latency, by the ms of p; else -1, or if one is not known. */
+int omq_governor_misses(const struct omq_governor *g);
 
 struct omq_governor_decision omq_governor_step(struct omq_governor *g,
                                                const struct omq_governor_sample *s);

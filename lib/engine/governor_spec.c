@@ -47,7 +47,7 @@ static void list_kinds(char *buf, size_t size)
 int omq_governor_parse(const char *spec, const struct omq_governor_kind **kind, double *limit,
                        struct omq_err *err)
 {
-    size_t n = strcspn(spec, ":");
+    size_t n = strcspn(spec, ":=");
     const char *arg = spec[n] ? spec + n + 1 : NULL;
     const struct omq_governor_kind *k = omq_governor_kinds;
     char list[160], word[48];
@@ -137,10 +137,8 @@ static int floor_by_top1(const char *text, const struct omq_governor_precision *
 int omq_governor_floor(const char *floor, const struct omq_governor_precision *p, int n,
                        bool *allowed, struct omq_err *err)
 {
-    static const char top1[] = "top1:";
-
-    if (floor && strncmp(floor, top1, sizeof(top1) - 1) == 0)
-        return floor_by_top1(floor + sizeof(top1) - 1, p, n, allowed, err);
+    if (floor && (strncmp(floor, "top1:", 5) == 0 || strncmp(floor, "top1=", 5) == 0))
+        return floor_by_top1(floor + 5, p, n, allowed, err);
     if (floor)
         return floor_by_name(floor, p, n, allowed, err);
     for (int i = 0; i < n; i++)

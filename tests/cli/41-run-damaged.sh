@@ -15,6 +15,9 @@ expect 1 omq-run run/model.omq good.png cut.png missing.png . empty.png tiny.yam
 has err "'cut.png'" "'missing.png': No such file" "'.': Is a directory" "'empty.png'" \
     "'tiny.yaml' is neither a JPEG nor a PNG picture" \
     "the images of 'wrong.idx' are 12 x 10 x 1, but the model takes 12 x 12 x 1" "'short.idx'"
+make_raw frames 288
+expect 1 omq-run run/model.omq frames
+has err "'frames' is no picture; if it is 2 frames of 12 x 12 x 1 bytes, give it as standard input"
 expect 1 omq-run run/model.omq wrong.idx
 # An idx file is no picture, and may be larger than one.
 printf '\0\0\10\3\0\0\1\016\0\0\3\350\0\0\3\350' >large.idx # 270 of 1000 x 1000

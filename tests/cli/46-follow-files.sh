@@ -125,7 +125,9 @@ followed 0
 [ "$(cut -f 4 answers | tr '\n' ' ')" = "w4a8 w2a2 " ] || fail "$(<answers)"
 cmp model.omq before.omq
 expect 1 omq-switch --control tiny.yaml --bits 2 model.omq
-has err "tiny.yaml"
+has err "'tiny.yaml' is neither a model nor a control file"
+expect 1 omq-run --control tiny.yaml model.omq <one
+has err "'tiny.yaml' is neither a model nor a control file"
 cmp tiny.yaml <(tiny_config)
 # Without the option the model's own word counts, which was never set.
 [ "$(omq-switch --get model.omq)" = w8a8 ] || fail "the model's own word"

@@ -76,12 +76,12 @@ cp $M before.omq
 for budget in bytes=1 top1=100.5 latency=0.001us; do
     expect 1 omq-switch --budget $budget $M
     empty out
-    has err "no precision of '$M' keeps to $budget; the active one stays"
+    has err "no precision of '$M' keeps to $budget; the active one stays" "the nearest is w"
 done
 cmp $M before.omq
 for budget in bytes top1 latency=5h bytes=-1 bytes=0 top1=nan speed=3 latency=5ms5 ''; do
     expect 2 omq-switch --budget "$budget" $M
-    has err "option '--budget': '$budget' is none of latency=5ms, bytes=200k and top1=90"
+    has err "option '--budget': '$budget' is none of latency=5ms (or us, s), bytes=200k"
 done
 
 # Profiles and floats.

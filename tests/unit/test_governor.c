@@ -307,6 +307,25 @@ START_TEST(times_are_rounded)
 }
 END_TEST
 
+START_TEST(targets_that_cannot_be_kept)
+{
+    static const struct omq_governor_precision unknown[N] = {
+        {"w8a8", 4, NAN}, {"w4a4", 0, NAN}, {"w2a2", 3, NAN}, {"w1a1", 2, NAN},
+    };
+    static const struct { const char *spec, *floor; bool known; int misses; } cases[] = {
+        {"latency:5", NULL, true, -1}, {"latency:0.01", NULL, true, 3},
+        {"latency:0.01", "w4a4", true, 1}, {"latency=0.01", "top1=0", true, 3},
+        {"latency:0.01", NULL, false, -1}, {"thermal:75", NULL, true, -1},
+        {"manual", NULL, true, -1},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        open_with(cases[i].spec, cases[i].floor, cases[i].known ? table : unknown);
+        ck_assert_int_eq(omq_governor_misses(g), cases[i].misses);
+    }
+}
+END_TEST
+
 /* Of a camera that takes a picture now and then every reading counts. */
 START_TEST(readings_far_apart)
 {
@@ -492,6 +511,7 @@ Suite *omq_suite_governor(void)
     tcase_add_test(k, times_are_rounded);
     tcase_add_test(k, waits_double_up_to_64_times);
     tcase_add_test(k, readings_far_apart);
+    tcase_add_test(k, targets_that_cannot_be_kept);
     tcase_add_test(k, battery_is_linear);
     tcase_add_test(k, battery_charging);
     tcase_add_test(k, manual_and_others);

@@ -105,7 +105,7 @@ START_TEST(switch_checks_the_file)
     memset(text, 'a', sizeof(text));
     ckpt_write_bytes(ckpt_path, text, sizeof(text));
     ck_assert_int_eq(omq_switch_write(ckpt_path, s, &err), OMQ_EFORMAT);
-    ck_assert_ptr_nonnull(strstr(err.msg, "is text"));
+    ck_assert_ptr_nonnull(strstr(err.msg, "neither a model nor a control file"));
     ck_assert_int_eq(omq_switch_read(ckpt_path, &s, &err), OMQ_EFORMAT);
     ckpt_read_bytes(ckpt_path, &p, &n);
     ck_assert_mem_eq(p, text, sizeof(text));
@@ -128,25 +128,27 @@ START_TEST(switch_checks_the_file)
 }
 END_TEST
 
-static bool same_file(const struct stat *first)
+struct setter {
+    struct stat first;
+    struct omq_switch_word last;
+};
+
+static bool is_first(const struct setter *s)
 {
     struct stat st;
 
-    return stat(ckpt_path, &st) == 0 && st.st_ino == first->st_ino;
+    return stat(ckpt_path, &st) == 0 && st.st_ino == s->first.st_ino;
 }
 
-/* Sets words for as long as the file is the first one; the last of them. */
+/* Sets words for as long as the file is the first one. */
 static void *set_words(void *arg)
 {
-    struct omq_switch_word *s = arg;
-    struct stat first;
+    struct setter *s = arg;
     struct omq_err err;
 
-    if (stat(ckpt_path, &first) < 0)
-        return "no file";
-    for (int i = 0; same_file(&first); i++) {
-        *s = (struct omq_switch_word){1 + i % 32, 1 + i / 32 % 32, -1};
-        if (omq_switch_write(ckpt_path, *s, &err) < 0)
+    for (int i = 0; is_first(s); i++) {
+        s->last = (struct omq_switch_word){1 + i % 32, 1 + i / 32 % 32, -1};
+        if (omq_switch_write(ckpt_path, s->last, &err) < 0)
             return "not set";
     }
     return NULL;
@@ -155,24 +157,26 @@ static void *set_words(void *arg)
 /* However late: between the look at the old file and the rename, too. */
 START_TEST(written_over_while_it_is_set)
 {
-    struct omq_switch_word s, last = {8, 8, -1};
+    struct setter setter = {.last = {8, 8, -1}};
+    struct omq_switch_word s;
     struct omq_ckpt_writer *w;
     struct omq_err err;
-    pthread_t setter;
+    pthread_t thread;
     void *wrong;
 
     for (int i = 0; i < 20; i++) {
         ck_assert_int_eq(omq_ckpt_writer_open(&w, &err), OMQ_OK);
         omq_ckpt_set_meta(w, "{}", 2);
         omq_ckpt_set_switch(w, (struct omq_switch_word){7, 7, -1});
-        ck_assert_int_eq(omq_switch_write(ckpt_path, last, &err), OMQ_OK);
-        ck_assert_int_eq(pthread_create(&setter, NULL, set_words, &last), 0);
+        ck_assert_int_eq(omq_switch_write(ckpt_path, setter.last, &err), OMQ_OK);
+        ck_assert_int_eq(stat(ckpt_path, &setter.first), 0);
+        ck_assert_int_eq(pthread_create(&thread, NULL, set_words, &setter), 0);
         usleep(1000);
         ck_assert_msg(omq_ckpt_write_over(w, ckpt_path, &err) == OMQ_OK, "%s", err.msg);
-        ck_assert_int_eq(pthread_join(setter, &wrong), 0);
+        ck_assert_int_eq(pthread_join(thread, &wrong), 0);
         ck_assert_msg(!wrong, "%s", (const char *)wrong);
         ck_assert_int_eq(omq_switch_read(ckpt_path, &s, &err), OMQ_OK);
-        ck_assert_mem_eq(&s, &last, sizeof(s));
+        ck_assert_mem_eq(&s, &setter.last, sizeof(s));
         omq_ckpt_writer_close(w);
     }
 }
