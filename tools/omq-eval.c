@@ -169,25 +169,12 @@ static void print_table(const struct omq_eval *e, const struct result *r, int wi
 
 /* ---- JSON ---- */
 
-struct json_number {
-    const char *name;
-    double value;
-};
-
-static void put_numbers(const struct json_number *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        printf(",\"%s\":", list[i].name);
-        tool_json_number(stdout, list[i].value);
-    }
-}
-
 static void json_layers(const struct result *r)
 {
     printf(",\"layers\":[");
     for (int i = 0; i < r->n_layers; i++) {
         const struct omq_eval_layer *l = &r->layers[i];
-        const struct json_number numbers[] = {
+        const struct tool_number numbers[] = {
             { "w", l->w_bits }, { "a", l->a_bits },
             { "w_sqnr_db", l->w_sqnr_db }, { "w_clipped", l->w_clipped },
             { "a_sqnr_db", l->a_sqnr_db }, { "a_clipped", l->a_clipped },
@@ -195,7 +182,7 @@ static void json_layers(const struct result *r)
 
         printf("%s{\"name\":", i ? "," : "");
         tool_json_string(stdout, l->name);
-        put_numbers(numbers, sizeof(numbers) / sizeof(numbers[0]));
+        tool_json_numbers(numbers, sizeof(numbers) / sizeof(numbers[0]));
         printf("}");
     }
     printf("]");
@@ -220,7 +207,7 @@ static void json_confusion(const struct omq_eval *e, const struct result *r)
 static void print_json(const struct omq_eval *e, const struct result *r)
 {
     const struct omq_eval_result *m = &r->numbers;
-    const struct json_number numbers[] = {
+    const struct tool_number numbers[] = {
         { "w", m->w }, { "a", m->a }, { "top1", m->top1 }, { "top5", m->top5 },
         { "loss", m->loss }, { "samples", m->samples }, { "skipped", m->skipped },
         { "seconds", m->seconds }, { "images_per_s", m->images_per_s },
@@ -228,7 +215,7 @@ static void print_json(const struct omq_eval *e, const struct result *r)
 
     printf("{\"precision\":");
     tool_json_string(stdout, m->precision);
-    put_numbers(numbers, sizeof(numbers) / sizeof(numbers[0]));
+    tool_json_numbers(numbers, sizeof(numbers) / sizeof(numbers[0]));
     printf(",\"weight_bytes\":%llu", (unsigned long long)m->weight_bytes);
     if (r->layers)
         json_layers(r);

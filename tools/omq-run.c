@@ -211,7 +211,7 @@ int main(int argc, char **argv)
     tool_init_library();
     status = open_model(path, &model, &follower);
     if (!bench && !trace) /* which look for no signal, as opening does */
-        tool_catch_signals(on_signal);
+        tool_catch_signals(on_signal, tool_stop_signals);
     if (status == TOOL_OK)
         status = bench ? run_bench(model) : trace ? simulate(model)
                                                   : serve(path, model, follower);

@@ -376,7 +376,7 @@ int main(int argc, char **argv)
     t.word_path = control ? control : t.path;
     check_usage(t.path);
     if (watch)
-        tool_catch_signals(on_signal);
+        tool_catch_signals(on_signal, tool_stop_signals);
     tool_init_library();
     rc = open_table(&t);
     if (rc == TOOL_OK)

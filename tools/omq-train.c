@@ -2,7 +2,7 @@
  *
  * omq-train: trains one network for all widths of a configuration.
  */
-#define _GNU_SOURCE /* sigaction */
+#define _GNU_SOURCE /* SIGHUP, open_memstream, write */
 
 #include <errno.h>
 #include <signal.h>
@@ -87,6 +87,8 @@ static const struct tool program = {
 static volatile sig_atomic_t stop;
 static volatile sig_atomic_t live; /* progress is one line in place on a terminal */
 
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1, 0 };
+
 static void on_signal(int number)
 {
     static const char text[] = "\nomq-train: finishing the step; Ctrl-C now stops at once\n";
@@ -106,19 +108,6 @@ static void on_signal(int number)
     }
     errno = saved;
     stop = number;
-}
-
-/* A signal that the parent ignores stays ignored, as for jobs in the background
- * of a shell script, and under nohup. */
-static void catch_signals(void)
-{
-    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
-    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART }, old;
-
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-            sigaction(numbers[i], &action, NULL);
 }
 
 /* ---- the jobs ---- */
@@ -188,7 +177,7 @@ static void say_weights(const struct omq_train *t)
 
 static void bench_json(const struct omq_train_bench *b)
 {
-    const struct { const char *name; double value; } numbers[] = {
+    const struct tool_number numbers[] = {
         { "step_ms", b->step_ms }, { "ms_p10", b->ms_p10 }, { "ms_p90", b->ms_p90 },
         { "images_per_s", b->images_per_s }, { "conv", b->conv }, { "dx", b->dx },
         { "dw", b->dw }, { "quant", b->quant }, { "norm", b->norm }, { "other", b->other },
@@ -201,10 +190,7 @@ static void bench_json(const struct omq_train_bench *b)
     tool_json_string(stdout, b->kernel);
     printf(",\"threads\":%d,\"batch_size\":%d,\"steps\":%d", b->threads, b->batch_size,
            bench_steps);
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        printf(",\"%s\":", numbers[i].name);
-        tool_json_number(stdout, numbers[i].value);
-    }
+    tool_json_numbers(numbers, sizeof(numbers) / sizeof(numbers[0]));
     printf("}\n");
 }
 
@@ -356,13 +342,13 @@ int main(int argc, char **argv)
 
     check_usage();
     if (recalibrate) {
-        catch_signals();
+        tool_catch_signals(on_signal, signals);
         tool_init_library();
         return tool_finish(run_recalibrate(config));
     }
     add_sets();
     if (!dry_run && !dump_config && !bench)
-        catch_signals();
+        tool_catch_signals(on_signal, signals);
     tool_init_library();
     if (omq_train_open(&t, config, sets.items, sets.n, &errors, &err) != OMQ_OK)
         return tool_finish(open_failed(errors, &err));

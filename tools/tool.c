@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* TIOCGWINSZ, clock_gettime, isatty, signal */
+#define _GNU_SOURCE /* TIOCGWINSZ, isatty, sigaction */
 
 #include "tool.h"
 
@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "omq_tools.h"
@@ -37,6 +36,19 @@ void tool_begin(const char *name)
     secure_descriptors();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a write beyond `ulimit -f` fails, and is said */
+}
+
+const int tool_stop_signals[] = { SIGINT, SIGTERM, 0 };
+
+void tool_catch_signals(void (*fn)(int number), const int *numbers)
+{
+    /* a write that waits for a slow reader goes on: its answers are not lost */
+    struct sigaction action = { .sa_handler = fn, .sa_flags = SA_RESTART }, old;
+
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; numbers[i]; i++)
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &action, NULL);
 }
 
 /* ---- messages ---- */
@@ -233,6 +245,14 @@ void tool_json_number(FILE *f, double x)
     fputs(text, f);
 }
 
+void tool_json_numbers(const struct tool_number *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        printf(",\"%s\":", list[i].name);
+        tool_json_number(stdout, list[i].value);
+    }
+}
+
 void tool_put_figure(FILE *f, double x, int width, int digits)
 {
     if (isnan(x))
@@ -279,14 +299,6 @@ const char *tool_duration(double seconds, char *buf, size_t size)
     else
         snprintf(buf, size, "%ld:%02ld", s / 60, s % 60);
     return buf;
-}
-
-double tool_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* ---- the progress line ---- */

@@ -88,6 +88,11 @@ void tool_print_completion(const struct tool_option *const *rows, int n);
  * SIGPIPE: a reader that goes away must not end a training. */
 void tool_begin(const char *name);
 
+/* fn for these signals, which a 0 ends, but for those that the parent ignores, as a shell
+ * script does for jobs in the background, and nohup. tool_stop_signals: SIGINT, SIGTERM. */
+void tool_catch_signals(void (*fn)(int number), const int *numbers);
+extern const int tool_stop_signals[];
+
 /* omq_init() with $OMQ_CPU, and with --verbose how it was built. Ends the program if the
  * variable names no kernel level. */
 void tool_init_library(void);
@@ -126,14 +131,18 @@ void tool_put_shell(FILE *f, const char *s);
 void tool_json_string(FILE *f, const char *s);
 void tool_json_number(FILE *f, double x);
 
+/* ,"NAME":VALUE for each of n, on standard output. */
+struct tool_number {
+    const char *name;
+    double value;
+};
+void tool_json_numbers(const struct tool_number *list, size_t n);
+
 /* A column of a table for people: "-" where there is no figure (NaN). */
 void tool_put_figure(FILE *f, double x, int width, int digits);
 
 /* "8" for "w8a8", other names as they are: into buf, which is returned. */
 const char *tool_short_precision(const char *name, char *buf, size_t size);
-
-/* Seconds since some fixed moment; never goes back. */
-double tool_now(void);
 
 /* "76.6 KiB" and "1:02:03": into buf, which is returned. */
 const char *tool_bytes(uint64_t n, char *buf, size_t size);
@@ -161,10 +170,6 @@ struct tool_choices {
 int tool_choose(const struct tool_choices *c, const char *words, int **list, int *n);
 
 /* ---- tool_live.c: what the programs around a live model share ---- */
-
-/* fn for SIGINT and SIGTERM, but for those that the parent ignores, as a shell
- * script does for jobs in the background. */
-void tool_catch_signals(void (*fn)(int number));
 
 /* $XDG_RUNTIME_DIR/omq, or /tmp/omq-UID: where followers say who they are. */
 const char *tool_state_dir(void);

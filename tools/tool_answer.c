@@ -91,7 +91,7 @@ void tool_put_answer(const struct omq_model *m, const char *name, float *logits,
 
 static void bench_json(const char *name, int batch, const struct omq_model_bench *b)
 {
-    const struct { const char *name; double value; } numbers[] = {
+    const struct tool_number numbers[] = {
         { "ms", b->ms }, { "ms_p10", b->ms_p10 }, { "ms_p90", b->ms_p90 },
         { "images_per_s", b->images_per_s },
     };
@@ -101,10 +101,7 @@ static void bench_json(const char *name, int batch, const struct omq_model_bench
     printf(",\"kernel\":");
     tool_json_string(stdout, b->kernel);
     printf(",\"batch\":%d,\"threads\":%d", batch, b->threads);
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        printf(",\"%s\":", numbers[i].name);
-        tool_json_number(stdout, numbers[i].value);
-    }
+    tool_json_numbers(numbers, sizeof(numbers) / sizeof(numbers[0]));
     printf("}\n");
 }
 

@@ -137,7 +137,7 @@ int tool_followers_watch(const char *model, const volatile sig_atomic_t *stop)
 int tool_followers_wait(const char *model, const char *precision, int timeout_s)
 {
     struct followers f = { 0 };
-    const double end = tool_now() + timeout_s;
+    const double end = omq_now() + timeout_s;
     int rc, behind;
 
     for (;;) {
@@ -145,7 +145,7 @@ int tool_followers_wait(const char *model, const char *precision, int timeout_s)
         behind = 0;
         for (int j = 0; rc == TOOL_OK && j < f.n; j++)
             behind += strcmp(f.list[j].precision, precision) != 0;
-        if (rc != TOOL_OK || behind == 0 || tool_now() >= end)
+        if (rc != TOOL_OK || behind == 0 || omq_now() >= end)
             break;
         pause_ms(20);
     }

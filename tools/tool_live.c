@@ -1,30 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * What omq-run and omq-switch share: signals, lists of precisions, governors, and
- * where the state of followers is.
+ * What omq-run and omq-switch share: lists of precisions, governors, and where the
+ * state of followers is.
  */
-#define _GNU_SOURCE /* sigaction */
+#define _GNU_SOURCE /* getuid */
 
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "omq_tools.h"
 #include "tool.h"
-
-void tool_catch_signals(void (*fn)(int number))
-{
-    static const int numbers[] = { SIGINT, SIGTERM };
-    /* a write that waits for a slow reader goes on: its answers are not lost */
-    struct sigaction action = { .sa_handler = fn, .sa_flags = SA_RESTART }, old;
-
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-            sigaction(numbers[i], &action, NULL);
-}
 
 const char *tool_state_dir(void)
 {
@@ -187,7 +174,7 @@ void tool_governor_close(struct tool_governor *g)
 void tool_governor_step(struct tool_governor *g, struct omq_model *m, int ran_at, double ms,
                         char *reason, size_t size)
 {
-    struct omq_governor_sample s = omq_governor_sample_at(tool_now());
+    struct omq_governor_sample s = omq_governor_sample_at(omq_now());
     bool looks = s.t_s >= g->next_look;
     struct omq_governor_decision d;
     struct omq_err err = { 0 };

@@ -63,7 +63,7 @@ static void publish(struct session *s, bool open)
     if (rc < 0 && !s->told_unseen && !tool_common.quiet)
         tool_message("omq-switch --status does not see this process: %s", err.msg);
     s->told_unseen = rc < 0;
-    s->next_update = tool_now() + 1;
+    s->next_update = omq_now() + 1;
 }
 
 /* ---- who switches ---- */
@@ -124,7 +124,7 @@ static void look_at_switch(struct session *s)
         snprintf(s->reason, sizeof(s->reason), "omq-switch");
         s->governor.seen = -1; /* it goes on from there, also if that was set all along */
     }
-    if (tool_now() >= s->next_update && !s->ended)
+    if (omq_now() >= s->next_update && !s->ended)
         publish(s, false);
 }
 
@@ -173,11 +173,11 @@ static int run_batch(struct session *s, int n)
     struct omq_batch_io b = { .images = s->pixels, .n = n, .precision = OMQ_ACTIVE,
                               .logits = s->logits };
     struct omq_err err = { 0 };
-    double start = tool_now(), ms;
+    double start = omq_now(), ms;
 
     if (omq_model_run(s->model, &b, &err) != OMQ_OK)
         return tool_fail(&err);
-    ms = 1e3 * (tool_now() - start);
+    ms = 1e3 * (omq_now() - start);
     note_precision(s, b.ran_at);
     for (int i = 0; i < n; i++)
         tool_put_answer(s->model, s->names[i], s->logits + (size_t)i * (size_t)s->shape.n_classes,
@@ -210,7 +210,7 @@ static bool fill_batch(struct session *s, struct omq_frames *frames, int *n)
             return false;
         }
         ++*n;
-        if (s->what->follower && tool_now() >= s->next_update)
+        if (s->what->follower && omq_now() >= s->next_update)
             follow(s);
     }
     return !*s->what->stop;

@@ -14,7 +14,7 @@ enum { LINE_SIZE = 1024 };
 
 static struct {
     bool live;
-    double last_shown; /* as tool_now() */
+    double last_shown; /* as omq_now() */
     struct omq_train_progress last;
 } show;
 
@@ -90,7 +90,7 @@ static void put_line(const struct omq_train_progress *p, bool with_step)
 static void on_step(void *ctx, const struct omq_train_progress *p)
 {
     const double live_interval = 0.1, log_interval = 10;
-    double t = tool_now();
+    double t = omq_now();
     char line[LINE_SIZE];
 
     (void)ctx;
