@@ -10,9 +10,8 @@ void *omq_calloc(size_t n, size_t size)
     size_t total;
     void *p;
 
-    if (!omq_mul_size(n, size, &total) || !omq_add_size(total, OMQ_ALIGN - 1, &total))
+    if (!omq_mul_size(n, size, &total) || !omq_align_size(total, &total))
         return NULL;
-    total = total / OMQ_ALIGN * OMQ_ALIGN;
     if (total == 0)
         total = OMQ_ALIGN;
     p = aligned_alloc(OMQ_ALIGN, total);
@@ -26,8 +25,8 @@ void *omq_arena_take(struct omq_arena *a, size_t n, size_t size)
     size_t total, end;
     void *p;
 
-    if (!omq_mul_size(n, size, &total) || !omq_add_size(total, OMQ_ALIGN - 1, &total) ||
-        !omq_add_size(a->used, total / OMQ_ALIGN * OMQ_ALIGN, &end)) {
+    if (!omq_mul_size(n, size, &total) || !omq_align_size(total, &total) ||
+        !omq_add_size(a->used, total, &end)) {
         a->used = SIZE_MAX;
         return NULL;
     }

@@ -28,6 +28,19 @@ static inline bool omq_add_size(size_t a, size_t b, size_t *out)
     return !__builtin_add_overflow(a, b, out);
 }
 
+/* n rounded up to a multiple of OMQ_ALIGN: of an n that is known to be far from SIZE_MAX,
+ * and checked as those above. */
+static inline size_t omq_align_up(size_t n)
+{
+    return (n + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
+}
+
+static inline bool omq_align_size(size_t n, size_t *out)
+{
+    *out = omq_align_up(n);
+    return *out >= n;
+}
+
 /* n * size zeroed bytes aligned to OMQ_ALIGN, or NULL (also on overflow; a
  * size of 0 gives a valid pointer). Free with free(). */
 void *omq_calloc(size_t n, size_t size);

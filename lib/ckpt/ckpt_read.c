@@ -57,7 +57,7 @@ static int check_size(const struct ckpt_header *h, int64_t known_size, uint64_t 
 /* Not cleared: memory that a pipe only promises to fill is not touched. */
 static int alloc_file(struct omq_ckpt *c, struct omq_err *err)
 {
-    size_t n = (size_t)c->h.file_size, rounded = (n + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
+    size_t rounded = omq_align_up((size_t)c->h.file_size);
 
     c->file = aligned_alloc(OMQ_ALIGN, rounded);
     if (!c->file)

@@ -48,7 +48,7 @@ static size_t size_of(struct omq_engine_tensor *t)
         return SIZE_MAX;
     t->row = (ptrdiff_t)row;
     t->image = (ptrdiff_t)image;
-    return (image + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
+    return omq_align_up(image);
 }
 
 /* A tensor that is there from unit `now` on. */

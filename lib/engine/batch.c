@@ -66,14 +66,6 @@ static void run_chunks(void *arg, int thread, int begin, int end)
 /* n / by rounded up, for all n > 0. */
 static int parts_of(int n, int by) { return (n - 1) / by + 1; }
 
-static bool round_up(size_t *n)
-{
-    if (!omq_add_size(*n, OMQ_ALIGN - 1, n))
-        return false;
-    *n = *n / OMQ_ALIGN * OMQ_ALIGN;
-    return true;
-}
-
 /* Memory of a batch on `threads` threads, and how it is divided. */
 static int size_work(struct job *j, int threads, bool shared, size_t *size, struct omq_err *err)
 {
@@ -82,8 +74,10 @@ static int size_work(struct job *j, int threads, bool shared, size_t *size, stru
     size_t scratch = omq_engine_scratch_size(j->plan, images, shared ? threads : 1);
 
     j->chunk = images;
-    if (!omq_mul_size((size_t)images, j->image, &j->codes_size) || !round_up(&j->codes_size) ||
-        !omq_add_size(j->codes_size, scratch, &j->thread_size) || !round_up(&j->thread_size) ||
+    if (!omq_mul_size((size_t)images, j->image, &j->codes_size) ||
+        !omq_align_size(j->codes_size, &j->codes_size) ||
+        !omq_add_size(j->codes_size, scratch, &j->thread_size) ||
+        !omq_align_size(j->thread_size, &j->thread_size) ||
         !omq_mul_size(j->thread_size, shared ? 1 : (size_t)threads, size))
         return omq_fail(err, OMQ_ENOMEM, "a batch of %d images does not fit in memory", n);
     return OMQ_OK;

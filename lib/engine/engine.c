@@ -158,8 +158,8 @@ static void size_scratch(struct omq_engine *e)
         e->row_bytes = row > e->row_bytes ? row : e->row_bytes;
         e->kernel_bytes = kernel > e->kernel_bytes ? kernel : e->kernel_bytes;
     }
-    e->row_bytes = (e->row_bytes + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
-    e->kernel_bytes = (e->kernel_bytes + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
+    e->row_bytes = omq_align_up(e->row_bytes);
+    e->kernel_bytes = omq_align_up(e->kernel_bytes);
 }
 
 static int check_precisions(const struct omq_planner *p)

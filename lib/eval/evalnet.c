@@ -163,26 +163,20 @@ static void run_chunks(void *arg, int thread, int begin, int end)
     }
 }
 
-/* n * size bytes rounded up so that what follows is aligned; false on overflow. */
-static bool aligned_size(size_t n, size_t size, size_t *out)
-{
-    if (!omq_mul_size(n, size, out) || !omq_add_size(*out, OMQ_ALIGN - 1, out))
-        return false;
-    *out = *out / OMQ_ALIGN * OMQ_ALIGN;
-    return true;
-}
-
+/* Each part is rounded up so that what follows is aligned; false on overflow. */
 static bool size_scratch(struct job *j)
 {
-    size_t n = (size_t)j->chunk, own;
+    size_t n = (size_t)j->chunk, logits = sizeof(float) * (size_t)j->net->n_classes, own;
 
-    return aligned_size(j->image, 1, &j->pixels_size) &&
-           aligned_size(j->image, n, &j->codes_size) &&
-           aligned_size(sizeof(float) * (size_t)j->net->n_classes, n, &j->logits_size) &&
+    return omq_align_size(j->image, &j->pixels_size) &&
+           omq_mul_size(j->image, n, &j->codes_size) &&
+           omq_align_size(j->codes_size, &j->codes_size) &&
+           omq_mul_size(logits, n, &j->logits_size) &&
+           omq_align_size(j->logits_size, &j->logits_size) &&
            omq_add_size(j->codes_size, j->logits_size, &own) &&
            omq_add_size(own, j->pixels_size, &own) &&
            omq_add_size(own, omq_engine_scratch_size(j->engine, j->chunk, 1), &own) &&
-           aligned_size(own, 1, &j->scratch_size);
+           omq_align_size(own, &j->scratch_size);
 }
 
 /* Threads have ranges of images in order: the first thread that failed met the

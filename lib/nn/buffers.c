@@ -60,9 +60,7 @@ static int reader_of(const struct omq_plan *p, int tensor)
 
 static size_t gradient_bytes(const struct omq_exec *x, int tensor)
 {
-    const size_t n = x->tensors[tensor].n_image * (size_t)x->n_max * sizeof(omq_real);
-
-    return (n + OMQ_ALIGN - 1) / OMQ_ALIGN * OMQ_ALIGN;
+    return omq_align_up(x->tensors[tensor].n_image * (size_t)x->n_max * sizeof(omq_real));
 }
 
 /* A place from unit u on, backward, for a gradient. */

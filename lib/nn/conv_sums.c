@@ -55,7 +55,7 @@ void omq_codes_take(struct omq_exec *x, const struct omq_unit *u, struct omq_uni
 /* The kernel's, and images with what is around them, of which three bytes more are read. */
 static size_t kernel_scratch(const struct omq_conv_shape *s)
 {
-    return (omq_conv_codes_scratch(s) + 63) / 64 * 64;
+    return omq_align_up(omq_conv_codes_scratch(s));
 }
 
 size_t omq_codes_scratch(const struct omq_unit *u)

@@ -86,6 +86,15 @@ START_TEST(size_arithmetic)
     ck_assert(!omq_mul_size(SIZE_MAX / 2 + 1, 2, &n));
     ck_assert(omq_add_size(SIZE_MAX - 1, 1, &n));
     ck_assert(!omq_add_size(SIZE_MAX, 1, &n));
+    for (size_t k = 0; k < 200; k++) {
+        ck_assert(omq_align_size(k, &n));
+        ck_assert_uint_eq(n, omq_align_up(k));
+        ck_assert(n % OMQ_ALIGN == 0 && n >= k && n < k + OMQ_ALIGN);
+    }
+    ck_assert(omq_align_size(SIZE_MAX - OMQ_ALIGN + 1, &n));
+    ck_assert_uint_eq(n, SIZE_MAX - OMQ_ALIGN + 1);
+    ck_assert(!omq_align_size(SIZE_MAX - OMQ_ALIGN + 2, &n));
+    ck_assert(!omq_align_size(SIZE_MAX, &n));
 }
 END_TEST
 
