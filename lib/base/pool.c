@@ -34,15 +34,6 @@ struct omq_pool {
 
 enum { LOOKS = 1000 }; /* some 40 microseconds */
 
-static void pause_a_little(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("isb");
-#endif
-}
-
 /* Where thread t's items begin; those of thread t + 1 are after its. */
 static int begin_of(const struct omq_pool *p, int t, int n)
 {
@@ -66,7 +57,7 @@ static void wait_for_round(struct omq_pool *p, unsigned long seen)
     for (int i = 0; i < p->looks; i++) {
         if (p->round != seen || p->quit)
             return;
-        pause_a_little();
+        omq_pause();
     }
     pthread_mutex_lock(&p->lock);
     p->n_asleep++;
@@ -81,7 +72,7 @@ static void wait_for_workers(struct omq_pool *p)
     for (int i = 0; i < p->looks; i++) {
         if (p->busy == 0)
             return;
-        pause_a_little();
+        omq_pause();
     }
     pthread_mutex_lock(&p->lock);
     p->is_caller_asleep = true;

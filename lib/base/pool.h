@@ -27,4 +27,14 @@ int omq_pool_threads(const struct omq_pool *p);
 bool omq_pool_has_share(const struct omq_pool *p, int thread, int n);
 void omq_pool_run(struct omq_pool *p, omq_pool_fn *fn, void *arg, int n);
 
+/* For each turn of a loop that waits for another thread. */
+static inline void omq_pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb"); /* yield, which is meant for this, does nothing on most of them */
+#endif
+}
+
 #endif

@@ -110,10 +110,8 @@ static void meet(struct team *t, int step)
     for (int i = 0; atomic_load_explicit(&t->arrived, memory_order_acquire) < all; i++) {
         if (i > SPINS)
             sched_yield();
-#if defined(__x86_64__)
         else
-            __builtin_ia32_pause();
-#endif
+            omq_pause();
     }
 }
 
