@@ -72,6 +72,40 @@ int omq_file_read(const char *path, size_t max_bytes, uint8_t **out, size_t *n_b
     return rc;
 }
 
+int omq_open_regular(const char *path, uint64_t *size, struct omq_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0)
+        return omq_fail_errno(err, OMQ_EIO, "cannot open '%s'", path);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return omq_fail(err, OMQ_EIO, "'%s' is not a regular file", path);
+    }
+    *size = (uint64_t)st.st_size;
+    return fd;
+}
+
+int omq_read_at(int fd, uint64_t offset, void *p, size_t n, const char *name,
+                struct omq_err *err)
+{
+    size_t got = 0;
+
+    while (got < n) {
+        ssize_t r = pread(fd, (char *)p + got, n - got, (off_t)(offset + got));
+
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return omq_fail_errno(err, OMQ_EIO, "cannot read '%s'", name);
+        if (r == 0)
+            return omq_fail(err, OMQ_EIO, "'%s' has become shorter while it was read", name);
+        got += (size_t)r;
+    }
+    return OMQ_OK;
+}
+
 /* The folder that path is in; NULL when out of memory. */
 static char *folder_of(const char *path)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files: read whole with a limit, write atomically.
+ * Files: read whole with a limit or in parts, write atomically.
  *
  * An atomic file is written to a temporary name beside its target, flushed to
  * disk, and renamed over the target by omq_atomic_commit(), with the mode that
@@ -25,6 +25,16 @@
  * follows the n_bytes. */
 int omq_file_read(const char *path, size_t max_bytes, uint8_t **out, size_t *n_bytes,
                   struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* Opens a regular file for reading and says its size: the descriptor, which the caller
+ * closes, or OMQ_EIO. Anything else is refused, and not waited for: it has no size to
+ * compare with, and to open a pipe could take for ever. */
+int omq_open_regular(const char *path, uint64_t *size, struct omq_err *err) OMQ_WARN_UNUSED;
+
+/* The bytes [offset, offset + n) of fd to p. They were compared with the file's size: if
+ * there are fewer now, that is OMQ_EIO too. name stands for the file in messages. */
+int omq_read_at(int fd, uint64_t offset, void *p, size_t n, const char *name,
+                struct omq_err *err) OMQ_WARN_UNUSED;
 
 struct omq_atomic {
     char *path;          /* as it was given */

@@ -5,12 +5,9 @@
  * and three planes of 32 x 32 pixels, red, green and blue.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -116,18 +113,13 @@ static int read_file(struct omq_raw *raw, const struct cifar *c, const char *dir
                      const char *file, struct omq_err *err)
 {
     char *path = omq_path_join(dir, file);
-    struct stat st;
+    uint64_t size;
     int fd, rc;
 
     if (!path)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        rc = omq_fail_errno(err, OMQ_EIO, "cannot open '%s'", path);
-    else if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        rc = omq_fail(err, OMQ_EIO, "'%s' is not a regular file", path);
-    else
-        rc = read_records(raw, c, fd, (uint64_t)st.st_size, path, err);
+    fd = omq_open_regular(path, &size, err);
+    rc = fd < 0 ? fd : read_records(raw, c, fd, size, path, err);
     if (fd >= 0)
         close(fd);
     free(path);

@@ -5,10 +5,31 @@
  */
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "data/data_internal.h"
 #include "data/transform.h"
 
 enum { NAME_SIZE = 400 }; /* of a picture, for messages */
+
+int omq_read_range(int fd, uint64_t offset, size_t n, const char *name, uint8_t **bytes,
+                   struct omq_err *err)
+{
+    uint8_t *p;
+    int rc;
+
+    if (n > OMQ_IMAGE_MAX_FILE)
+        return omq_fail(err, OMQ_EUNSUP, "'%s' has %zu bytes: the limit of a picture is %d", name,
+                        n, OMQ_IMAGE_MAX_FILE);
+    p = malloc(n ? n : 1);
+    if (!p)
+        return omq_fail(err, OMQ_ENOMEM, "cannot allocate %zu bytes for '%s'", n, name);
+    rc = omq_read_at(fd, offset, p, n, name, err);
+    if (rc < 0)
+        free(p);
+    else
+        *bytes = p;
+    return rc;
+}
 
 static int decode(const struct omq_dataset *d, uint32_t number, struct omq_image *im,
                   char name[NAME_SIZE], struct omq_err *err)

@@ -5,7 +5,6 @@
  * by name. Pictures are read when they are asked for; in memory are their names.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,40 +39,26 @@ static const char *class_of(const struct folder *f, uint32_t i)
     return f->classes.text + f->classes.at[lo];
 }
 
-/* fd is closed in any case. */
-static int read_open(int fd, const char *name, uint8_t **bytes, size_t *n_bytes,
-                     struct omq_err *err)
-{
-    struct stat st;
-    int rc;
-
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        close(fd);
-        return omq_fail(err, OMQ_EIO, "'%s' is not a regular file", name);
-    }
-    *n_bytes = st.st_size > OMQ_IMAGE_MAX_FILE ? (size_t)OMQ_IMAGE_MAX_FILE + 1
-                                               : (size_t)st.st_size;
-    rc = omq_read_range(fd, 0, *n_bytes, name, bytes, err);
-    close(fd);
-    return rc;
-}
-
 static int get(const struct omq_pictures *s, uint32_t i, uint8_t **bytes, size_t *n_bytes,
                char *name, size_t name_size, struct omq_err *err)
 {
     const struct folder *f = (const struct folder *)s;
+    uint64_t size;
     char *path;
-    int fd;
+    int fd, rc;
 
     if (asprintf(&path, "%s/%s/%s", f->path, class_of(f, i),
                  f->pictures.text + f->pictures.at[i]) < 0)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
     snprintf(name, name_size, "%s", path);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    fd = omq_open_regular(path, &size, err);
     free(path);
     if (fd < 0)
-        return omq_fail_errno(err, OMQ_EIO, "cannot open '%s'", name);
-    return read_open(fd, name, bytes, n_bytes, err);
+        return fd;
+    *n_bytes = size > OMQ_IMAGE_MAX_FILE ? (size_t)OMQ_IMAGE_MAX_FILE + 1 : (size_t)size;
+    rc = omq_read_range(fd, 0, *n_bytes, name, bytes, err);
+    close(fd);
+    return rc;
 }
 
 static void close_folder(struct omq_pictures *s)

@@ -6,16 +6,15 @@
  * compared with the number of bytes that are really there.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <zlib.h>
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "data/data_internal.h"
 
@@ -287,26 +286,18 @@ int omq_idx_decode(struct omq_idx *x, const uint8_t *bytes, size_t n_bytes, cons
     return rc;
 }
 
-/* Opens path, which must be a regular file: a pipe has no size to compare
- * with, and opening one could wait for ever. */
 static int open_file(struct stream *s, const char *path, struct omq_err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat st;
+    int fd = omq_open_regular(path, &s->size, err);
 
     if (fd < 0)
-        return omq_fail_errno(err, OMQ_EIO, "cannot open '%s'", path);
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        close(fd);
-        return omq_fail(err, OMQ_EIO, "'%s' is not a regular file", path);
-    }
+        return fd;
     s->f = fdopen(fd, "rb");
     if (!s->f) {
         close(fd);
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate what reading '%s' needs", path);
     }
     s->name = path;
-    s->size = (uint64_t)st.st_size;
     return OMQ_OK;
 }
 

@@ -322,34 +322,3 @@ int omq_list_pictures(struct omq_names *l, const char *path, struct omq_err *err
     sort_names(l);
     return rc;
 }
-
-/* ---- bytes ---- */
-
-int omq_read_range(int fd, uint64_t offset, size_t n, const char *name, uint8_t **bytes,
-                   struct omq_err *err)
-{
-    uint8_t *p;
-    size_t got = 0;
-
-    if (n > OMQ_IMAGE_MAX_FILE)
-        return omq_fail(err, OMQ_EUNSUP, "'%s' has %zu bytes: the limit of a picture is %d", name,
-                        n, OMQ_IMAGE_MAX_FILE);
-    p = malloc(n ? n : 1);
-    if (!p)
-        return omq_fail(err, OMQ_ENOMEM, "cannot allocate %zu bytes for '%s'", n, name);
-    while (got < n) {
-        ssize_t r = pread(fd, p + got, n - got, (off_t)(offset + got));
-
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r <= 0) {
-            free(p);
-            return r < 0 ? omq_fail_errno(err, OMQ_EIO, "cannot read '%s'", name)
-                         : omq_fail(err, OMQ_EIO, "'%s' has become shorter while it was read",
-                                    name);
-        }
-        got += (size_t)r;
-    }
-    *bytes = p;
-    return OMQ_OK;
-}

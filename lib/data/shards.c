@@ -6,12 +6,10 @@
  * headers and classes; pictures are read where they lie when they are asked for.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -47,21 +45,13 @@ static int open_shard(const struct shards *s, size_t shard, char *name, size_t n
                       uint64_t *size, struct omq_err *err)
 {
     char *path = omq_path_join(s->root, file_name(s, shard));
-    struct stat st;
     int fd;
 
     if (!path)
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate a file name");
     snprintf(name, name_size, "%s", path);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    fd = omq_open_regular(path, size, err);
     free(path);
-    if (fd < 0)
-        return omq_fail_errno(err, OMQ_EIO, "cannot open '%s'", name);
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        close(fd);
-        return omq_fail(err, OMQ_EIO, "'%s' is not a regular file", name);
-    }
-    *size = (uint64_t)st.st_size;
     return fd;
 }
 

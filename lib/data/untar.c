@@ -6,11 +6,10 @@
  * with its checksum and with the size of the file.
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/file.h"
 #include "data/untar.h"
 
 enum {
@@ -19,26 +18,6 @@ enum {
     AT_SIZE = 124, AT_SUM = 148, AT_TYPE = 156, AT_MAGIC = 257, AT_PREFIX = 345,
     N_NAME = 100, N_SIZE = 12, N_SUM = 8, N_PREFIX = 155,
 };
-
-/* Fills p with n bytes at offset, which were compared with the file's size. */
-static int read_at(const struct omq_untar *t, uint64_t offset, void *p, size_t n,
-                   struct omq_err *err)
-{
-    size_t got = 0;
-
-    while (got < n) {
-        ssize_t r = pread(t->fd, (char *)p + got, n - got, (off_t)(offset + got));
-
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r < 0)
-            return omq_fail_errno(err, OMQ_EIO, "cannot read '%s'", t->name);
-        if (r == 0)
-            return omq_fail(err, OMQ_EIO, "'%s' has become shorter while it was read", t->name);
-        got += (size_t)r;
-    }
-    return OMQ_OK;
-}
 
 static int bad(const struct omq_untar *t, struct omq_err *err, const char *what)
 {
@@ -183,7 +162,7 @@ static int take_extension(struct omq_untar *t, char type, uint64_t offset, uint6
         return OMQ_OK;
     if (size > MAX_PAX || (type == 'L' && size > OMQ_UNTAR_NAME))
         return bad(t, err, "is followed by a name that is too long");
-    if ((rc = read_at(t, offset, data, (size_t)size, err)) < 0)
+    if ((rc = omq_read_at(t->fd, offset, data, (size_t)size, t->name, err)) < 0)
         return rc;
     if (type == 'x') {
         t->has_size = false;
@@ -212,7 +191,7 @@ static int check_end(const struct omq_untar *t, struct omq_err *err)
 
     for (uint64_t at = t->at; at < t->size;) {
         size_t n = t->size - at < sizeof(buf) ? (size_t)(t->size - at) : sizeof(buf);
-        int rc = read_at(t, at, buf, n, err);
+        int rc = omq_read_at(t->fd, at, buf, n, t->name, err);
 
         if (rc < 0)
             return rc;
@@ -288,7 +267,7 @@ int omq_untar_next(struct omq_untar *t, struct omq_untar_member *m, struct omq_e
         if (t->at > t->size || t->size - t->at < BLOCK)
             return omq_fail(err, OMQ_EFORMAT, "'%s' has no end: it was cut off, or is no tar "
                             "archive", t->name);
-        if ((rc = read_at(t, t->at, h, BLOCK, err)) < 0)
+        if ((rc = omq_read_at(t->fd, t->at, h, BLOCK, t->name, err)) < 0)
             return rc;
         if (all_zero(h, BLOCK))
             return check_end(t, err);

@@ -271,6 +271,35 @@ START_TEST(file_read_limit)
 }
 END_TEST
 
+START_TEST(regular_file_in_parts)
+{
+    struct omq_err err;
+    char got[4] = "";
+    uint64_t size = 0;
+    int fd;
+
+    put_text("12345");
+    fd = omq_open_regular(file, &size, &err);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_uint_eq(size, 5);
+    ck_assert_int_eq(omq_read_at(fd, 2, got, 3, "it", &err), OMQ_OK);
+    ck_assert_str_eq(got, "345");
+    ck_assert_int_eq(omq_read_at(fd, 3, got, 3, "it", &err), OMQ_EIO);
+    ck_assert_str_eq(err.msg, "'it' has become shorter while it was read");
+    close(fd);
+    ck_assert_int_eq(omq_read_at(fd, 0, got, 1, "it", &err), OMQ_EIO);
+    ck_assert_ptr_nonnull(strstr(err.msg, "cannot read 'it'"));
+    ck_assert_int_eq(omq_open_regular(dir, &size, &err), OMQ_EIO);
+    ck_assert_ptr_nonnull(strstr(err.msg, "is not a regular file"));
+    ck_assert_int_eq(unlink(file), 0);
+    ck_assert_int_eq(omq_open_regular(file, &size, &err), OMQ_EIO);
+    ck_assert_ptr_nonnull(strstr(err.msg, "cannot open '"));
+    ck_assert_int_eq(mkfifo(file, 0600), 0);
+    ck_assert_int_eq(omq_open_regular(file, &size, &err), OMQ_EIO); /* at once */
+    ck_assert_ptr_nonnull(strstr(err.msg, "is not a regular file"));
+}
+END_TEST
+
 START_TEST(make_dirs_and_join)
 {
     struct omq_err err;
@@ -309,6 +338,7 @@ Suite *omq_suite_file(void)
     tcase_add_test(f, atomic_follows_links);
     tcase_add_test(f, atomic_writes_open_files);
     tcase_add_test(f, file_read_limit);
+    tcase_add_test(f, regular_file_in_parts);
     tcase_add_test(f, make_dirs_and_join);
     suite_add_tcase(s, f);
     return s;
