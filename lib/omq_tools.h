@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/typo.h"
 #include "base/utf8.h"
 #include "data/frames.h"
 #include "engine/governor.h"

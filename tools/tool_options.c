@@ -79,61 +79,22 @@ static void print_version(void)
 
 struct tool_list tool_more;
 
-static int min3(int a, int b, int c)
-{
-    int m = a < b ? a : b;
-
-    return m < c ? m : c;
-}
-
-/* Edits from a to b: insert, delete, replace, swap two neighbours. */
-static int edit_distance(const char *a, const char *b)
-{
-    enum { MAX = 40 };
-    int d[MAX + 1][MAX + 1];
-    int na = (int)strlen(a), nb = (int)strlen(b);
-
-    if (na > MAX || nb > MAX)
-        return MAX;
-    for (int i = 0; i <= na; i++) {
-        for (int j = 0; j <= nb; j++) {
-            if (i == 0 || j == 0) {
-                d[i][j] = i + j;
-                continue;
-            }
-            d[i][j] = min3(d[i - 1][j] + 1, d[i][j - 1] + 1,
-                           d[i - 1][j - 1] + (a[i - 1] != b[j - 1]));
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                d[i - 2][j - 2] + 1 < d[i][j])
-                d[i][j] = d[i - 2][j - 2] + 1;
-        }
-    }
-    return d[na][nb];
-}
-
 /* How far name is from what was typed; the start of a name is near it. */
 static int typing_distance(const char *typed, const char *name)
 {
     if (strlen(typed) >= 2 && strncmp(typed, name, strlen(typed)) == 0)
         return 1;
-    return edit_distance(typed, name);
-}
-
-static int near_enough(const char *typed)
-{
-    int n = (int)strlen(typed);
-
-    return n < 3 ? 1 : n < 6 ? 2 : 3;
+    return omq_typo_edits(typed, name);
 }
 
 static _Noreturn void unknown_long(const char *element)
 {
     const char *best = NULL;
     char typed[64];
-    int limit, best_distance;
+    int best_distance;
 
     snprintf(typed, sizeof(typed), "%.*s", (int)strcspn(element + 2, "="), element + 2);
-    limit = best_distance = near_enough(typed) + 1;
+    best_distance = omq_typo_limit(typed) + 1;
     for (int i = 0; i < n_shown; i++) {
         int distance = typing_distance(typed, rows[i]->name);
 
@@ -142,7 +103,7 @@ static _Noreturn void unknown_long(const char *element)
             best = rows[i]->name;
         }
     }
-    if (best && best_distance < limit)
+    if (best)
         tool_usage("unknown option '--%s'; did you mean '--%s'?", typed, best);
     tool_usage("unknown option '--%s'", typed);
 }

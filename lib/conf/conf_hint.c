@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { MAX_WORD = 40 };
+#include "base/typo.h"
 
 /* Names that other tools give to our keys. */
 static const struct {
@@ -35,33 +35,6 @@ static const struct {
     {"smoothing", "train.label_smoothing", ""},
     {"wd", "train.weight_decay", ""},
 };
-
-static int min2(int a, int b) { return a < b ? a : b; }
-
-/* Optimal string alignment: insertions, deletions, changes, and swaps of two
- * neighbours cost 1 each. Both words are at most MAX_WORD long. */
-static int distance(const char *a, const char *b)
-{
-    int rows[3][MAX_WORD + 1], n = (int)strlen(a), m = (int)strlen(b);
-    int *before = rows[0], *last = rows[1], *now = rows[2];
-
-    for (int j = 0; j <= m; j++)
-        last[j] = j;
-    for (int i = 1; i <= n; i++) {
-        int *free_row = before;
-
-        now[0] = i;
-        for (int j = 1; j <= m; j++) {
-            now[j] = min2(min2(last[j], now[j - 1]) + 1, last[j - 1] + (a[i - 1] != b[j - 1]));
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                now[j] = min2(now[j], before[j - 2] + 1);
-        }
-        before = last;
-        last = now;
-        now = free_row;
-    }
-    return last[m];
-}
 
 static bool in_section(const char *path, size_t n_section, const char *section)
 {
@@ -93,17 +66,14 @@ static bool hint_section(const char *word, char *buf, size_t size)
 /* The nearest key, one of this section before one of another. */
 static void hint_nearest(const char *section, const char *word, char *buf, size_t size)
 {
-    int n_word = (int)strlen(word), most = n_word <= 3 ? 1 : n_word <= 6 ? 2 : 3;
-    int best = -1, best_cost = 2 * most + 2;
+    int best = -1, best_cost = 2 * omq_typo_limit(word) + 2;
     size_t n;
 
-    if (n_word > MAX_WORD)
-        return;
     for (int i = 0; i < omq_conf_n_keys; i++) {
         const char *path = omq_conf_keys[i].path, *last = omq_conf_last_word(path, &n);
-        int cost = 2 * distance(word, last) + !in_section(path, n, section);
+        int edits = omq_typo_edits(word, last), cost = 2 * edits + !in_section(path, n, section);
 
-        if (cost < best_cost && distance(word, last) < (int)strlen(last)) {
+        if (cost < best_cost && edits < (int)strlen(last)) {
             best = i;
             best_cost = cost;
         }

@@ -18,6 +18,7 @@
 #include "base/number.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "base/typo.h"
 #include "failalloc.h"
 
 Suite *omq_suite_base(void);
@@ -488,6 +489,25 @@ START_TEST(numbers)
 }
 END_TEST
 
+START_TEST(typos)
+{
+    static const char forty[] = "1234567890123456789012345678901234567890";
+    static const struct { const char *a, *b; int edits; } pairs[] = {
+        {"", "", 0}, {"", "abc", 3}, {"seed", "seed", 0}, {"sede", "seed", 1}, {"sed", "seed", 1},
+        {"seeds", "seed", 1}, {"seat", "seed", 2}, {"ca", "abc", 3}, {"badc", "abcd", 2},
+        {forty, "", 40}, {forty, forty, 0}, {"12345678901234567890123456789012345678901", "", 41},
+    };
+
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        ck_assert_int_eq(omq_typo_edits(pairs[i].a, pairs[i].b), pairs[i].edits);
+        ck_assert_int_eq(omq_typo_edits(pairs[i].b, pairs[i].a), pairs[i].edits);
+    }
+    ck_assert_int_eq(omq_typo_limit("lr0"), 1);
+    ck_assert_int_eq(omq_typo_limit("device"), 2);
+    ck_assert_int_eq(omq_typo_limit("momentu"), 3);
+}
+END_TEST
+
 Suite *omq_suite_base(void)
 {
     Suite *s = suite_create("base");
@@ -511,6 +531,7 @@ Suite *omq_suite_base(void)
     tcase_add_test(t, put_and_get);
     tcase_add_test(t, times_are_summed_up);
     tcase_add_test(t, numbers);
+    tcase_add_test(t, typos);
     suite_add_tcase(s, t);
     tcase_add_loop_test(p, pool_runs_every_index_once, 1, 4);
     tcase_add_test(p, pool_arguments);
