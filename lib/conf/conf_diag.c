@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 void omq_conf_state_close(struct omq_conf_state *s)
 {
     if (s)
@@ -90,19 +92,20 @@ char *omq_conf_quote(const char *text, size_t n, char buf[64])
 {
     size_t k = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)text[i];
+    for (size_t i = 0, length; i < n; i += length) {
+        long c = omq_utf8_decode(text + i, n - i, &length);
 
-        if (k >= 48 && (c & 0xC0) != 0x80) { /* where a character begins */
+        if (k >= 48) {
             memcpy(buf + k, "...", 4);
             return buf;
         }
-        /* U+0080 to U+009F, as two bytes, are control characters too */
-        if (c == 0xC2 && i + 1 < n && (unsigned char)text[i + 1] < 0xA0) {
+        if (c < 0)
+            length = 1;
+        if (c < 0x20 || (c >= 0x7F && c < 0xA0)) {
             buf[k++] = '?';
-            i++;
         } else {
-            buf[k++] = c < 0x20 || c == 0x7F ? '?' : (char)c;
+            memcpy(buf + k, text + i, length);
+            k += length;
         }
     }
     buf[k] = 0;

@@ -122,6 +122,10 @@ bool omq_conf_convert(const struct omq_conf_key *k, const struct omq_conf_scalar
 void omq_conf_unknown_key(struct omq_conf_state *s, struct omq_conf_place at, const char *section,
                           const char *word, size_t n);
 
+/* Whether a character ends or hides a line: neither can a message show it, nor a dump have
+ * it. A decoder's -1 is one too. */
+bool omq_conf_is_control(long c);
+
 /* Checks a raw text that begins at `start`: size, UTF-8, no control characters, no
  * directives. False, after an error, if it is not fit to be fed to libyaml. */
 bool omq_conf_check_text(struct omq_conf_state *s, struct omq_conf_place start, const char *text,

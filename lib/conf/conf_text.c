@@ -9,10 +9,10 @@
 
 #include "base/utf8.h"
 
-static bool is_control(long c)
+bool omq_conf_is_control(long c)
 {
-    return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || (c >= 0x7F && c < 0xA0) ||
-           c == 0x2028 || c == 0x2029 || c == 0xFFFE || c == 0xFFFF;
+    return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029 || c == 0xFFFE ||
+           c == 0xFFFF;
 }
 
 /* False, with the place from 1 and the reason, if it is not fit. */
@@ -33,7 +33,7 @@ static bool is_fit(const char *text, size_t n, struct omq_conf_place *at, const 
             *why = "this is not UTF-8 text";
         else if (c == 0)
             *why = "a zero byte: this is not a text file";
-        else if (is_control(c))
+        else if (omq_conf_is_control(c) && c != '\t' && c != '\n' && c != '\r')
             *why = "a control character";
         else if (c == '%' && at->column == 1)
             *why = "a line that begins with '%': YAML directives are not supported";

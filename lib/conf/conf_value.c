@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/number.h"
+#include "base/utf8.h"
 
 /* True if all of v is made of these characters, and short; keeps leading spaces away from
  * strtoll(). */
@@ -137,22 +138,13 @@ static bool to_word(const struct omq_conf_key *k, const struct omq_conf_scalar *
     return false;
 }
 
-/* Characters that end or hide a line: they could not be printed in a message
- * or dumped as they are. The text is valid UTF-8: libyaml has made it. */
 static bool has_control(const char *text, size_t n)
 {
-    const unsigned char *p = (const unsigned char *)text;
+    for (size_t i = 0, length; i < n; i += length) {
+        long c = omq_utf8_decode(text + i, n - i, &length);
 
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] < 0x20 || p[i] == 0x7F)
+        if (omq_conf_is_control(c) || c == 0xFEFF) /* which only a file may begin with */
             return true;
-        if (p[i] == 0xC2 && p[i + 1] < 0xA0)
-            return true; /* U+0080 to U+009F */
-        if (p[i] == 0xE2 && p[i + 1] == 0x80 && (p[i + 2] == 0xA8 || p[i + 2] == 0xA9))
-            return true; /* U+2028, U+2029: line breaks of YAML 1.1 */
-        if (p[i] == 0xEF && ((p[i + 1] == 0xBB && p[i + 2] == 0xBF) ||
-                             (p[i + 1] == 0xBF && p[i + 2] >= 0xBE)))
-            return true; /* U+FEFF, U+FFFE, U+FFFF */
     }
     return false;
 }
