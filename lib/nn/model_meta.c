@@ -13,11 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* jansson says so in some places, and nothing at all in others. */
-static bool out_of_memory(const json_error_t *e)
-{
-    return !e->text[0] || json_error_code(e) == json_error_out_of_memory;
-}
+#include "base/json_guard.h"
 
 /* json_unpack with our message. */
 #define UNPACK(err, what, json, ...)                                                       \
@@ -27,7 +23,7 @@ static int unpack(struct omq_err *err, const char *what, int rc, json_error_t *e
 {
     if (rc == 0)
         return OMQ_OK;
-    if (out_of_memory(e))
+    if (omq_json_no_memory(e))
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate the model's META");
     e->text[0] = (char)tolower((unsigned char)e->text[0]);
     return omq_fail(err, OMQ_EFORMAT, "the model's META is wrong: %s: %s", what, e->text);
@@ -410,10 +406,8 @@ static int get_all(struct omq_net *net, struct omq_model_info *info, json_t *met
 
 int omq_meta_check_size(const char *text, size_t n, struct omq_err *err)
 {
-    size_t values = 0;
+    size_t values = omq_json_values(text, n);
 
-    for (size_t i = 0; i < n; i++)
-        values += text[i] == ',' || text[i] == '[' || text[i] == '{';
     if (values > OMQ_META_MAX_VALUES)
         return omq_fail(err, OMQ_EUNSUP, "the model's META has about %zu values; %d are possible",
                         values, OMQ_META_MAX_VALUES);
@@ -445,7 +439,7 @@ int omq_meta_get(struct omq_net *net, struct omq_model_info *info, const struct 
     if ((rc = omq_meta_check_size(text, n, err)) < 0)
         return rc;
     meta = json_loadb(text, n, JSON_REJECT_DUPLICATES, &at);
-    if (!meta && out_of_memory(&at))
+    if (!meta && omq_json_no_memory(&at))
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate the model's META");
     if (!meta)
         return omq_fail(err, OMQ_EFORMAT, "the model's META is not JSON: %s at line %d", at.text,

@@ -8,11 +8,12 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/json_guard.h"
 #include "port/source.h"
 
 enum {
     MAX_HEADER = 100000000,  /* bytes: the limit of the reference reader */
-    MAX_VALUES = 1 << 20,    /* of the JSON, which takes about 100 bytes each */
+    MAX_VALUES = 1 << 20,    /* of the JSON */
 };
 
 /* Types that can be read. */
@@ -151,10 +152,8 @@ static int get_arrays(struct omq_source *s, json_t *header, size_t data, struct 
 
 static int check_size(const struct omq_source *s, const char *text, size_t n, struct omq_err *err)
 {
-    size_t values = 0;
+    size_t values = omq_json_values(text, n);
 
-    for (size_t i = 0; i < n; i++)
-        values += text[i] == ',' || text[i] == '[' || text[i] == '{';
     if (values > MAX_VALUES)
         return omq_fail(err, OMQ_EUNSUP, "the header of '%s' has about %zu values; %d are possible",
                         s->path, values, MAX_VALUES);
@@ -177,7 +176,7 @@ int omq_source_safetensors(struct omq_source *s, struct omq_err *err)
     if ((rc = check_size(s, text, (size_t)n, err)) < 0)
         return rc;
     header = json_loadb(text, (size_t)n, JSON_REJECT_DUPLICATES, &at);
-    if (!header && (!at.text[0] || json_error_code(&at) == json_error_out_of_memory))
+    if (!header && omq_json_no_memory(&at))
         return omq_fail(err, OMQ_ENOMEM, "cannot allocate the header of '%s'", s->path);
     if (!header)
         return omq_fail(err, OMQ_EFORMAT, "the header of '%s' is not JSON: %s at byte %d", s->path,
