@@ -99,9 +99,13 @@ int omq_list_folders(struct omq_names *l, const char *path, size_t *n_files,
 int omq_list_files(struct omq_names *l, const char *path, const char *begin, const char *end,
                    struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* The pictures below `path` by the end of their names (.jpg, .jpeg, .png), sorted
- * by bytes, as "name" or "folder/name". Names with a dot in front and files of
- * other kinds are left out; a picture of a kind that is not read is OMQ_EUNSUP. */
+/* Whether what a name ends in, from a dot on (NULL: it has none), is that of a picture:
+ * .jpg, .jpeg or .png, in any case. */
+bool omq_is_picture(const char *ending);
+
+/* The pictures below `path` by the end of their names, sorted by bytes, as "name" or
+ * "folder/name". Names with a dot in front and files of other kinds are left out; a
+ * picture of a kind that is not read is OMQ_EUNSUP. */
 int omq_list_pictures(struct omq_names *l, const char *path,
                       struct omq_err *err) OMQ_WARN_UNUSED;
 

@@ -195,21 +195,19 @@ int omq_list_files(struct omq_names *l, const char *path, const char *begin, con
 
 /* ---- pictures ---- */
 
-static bool ends_in(const char *name, const char *const *ends)
+static bool is_one_of(const char *ending, const char *const *ends)
 {
-    const char *dot = strrchr(name, '.');
-
-    for (int i = 0; dot && ends[i]; i++)
-        if (strcasecmp(dot, ends[i]) == 0)
+    for (int i = 0; ending && ends[i]; i++)
+        if (strcasecmp(ending, ends[i]) == 0)
             return true;
     return false;
 }
 
-static bool is_picture(const char *name)
+bool omq_is_picture(const char *ending)
 {
     static const char *const ends[] = {".jpg", ".jpeg", ".png", NULL};
 
-    return ends_in(name, ends);
+    return is_one_of(ending, ends);
 }
 
 /* What torchvision would read, so that leaving it out would change the set. */
@@ -217,7 +215,7 @@ static int check_other(const char *path, const char *name, struct omq_err *err)
 {
     static const char *const ends[] = {".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", NULL};
 
-    if (!ends_in(name, ends))
+    if (!is_one_of(strrchr(name, '.'), ends))
         return OMQ_OK;
     return omq_fail(err, OMQ_EUNSUP, "'%.300s/%.100s' is a picture of a kind that is not read: "
                     "make it a JPEG or a PNG, or take it out of the folder", path, name);
@@ -277,7 +275,7 @@ static int list_entry(struct class *c, DIR *d, const struct dirent *e, const cha
     int rc = OMQ_OK;
 
     /* no need to ask what a link is whose name is a picture's: opening it tells */
-    if (e->d_type != DT_DIR && is_picture(e->d_name) &&
+    if (e->d_type != DT_DIR && omq_is_picture(strrchr(e->d_name, '.')) &&
         (e->d_type != DT_UNKNOWN || !is_folder(d, e)))
         return omq_names_add(c->l, prefix, e->d_name, c->err);
     if (!is_folder(d, e))

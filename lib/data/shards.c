@@ -169,12 +169,6 @@ static int twice(const char *shard, const struct omq_untar_member *m, struct omq
                     m->name);
 }
 
-static bool is_picture(const char *ending)
-{
-    return strcasecmp(ending, ".jpg") == 0 || strcasecmp(ending, ".jpeg") == 0 ||
-           strcasecmp(ending, ".png") == 0;
-}
-
 static int add_member(struct shards *s, struct sample *now, int fd, uint32_t shard,
                       const char *name, const struct omq_untar_member *m, struct omq_err *err)
 {
@@ -193,7 +187,7 @@ static int add_member(struct shards *s, struct sample *now, int fd, uint32_t sha
     }
     if (strcasecmp(dot, ".cls") == 0)
         return now->label >= 0 ? twice(name, m, err) : read_class(fd, m, name, &now->label, err);
-    if (!is_picture(dot))
+    if (!omq_is_picture(dot))
         return OMQ_OK;
     if (now->ending[0])
         return twice(name, m, err);
