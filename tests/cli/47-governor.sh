@@ -37,7 +37,7 @@ awk 'BEGIN { print "t_s,batch_ms"; for (i = 0; i < 300; i++) print i / 5 "," 50 
 expect 0 omq-run -g latency:5ms --simulate slow.csv $M
 has err "300 samples over 59.8 s"
 ! grep -vP '^[0-9.]+\tw[0-9]a[0-9]\tw[0-9]a[0-9]\tlatency: ' out || fail "$(<out)"
-expect 0 omq-run -g latency:0.01ms --floor w4a8 --simulate slow.csv $M
+expect 0 env OMQ_CPU=ref omq-run -g latency:0.01ms --floor w4a8 --simulate slow.csv $M
 has err "warning: the governor cannot keep to that here: w"
 for spec in latency:5:drift battery:30:battery load:80:missing thermal:70:thermal; do
     expect 0 omq-run -q --governor "${spec%:*}" --simulate "$traces/governor-${spec##*:}.csv" $M
