@@ -39,16 +39,7 @@ static void take_tensor(struct omq_exec *x, int i)
         b->x = omq_arena_take(&x->arena, n, sizeof(omq_real));
 }
 
-/* The unit that writes a tensor, or -1; the last one that reads it, or -1. */
-static int writer_of(const struct omq_plan *p, int tensor)
-{
-    int u = p->n_units - 1;
-
-    while (u >= 0 && p->units[u].out != tensor)
-        u--;
-    return u;
-}
-
+/* The last unit that reads a tensor, or -1. */
 static int reader_of(const struct omq_plan *p, int tensor)
 {
     int u = p->n_units - 1;
@@ -68,7 +59,7 @@ static void place_gradient(struct omq_exec *x, struct omq_places *places, int te
 {
     if (!x->net->plan.tensors[tensor].is_input)
         x->tensors[tensor].g_at = omq_places_take(places, gradient_bytes(x, tensor), -u,
-                                                  -writer_of(&x->net->plan, tensor));
+                                                  -omq_plan_writer(&x->net->plan, tensor));
 }
 
 /* Gradients are there from the unit that reads their tensor last to the one that writes
@@ -179,7 +170,7 @@ static size_t scratch_of(const struct omq_exec *x, const struct omq_unit *u)
 {
     /* of an odd number of whole images there is one row, nearly as long as two */
     const int images = omq_direct_images(u);
-    const struct omq_direct d = omq_direct_of(u, omq_conv_is_whole(u) ? 2 * images : images);
+    const struct omq_direct d = omq_direct_of(u, omq_unit_is_whole(u) ? 2 * images : images);
     const bool direct = omq_direct_backward(u) || omq_conv_few(&u->win, u->oc);
     size_t forward, backward;
 

@@ -13,13 +13,13 @@ int omq_choice_count(const struct omq_net *net, const struct omq_model_info *inf
     return net->n_precisions + info->n_profiles;
 }
 
-/* Of a profile: each layer's rows at the bits that it has there. */
+/* Of a profile: each layer at the bits that it has there. */
 static uint64_t profile_bytes(const struct omq_net *net, const int *layers)
 {
     uint64_t n = 0;
 
     for (int i = 0; i < net->plan.n_layers; i++)
-        n += (uint64_t)net->plan.layers[i].out * omq_layer_row_bytes(net, layers[i], i);
+        n += omq_layer_bytes(net, layers[i], i);
     return n;
 }
 

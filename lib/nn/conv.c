@@ -63,14 +63,6 @@ const struct omq_op_row omq_op_linear = {"linear", 1, shape_linear};
 
 /* ---- how much at a time ---- */
 
-bool omq_conv_is_whole(const struct omq_unit *u)
-{
-    const struct omq_window *w = &u->win;
-
-    return u->groups == 1 && w->kh == w->h && w->kw == w->w && w->oh == 1 && w->ow == 1 &&
-           w->ph == 0 && w->pw == 0;
-}
-
 /* 256 KiB of rows: they stay in L2 beside their gradient. */
 struct omq_tile omq_conv_tile(const struct omq_unit *u)
 {
@@ -89,7 +81,7 @@ struct omq_direct omq_direct_of(const struct omq_unit *u, int n)
     const int images = n % 2 ? 1 : 2, pixels = n / images;
     int c;
 
-    if (!omq_conv_is_whole(u))
+    if (!omq_unit_is_whole(u))
         return (struct omq_direct){u->win, n};
     c = u->win.kh * u->win.kw * u->win.c;
     return (struct omq_direct){{.h = 1, .w = pixels, .c = c, .c_count = c, .kh = 1, .kw = 1,
@@ -98,7 +90,7 @@ struct omq_direct omq_direct_of(const struct omq_unit *u, int n)
 
 int omq_direct_images(const struct omq_unit *u)
 {
-    return omq_conv_is_whole(u) ? WHOLE_IMAGES : omq_conv_images(&u->win, u->oc);
+    return omq_unit_is_whole(u) ? WHOLE_IMAGES : omq_conv_images(&u->win, u->oc);
 }
 
 bool omq_direct_backward(const struct omq_unit *u)

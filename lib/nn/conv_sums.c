@@ -25,7 +25,7 @@ static ptrdiff_t image_of(const struct omq_unit *u)
 
 static void set_runs(const struct omq_unit *u, struct omq_conv_shape *s)
 {
-    omq_conv_set_runs(s, &u->win, u->groups > 1, omq_conv_is_whole(u));
+    omq_conv_set_runs(s, &u->win, u->groups > 1, omq_unit_is_whole(u));
 }
 
 int omq_codes_images(const struct omq_unit *u)
@@ -140,7 +140,7 @@ void omq_codes_multiply(struct omq_exec *x, int ui, int i0, int n, void *scratch
         .y_image = u->win.oh * y_row, .y_row = y_row, .y_pixel = u->oc,
     };
 
-    if (omq_conv_is_whole(u)) { /* images are pixels of a row */
+    if (omq_unit_is_whole(u)) { /* images are pixels of a row */
         c.n = 1;
         c.ow = n;
         c.x_pixel = image;

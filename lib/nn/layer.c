@@ -22,6 +22,11 @@ size_t omq_layer_row_bytes(const struct omq_net *net, int precision, int layer)
     return bits == OMQ_FLOAT_BITS ? 4 * row : omq_pack_row_bytes(bits, row);
 }
 
+size_t omq_layer_bytes(const struct omq_net *net, int precision, int layer)
+{
+    return (size_t)net->plan.layers[layer].out * omq_layer_row_bytes(net, precision, layer);
+}
+
 void omq_layer_order(const struct omq_layer *l, int count, const omq_real *src, omq_real *dst)
 {
     const size_t kk = (size_t)l->kh * (size_t)l->kw, in = (size_t)l->in;

@@ -116,6 +116,12 @@ static inline bool omq_unit_is_depthwise(const struct omq_unit *u)
 {
     return u->groups > 1 && u->groups == u->win.c && u->groups == u->oc;
 }
+/* Whether one window is the whole image, as a linear layer's is. */
+bool omq_unit_is_whole(const struct omq_unit *u);
+/* Of CONV: how many weights one output has, as omq_layer_filter(). */
+size_t omq_unit_filter(const struct omq_unit *u);
+/* Multiply-accumulates of one image; 0 of all but CONV. */
+uint64_t omq_unit_macs(const struct omq_unit *u);
 
 struct omq_tensor {
     int h, w, c;
@@ -156,6 +162,8 @@ struct omq_plan {
 int omq_plan_init(struct omq_plan *p, const struct omq_graph *g,
                   struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_plan_release(struct omq_plan *p);
+/* The unit that writes a tensor; -1 of the input. */
+int omq_plan_writer(const struct omq_plan *p, int tensor);
 
 /* ---- net: plan and parameters ---- */
 

@@ -40,8 +40,9 @@ int omq_net_declare(struct omq_net *net, struct omq_graph *graph, const struct o
                     struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_net_allocate(struct omq_net *net, bool with_grads, struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* What the codes of an output take. */
+/* What the weights of an output take, packed, and those of all outputs. */
 size_t omq_layer_row_bytes(const struct omq_net *net, int precision, int layer);
+size_t omq_layer_bytes(const struct omq_net *net, int precision, int layer);
 
 /* Packed nets: values and codes of a precision each in one piece, as in a file.
  * Takes them from the net's arena, in both passes. */
@@ -190,9 +191,6 @@ struct omq_tile {
     int images, rows;
 };
 struct omq_tile omq_conv_tile(const struct omq_unit *u);
-
-/* Whether its window is the whole image, as a linear layer's is. */
-bool omq_conv_is_whole(const struct omq_unit *u);
 
 /* A convolution of n images as the conv_ kernels take it. Where a window is the whole
  * image, images are pixels in a row, of two images if n is even:

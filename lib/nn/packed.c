@@ -24,20 +24,6 @@ static size_t count_values(const struct omq_net *net, int precision, struct omq_
     return n;
 }
 
-static size_t layer_bytes(const struct omq_net *net, int precision, int layer)
-{
-    return (size_t)net->plan.layers[layer].out * omq_layer_row_bytes(net, precision, layer);
-}
-
-static size_t count_codes(const struct omq_net *net, int precision)
-{
-    size_t n = 0;
-
-    for (int l = 0; l < net->plan.n_layers; l++)
-        n += layer_bytes(net, precision, l);
-    return n;
-}
-
 static void take_values(struct omq_net *net, int precision)
 {
     struct omq_param *first;
@@ -53,11 +39,11 @@ static void take_values(struct omq_net *net, int precision)
 
 static void take_codes(struct omq_net *net, int precision)
 {
-    uint8_t *at = omq_arena_take(&net->arena, count_codes(net, precision), 1);
+    uint8_t *at = omq_arena_take(&net->arena, (size_t)omq_net_weight_bytes(net, precision), 1);
 
     for (int l = 0; at && l < net->plan.n_layers; l++) {
         net->layer_params[precision * net->plan.n_layers + l].codes = at;
-        at += layer_bytes(net, precision, l);
+        at += omq_layer_bytes(net, precision, l);
     }
 }
 
@@ -89,7 +75,8 @@ int omq_packed_put(struct omq_ckpt_writer *w, const struct omq_net *net, struct 
 
     for (int p = SHARED; rc == OMQ_OK && p < net->n_precisions; p++) {
         struct omq_param *first;
-        const uint64_t n = count_values(net, p, &first), codes = p < 0 ? 0 : count_codes(net, p);
+        const uint64_t n = count_values(net, p, &first);
+        const uint64_t codes = p < 0 ? 0 : omq_net_weight_bytes(net, p);
 
         if (n > 0)
             rc = omq_ckpt_add(w, kind_of(p), name_of(net, p, name), OMQ_F32, 0, 1, &n,
@@ -117,7 +104,7 @@ static int find_values(const struct omq_net *net, int precision, const struct om
 static int find_codes(const struct omq_net *net, int precision, const struct omq_ckpt *c,
                       const void **data, struct omq_err *err)
 {
-    const uint64_t n = count_codes(net, precision);
+    const uint64_t n = omq_net_weight_bytes(net, precision);
     char name[16];
 
     return omq_ckpt_get(c, OMQ_SEC_PACK, name_of(net, precision, name), OMQ_U8, 1, &n, data, err);
@@ -178,7 +165,8 @@ static int get_codes(struct omq_net *net, int precision, const struct omq_ckpt *
 
     if (rc < 0)
         return rc;
-    memcpy(omq_net_layer(net, precision, 0)->codes, data, count_codes(net, precision));
+    memcpy(omq_net_layer(net, precision, 0)->codes, data,
+           (size_t)omq_net_weight_bytes(net, precision));
     for (int l = 0; l < net->plan.n_layers; l++)
         if (!codes_ok(net, precision, l))
             return omq_fail(err, OMQ_EFORMAT, "the packed weights of '%s' have a code that its "

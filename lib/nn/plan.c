@@ -324,3 +324,20 @@ void omq_plan_release(struct omq_plan *p)
     free(p->layers);
     *p = (struct omq_plan){0};
 }
+
+bool omq_unit_is_whole(const struct omq_unit *u)
+{
+    const struct omq_window *w = &u->win;
+
+    return u->groups == 1 && w->kh == w->h && w->kw == w->w && w->oh == 1 && w->ow == 1 &&
+           w->ph == 0 && w->pw == 0;
+}
+
+int omq_plan_writer(const struct omq_plan *p, int tensor)
+{
+    int u = p->n_units - 1;
+
+    while (u >= 0 && p->units[u].out != tensor)
+        u--;
+    return u;
+}

@@ -66,15 +66,6 @@ static void insert_requant(struct omq_plan *p, int at, int from)
                                             : p->tensors[reader->out].site;
 }
 
-static int producer(const struct omq_plan *p, int t)
-{
-    int u = 0;
-
-    while (p->units[u].out != t)
-        u++;
-    return u;
-}
-
 static void requantize_readers(struct omq_plan *p, int t)
 {
     for (int u = 0; u < p->n_units; u++)
@@ -105,7 +96,7 @@ static void share_with_shortcuts(struct omq_plan *p, int t)
 static int place_site(struct omq_plan *p, int t, struct omq_err *err)
 {
     struct omq_tensor *tensor = &p->tensors[t];
-    const struct omq_unit *from = &p->units[producer(p, t)], *r;
+    const struct omq_unit *from = &p->units[omq_plan_writer(p, t)], *r;
     const bool is_sum = from->kind == OMQ_UNIT_CONV && from->res >= 0;
     int reader = -1, n = readers(p, t, &reader);
 

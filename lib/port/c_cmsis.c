@@ -27,14 +27,6 @@ bool omq_c_cmsis_depthwise(const struct omq_unit *u)
     return u->groups > 1 && u->groups == u->win.c;
 }
 
-bool omq_c_cmsis_linear(const struct omq_unit *u)
-{
-    const struct omq_window *w = &u->win;
-
-    return u->groups == 1 && w->kh == w->h && w->kw == w->w && w->oh == 1 && w->ow == 1 &&
-           w->ph == 0 && w->pw == 0;
-}
-
 static bool gives_logits(const struct omq_export_numbers *n, int unit)
 {
     return n->net->plan.tensors[n->net->plan.units[unit].out].is_logits;
@@ -46,7 +38,7 @@ static struct line line_of(const struct omq_export_numbers *n, int unit, int o, 
     const struct omq_unit *u = &n->net->plan.units[unit];
     const struct omq_export_unit *x = &n->units[unit];
     const struct omq_act in = n->tensors[u->in].act;
-    const size_t filter = omq_c_filter(u);
+    const size_t filter = omq_unit_filter(u);
     struct line l = {.m = (double)x->m[o], .b = (double)x->b[o]};
 
     if (!gives_logits(n, unit) && u->res < 0)
@@ -190,12 +182,12 @@ static int check_shape(const struct omq_export_numbers *n, int unit, struct omq_
     const struct omq_unit *u = &n->net->plan.units[unit];
     const bool logits = gives_logits(n, unit);
 
-    if (logits && !omq_c_cmsis_linear(u))
+    if (logits && !omq_unit_is_whole(u))
         return omq_fail(err, OMQ_EUNSUP, "'%s' gives the logits, but is not a linear layer: "
                         "leave out --cmsis", u->name);
-    if (omq_c_filter(u) > UINT16_MAX)
+    if (omq_unit_filter(u) > UINT16_MAX)
         return omq_fail(err, OMQ_EUNSUP, "'%s' sums up %zu products, but CMSIS-NN counts to %d: "
-                        "leave out --cmsis", u->name, omq_c_filter(u), UINT16_MAX);
+                        "leave out --cmsis", u->name, omq_unit_filter(u), UINT16_MAX);
     return OMQ_OK;
 }
 
@@ -263,7 +255,7 @@ int omq_c_cmsis_conv_init(struct omq_c_cmsis_conv *c, const struct omq_export_nu
 
     *c = (struct omq_c_cmsis_conv){
         .int4 = omq_c_cmsis_int4(n, unit), .depthwise = omq_c_cmsis_depthwise(u),
-        .n = (size_t)u->oc * omq_c_filter(u), .filter = omq_c_filter(u),
+        .n = (size_t)u->oc * omq_unit_filter(u), .filter = omq_unit_filter(u),
         .in_offset = omq_c_cmsis_less(in) - in.zero_point,
     };
     if (rc < 0 || (rc = allocate(c, u->oc, err)) < 0)

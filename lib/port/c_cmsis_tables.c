@@ -191,9 +191,9 @@ static void put_dims_of(const struct omq_c_source *s, const struct omq_unit *u)
 {
     const struct omq_window *w = &u->win;
 
-    if (u->kind == OMQ_UNIT_CONV && omq_c_cmsis_linear(u)) {
-        put_dims(s->f, "input", 1, 1, 1, (int)omq_c_filter(u));
-        put_dims(s->f, "filter", u->oc, 1, 1, (int)omq_c_filter(u));
+    if (u->kind == OMQ_UNIT_CONV && omq_unit_is_whole(u)) {
+        put_dims(s->f, "input", 1, 1, 1, (int)omq_unit_filter(u));
+        put_dims(s->f, "filter", u->oc, 1, 1, (int)omq_unit_filter(u));
     } else {
         put_dims(s->f, "input", 1, w->h, w->w, w->c);
         if (u->kind == OMQ_UNIT_CONV && omq_c_cmsis_depthwise(u))
@@ -208,7 +208,7 @@ static void put_layer(const struct omq_c_source *s, int unit)
 {
     const struct omq_unit *u = &s->plan->units[unit];
     const struct omq_window *w = &u->win;
-    const bool linear = u->kind == OMQ_UNIT_CONV && omq_c_cmsis_linear(u);
+    const bool linear = u->kind == OMQ_UNIT_CONV && omq_unit_is_whole(u);
 
     fputs("    /* ", s->f);
     omq_c_put_comment(s->f, u->name);

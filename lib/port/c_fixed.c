@@ -42,7 +42,7 @@ static double sum_of(const struct omq_export_numbers *n, int unit)
                                                                      : act.zero_point;
 
     if (u->kind == OMQ_UNIT_CONV)
-        return reach * (double)omq_c_filter(u) * omq_grid_largest(&n->units[unit].grid);
+        return reach * (double)omq_unit_filter(u) * omq_grid_largest(&n->units[unit].grid);
     return u->kind == OMQ_UNIT_AVGPOOL ? reach * u->win.kh * u->win.kw : reach;
 }
 

@@ -62,9 +62,9 @@ static uint64_t scratch_of(const struct omq_export_job *job, int i)
     uint64_t most = 0;
 
     if (job->opt->cmsis)
-        return p->tensors[u->out].is_logits ? 2 * (omq_c_filter(u) + (uint64_t)u->oc) : 0;
+        return p->tensors[u->out].is_logits ? 2 * (omq_unit_filter(u) + (uint64_t)u->oc) : 0;
     for (int c = 0; u->kind == OMQ_UNIT_CONV && c < job->n; c++) {
-        const uint64_t filter = omq_c_filter(u);
+        const uint64_t filter = omq_unit_filter(u);
         const uint64_t size = omq_c_by_bits(job->choices[c], i) ? (filter + 31) / 32 * 4 : filter;
 
         most = size > most ? size : most;

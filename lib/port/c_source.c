@@ -17,11 +17,6 @@ bool omq_c_by_bits(const struct omq_export_numbers *n, int unit)
     return n->units[unit].grid.bits == 1 && act.q_max == 1 && act.zero_point == 0;
 }
 
-size_t omq_c_filter(const struct omq_unit *u)
-{
-    return (size_t)u->win.kh * (size_t)u->win.kw * (size_t)(u->win.c / u->groups);
-}
-
 /* Neither ends the comment, nor continues a line, nor begins a trigraph. */
 void omq_c_put_comment(FILE *f, const char *text)
 {
@@ -379,7 +374,7 @@ static int check_unit(const struct omq_export_job *job, int unit, struct omq_err
         if (sizes[i] > UINT16_MAX)
             return omq_fail(err, OMQ_EUNSUP, "'%s' has a size of %d: format 'c' holds up to %d",
                             u->name, sizes[i], UINT16_MAX);
-    if (u->kind == OMQ_UNIT_CONV && omq_c_filter(u) * (size_t)u->oc > INT32_MAX / 8)
+    if (u->kind == OMQ_UNIT_CONV && omq_unit_filter(u) * (size_t)u->oc > INT32_MAX / 8)
         return omq_fail(err, OMQ_EUNSUP, "'%s' has more weights than format 'c' can hold",
                         u->name);
     return OMQ_OK;

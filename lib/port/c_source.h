@@ -36,8 +36,6 @@ struct omq_c_source {
 /* Whether a unit's weights and codes are of one bit: its sums are counts then, and
  * the weights of each output begin a word of their own. */
 bool omq_c_by_bits(const struct omq_export_numbers *n, int unit);
-/* Weights of one output. */
-size_t omq_c_filter(const struct omq_unit *u);
 /* Text as part of a comment, and as a string with its quotes. */
 void omq_c_put_comment(FILE *f, const char *text);
 void omq_c_put_string(FILE *f, const char *text);
@@ -137,9 +135,8 @@ int omq_c_cmsis_conv_init(struct omq_c_cmsis_conv *to, const struct omq_export_n
 void omq_c_cmsis_conv_release(struct omq_c_cmsis_conv *c);
 /* Less than a code, as it is stored. */
 int omq_c_cmsis_less(struct omq_act act);
-/* Whether a convolution sees one channel a group; whether its window is the image. */
+/* Whether a convolution sees one channel a group. */
 bool omq_c_cmsis_depthwise(const struct omq_unit *u);
-bool omq_c_cmsis_linear(const struct omq_unit *u);
 /* Whether its weights are stored in int4. */
 bool omq_c_cmsis_int4(const struct omq_export_numbers *n, int unit);
 /* The largest logit_one for which no logit can leave 16 bits. */

@@ -91,7 +91,7 @@ static void put_weights(const struct omq_c_source *s, int choice, int unit)
     const struct omq_export_numbers *n = s->job->choices[choice];
     const struct omq_unit *u = &s->plan->units[unit];
     const struct omq_export_unit *x = &n->units[unit];
-    const size_t filter = omq_c_filter(u);
+    const size_t filter = omq_unit_filter(u);
     struct word_writer w = {.f = s->f};
 
     omq_c_put_start(s, "uint32_t", "weights", choice, unit);
@@ -113,7 +113,7 @@ static int weights_from(const struct omq_c_source *s, int choice, int unit)
     const struct omq_unit *u = &s->plan->units[unit];
     const struct omq_export_numbers *n = s->job->choices[choice];
     const struct omq_export_unit *x = &n->units[unit];
-    const size_t size = (size_t)u->oc * omq_c_filter(u);
+    const size_t size = (size_t)u->oc * omq_unit_filter(u);
 
     for (int c = 0; c < choice; c++) {
         const struct omq_export_numbers *m = s->job->choices[c];

@@ -8,14 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Multiply-accumulates of a unit on one image. */
-static uint64_t macs_of(const struct omq_unit *u)
-{
-    return u->kind != OMQ_UNIT_CONV ? 0
-         : (uint64_t)u->win.oh * (uint64_t)u->win.ow * (uint64_t)u->oc *
-               (uint64_t)u->win.kh * (uint64_t)u->win.kw * (uint64_t)(u->win.c / u->groups);
-}
-
 /* Products of single bits: what a bit-serial machine would do. */
 static uint64_t bit_operations(const struct omq_export_numbers *n)
 {
@@ -24,7 +16,7 @@ static uint64_t bit_operations(const struct omq_export_numbers *n)
 
     for (int i = 0; i < p->n_units; i++)
         if (p->units[i].kind == OMQ_UNIT_CONV)
-            sum += macs_of(&p->units[i]) * (uint64_t)omq_export_bits(n, i) *
+            sum += omq_unit_macs(&p->units[i]) * (uint64_t)omq_export_bits(n, i) *
                    (uint64_t)n->tensors[p->units[i].in].act.bits;
     return sum;
 }
@@ -56,7 +48,7 @@ static json_t *layer_of(const struct omq_plan *p, const struct omq_unit *u)
                      "type", l->linear ? "linear" : "conv", "weights", l->out, l->in, l->kh, l->kw,
                      "groups", u->groups, "stride", u->win.sh, "pad", u->win.ph, "output",
                      u->win.oh, u->win.ow, u->oc, "n_weights", (json_int_t)omq_layer_size(l),
-                     "macs", (json_int_t)macs_of(u));
+                     "macs", (json_int_t)omq_unit_macs(u));
 }
 
 static json_t *reals(const double *x, int n)

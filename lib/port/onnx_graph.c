@@ -12,19 +12,10 @@ static const char input[] = "input", logits[] = "logits";
 
 static const struct omq_plan *plan_of(const struct omq_onnx_graph *g) { return &g->n->net->plan; }
 
-static int producer(const struct omq_plan *p, int tensor)
-{
-    int u = 0;
-
-    while (p->units[u].out != tensor)
-        u++;
-    return u;
-}
-
 /* The name that a tensor's values start with. */
 static const char *base_of(const struct omq_plan *p, int tensor)
 {
-    return p->tensors[tensor].is_input ? input : p->units[producer(p, tensor)].name;
+    return p->tensors[tensor].is_input ? input : p->units[omq_plan_writer(p, tensor)].name;
 }
 
 /* Whose scale and zero point it has: of the tensors that share a quantizer, the first
@@ -45,7 +36,7 @@ static bool is_of_codes(const struct omq_plan *p, int tensor)
 
     if (p->tensors[tensor].is_input)
         return false;
-    kind = p->units[producer(p, tensor)].kind;
+    kind = p->units[omq_plan_writer(p, tensor)].kind;
     return kind == OMQ_UNIT_MAXPOOL || kind == OMQ_UNIT_CONCAT || kind == OMQ_UNIT_SHORTCUT;
 }
 
@@ -82,7 +73,7 @@ static bool is_flat(const struct omq_onnx_graph *g, int tensor)
 {
     const struct omq_plan *p = plan_of(g);
 
-    return !p->tensors[tensor].is_input && g->gemms[producer(p, tensor)];
+    return !p->tensors[tensor].is_input && g->gemms[omq_plan_writer(p, tensor)];
 }
 
 /* The shape of a tensor; 0 is the batch. */
@@ -311,7 +302,7 @@ static void put_pool(struct omq_onnx_graph *g, const struct omq_unit *u)
 {
     const struct omq_window *w = &u->win;
     const bool is_max = u->kind == OMQ_UNIT_MAXPOOL;
-    const bool global = !is_max && w->kh == w->h && w->kw == w->w && w->ph == 0 && w->pw == 0;
+    const bool global = !is_max && omq_unit_is_whole(u);
     const char *op = is_max ? "MaxPool" : global ? "GlobalAveragePool" : "AveragePool";
     const struct omq_onnx_name to = omq_onnx_name(&g->x, u->name, "");
     const struct omq_onnx_name from = quantized(g, u->in);

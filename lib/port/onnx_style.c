@@ -127,11 +127,6 @@ static void put_codes(struct omq_onnx_graph *g, const char *base, enum omq_onnx_
     omq_proto_end(g->x.out, node);
 }
 
-static size_t filter_of(const struct omq_unit *u)
-{
-    return (size_t)u->win.kh * (size_t)u->win.kw * (size_t)u->win.c_count;
-}
-
 /* The same weights around 128, in place. */
 static void to_u8(size_t n, int8_t *k)
 {
@@ -167,7 +162,7 @@ static int put_qcdq(struct omq_onnx_graph *g, int unit, const int *dims, int n_d
         return rc;
     if ((rc = omq_onnx_codes_init(&codes, g->n, unit, x, g->err)) == OMQ_OK) {
         if (g->weight_u8) {
-            to_u8((size_t)dims[0] * filter_of(u), codes.k);
+            to_u8((size_t)dims[0] * omq_unit_filter(u), codes.k);
             memset(zeros, 128, (size_t)dims[0]);
         }
         put_codes(g, weight, g->weight_u8 ? OMQ_ONNX_U8 : OMQ_ONNX_S8, dims, n_dims, codes.k,
@@ -197,7 +192,7 @@ static float *floats(const struct omq_onnx_graph *g, int unit, bool real)
     const struct omq_unit *u = &g->n->net->plan.units[unit];
     const struct omq_export_unit *from = &g->n->units[unit];
     const double step = g->n->tensors[u->in].step;
-    const size_t n = filter_of(u);
+    const size_t n = omq_unit_filter(u);
     float *w = calloc((size_t)u->oc, n * sizeof(*w));
 
     for (size_t i = 0; w && i < (size_t)u->oc * n; i++)
@@ -211,7 +206,7 @@ static int put_integers(struct omq_onnx_graph *g, int unit, const int *dims, int
                         const char *weight)
 {
     const struct omq_unit *u = &g->n->net->plan.units[unit];
-    const size_t n = (size_t)u->oc * filter_of(u);
+    const size_t n = (size_t)u->oc * omq_unit_filter(u);
     int8_t *k = malloc(n);
 
     if (!k)

@@ -135,7 +135,7 @@ static void report_text(const struct omq_train *t, size_t bytes, int n, FILE *f)
         snprintf(weights, sizeof(weights), "%dx%dx%dx%d", l->out, l->in, l->kh, l->kw);
         snprintf(output, sizeof(output), "%dx%dx%d", u->win.oh, u->win.ow, u->oc);
         fprintf(f, "%-28s %14s %10s %12llu\n", l->name, weights, output,
-                (unsigned long long)u->win.oh * u->win.ow * omq_layer_size(l));
+                (unsigned long long)omq_unit_macs(u));
     }
     fprintf(f, "\n%-28s %14s\n", "precision", "weight bytes");
     for (int i = 0; i < t->net.n_precisions; i++)

@@ -337,7 +337,7 @@ static void check_unit(const struct omq_export_numbers *n, int unit, struct omq_
     const struct omq_unit *u = &n->net->plan.units[unit];
     const struct omq_grid *grid = &n->units[unit].grid;
     const double most = u->kind == OMQ_UNIT_CONV
-                            ? 255.0 * (double)omq_c_filter(u) * omq_grid_largest(grid)
+                            ? 255.0 * (double)omq_unit_filter(u) * omq_grid_largest(grid)
                             : 255.0 * SIDE * SIDE;
     int32_t m[64], b[64];
     struct omq_c_fixed fixed = {.m = m, .b = b};
