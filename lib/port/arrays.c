@@ -133,15 +133,10 @@ const char *omq_arrays_tag(const struct omq_choice *c, char buf[OMQ_ARRAY_TAG_SI
     return buf;
 }
 
-/* [out][kh][kw][in] -> [out][in][kh][kw] */
 static void put_codes(uint8_t *to, const int8_t *k, const struct omq_layer *l)
 {
-    const size_t in = (size_t)l->in, window = (size_t)l->kh * (size_t)l->kw;
-
-    for (size_t o = 0; to && o < (size_t)l->out; o++)
-        for (size_t i = 0; i < in; i++)
-            for (size_t j = 0; j < window; j++)
-                *to++ = (uint8_t)k[(o * window + j) * in + i];
+    for (size_t i = 0; to && i < omq_layer_size(l); i++)
+        to[i] = (uint8_t)k[omq_export_weight_at(l, i)];
 }
 
 static void add_weights(struct collector *c, const struct omq_export_numbers *n, const char *tag,

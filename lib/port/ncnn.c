@@ -61,20 +61,18 @@ static void put_float(FILE *f, double v)
 static void put_weights(FILE *f, const struct omq_layer *l, const struct omq_export_unit *u,
                         bool is_int8, double in_step)
 {
-    const size_t in = (size_t)l->in, window = (size_t)l->kh * (size_t)l->kw;
-    const size_t n = (size_t)l->out * in * window;
+    const size_t n = omq_layer_size(l);
 
     put_u32(f, is_int8 ? 0x000d4b38 : 0);
-    for (size_t o = 0; o < (size_t)l->out; o++)
-        for (size_t i = 0; i < in; i++)
-            for (size_t j = 0; j < window; j++) {
-                const int k = u->k[(o * window + j) * in + i];
+    for (size_t i = 0; i < n; i++) {
+        const int k = u->k[omq_export_weight_at(l, i)];
+        const omq_real scale = u->scale[i / omq_layer_filter(l)];
 
-                if (is_int8)
-                    putc((uint8_t)(u->scale[o] < 0 ? -k : k), f);
-                else
-                    put_float(f, k * (double)u->scale[o] / in_step);
-            }
+        if (is_int8)
+            putc((uint8_t)(scale < 0 ? -k : k), f);
+        else
+            put_float(f, k * (double)scale / in_step);
+    }
     for (size_t i = n; is_int8 && i % 4; i++)
         putc(0, f);
 }

@@ -180,6 +180,14 @@ void omq_export_numbers_close(struct omq_export_numbers *n)
     free(n);
 }
 
+size_t omq_export_weight_at(const struct omq_layer *l, size_t i)
+{
+    const size_t in = (size_t)l->in, pixels = (size_t)l->kh * (size_t)l->kw;
+    const size_t place = i % (in * pixels);
+
+    return i - place + place % pixels * in + place / pixels;
+}
+
 int omq_export_bits(const struct omq_export_numbers *n, int unit)
 {
     return n->units[unit].grid.bits;

@@ -41,32 +41,22 @@ struct omq_onnx_act omq_onnx_act_before_add(const struct omq_export_numbers *n, 
 
 /* ---- weights ---- */
 
-struct filter {
-    const int8_t *from; /* [kh][kw][ic] */
-    int8_t *k;          /* [ic][kh][kw] */
-    size_t pixels, channels;
-};
-
-static void place(const struct filter *f, double factor)
-{
-    for (size_t c = 0; c < f->channels; c++)
-        for (size_t p = 0; p < f->pixels; p++)
-            f->k[c * f->pixels + p] = (int8_t)rint(f->from[p * f->channels + c] * factor);
-}
-
 /* Output c. Where weights are next to nothing beside the bias, or nothing, which is
  * a gamma of 0, the scale is what the bias needs, and they are rounded to it. */
 static void make_filter(struct omq_onnx_codes *codes, int c, const struct omq_export_unit *u,
-                        double step_in, double step_x, int times, const struct filter *f)
+                        double step_in, double step_x, const struct omq_layer *l)
 {
-    const double exact = fabs((double)u->scale[c]) / step_in / times;
+    const size_t n = omq_layer_filter(l), first = (size_t)c * n;
+    const double exact = fabs((double)u->scale[c]) / step_in / u->parts;
     const double least = fabs((double)u->bias[c]) / step_x / BIAS_MAX;
-    double scale = exact > least ? exact : least;
+    double scale = exact > least ? exact : least, factor;
 
     if (scale < 1e-30) /* well above where floats end */
         scale = exact > 0 ? 1e-30 : 1;
     codes->scale[c] = (float)scale;
-    place(f, (u->scale[c] < 0 ? -times : times) * (exact / scale));
+    factor = (u->scale[c] < 0 ? -u->parts : u->parts) * (exact / scale);
+    for (size_t i = first; i < first + n; i++)
+        codes->k[i] = (int8_t)rint(u->k[omq_export_weight_at(l, i)] * factor);
     codes->bias[c] = (int32_t)rint((double)u->bias[c] / (step_x * (double)codes->scale[c]));
 }
 
@@ -85,26 +75,21 @@ int omq_onnx_codes_init(struct omq_onnx_codes *c, const struct omq_export_number
 {
     const struct omq_unit *from = &n->net->plan.units[unit];
     const struct omq_export_unit *u = &n->units[unit];
-    struct filter f = {.pixels = (size_t)from->win.kh * (size_t)from->win.kw,
-                       .channels = (size_t)from->win.c_count};
-    const size_t size = f.pixels * f.channels;
+    const struct omq_layer *l = &n->net->plan.layers[from->layer];
     int rc;
 
     *c = (struct omq_onnx_codes){0};
-    if ((rc = allocate(c, (size_t)from->oc, size, err)) < 0)
+    if ((rc = allocate(c, (size_t)from->oc, omq_layer_filter(l), err)) < 0)
         return rc;
     if (u->parts < 1)
         return omq_fail(err, OMQ_EUNSUP, "sums of '%s' could leave the 32 bits that ONNX has for "
                         "them", from->name);
-    for (int o = 0; o < from->oc; o++) {
-        f.from = u->k + (size_t)o * size;
-        f.k = c->k + (size_t)o * size;
-        for (size_t i = 0; i < size; i++)
-            if (abs(f.from[i]) > INT8_MAX)
-                return omq_fail(err, OMQ_EUNSUP, "a weight of '%s' is -128, which a negative "
-                                "scale would make 128: 8 bits end at 127", from->name);
-        make_filter(c, o, u, n->tensors[from->in].step, x.step, u->parts, &f);
-    }
+    for (size_t i = 0; i < omq_layer_size(l); i++)
+        if (abs(u->k[i]) > INT8_MAX)
+            return omq_fail(err, OMQ_EUNSUP, "a weight of '%s' is -128, which a negative "
+                            "scale would make 128: 8 bits end at 127", from->name);
+    for (int o = 0; o < from->oc; o++)
+        make_filter(c, o, u, n->tensors[from->in].step, x.step, l);
     return OMQ_OK;
 }
 

@@ -177,27 +177,24 @@ static int put_qcdq(struct omq_onnx_graph *g, int unit, const int *dims, int n_d
     return rc;
 }
 
-/* Where code i of a unit's weights [oc][kh][kw][ic] goes in [oc][ic][kh][kw]. */
-static size_t place_of(const struct omq_unit *u, size_t i)
+static const struct omq_layer *layer_of(const struct omq_onnx_graph *g, int unit)
 {
-    const size_t pixels = (size_t)u->win.kh * (size_t)u->win.kw, ic = (size_t)u->win.c_count;
-    const size_t first = i / (pixels * ic) * (pixels * ic);
-
-    return first + i % ic * pixels + (i - first) / ic;
+    return &g->n->net->plan.layers[g->n->net->plan.units[unit].layer];
 }
 
 /* Weights in float: real, or their codes. */
 static float *floats(const struct omq_onnx_graph *g, int unit, bool real)
 {
-    const struct omq_unit *u = &g->n->net->plan.units[unit];
+    const struct omq_layer *l = layer_of(g, unit);
     const struct omq_export_unit *from = &g->n->units[unit];
-    const double step = g->n->tensors[u->in].step;
-    const size_t n = omq_unit_filter(u);
-    float *w = calloc((size_t)u->oc, n * sizeof(*w));
+    const double step = g->n->tensors[g->n->net->plan.units[unit].in].step;
+    float *w = calloc(omq_layer_size(l), sizeof(*w));
 
-    for (size_t i = 0; w && i < (size_t)u->oc * n; i++)
-        w[place_of(u, i)] =
-            (float)(real ? from->k[i] * ((double)from->scale[i / n] / step) : from->k[i]);
+    for (size_t i = 0; w && i < omq_layer_size(l); i++) {
+        const int k = from->k[omq_export_weight_at(l, i)];
+
+        w[i] = (float)(real ? k * ((double)from->scale[i / omq_layer_filter(l)] / step) : k);
+    }
     return w;
 }
 
@@ -205,14 +202,13 @@ static float *floats(const struct omq_onnx_graph *g, int unit, bool real)
 static int put_integers(struct omq_onnx_graph *g, int unit, const int *dims, int n_dims,
                         const char *weight)
 {
-    const struct omq_unit *u = &g->n->net->plan.units[unit];
-    const size_t n = (size_t)u->oc * omq_unit_filter(u);
-    int8_t *k = malloc(n);
+    const struct omq_layer *l = layer_of(g, unit);
+    int8_t *k = malloc(omq_layer_size(l));
 
     if (!k)
         return omq_fail(g->err, OMQ_ENOMEM, "cannot allocate weights");
-    for (size_t i = 0; i < n; i++)
-        k[place_of(u, i)] = g->n->units[unit].k[i];
+    for (size_t i = 0; i < omq_layer_size(l); i++)
+        k[i] = g->n->units[unit].k[omq_export_weight_at(l, i)];
     omq_onnx_tensor(&g->x, name(g, weight, "q").s, OMQ_ONNX_S8, dims, n_dims, k);
     free(k);
     return OMQ_OK;

@@ -60,6 +60,9 @@ int omq_export_numbers_open(struct omq_export_numbers **out, const struct omq_ne
 void omq_export_numbers_close(struct omq_export_numbers *n); /* NULL is fine */
 /* Bits of a unit's weights (CONV). */
 int omq_export_bits(const struct omq_export_numbers *n, int unit);
+/* For formats that have weights as PyTorch has: where in [out][kh][kw][in], which is k's
+ * order, weight i of [out][in][kh][kw] is. */
+size_t omq_export_weight_at(const struct omq_layer *l, size_t i);
 
 /* ---- formats.c ---- */
 
