@@ -254,9 +254,11 @@ static int check_input(struct omq_onnx_builder *b)
     }
     if (elem != OMQ_ELEM_FLOAT)
         return omq_fail(b->err, OMQ_EUNSUP, "the input of '%s' is not of type float", b->in.path);
-    for (fields = omq_fields_of(shape); omq_fields_next(&fields, &f); n_dims++) {
+    for (fields = omq_fields_of(shape); omq_fields_next(&fields, &f);) {
         struct omq_fields dim = omq_fields_of(f.bytes);
 
+        if (f.number != DIM || f.wire != OMQ_WIRE_BYTES)
+            continue;
         while (n_dims < 2 && omq_fields_next(&dim, &g))
             if (g.number == DIM_VALUE && n_dims == 0)
                 b->n_images = g.value < INT32_MAX ? (int64_t)g.value : 0;
@@ -264,6 +266,7 @@ static int check_input(struct omq_onnx_builder *b)
                 return omq_fail(b->err, OMQ_EUNSUP, "'%s' takes images of %llu channels, but those "
                                 "of the data have %d", b->in.path, (unsigned long long)g.value,
                                 b->want->c);
+        n_dims++;
     }
     if (n_dims != 0 && n_dims != 4)
         return omq_fail(b->err, OMQ_EUNSUP, "the input of '%s' has %d dimensions: images have 4",

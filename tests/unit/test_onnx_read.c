@@ -276,6 +276,39 @@ START_TEST(shortcut)
 }
 END_TEST
 
+/* A shape in which something stands before the dimensions that there is not. */
+START_TEST(shape_with_more)
+{
+    static const int dims[] = {2, CHANNELS, SIDE, SIDE};
+    size_t value, type, tensor, shape;
+
+    omq_proto_release(&graph);
+    value = omq_proto_begin(&graph, 11);
+    omq_proto_text(&graph, 1, "image");
+    type = omq_proto_begin(&graph, 2);
+    tensor = omq_proto_begin(&graph, 1);
+    omq_proto_int(&graph, 1, OMQ_ONNX_FLOAT);
+    shape = omq_proto_begin(&graph, 2);
+    omq_proto_text(&graph, 15, "more");
+    omq_proto_int(&graph, 16, 1);
+    for (int i = 0; i < 4; i++) {
+        size_t dim = omq_proto_begin(&graph, 1);
+
+        omq_proto_int(&graph, 1, dims[i]);
+        omq_proto_end(&graph, dim);
+    }
+    omq_proto_end(&graph, shape);
+    omq_proto_end(&graph, tensor);
+    omq_proto_end(&graph, type);
+    omq_proto_end(&graph, value);
+    omq_onnx_value(&x, OMQ_ONNX_OUTPUT, "logits", OMQ_ONNX_FLOAT, (int[]){0, CLASSES}, 2);
+    FLOATS("c.weight", 4, 3, 3, 3);
+    conv_node("a", "image", "c.weight", NULL, 3, 1, 1);
+    head_nodes("a", 4);
+    accept_graph();
+}
+END_TEST
+
 /* ---- names ---- */
 
 static const struct {
@@ -389,6 +422,7 @@ Suite *omq_suite_onnx_read(void)
     tcase_add_test(c, newer_spellings);
     tcase_add_test(c, another_part_of_a_shape);
     tcase_add_test(c, shortcut);
+    tcase_add_test(c, shape_with_more);
     LOOP(c, node_names, names);
     tcase_add_test(c, shared_weights);
     tcase_add_test(c, taken_names);
