@@ -12,9 +12,6 @@
  * protocol buffers are read 100 deep. */
 enum { MOST_BRANCHES = 32 };
 enum { IR_VERSION = 7, OPSET = 13, QONNX_OPSET = 1 };
-enum { MODEL_IR_VERSION = 1, MODEL_PRODUCER = 2, MODEL_PRODUCER_VERSION = 3, MODEL_GRAPH = 7,
-       MODEL_OPSET = 8, MODEL_METADATA = 14, OPSET_DOMAIN = 1, OPSET_VERSION = 2, ENTRY_KEY = 1,
-       ENTRY_VALUE = 2, GRAPH_NAME = 2 };
 
 /* A model that is being written. */
 struct model {
@@ -28,10 +25,10 @@ struct model {
 
 static void put_entry(struct model *m, const char *key, const char *value)
 {
-    const size_t entry = omq_proto_begin(&m->out, MODEL_METADATA);
+    const size_t entry = omq_proto_begin(&m->out, ONNX_MODEL_METADATA);
 
-    omq_proto_text(&m->out, ENTRY_KEY, key);
-    omq_proto_text(&m->out, ENTRY_VALUE, value);
+    omq_proto_text(&m->out, ONNX_ENTRY_KEY, key);
+    omq_proto_text(&m->out, ONNX_ENTRY_VALUE, value);
     omq_proto_end(&m->out, entry);
 }
 
@@ -134,18 +131,18 @@ static void put_metadata(struct model *m, bool switches)
 
 static void put_opset(struct model *m, const char *domain, int version)
 {
-    const size_t opset = omq_proto_begin(&m->out, MODEL_OPSET);
+    const size_t opset = omq_proto_begin(&m->out, ONNX_MODEL_OPSET);
 
-    omq_proto_text(&m->out, OPSET_DOMAIN, domain);
-    omq_proto_int(&m->out, OPSET_VERSION, version);
+    omq_proto_text(&m->out, ONNX_OPSET_DOMAIN, domain);
+    omq_proto_int(&m->out, ONNX_OPSET_VERSION, version);
     omq_proto_end(&m->out, opset);
 }
 
 static void put_head(struct model *m, bool switches)
 {
-    omq_proto_int(&m->out, MODEL_IR_VERSION, IR_VERSION);
-    omq_proto_text(&m->out, MODEL_PRODUCER, "omq");
-    omq_proto_text(&m->out, MODEL_PRODUCER_VERSION, OMQ_VERSION);
+    omq_proto_int(&m->out, ONNX_MODEL_IR_VERSION, IR_VERSION);
+    omq_proto_text(&m->out, ONNX_MODEL_PRODUCER, "omq");
+    omq_proto_text(&m->out, ONNX_MODEL_PRODUCER_VERSION, OMQ_VERSION);
     put_opset(m, "", OPSET);
     if (m->style == OMQ_ONNX_QONNX)
         put_opset(m, "qonnx.custom_op.general", QONNX_OPSET);
@@ -158,7 +155,7 @@ static void put_output(struct omq_onnx *x, const struct omq_net *net, const char
 {
     const int dims[] = {0, net->n_classes};
 
-    omq_onnx_value(x, OMQ_ONNX_OUTPUT, omq_onnx_name(x, base, "").s, OMQ_ONNX_FLOAT, dims, 2);
+    omq_onnx_value(x, ONNX_GRAPH_OUTPUT, omq_onnx_name(x, base, "").s, OMQ_ONNX_FLOAT, dims, 2);
 }
 
 /* What all models have: the image in, the logits out. */
@@ -167,10 +164,10 @@ static size_t begin_graph(struct model *m)
     const struct omq_net *net = m->job->choices[0]->net;
     const int dims[] = {0, net->pre.channels, net->pre.height, net->pre.width};
     struct omq_onnx x = {.out = &m->out, .prefix = ""};
-    const size_t graph = omq_proto_begin(&m->out, MODEL_GRAPH);
+    const size_t graph = omq_proto_begin(&m->out, ONNX_MODEL_GRAPH);
 
-    omq_proto_text(&m->out, GRAPH_NAME, m->job->name);
-    omq_onnx_value(&x, OMQ_ONNX_INPUT, "input", OMQ_ONNX_FLOAT, dims, 4);
+    omq_proto_text(&m->out, ONNX_GRAPH_NAME, m->job->name);
+    omq_onnx_value(&x, ONNX_GRAPH_INPUT, "input", OMQ_ONNX_FLOAT, dims, 4);
     put_output(&x, net, "logits");
     return graph;
 }
@@ -315,7 +312,7 @@ int omq_export_onnx_switch(const struct omq_export_job *job, FILE *const out[2],
                         "choose some with --bits LIST", MOST_BRANCHES, job->n);
     put_head(&m, true);
     graph = begin_graph(&m);
-    omq_onnx_value(&x, OMQ_ONNX_INPUT, "bits", OMQ_ONNX_S64, NULL, 0);
+    omq_onnx_value(&x, ONNX_GRAPH_INPUT, "bits", OMQ_ONNX_S64, NULL, 0);
     rc = put_if(&m, 0, "logits");
     omq_proto_end(&m.out, graph);
     return finish(&m, out[0], rc);

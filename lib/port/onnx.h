@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "port/onnx_proto.h"
 #include "port/port.h"
 
 /* ---- protobuf.c: a message in memory ----
@@ -38,9 +39,6 @@ size_t omq_proto_begin(struct omq_proto *p, int field);
 void omq_proto_end(struct omq_proto *p, size_t begin);
 
 /* ---- onnx_message.c ---- */
-
-enum omq_onnx_type { OMQ_ONNX_FLOAT = 1, OMQ_ONNX_U8 = 2, OMQ_ONNX_S8 = 3, OMQ_ONNX_S32 = 6,
-                     OMQ_ONNX_S64 = 7 };
 
 /* A name in the graph: of a node of the model, and behind a '/', which those have not,
  * what it is of it, if it is not the node's output. */
@@ -78,10 +76,10 @@ void omq_onnx_tensor(struct omq_onnx *x, const char *name, enum omq_onnx_type ty
 void omq_onnx_scalar_float(struct omq_onnx *x, const char *name, float v);
 /* Of s8 or u8. */
 void omq_onnx_scalar_code(struct omq_onnx *x, const char *name, enum omq_onnx_type type, int v);
-/* Field of a graph: type and shape of a value. A dimension of 0 is the batch. */
-enum omq_onnx_value { OMQ_ONNX_INPUT = 11, OMQ_ONNX_OUTPUT = 12, OMQ_ONNX_INNER = 13 };
-void omq_onnx_value(struct omq_onnx *x, enum omq_onnx_value field, const char *name,
-                    enum omq_onnx_type type, const int *dims, int n_dims);
+/* Type and shape of a value; field: ONNX_GRAPH_INPUT, _OUTPUT or _VALUE_INFO. A dimension
+ * of 0 is the batch. */
+void omq_onnx_value(struct omq_onnx *x, int field, const char *name, enum omq_onnx_type type,
+                    const int *dims, int n_dims);
 
 /* ---- onnx_code.c ---- */
 

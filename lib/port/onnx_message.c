@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * ONNX's messages; field numbers are those of onnx.proto.
+ * ONNX's messages.
  */
 #include "port/onnx.h"
 
 #include <stdio.h>
 
 #include "base/mem.h"
-
-enum { NODE_INPUT = 1, NODE_OUTPUT, NODE_NAME, NODE_OP_TYPE, NODE_ATTRIBUTE, NODE_DOMAIN = 7 };
-enum { ATTRIBUTE_NAME = 1, ATTRIBUTE_INT = 3, ATTRIBUTE_STRING = 4, ATTRIBUTE_GRAPH = 6,
-       ATTRIBUTE_INTS = 8, ATTRIBUTE_TYPE = 20 };
-enum { TYPE_INT = 2, TYPE_STRING = 3, TYPE_GRAPH = 5, TYPE_INTS = 7 };
-enum { GRAPH_NODE = 1, GRAPH_NAME = 2, GRAPH_INITIALIZER = 5 };
-enum { TENSOR_DIMS = 1, TENSOR_DATA_TYPE = 2, TENSOR_NAME = 8, TENSOR_RAW_DATA = 9 };
-enum { VALUE_NAME = 1, VALUE_TYPE = 2, TYPE_TENSOR = 1, TENSOR_ELEM_TYPE = 1, TENSOR_SHAPE = 2,
-       SHAPE_DIM = 1, DIM_VALUE = 1, DIM_PARAM = 2 };
 
 struct omq_onnx_name omq_onnx_name(const struct omq_onnx *x, const char *base, const char *suffix)
 {
@@ -31,49 +22,49 @@ struct omq_onnx_name omq_onnx_name(const struct omq_onnx *x, const char *base, c
 size_t omq_onnx_begin(struct omq_onnx *x, const char *op, const char *domain, const char *out,
                       const char *const *in)
 {
-    const size_t node = omq_proto_begin(x->out, GRAPH_NODE);
+    const size_t node = omq_proto_begin(x->out, ONNX_GRAPH_NODE);
 
     for (; *in; in++)
-        omq_proto_text(x->out, NODE_INPUT, *in);
-    omq_proto_text(x->out, NODE_OUTPUT, out);
-    omq_proto_text(x->out, NODE_NAME, out);
-    omq_proto_text(x->out, NODE_OP_TYPE, op);
+        omq_proto_text(x->out, ONNX_NODE_INPUT, *in);
+    omq_proto_text(x->out, ONNX_NODE_OUTPUT, out);
+    omq_proto_text(x->out, ONNX_NODE_NAME, out);
+    omq_proto_text(x->out, ONNX_NODE_OP, op);
     if (*domain)
-        omq_proto_text(x->out, NODE_DOMAIN, domain);
+        omq_proto_text(x->out, ONNX_NODE_DOMAIN, domain);
     return node;
 }
 
 static size_t begin_attribute(struct omq_onnx *x, const char *name, int type)
 {
-    const size_t attribute = omq_proto_begin(x->out, NODE_ATTRIBUTE);
+    const size_t attribute = omq_proto_begin(x->out, ONNX_NODE_ATTRIBUTE);
 
-    omq_proto_text(x->out, ATTRIBUTE_NAME, name);
-    omq_proto_int(x->out, ATTRIBUTE_TYPE, type);
+    omq_proto_text(x->out, ONNX_ATTRIBUTE_NAME, name);
+    omq_proto_int(x->out, ONNX_ATTRIBUTE_TYPE, type);
     return attribute;
 }
 
 void omq_onnx_int(struct omq_onnx *x, const char *name, int64_t v)
 {
-    const size_t attribute = begin_attribute(x, name, TYPE_INT);
+    const size_t attribute = begin_attribute(x, name, ONNX_ATTRIBUTE_IS_I);
 
-    omq_proto_int(x->out, ATTRIBUTE_INT, v);
+    omq_proto_int(x->out, ONNX_ATTRIBUTE_I, v);
     omq_proto_end(x->out, attribute);
 }
 
 void omq_onnx_ints(struct omq_onnx *x, const char *name, const int *v, int n)
 {
-    const size_t attribute = begin_attribute(x, name, TYPE_INTS);
+    const size_t attribute = begin_attribute(x, name, ONNX_ATTRIBUTE_IS_INTS);
 
     for (int i = 0; i < n; i++)
-        omq_proto_int(x->out, ATTRIBUTE_INTS, v[i]);
+        omq_proto_int(x->out, ONNX_ATTRIBUTE_INTS, v[i]);
     omq_proto_end(x->out, attribute);
 }
 
 void omq_onnx_text(struct omq_onnx *x, const char *name, const char *text)
 {
-    const size_t attribute = begin_attribute(x, name, TYPE_STRING);
+    const size_t attribute = begin_attribute(x, name, ONNX_ATTRIBUTE_IS_S);
 
-    omq_proto_text(x->out, ATTRIBUTE_STRING, text);
+    omq_proto_text(x->out, ONNX_ATTRIBUTE_S, text);
     omq_proto_end(x->out, attribute);
 }
 
@@ -81,9 +72,9 @@ struct omq_onnx_scope omq_onnx_graph_begin(struct omq_onnx *x, const char *name)
 {
     struct omq_onnx_scope scope;
 
-    scope.attribute = begin_attribute(x, name, TYPE_GRAPH);
-    scope.graph = omq_proto_begin(x->out, ATTRIBUTE_GRAPH);
-    omq_proto_text(x->out, GRAPH_NAME, name);
+    scope.attribute = begin_attribute(x, name, ONNX_ATTRIBUTE_IS_G);
+    scope.graph = omq_proto_begin(x->out, ONNX_ATTRIBUTE_G);
+    omq_proto_text(x->out, ONNX_GRAPH_NAME, name);
     return scope;
 }
 
@@ -103,16 +94,16 @@ static size_t bytes_of(enum omq_onnx_type type)
 void omq_onnx_tensor(struct omq_onnx *x, const char *name, enum omq_onnx_type type,
                      const int *dims, int n_dims, const void *values)
 {
-    const size_t tensor = omq_proto_begin(x->out, GRAPH_INITIALIZER);
+    const size_t tensor = omq_proto_begin(x->out, ONNX_GRAPH_INITIALIZER);
     size_t n = bytes_of(type);
 
     for (int i = 0; i < n_dims; i++) {
         n *= (size_t)dims[i];
-        omq_proto_int(x->out, TENSOR_DIMS, dims[i]);
+        omq_proto_int(x->out, ONNX_TENSOR_DIMS, dims[i]);
     }
-    omq_proto_int(x->out, TENSOR_DATA_TYPE, (int64_t)type);
-    omq_proto_text(x->out, TENSOR_NAME, name);
-    omq_proto_bytes(x->out, TENSOR_RAW_DATA, values, n);
+    omq_proto_int(x->out, ONNX_TENSOR_DATA_TYPE, (int64_t)type);
+    omq_proto_text(x->out, ONNX_TENSOR_NAME, name);
+    omq_proto_bytes(x->out, ONNX_TENSOR_RAW_DATA, values, n);
     omq_proto_end(x->out, tensor);
 }
 
@@ -128,23 +119,23 @@ void omq_onnx_scalar_code(struct omq_onnx *x, const char *name, enum omq_onnx_ty
     omq_onnx_tensor(x, name, type, NULL, 0, &code);
 }
 
-void omq_onnx_value(struct omq_onnx *x, enum omq_onnx_value field, const char *name,
-                    enum omq_onnx_type type, const int *dims, int n_dims)
+void omq_onnx_value(struct omq_onnx *x, int field, const char *name, enum omq_onnx_type type,
+                    const int *dims, int n_dims)
 {
-    const size_t value = omq_proto_begin(x->out, (int)field);
+    const size_t value = omq_proto_begin(x->out, field);
     size_t outer, inner, shape, dim;
 
-    omq_proto_text(x->out, VALUE_NAME, name);
-    outer = omq_proto_begin(x->out, VALUE_TYPE);
-    inner = omq_proto_begin(x->out, TYPE_TENSOR);
-    omq_proto_int(x->out, TENSOR_ELEM_TYPE, (int64_t)type);
-    shape = omq_proto_begin(x->out, TENSOR_SHAPE);
+    omq_proto_text(x->out, ONNX_VALUE_NAME, name);
+    outer = omq_proto_begin(x->out, ONNX_VALUE_TYPE);
+    inner = omq_proto_begin(x->out, ONNX_TYPE_TENSOR);
+    omq_proto_int(x->out, ONNX_TYPE_TENSOR_ELEM, (int64_t)type);
+    shape = omq_proto_begin(x->out, ONNX_TYPE_TENSOR_SHAPE);
     for (int i = 0; i < n_dims; i++) {
-        dim = omq_proto_begin(x->out, SHAPE_DIM);
+        dim = omq_proto_begin(x->out, ONNX_SHAPE_DIM);
         if (dims[i] > 0)
-            omq_proto_int(x->out, DIM_VALUE, dims[i]);
+            omq_proto_int(x->out, ONNX_DIM_VALUE, dims[i]);
         else
-            omq_proto_text(x->out, DIM_PARAM, "N");
+            omq_proto_text(x->out, ONNX_DIM_PARAM, "N");
         omq_proto_end(x->out, dim);
     }
     omq_proto_end(x->out, shape);

@@ -9,10 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NODE_ATTRIBUTE = 5 };
-enum { ATTRIBUTE_NAME = 1, ATTRIBUTE_F = 2, ATTRIBUTE_I = 3, ATTRIBUTE_S = 4, ATTRIBUTE_T = 5,
-       ATTRIBUTE_INTS = 8 };
-
 /* ---- texts ---- */
 
 bool omq_span_is(struct omq_span s, const char *text)
@@ -79,15 +75,15 @@ static struct omq_onnx_attribute parse_attribute(struct omq_span message, struct
     *name = (struct omq_span){0};
     while (omq_fields_next(&fields, &f)) {
         switch (f.number) {
-        case ATTRIBUTE_NAME: *name = f.bytes; break;
-        case ATTRIBUTE_I: a.i = (int64_t)f.value; break;
-        case ATTRIBUTE_S: a.s = f.bytes; break;
-        case ATTRIBUTE_T: a.t = f.bytes; break;
-        case ATTRIBUTE_F:
+        case ONNX_ATTRIBUTE_NAME: *name = f.bytes; break;
+        case ONNX_ATTRIBUTE_I: a.i = (int64_t)f.value; break;
+        case ONNX_ATTRIBUTE_S: a.s = f.bytes; break;
+        case ONNX_ATTRIBUTE_T: a.t = f.bytes; break;
+        case ONNX_ATTRIBUTE_F:
             bits = (uint32_t)f.value;
             memcpy(&a.f, &bits, sizeof(a.f));
             break;
-        case ATTRIBUTE_INTS:
+        case ONNX_ATTRIBUTE_INTS:
             if (f.wire != OMQ_WIRE_BYTES)
                 add_int(&a, f.value);
             while (f.wire == OMQ_WIRE_BYTES && omq_packed_next(&f.bytes, &v))
@@ -105,7 +101,7 @@ struct omq_onnx_attribute omq_onnx_attribute_of(const struct omq_onnx_in *m, int
     struct omq_field f;
 
     while (omq_fields_next(&fields, &f))
-        if (f.number == NODE_ATTRIBUTE && f.wire == OMQ_WIRE_BYTES) {
+        if (f.number == ONNX_NODE_ATTRIBUTE && f.wire == OMQ_WIRE_BYTES) {
             struct omq_span found;
             struct omq_onnx_attribute a = parse_attribute(f.bytes, &found);
 

@@ -4,11 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MODEL_GRAPH = 7, MODEL_OPSET = 8, OPSET_DOMAIN = 1, OPSET_VERSION = 2 };
-enum { GRAPH_NODE = 1, GRAPH_INITIALIZER = 5, GRAPH_INPUT = 11, GRAPH_OUTPUT = 12,
-       GRAPH_SPARSE = 15 };
-enum { NODE_INPUT = 1, NODE_OUTPUT = 2, NODE_NAME = 3, NODE_OP = 4, NODE_DOMAIN = 7 };
-enum { VALUE_NAME = 1 };
 enum { MIN_OPSET = 7, MAX_OPSET = 25 };
 
 /* A name that is mentioned, and where the number of its value goes. */
@@ -41,9 +36,9 @@ static int get_opset(struct parser *p, struct omq_span message)
     uint64_t version = 0;
 
     while (omq_fields_next(&fields, &f)) {
-        if (f.number == OPSET_DOMAIN)
+        if (f.number == ONNX_OPSET_DOMAIN)
             domain = f.bytes;
-        else if (f.number == OPSET_VERSION)
+        else if (f.number == ONNX_OPSET_VERSION)
             version = f.value;
     }
     if (domain.n > 0 && !omq_span_is(domain, "ai.onnx"))
@@ -64,9 +59,9 @@ static int get_model(struct parser *p, struct omq_span file)
     while (omq_fields_next(&fields, &f)) {
         if (f.wire != OMQ_WIRE_BYTES)
             continue;
-        if (f.number == MODEL_GRAPH)
+        if (f.number == ONNX_MODEL_GRAPH)
             p->graph = f.bytes;
-        else if (f.number == MODEL_OPSET && (rc = get_opset(p, f.bytes)) < 0)
+        else if (f.number == ONNX_MODEL_OPSET && (rc = get_opset(p, f.bytes)) < 0)
             return rc;
     }
     if (fields.failed || p->graph.n == 0)
@@ -86,16 +81,16 @@ static int count_graph(struct parser *p)
     while (omq_fields_next(&fields, &f)) {
         if (f.wire != OMQ_WIRE_BYTES)
             continue;
-        tensors += f.number == GRAPH_INITIALIZER;
-        inputs += f.number == GRAPH_INPUT;
-        outputs += f.number == GRAPH_OUTPUT;
-        nodes += f.number == GRAPH_NODE;
-        if (f.number == GRAPH_SPARSE)
+        tensors += f.number == ONNX_GRAPH_INITIALIZER;
+        inputs += f.number == ONNX_GRAPH_INPUT;
+        outputs += f.number == ONNX_GRAPH_OUTPUT;
+        nodes += f.number == ONNX_GRAPH_NODE;
+        if (f.number == ONNX_GRAPH_SPARSE_INITIALIZER)
             return omq_fail(p->err, OMQ_EUNSUP, "'%s' has sparse weights", p->m->path);
-        if (f.number != GRAPH_NODE)
+        if (f.number != ONNX_GRAPH_NODE)
             continue;
         for (inner = omq_fields_of(f.bytes); omq_fields_next(&inner, &g);)
-            refs += g.number == NODE_INPUT || g.number == NODE_OUTPUT;
+            refs += g.number == ONNX_NODE_INPUT || g.number == ONNX_NODE_OUTPUT;
         if (inner.failed)
             return damaged(p, "a node cannot be read");
     }
@@ -127,21 +122,21 @@ static void get_node(struct parser *p, struct omq_span message, struct omq_onnx_
     struct omq_field f;
 
     *n = (struct omq_onnx_node_in){.message = message};
-    for (uint32_t part = NODE_INPUT; part <= NODE_OUTPUT; part++) {
+    for (uint32_t part = ONNX_NODE_INPUT; part <= ONNX_NODE_OUTPUT; part++) {
         int first = p->at_ref;
 
         for (fields = omq_fields_of(message); omq_fields_next(&fields, &f);)
             if (f.number == part)
                 mention(p, f.bytes, &p->m->refs[p->at_ref++]);
-        *(part == NODE_INPUT ? &n->in : &n->out) = p->m->refs + first;
-        *(part == NODE_INPUT ? &n->n_in : &n->n_out) = p->at_ref - first;
+        *(part == ONNX_NODE_INPUT ? &n->in : &n->out) = p->m->refs + first;
+        *(part == ONNX_NODE_INPUT ? &n->n_in : &n->n_out) = p->at_ref - first;
     }
     for (fields = omq_fields_of(message); omq_fields_next(&fields, &f);) {
-        if (f.number == NODE_NAME)
+        if (f.number == ONNX_NODE_NAME)
             n->name = f.bytes;
-        else if (f.number == NODE_OP)
+        else if (f.number == ONNX_NODE_OP)
             n->op = f.bytes;
-        else if (f.number == NODE_DOMAIN)
+        else if (f.number == ONNX_NODE_DOMAIN)
             n->domain = f.bytes;
     }
 }
@@ -152,7 +147,7 @@ static struct omq_span value_name(struct omq_span message)
     struct omq_field f;
 
     while (omq_fields_next(&fields, &f))
-        if (f.number == VALUE_NAME && f.wire == OMQ_WIRE_BYTES)
+        if (f.number == ONNX_VALUE_NAME && f.wire == OMQ_WIRE_BYTES)
             return f.bytes;
     return (struct omq_span){0};
 }
@@ -166,18 +161,18 @@ static int get_graph(struct parser *p)
     while (omq_fields_next(&fields, &f)) {
         if (f.wire != OMQ_WIRE_BYTES)
             continue;
-        if (f.number == GRAPH_NODE) {
+        if (f.number == ONNX_GRAPH_NODE) {
             get_node(p, f.bytes, &p->m->nodes[nodes++]);
-        } else if (f.number == GRAPH_INITIALIZER) {
+        } else if (f.number == ONNX_GRAPH_INITIALIZER) {
             struct omq_onnx_tensor_in *t = &p->m->tensors[tensors];
 
             if ((rc = omq_onnx_tensor_parse(t, f.bytes, p->err)) < 0)
                 return omq_wrap(p->err, rc, "cannot read '%s'", p->m->path);
             mention(p, t->name, &p->tensor_values[tensors++]);
-        } else if (f.number == GRAPH_INPUT) {
+        } else if (f.number == ONNX_GRAPH_INPUT) {
             p->input_infos[inputs] = f.bytes;
             mention(p, value_name(f.bytes), &p->input_values[inputs++]);
-        } else if (f.number == GRAPH_OUTPUT) {
+        } else if (f.number == ONNX_GRAPH_OUTPUT) {
             mention(p, value_name(f.bytes), &p->m->output);
         }
     }

@@ -9,6 +9,7 @@
 #define OMQ_PORT_ONNX_PARSE_H
 
 #include "base/err.h"
+#include "port/onnx_proto.h"
 #include "port/proto_read.h"
 
 enum {
@@ -19,13 +20,10 @@ enum {
     OMQ_ONNX_MAX_DIMS = 8,
 };
 
-enum omq_onnx_elem { OMQ_ELEM_FLOAT = 1, OMQ_ELEM_INT32 = 6, OMQ_ELEM_INT64 = 7,
-                     OMQ_ELEM_FLOAT16 = 10, OMQ_ELEM_DOUBLE = 11, OMQ_ELEM_BFLOAT16 = 16 };
-
 /* A TensorProto: its values stay in the message until they are wanted. */
 struct omq_onnx_tensor_in {
     struct omq_span name, message;
-    int elem;
+    int elem;          /* enum omq_onnx_type, or one that is not read */
     int ndim;
     uint64_t dims[OMQ_ONNX_MAX_DIMS];
     size_t n;          /* values; they are all there */

@@ -54,8 +54,8 @@ int omq_onnx_constant(const struct omq_onnx_builder *b, int node, int k,
 
     /* of these types the values are known to be there, all of them */
     if (!f || f->kind != OMQ_FACT_TENSOR ||
-        (f->tensor.elem != OMQ_ELEM_FLOAT && f->tensor.elem != OMQ_ELEM_DOUBLE &&
-         f->tensor.elem != OMQ_ELEM_FLOAT16 && f->tensor.elem != OMQ_ELEM_BFLOAT16))
+        (f->tensor.elem != OMQ_ONNX_FLOAT && f->tensor.elem != OMQ_ONNX_DOUBLE &&
+         f->tensor.elem != OMQ_ONNX_FLOAT16 && f->tensor.elem != OMQ_ONNX_BFLOAT16))
         return omq_onnx_refuse(&b->in, node, b->err, "reads as its input %d what is no constant of "
                                "floats", k);
     *out = &f->tensor;
@@ -230,12 +230,11 @@ void omq_onnx_name_node(const struct omq_onnx_builder *b, int node, int weight,
 /* [N, c, h, w] of floats, where the file says so. */
 static int check_input(struct omq_onnx_builder *b)
 {
-    enum { TYPE = 2, TENSOR = 1, ELEM = 1, SHAPE = 2, DIM = 1, DIM_VALUE = 1 };
-    static const uint32_t way[] = {TYPE, TENSOR};
+    static const uint32_t way[] = {ONNX_VALUE_TYPE, ONNX_TYPE_TENSOR};
     struct omq_span message = b->in.input_info, shape = {0};
     struct omq_fields fields;
     struct omq_field f, g;
-    uint64_t elem = OMQ_ELEM_FLOAT;
+    uint64_t elem = OMQ_ONNX_FLOAT;
     int n_dims = 0;
 
     for (size_t i = 0; i < sizeof(way) / sizeof(way[0]); i++) {
@@ -247,22 +246,22 @@ static int check_input(struct omq_onnx_builder *b)
         message = inner;
     }
     for (fields = omq_fields_of(message); omq_fields_next(&fields, &f);) {
-        if (f.number == ELEM)
+        if (f.number == ONNX_TYPE_TENSOR_ELEM)
             elem = f.value;
-        else if (f.number == SHAPE && f.wire == OMQ_WIRE_BYTES)
+        else if (f.number == ONNX_TYPE_TENSOR_SHAPE && f.wire == OMQ_WIRE_BYTES)
             shape = f.bytes;
     }
-    if (elem != OMQ_ELEM_FLOAT)
+    if (elem != OMQ_ONNX_FLOAT)
         return omq_fail(b->err, OMQ_EUNSUP, "the input of '%s' is not of type float", b->in.path);
     for (fields = omq_fields_of(shape); omq_fields_next(&fields, &f);) {
         struct omq_fields dim = omq_fields_of(f.bytes);
 
-        if (f.number != DIM || f.wire != OMQ_WIRE_BYTES)
+        if (f.number != ONNX_SHAPE_DIM || f.wire != OMQ_WIRE_BYTES)
             continue;
         while (n_dims < 2 && omq_fields_next(&dim, &g))
-            if (g.number == DIM_VALUE && n_dims == 0)
+            if (g.number == ONNX_DIM_VALUE && n_dims == 0)
                 b->n_images = g.value < INT32_MAX ? (int64_t)g.value : 0;
-            else if (g.number == DIM_VALUE && g.value != (uint64_t)b->want->c)
+            else if (g.number == ONNX_DIM_VALUE && g.value != (uint64_t)b->want->c)
                 return omq_fail(b->err, OMQ_EUNSUP, "'%s' takes images of %llu channels, but those "
                                 "of the data have %d", b->in.path, (unsigned long long)g.value,
                                 b->want->c);

@@ -26,7 +26,7 @@ static void clip(struct omq_onnx_graph *g, const char *base, struct omq_onnx_act
     omq_onnx_scalar_code(&g->x, name(g, base, "max").s, type, act.max);
     OMQ_ONNX_NODE(&g->x, "Clip", clipped.s, name(g, base, "q").s, name(g, base, "min").s,
                   name(g, base, "max").s);
-    omq_onnx_value(&g->x, OMQ_ONNX_INNER, clipped.s, type, dims, n_dims);
+    omq_onnx_value(&g->x, ONNX_GRAPH_VALUE_INFO, clipped.s, type, dims, n_dims);
 }
 
 /* The type may have more codes than the quantizer; of s8 those below 0 need no end, as a
@@ -57,7 +57,7 @@ static void put_codes_of(struct omq_onnx_graph *g, const char *from,
         omq_onnx_scalar_code(&g->x, zp.s, type, q->act.zero_point);
     }
     OMQ_ONNX_NODE(&g->x, "QuantizeLinear", codes.s, from, scale.s, zp.s);
-    omq_onnx_value(&g->x, OMQ_ONNX_INNER, codes.s, type, dims, n_dims);
+    omq_onnx_value(&g->x, ONNX_GRAPH_VALUE_INFO, codes.s, type, dims, n_dims);
     if (clips(q))
         clip(g, q->base, q->act, type, dims, n_dims);
 }

@@ -9,16 +9,13 @@
 #include "port/onnx_parse.h"
 #include "port/source.h"
 
-enum { DIMS = 1, DATA_TYPE = 2, SEGMENT = 3, FLOAT_DATA = 4, INT32_DATA = 5, INT64_DATA = 7,
-       NAME = 8, RAW_DATA = 9, DOUBLE_DATA = 10, EXTERNAL_DATA = 13, DATA_LOCATION = 14 };
-
 /* How values of a type are stored: in raw_data, and in which list. */
 static const struct elem {
     int elem, size, field;
 } elems[] = {
-    {OMQ_ELEM_FLOAT, 4, FLOAT_DATA},    {OMQ_ELEM_DOUBLE, 8, DOUBLE_DATA},
-    {OMQ_ELEM_FLOAT16, 2, INT32_DATA},  {OMQ_ELEM_BFLOAT16, 2, INT32_DATA},
-    {OMQ_ELEM_INT32, 4, INT32_DATA},    {OMQ_ELEM_INT64, 8, INT64_DATA},
+    {OMQ_ONNX_FLOAT, 4, ONNX_TENSOR_FLOAT_DATA},  {OMQ_ONNX_DOUBLE, 8, ONNX_TENSOR_DOUBLE_DATA},
+    {OMQ_ONNX_FLOAT16, 2, ONNX_TENSOR_INT32_DATA},{OMQ_ONNX_BFLOAT16, 2, ONNX_TENSOR_INT32_DATA},
+    {OMQ_ONNX_S32, 4, ONNX_TENSOR_INT32_DATA},    {OMQ_ONNX_S64, 8, ONNX_TENSOR_INT64_DATA},
 };
 
 static const struct elem *elem_of(int elem)
@@ -37,20 +34,20 @@ static void decode(const struct elem *e, uint64_t bits, double *d, int64_t *i)
 
     *i = 0;
     switch (e->elem) {
-    case OMQ_ELEM_FLOAT:
+    case OMQ_ONNX_FLOAT:
         memcpy(&f, &low, sizeof(f));
         *d = (double)f;
         return;
-    case OMQ_ELEM_DOUBLE:
+    case OMQ_ONNX_DOUBLE:
         memcpy(d, &bits, sizeof(*d));
         return;
-    case OMQ_ELEM_FLOAT16:
+    case OMQ_ONNX_FLOAT16:
         *d = (double)omq_from_half(low & 0xffff);
         return;
-    case OMQ_ELEM_BFLOAT16:
+    case OMQ_ONNX_BFLOAT16:
         *d = (double)omq_from_half_brain(low & 0xffff);
         return;
-    case OMQ_ELEM_INT32:
+    case OMQ_ONNX_S32:
         *i = (int32_t)low;
         break;
     default:
@@ -101,7 +98,7 @@ static bool each_value(const struct omq_onnx_tensor_in *t, struct sink *s)
     uint64_t v;
 
     while (omq_fields_next(&fields, &f)) {
-        if (f.number == RAW_DATA && f.wire == OMQ_WIRE_BYTES) {
+        if (f.number == ONNX_TENSOR_RAW_DATA && f.wire == OMQ_WIRE_BYTES) {
             if (f.bytes.n % (size_t)e->size)
                 return false;
             put_fixed(s, e, f.bytes, e->size);
@@ -109,7 +106,7 @@ static bool each_value(const struct omq_onnx_tensor_in *t, struct sink *s)
             continue;
         } else if (f.wire != OMQ_WIRE_BYTES) {
             put(s, e, f.value);
-        } else if (e->field == FLOAT_DATA || e->field == DOUBLE_DATA) {
+        } else if (e->field == ONNX_TENSOR_FLOAT_DATA || e->field == ONNX_TENSOR_DOUBLE_DATA) {
             put_fixed(s, e, f.bytes, e->size);
         } else {
             while (omq_packed_next(&f.bytes, &v))
@@ -154,21 +151,21 @@ static int get_head(struct omq_onnx_tensor_in *t, struct omq_err *err)
 
     while (omq_fields_next(&fields, &f)) {
         switch (f.number) {
-        case DIMS:
+        case ONNX_TENSOR_DIMS:
             if (!get_dims(t, &f))
                 return omq_fail(err, OMQ_EFORMAT, "a tensor has more than %d dimensions, or is "
                                 "larger than memory", OMQ_ONNX_MAX_DIMS);
             break;
-        case DATA_TYPE:
+        case ONNX_TENSOR_DATA_TYPE:
             t->elem = f.value < 1000 ? (int)f.value : 1000;
             break;
-        case NAME:
+        case ONNX_TENSOR_NAME:
             t->name = f.bytes;
             break;
-        case SEGMENT:
-        case EXTERNAL_DATA:
+        case ONNX_TENSOR_SEGMENT:
+        case ONNX_TENSOR_EXTERNAL_DATA:
             return elsewhere(err);
-        case DATA_LOCATION:
+        case ONNX_TENSOR_DATA_LOCATION:
             if (f.value != 0)
                 return elsewhere(err);
             break;
@@ -198,7 +195,7 @@ bool omq_onnx_tensor_ints(const struct omq_onnx_tensor_in *t, int64_t ints[16])
 {
     struct sink s = {.ints = ints, .room = 16};
 
-    return (t->elem == OMQ_ELEM_INT64 || t->elem == OMQ_ELEM_INT32) && t->n <= 16 &&
+    return (t->elem == OMQ_ONNX_S64 || t->elem == OMQ_ONNX_S32) && t->n <= 16 &&
            each_value(t, &s);
 }
 
@@ -206,6 +203,6 @@ bool omq_onnx_tensor_floats(const struct omq_onnx_tensor_in *t, float *values)
 {
     struct sink s = {.floats = values, .room = t->n};
 
-    return elem_of(t->elem) && t->elem != OMQ_ELEM_INT64 && t->elem != OMQ_ELEM_INT32 &&
+    return elem_of(t->elem) && t->elem != OMQ_ONNX_S64 && t->elem != OMQ_ONNX_S32 &&
            each_value(t, &s);
 }

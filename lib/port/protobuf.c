@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "port/proto_read.h"
 
-enum wire { VARINT = 0, LENGTH = 2 };
 enum { VARINT_MAX = 10 }; /* bytes */
 
 void omq_proto_release(struct omq_proto *p)
@@ -68,20 +68,20 @@ static void put_varint(struct omq_proto *p, uint64_t v)
     put(p, buf, varint(v, buf));
 }
 
-static void put_key(struct omq_proto *p, int field, enum wire wire)
+static void put_key(struct omq_proto *p, int field, enum omq_wire wire)
 {
     put_varint(p, (uint64_t)field << 3 | wire);
 }
 
 void omq_proto_int(struct omq_proto *p, int field, int64_t v)
 {
-    put_key(p, field, VARINT);
+    put_key(p, field, OMQ_WIRE_VARINT);
     put_varint(p, (uint64_t)v);
 }
 
 void omq_proto_bytes(struct omq_proto *p, int field, const void *bytes, size_t n)
 {
-    put_key(p, field, LENGTH);
+    put_key(p, field, OMQ_WIRE_BYTES);
     put_varint(p, n);
     put(p, bytes, n);
 }
@@ -93,7 +93,7 @@ void omq_proto_text(struct omq_proto *p, int field, const char *text)
 
 size_t omq_proto_begin(struct omq_proto *p, int field)
 {
-    put_key(p, field, LENGTH);
+    put_key(p, field, OMQ_WIRE_BYTES);
     return p->n;
 }
 

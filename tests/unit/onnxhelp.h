@@ -85,9 +85,9 @@ static inline void head_nodes(const char *in, int channels)
 static inline void start_graph(void)
 {
     omq_proto_release(&graph);
-    omq_onnx_value(&x, OMQ_ONNX_INPUT, "image", OMQ_ONNX_FLOAT, (int[]){0, CHANNELS, SIDE, SIDE},
+    omq_onnx_value(&x, ONNX_GRAPH_INPUT, "image", OMQ_ONNX_FLOAT, (int[]){0, CHANNELS, SIDE, SIDE},
                    4);
-    omq_onnx_value(&x, OMQ_ONNX_OUTPUT, "logits", OMQ_ONNX_FLOAT, (int[]){0, CLASSES}, 2);
+    omq_onnx_value(&x, ONNX_GRAPH_OUTPUT, "logits", OMQ_ONNX_FLOAT, (int[]){0, CLASSES}, 2);
 }
 
 /* The file around the graph; allocated. */

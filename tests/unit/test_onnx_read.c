@@ -301,7 +301,7 @@ START_TEST(shape_with_more)
     omq_proto_end(&graph, tensor);
     omq_proto_end(&graph, type);
     omq_proto_end(&graph, value);
-    omq_onnx_value(&x, OMQ_ONNX_OUTPUT, "logits", OMQ_ONNX_FLOAT, (int[]){0, CLASSES}, 2);
+    omq_onnx_value(&x, ONNX_GRAPH_OUTPUT, "logits", OMQ_ONNX_FLOAT, (int[]){0, CLASSES}, 2);
     FLOATS("c.weight", 4, 3, 3, 3);
     conv_node("a", "image", "c.weight", NULL, 3, 1, 1);
     head_nodes("a", 4);

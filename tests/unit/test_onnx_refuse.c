@@ -309,23 +309,23 @@ START_TEST(tensors)
     static const uint8_t values[16] = {0, 0, 0x80, 0x3f, 0, 0, 0, 0x40};
 
     plain_graph();
-    put_tensor("raw", OMQ_ELEM_FLOAT, 1, 9, values, 8);
-    put_tensor("list", OMQ_ELEM_FLOAT, 1, 4, values, 8);
-    put_tensor("double", OMQ_ELEM_DOUBLE, 1, 10, values, 16);
-    put_tensor("ints", OMQ_ELEM_INT64, 2, 7, "\x01\x02\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+    put_tensor("raw", OMQ_ONNX_FLOAT, 1, 9, values, 8);
+    put_tensor("list", OMQ_ONNX_FLOAT, 1, 4, values, 8);
+    put_tensor("double", OMQ_ONNX_DOUBLE, 1, 10, values, 16);
+    put_tensor("ints", OMQ_ONNX_S64, 2, 7, "\x01\x02\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
                13);
     put_tensor("unknown", 2, 1, 9, values, 1);
     accept_graph();
-    put_tensor("huge", OMQ_ELEM_FLOAT, UINT64_C(1) << 63, 9, values, 8);
+    put_tensor("huge", OMQ_ONNX_FLOAT, UINT64_C(1) << 63, 9, values, 8);
     refuse_graph("larger than memory");
     start_graph();
-    put_tensor("short", OMQ_ELEM_FLOAT, 2, 9, values, 8);
+    put_tensor("short", OMQ_ONNX_FLOAT, 2, 9, values, 8);
     refuse_graph("tensor 'short' has 2 values where its shape has 4");
     start_graph();
-    put_tensor("odd", OMQ_ELEM_FLOAT, 1, 9, values, 7);
+    put_tensor("odd", OMQ_ONNX_FLOAT, 1, 9, values, 7);
     refuse_graph("tensor 'odd'");
     start_graph();
-    put_tensor("far", OMQ_ELEM_FLOAT, 1, 13, values, 0);
+    put_tensor("far", OMQ_ONNX_FLOAT, 1, 13, values, 0);
     refuse_graph("the values of a tensor are in another file");
 }
 END_TEST
@@ -391,7 +391,7 @@ START_TEST(read_often)
     clock_t start;
 
     omq_proto_int(&graph, 1, 2);
-    omq_proto_int(&graph, 2, OMQ_ELEM_INT64);
+    omq_proto_int(&graph, 2, OMQ_ONNX_S64);
     omq_proto_text(&graph, 8, "zeros");
     omq_proto_bytes(&graph, 7, "\0\0", 2);
     for (int i = 0; i < 1 << 19; i++)
@@ -417,20 +417,20 @@ START_TEST(ends)
     start_graph();
     refuse_graph("no node makes the output");
     plain_graph();
-    omq_onnx_value(&x, OMQ_ONNX_INPUT, "other", OMQ_ONNX_FLOAT, (int[]){0, 3, 8, 8}, 4);
+    omq_onnx_value(&x, ONNX_GRAPH_INPUT, "other", OMQ_ONNX_FLOAT, (int[]){0, 3, 8, 8}, 4);
     refuse_graph("has more than one input");
     start_graph();
-    omq_onnx_value(&x, OMQ_ONNX_OUTPUT, "more", OMQ_ONNX_FLOAT, (int[]){0, 3}, 2);
+    omq_onnx_value(&x, ONNX_GRAPH_OUTPUT, "more", OMQ_ONNX_FLOAT, (int[]){0, 3}, 2);
     plain_graph();
     refuse_graph("2 outputs");
     omq_proto_release(&graph);
-    omq_onnx_value(&x, OMQ_ONNX_INPUT, "image", OMQ_ONNX_FLOAT, (int[]){0, 1, 8, 8}, 4);
-    omq_onnx_value(&x, OMQ_ONNX_OUTPUT, "logits", OMQ_ONNX_FLOAT, (int[]){0, 3}, 2);
+    omq_onnx_value(&x, ONNX_GRAPH_INPUT, "image", OMQ_ONNX_FLOAT, (int[]){0, 1, 8, 8}, 4);
+    omq_onnx_value(&x, ONNX_GRAPH_OUTPUT, "logits", OMQ_ONNX_FLOAT, (int[]){0, 3}, 2);
     plain_graph();
     refuse_graph("takes images of 1 channels, but those of the data have 3");
     omq_proto_release(&graph);
-    omq_onnx_value(&x, OMQ_ONNX_INPUT, "image", OMQ_ONNX_U8, (int[]){0, 3, 8, 8}, 4);
-    omq_onnx_value(&x, OMQ_ONNX_OUTPUT, "logits", OMQ_ONNX_FLOAT, (int[]){0, 3}, 2);
+    omq_onnx_value(&x, ONNX_GRAPH_INPUT, "image", OMQ_ONNX_U8, (int[]){0, 3, 8, 8}, 4);
+    omq_onnx_value(&x, ONNX_GRAPH_OUTPUT, "logits", OMQ_ONNX_FLOAT, (int[]){0, 3}, 2);
     plain_graph();
     refuse_graph("is not of type float");
     omq_proto_release(&graph);
