@@ -5,22 +5,16 @@
  */
 #define _GNU_SOURCE
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../check.h"
 #include "data/data_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { IMAGE = 32 * 32 * 3 };
-
-static void check(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void try_kind(int fd, const uint8_t *data, size_t size, bool fine)
 {
@@ -30,7 +24,7 @@ static void try_kind(int fd, const uint8_t *data, size_t size, bool fine)
     int rc = omq_cifar_read(&raw, fd, size, "input", fine, &err);
 
     if (rc == OMQ_OK) {
-        check(omq_cifar_read(&raw, fd, size, "input", fine, &err) == OMQ_OK);
+        check_said(omq_cifar_read(&raw, fd, size, "input", fine, &err) == OMQ_OK);
         check(n > 0 && n * record == size && raw.n == (int)(2 * n));
         for (size_t i = 0; i < 2 * n; i++) {
             const uint8_t *p = data + (i % n) * record, *pixels = raw.pixels + i * IMAGE;
@@ -39,7 +33,7 @@ static void try_kind(int fd, const uint8_t *data, size_t size, bool fine)
             check(pixels[0] == p[1 + fine] && pixels[IMAGE - 1] == p[record - 1]);
         }
     } else {
-        check(err.code == rc && strstr(err.msg, "'input'"));
+        check_said(err.code == rc && strstr(err.msg, "'input'"));
     }
     omq_raw_release(&raw);
 }

@@ -8,18 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../check.h"
 #include "ckpt/ckpt.h"
 #include "ckpt_image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MAX_BYTES = 1 << 22 };
-
-static void check(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 static volatile unsigned sink;
 
@@ -38,7 +33,7 @@ static void open_bytes(const uint8_t *data, size_t size)
 
     err.msg[0] = 0;
     if (omq_ckpt_open_memory(&c, data, size, "fuzz", MAX_BYTES, &err) < 0) {
-        check(err.msg[0] != 0 && err.code < 0);
+        check_said(err.msg[0] != 0 && err.code < 0);
         return;
     }
     meta = omq_ckpt_meta(c, &n);
@@ -50,7 +45,8 @@ static void open_bytes(const uint8_t *data, size_t size)
         touch(t->data, t->n_bytes);
         check((uintptr_t)t->data % 64 == 0);
         check(omq_ckpt_find(c, t->kind, t->name) == t);
-        check(omq_ckpt_get(c, t->kind, t->name, t->dtype, t->ndim, t->dims, &p, &err) == OMQ_OK);
+        check_said(omq_ckpt_get(c, t->kind, t->name, t->dtype, t->ndim, t->dims, &p, &err) ==
+                   OMQ_OK);
         check(p == t->data);
         check(omq_ckpt_get(c, t->kind, t->name, OMQ_U8, 3, (uint64_t[]){9, 9, 9}, &p, &err) < 0 ||
               t->n_bytes == 729);

@@ -6,15 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../check.h"
 #include "data/data_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -24,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int n, rc = omq_class_names_parse(&names, &n, data, size, "input", &err);
 
     if (rc < 0) {
-        check(err.code == rc && rc != OMQ_ENOMEM && strstr(err.msg, "'input'"));
+        check_said(err.code == rc && rc != OMQ_ENOMEM && strstr(err.msg, "'input'"));
         return 0;
     }
     check(n > 0 && n <= OMQ_MAX_CLASSES);

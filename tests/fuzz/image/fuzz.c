@@ -7,17 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../check.h"
 #include "data/transform.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { SMALL = 1 << 14 }; /* pixels of what is worth the time to resize */
-
-static void check(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 /* Every byte is there to be read. */
 static void touch(const struct omq_image *im)
@@ -43,9 +38,9 @@ static void change_at_random(const struct omq_image *im, int h, int w, int epoch
     };
     const struct omq_transform t = {&cfg, h, w, im->channels, true};
     struct omq_image out = {h, w, im->channels, malloc((size_t)h * (size_t)w * 3)};
-    struct omq_err err;
+    struct omq_err err = {0};
 
-    check(out.pixels && omq_transform(&t, out.pixels, im, 1, epoch, sample, &err) == OMQ_OK);
+    check_said(out.pixels && omq_transform(&t, out.pixels, im, 1, epoch, sample, &err) == OMQ_OK);
     omq_erase(out.pixels, h, w, im->channels, &cfg.augment, 1, epoch, sample);
     touch(&out);
     omq_image_release(&out);
@@ -57,14 +52,14 @@ static void change_size(struct omq_image *im, const uint8_t *data, size_t size)
     int h = 1 + data[size / 2] % 64, w = 1 + data[size - 1] % 64, side = h > w ? h : w;
     const struct omq_box all = {0, 0, im->height, im->width};
     struct omq_image other = {h, w, im->channels, malloc((size_t)h * (size_t)w * 3)};
-    struct omq_err err;
+    struct omq_err err = {0};
 
     check(other.pixels != NULL);
     if (omq_image_crop(other.pixels, im, &all, h, w, filter, &err) == OMQ_OK)
         touch(&other);
     omq_image_release(&other);
     change_at_random(im, h, w, data[0], (uint32_t)size);
-    check(omq_image_fit(im, side, h, w, filter, &err) == OMQ_OK);
+    check_said(omq_image_fit(im, side, h, w, filter, &err) == OMQ_OK);
     check(im->height == h && im->width == w);
     touch(im);
 }
@@ -75,7 +70,7 @@ static int decode(const uint8_t *data, size_t size, int channels)
     struct omq_err err = {0};
 
     if (omq_image_decode(&im, data, size, channels, "input", &err) < 0) {
-        check(im.height == -1 && err.code < 0 && strstr(err.msg, "'input'"));
+        check_said(im.height == -1 && err.code < 0 && strstr(err.msg, "'input'"));
         return err.code;
     }
     check(im.height > 0 && im.width > 0 && im.channels == channels);

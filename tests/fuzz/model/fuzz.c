@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../check.h"
 #include "../ckpt/ckpt_image.h"
 #include "base/file.h"
 #include "engine/engine.h"
@@ -31,14 +32,6 @@ static uint8_t *base;
 static size_t base_size;
 static struct omq_pool *pool;
 static struct omq_err err;
-
-static void check(int ok)
-{
-    if (!ok) {
-        fprintf(stderr, "%s\n", err.msg);
-        abort();
-    }
-}
 
 /* ---- the model ---- */
 
@@ -87,14 +80,14 @@ static void make_net(struct omq_net *net, struct omq_model_info *info)
     struct omq_graph g;
 
     *info = (struct omq_model_info){.n_profiles = 1, .data_fingerprint = 7};
-    check(omq_config_parse(&info->config, config, strlen(config), "fuzz", NULL, 0, NULL,
-                           &err) == OMQ_OK);
-    check(omq_preprocess_init(&pre, &info->config.data, 8, 8, 2, &err) == OMQ_OK);
-    check(omq_graph_init(&g, 8, 8, 2, &err) == OMQ_OK);
+    check_said(omq_config_parse(&info->config, config, strlen(config), "fuzz", NULL, 0, NULL,
+                                &err) == OMQ_OK);
+    check_said(omq_preprocess_init(&pre, &info->config.data, 8, 8, 2, &err) == OMQ_OK);
+    check_said(omq_graph_init(&g, 8, 8, 2, &err) == OMQ_OK);
     for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++)
-        check(omq_graph_add(&g, &nodes[i], &err) > 0);
-    check(omq_net_init(net, &g, precisions, 4, &info->config.quant, &pre, 1, false, &err) ==
-          OMQ_OK);
+        check_said(omq_graph_add(&g, &nodes[i], &err) > 0);
+    check_said(omq_net_init(net, &g, precisions, 4, &info->config.quant, &pre, 1, false, &err) ==
+               OMQ_OK);
     for (int i = 0; i < net->n_params; i++)
         fill(&net->params[i]);
     info->results[1] = (struct omq_result){true, 50, 1.5, 100};
@@ -119,8 +112,8 @@ static void add_sites(struct omq_ckpt_writer *w)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         for (size_t p = 0; p < sizeof(at) / sizeof(at[0]); p++) {
             snprintf(name, sizeof(name), "%s.step@%s", names[i], at[p]);
-            check(omq_ckpt_add(w, OMQ_SEC_QPAR, name, OMQ_F32, 0, 1, &one, &step, &err) ==
-                  OMQ_OK);
+            check_said(omq_ckpt_add(w, OMQ_SEC_QPAR, name, OMQ_F32, 0, 1, &one, &step, &err) ==
+                       OMQ_OK);
         }
 }
 
@@ -136,13 +129,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argv;
     check(fd >= 0 && close(fd) == 0);
     omq_kern_init(OMQ_ISA_REF, NULL);
-    check(omq_pool_open(&pool, 1, &err) == OMQ_OK);
+    check_said(omq_pool_open(&pool, 1, &err) == OMQ_OK);
     make_net(&net, &info);
-    check(omq_ckpt_writer_open(&w, &err) == OMQ_OK);
-    check(omq_model_put(w, &net, &info, &meta, &err) == OMQ_OK);
+    check_said(omq_ckpt_writer_open(&w, &err) == OMQ_OK);
+    check_said(omq_model_put(w, &net, &info, &meta, &err) == OMQ_OK);
     add_sites(w);
-    check(omq_ckpt_write(w, path, &err) == OMQ_OK);
-    check(omq_file_read(path, MAX_BYTES, &base, &base_size, &err) == OMQ_OK);
+    check_said(omq_ckpt_write(w, path, &err) == OMQ_OK);
+    check_said(omq_file_read(path, MAX_BYTES, &base, &base_size, &err) == OMQ_OK);
     unlink(path);
     omq_ckpt_writer_close(w);
     free(meta);
@@ -177,7 +170,7 @@ static void compare(struct omq_net *net, struct omq_exec *x, const uint8_t *code
 
             snprintf(err.msg, sizeof(err.msg), "logit %d of precision %d: engine %a, training %a",
                      i, precision, (double)logits[i], (double)want);
-            check(logits[i] == want || (logits[i] != logits[i] && want != want));
+            check_said(logits[i] == want || (logits[i] != logits[i] && want != want));
         }
         free(scratch);
         free(logits);
@@ -195,7 +188,7 @@ static void run(struct omq_net *net)
         (!net->packed && omq_exec_bytes(net, pool, 1, false) > MAX_RUN_BYTES))
         return;
     codes = malloc(n);
-    check(codes && (net->packed || omq_exec_open(&x, net, pool, 1, false, &err) == OMQ_OK));
+    check_said(codes && (net->packed || omq_exec_open(&x, net, pool, 1, false, &err) == OMQ_OK));
     for (size_t i = 0; i < n; i++)
         codes[i] = (uint8_t)(i * 73);
     for (int p = 0; p < net->n_precisions; p++)
@@ -220,8 +213,8 @@ static void check_onnx(const char *bytes, size_t size)
 {
     struct omq_onnx_in in;
 
-    check(omq_onnx_in_init(&in, "export", (struct omq_span){(const uint8_t *)bytes, size},
-                           &err) == OMQ_OK);
+    check_said(omq_onnx_in_init(&in, "export", (struct omq_span){(const uint8_t *)bytes, size},
+                                &err) == OMQ_OK);
     omq_onnx_in_release(&in);
 }
 
@@ -239,7 +232,7 @@ static void export(const struct omq_export_options *opt, struct omq_export_numbe
         check((out[i] = open_memstream(&bytes[i], &size[i])) != NULL);
     err.msg[0] = 0;
     rc = omq_export_formats[format].write(&job, out, &err);
-    check(rc == OMQ_OK || (err.msg[0] && err.code == rc && rc != OMQ_ENOMEM));
+    check_said(rc == OMQ_OK || (err.msg[0] && err.code == rc && rc != OMQ_ENOMEM));
     for (int i = 0; i < 2; i++)
         check(fclose(out[i]) == 0);
     if (rc == OMQ_OK && strcmp(opt->format, "onnx") == 0)
@@ -286,13 +279,13 @@ static void get(const uint8_t *image, size_t size)
         return;
     err.msg[0] = 0;
     if (omq_model_get(&net, &info, c, &err) < 0) {
-        check(err.msg[0] != 0 && err.code < 0 && err.code != OMQ_ENOMEM);
+        check_said(err.msg[0] != 0 && err.code < 0 && err.code != OMQ_ENOMEM);
         omq_ckpt_close(c);
         return;
     }
     omq_ckpt_close(c);
-    check(omq_ckpt_writer_open(&w, &err) == OMQ_OK);
-    check(omq_model_put(w, &net, &info, &meta, &err) == OMQ_OK);
+    check_said(omq_ckpt_writer_open(&w, &err) == OMQ_OK);
+    check_said(omq_model_put(w, &net, &info, &meta, &err) == OMQ_OK);
     omq_ckpt_writer_close(w);
     free(meta);
     run(&net);

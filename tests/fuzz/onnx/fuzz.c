@@ -4,10 +4,10 @@
  * it can be lowered, finds each of its weights in the file.
  */
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../check.h"
 #include "port/onnx_read.h"
 #include "port/weights.h"
 
@@ -16,14 +16,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { SIDE = 8, CHANNELS = 3, CLASSES = 5 };
 
 static struct omq_err err;
-
-static void check(int ok)
-{
-    if (!ok) {
-        fprintf(stderr, "%s\n", err.msg);
-        abort();
-    }
-}
 
 /* What the network misses it must have been told to skip. */
 static void load(struct omq_onnx_net *n, const struct omq_init_config *init)
@@ -38,11 +30,11 @@ static void load(struct omq_onnx_net *n, const struct omq_init_config *init)
 
     err.msg[0] = 0;
     if (omq_net_init(&net, &n->graph, precisions, 2, &quant, &pre, 1, false, &err) < 0) {
-        check(err.msg[0]);
+        check_said(err.msg[0]);
         return;
     }
     rc = omq_weights_load(&net, &n->weights, init, "", &r, &err);
-    check(rc == OMQ_OK || rc == OMQ_EFORMAT); /* a value that is not finite */
+    check_said(rc == OMQ_OK || rc == OMQ_EFORMAT); /* a value that is not finite */
     check(r.missing + r.unexpected + r.misshapen == 0);
     omq_weights_result_release(&r);
     omq_net_release(&net);
@@ -62,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             memcpy(copy, data, size);
         err.msg[0] = 0;
         if (omq_onnx_net_parse(&net, "input", copy, size, &want, &err) < 0) {
-            check(err.msg[0] && err.code < 0 && err.code != OMQ_ENOMEM);
+            check_said(err.msg[0] && err.code < 0 && err.code != OMQ_ENOMEM);
             continue;
         }
         load(&net, &init);

@@ -5,21 +5,15 @@
  */
 #define _GNU_SOURCE
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../check.h"
 #include "data/data_internal.h"
 #include "data/untar.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void list(int fd, size_t size)
 {
@@ -36,7 +30,7 @@ static void list(int fd, size_t size)
         check(strncmp(m.name, "../", 3) != 0 && !strstr(m.name, "/../"));
         end = m.offset + m.size;
     }
-    check(rc == 0 || (rc < 0 && err.code == rc && strstr(err.msg, "'input'")));
+    check_said(rc == 0 || (rc < 0 && err.code == rc && strstr(err.msg, "'input'")));
 }
 
 static void open_set(int fd, size_t size)
@@ -45,7 +39,7 @@ static void open_set(int fd, size_t size)
     struct omq_raw raw = {0};
     int rc = omq_shard_index(&raw, fd, size, "input", &err);
 
-    check(rc == OMQ_OK || (err.code == rc && strstr(err.msg, "'input'")));
+    check_said(rc == OMQ_OK || (err.code == rc && strstr(err.msg, "'input'")));
     for (int i = 0; rc == OMQ_OK && i < raw.n; i++)
         check(raw.labels[i] < raw.n_classes && raw.n_classes <= OMQ_MAX_CLASSES);
     omq_raw_release(&raw);

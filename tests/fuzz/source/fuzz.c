@@ -6,10 +6,10 @@
  * not. Models of ours have a target of their own.
  */
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../check.h"
 #include "port/source.h"
 #include "port/weights.h"
 
@@ -20,14 +20,6 @@ enum { SMALL = 1 << 20 }; /* values of an array that is worth the time to read *
 
 static struct omq_net net;
 static struct omq_err err;
-
-static void check(int ok)
-{
-    if (!ok) {
-        fprintf(stderr, "%s\n", err.msg);
-        abort();
-    }
-}
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -40,8 +32,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     omq_kern_init(OMQ_ISA_REF, NULL);
-    check(omq_arch_build(&g, &model, 8, 8, 3, 4, &err) == OMQ_OK);
-    check(omq_net_init(&net, &g, precisions, 2, &quant, &pre, 1, false, &err) == OMQ_OK);
+    check_said(omq_arch_build(&g, &model, 8, 8, 3, 4, &err) == OMQ_OK);
+    check_said(omq_net_init(&net, &g, precisions, 2, &quant, &pre, 1, false, &err) == OMQ_OK);
     return 0;
 }
 
@@ -60,7 +52,7 @@ static void read_all(const struct omq_source *s)
         values = malloc(sizeof(float) * (a->n + 1));
         check(values != NULL);
         err.msg[0] = 0;
-        check(omq_source_read(s, a, values, &err) == OMQ_OK || err.msg[0]);
+        check_said(omq_source_read(s, a, values, &err) == OMQ_OK || err.msg[0]);
         free(values);
     }
 }
@@ -74,7 +66,7 @@ static void load(const struct omq_source *s, bool strict)
 
     err.msg[0] = 0;
     rc = omq_weights_load(&net, s, &cfg, "", &r, &err);
-    check(rc == OMQ_OK || (err.msg[0] && err.code == rc && rc != OMQ_ENOMEM));
+    check_said(rc == OMQ_OK || (err.msg[0] && err.code == rc && rc != OMQ_ENOMEM));
     check(rc != OMQ_OK || !strict || r.missing + r.unexpected + r.misshapen == 0);
     omq_weights_result_release(&r);
 }
@@ -92,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(copy, data, size);
     err.msg[0] = 0;
     if (omq_source_parse(&s, "input", copy, size, &err) < 0) {
-        check(err.msg[0] && err.code < 0 && err.code != OMQ_ENOMEM);
+        check_said(err.msg[0] && err.code < 0 && err.code != OMQ_ENOMEM);
         return 0;
     }
     read_all(&s);

@@ -7,11 +7,11 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../check.h"
 #include "engine/governor.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -19,12 +19,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct omq_governor_precision precisions[] = {
     {"w8a8", 20, 91}, {"w4a4", 12, 90}, {"w2a2", 0, NAN}, {"mixed", 7, 80},
 };
-
-static void check(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void run(const char *spec, const char *path)
 {
@@ -34,9 +28,9 @@ static void run(const char *spec, const char *path)
     double all = 0;
     int rc;
 
-    check(omq_governor_open(&g, spec, NULL, precisions, 4, &err) == OMQ_OK);
+    check_said(omq_governor_open(&g, spec, NULL, precisions, 4, &err) == OMQ_OK);
     rc = omq_governor_simulate(g, path, NULL, NULL, &sum, &err);
-    check(rc == OMQ_OK || (err.code == rc && strstr(err.msg, path)));
+    check_said(rc == OMQ_OK || (err.code == rc && strstr(err.msg, path)));
     for (int i = 0; rc == OMQ_OK && i < 4; i++)
         all += sum.share[i];
     check(rc < 0 || (fabs(all - 1) < 1e-6 && sum.n_switches <= sum.n_samples));
