@@ -55,6 +55,11 @@ static inline int relu(struct omq_graph *g, const char *name, int in)
     return op(g, name, OMQ_OP_RELU, in);
 }
 
+static inline int relu_to(struct omq_graph *g, const char *name, double max, int in)
+{
+    return add(g, name, in, (struct omq_node){.op = OMQ_OP_RELU, .max = max});
+}
+
 static inline int join(struct omq_graph *g, const char *name, int a, int b)
 {
     return add(g, name, a, (struct omq_node){.op = OMQ_OP_ADD, .in = {0, b}});
@@ -63,6 +68,12 @@ static inline int join(struct omq_graph *g, const char *name, int a, int b)
 static inline int concat(struct omq_graph *g, const char *name, int a, int b)
 {
     return add(g, name, a, (struct omq_node){.op = OMQ_OP_CONCAT, .in = {0, b}});
+}
+
+static inline int shortcut(struct omq_graph *g, const char *name, int in, int c, int stride)
+{
+    return add(g, name, in, (struct omq_node){.op = OMQ_OP_SHORTCUT, .channels = c,
+                                              .stride = stride});
 }
 
 static inline int pool(struct omq_graph *g, const char *name, enum omq_op kind, int in)

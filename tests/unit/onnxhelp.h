@@ -90,6 +90,19 @@ static inline void start_graph(void)
     omq_onnx_value(&x, ONNX_GRAPH_OUTPUT, "logits", OMQ_ONNX_FLOAT, (int[]){0, CLASSES}, 2);
 }
 
+/* The fixture: a graph that is begun, and at the end nothing. */
+static inline void setup(void)
+{
+    init = (struct omq_init_config){.strict = true, .bn_eps = OMQ_BN_EPS};
+    start_graph();
+}
+
+static inline void teardown(void)
+{
+    omq_proto_release(&graph);
+    omq_onnx_net_release(&net);
+}
+
 /* The file around the graph; allocated. */
 static inline uint8_t *model_bytes(int opset, size_t *n)
 {

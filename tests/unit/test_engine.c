@@ -461,7 +461,7 @@ START_TEST(sums_beyond_32_bits_are_refused)
         int x, rc;
 
         ck_assert(omq_graph_init(&g, h, 4096, 1, &err) == 0);
-        x = conv(&g, "conv1", 0, 1, 1, 1, 0, 1, false);
+        x = conv(&g, "conv1", 0, 1, 1, 0);
         x = op(&g, "relu", OMQ_OP_RELU, x);
         head(&g, op(&g, "gap", OMQ_OP_GLOBALPOOL, x));
         ck_assert(omq_net_init(&net, &g, list, 1, &plain, &pre, 1, false, &err) == 0);

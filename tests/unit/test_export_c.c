@@ -72,17 +72,15 @@ static void pools(struct omq_graph *g)
 /* ReLUs with an end, concats that share a quantizer and that do not, and shortcuts. */
 static void moves(struct omq_graph *g)
 {
-    int s = add(g, "a_relu", block(g, "a", 0, 8, 1, 1), (struct omq_node){.op = OMQ_OP_RELU,
-                                                                          .max = 1.5});
+    int s = relu_to(g, "a_relu", 1.5, block(g, "a", 0, 8, 1, 1));
     int x = block(g, "b", s, 12, 2, 1), y;
 
-    s = add(g, "short", s, (struct omq_node){.op = OMQ_OP_SHORTCUT, .channels = 12, .stride = 2});
-    s = x = add(g, "b_relu", join(g, "b_add", x, s), (struct omq_node){.op = OMQ_OP_RELU,
-                                                                     .max = 2});
+    s = shortcut(g, "short", s, 12, 2);
+    s = x = relu_to(g, "b_relu", 2, join(g, "b_add", x, s));
     y = concat(g, "same", relu(g, "c_relu", block(g, "c", x, 3, 1, 1)),
                relu(g, "d_relu", block(g, "d", x, 5, 1, 1)));
     x = concat(g, "other", block(g, "e", y, 4, 1, 1), s);
-    x = add(g, "read", x, (struct omq_node){.op = OMQ_OP_SHORTCUT, .channels = 19, .stride = 1});
+    x = shortcut(g, "read", x, 19, 1);
     head(g, op(g, "gap", OMQ_OP_GLOBALPOOL, conv(g, "f", x, 6, 3, 1)));
 }
 

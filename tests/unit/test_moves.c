@@ -8,55 +8,12 @@
 #include <string.h>
 
 #include "graphhelp.h"
+#include "planhelp.h"
 #include "quant/quant.h"
 
 Suite *omq_suite_moves(void);
 
 enum { SIDE = 5, IMAGES = 2 };
-
-static int relu_to(struct omq_graph *g, const char *name, double max, int in)
-{
-    return add(g, name, in, (struct omq_node){.op = OMQ_OP_RELU, .max = max});
-}
-
-static int shortcut(struct omq_graph *g, const char *name, int in, int c, int stride)
-{
-    return add(g, name, in, (struct omq_node){.op = OMQ_OP_SHORTCUT, .channels = c,
-                                              .stride = stride});
-}
-
-static const struct omq_unit *unit_of(const struct omq_plan *p, const char *name)
-{
-    for (int i = 0; i < p->n_units; i++)
-        if (strcmp(p->units[i].name, name) == 0)
-            return &p->units[i];
-    ck_abort_msg("there is no unit '%s'", name);
-    return NULL;
-}
-
-static const char *at_site(const struct omq_plan *p, int tensor)
-{
-    return p->tensors[tensor].site < 0 ? "" : p->sites[p->tensors[tensor].site].name;
-}
-
-static void check_unit(const struct omq_plan *p, const char *name, enum omq_unit_kind kind,
-                       const char *in, const char *res, const char *out)
-{
-    const struct omq_unit *u = unit_of(p, name);
-
-    ck_assert_int_eq(u->kind, kind);
-    ck_assert_str_eq(at_site(p, u->in), in);
-    ck_assert_str_eq(u->res < 0 ? "-" : at_site(p, u->res), res);
-    ck_assert_str_eq(at_site(p, u->out), out);
-}
-
-static void plan_of(struct omq_plan *p, struct omq_graph *g)
-{
-    ck_assert_msg(omq_plan_init(p, g, &err) == OMQ_OK, "%s", err.msg);
-    for (int t = 0; t < p->n_tensors; t++)
-        ck_assert_int_eq(p->tensors[t].site < 0, p->tensors[t].is_input || p->tensors[t].is_logits);
-    omq_graph_release(g);
-}
 
 /* ---- plans ---- */
 

@@ -12,18 +12,6 @@
 
 Suite *omq_suite_onnx_read(void);
 
-static void setup(void)
-{
-    init = (struct omq_init_config){.strict = true, .bn_eps = OMQ_BN_EPS};
-    start_graph();
-}
-
-static void teardown(void)
-{
-    omq_proto_release(&graph);
-    omq_onnx_net_release(&net);
-}
-
 /* A block with a shortcut, whose convolution comes last in the file. */
 START_TEST(residual)
 {

@@ -11,18 +11,6 @@
 
 Suite *omq_suite_onnx_refuse(void);
 
-static void setup(void)
-{
-    init = (struct omq_init_config){.strict = true, .bn_eps = OMQ_BN_EPS};
-    start_graph();
-}
-
-static void teardown(void)
-{
-    omq_proto_release(&graph);
-    omq_onnx_net_release(&net);
-}
-
 /* ---- what is refused ---- */
 
 static void bad_dilation(void)

@@ -7,17 +7,9 @@
 #include <string.h>
 
 #include "graphhelp.h"
+#include "planhelp.h"
 
 Suite *omq_suite_plan(void);
-
-static const struct omq_unit *unit_of(const struct omq_plan *p, const char *name)
-{
-    for (int i = 0; i < p->n_units; i++)
-        if (strcmp(p->units[i].name, name) == 0)
-            return &p->units[i];
-    ck_abort_msg("there is no unit '%s'", name);
-    return NULL;
-}
 
 static const struct omq_site *site_of(const struct omq_plan *p, const char *name)
 {
@@ -28,44 +20,11 @@ static const struct omq_site *site_of(const struct omq_plan *p, const char *name
     return NULL;
 }
 
-/* Name of the site of a tensor. */
-static const char *at_site(const struct omq_plan *p, int tensor)
+static void check_fused(const struct omq_plan *p, const char *name, enum omq_unit_kind kind,
+                        const char *in, const char *res, const char *out, bool has_relu)
 {
-    return p->tensors[tensor].site < 0 ? "" : p->sites[p->tensors[tensor].site].name;
-}
-
-/* Units run after those whose output they read; each tensor but the ends has a
- * quantizer; a max pool's tensors share theirs. */
-static void check_plan(const struct omq_plan *p)
-{
-    for (int i = 0; i < p->n_units; i++) {
-        const struct omq_unit *u = &p->units[i];
-        bool in = u->in == 0, res = u->res <= 0;
-
-        for (int j = 0; j < i; j++) {
-            in = in || p->units[j].out == u->in;
-            res = res || p->units[j].out == u->res;
-            ck_assert_int_ne(p->units[j].out, u->out);
-        }
-        ck_assert_msg(in && res, "'%s' reads what is not there yet", u->name);
-        if (u->kind == OMQ_UNIT_MAXPOOL)
-            ck_assert_str_eq(at_site(p, u->in), at_site(p, u->out));
-    }
-    for (int t = 0; t < p->n_tensors; t++)
-        ck_assert_int_eq(p->tensors[t].site < 0, p->tensors[t].is_input || p->tensors[t].is_logits);
-    ck_assert(p->tensors[0].is_input && p->tensors[p->units[p->n_units - 1].out].is_logits);
-}
-
-static void check_unit(const struct omq_plan *p, const char *name, enum omq_unit_kind kind,
-                       const char *in, const char *res, const char *out, bool has_relu)
-{
-    const struct omq_unit *u = unit_of(p, name);
-
-    ck_assert_int_eq(u->kind, kind);
-    ck_assert_str_eq(at_site(p, u->in), in);
-    ck_assert_str_eq(u->res < 0 ? "-" : at_site(p, u->res), res);
-    ck_assert_str_eq(at_site(p, u->out), out);
-    ck_assert_int_eq(u->relu, has_relu);
+    check_unit(p, name, kind, in, res, out);
+    ck_assert_int_eq(unit_of(p, name)->relu, has_relu);
 }
 
 START_TEST(plan_of_resnet8)
@@ -95,19 +54,19 @@ START_TEST(plan_of_resnet8)
             ck_assert_int_eq(strncmp(p->layers[s->layer].name, sites[i], (size_t)(dot - sites[i])),
                              0);
     }
-    check_unit(p, "relu", OMQ_UNIT_CONV, "", "-", "relu.out", true);
-    check_unit(p, "layer1.0.conv1.in", OMQ_UNIT_REQUANT, "relu.out", "-", "layer1.0.conv1.in",
-               false);
-    check_unit(p, "layer1.0.relu1", OMQ_UNIT_CONV, "layer1.0.conv1.in", "-", "layer1.0.conv2.in",
-               true);
-    check_unit(p, "layer1.0.relu2", OMQ_UNIT_CONV, "layer1.0.conv2.in", "relu.out",
-               "layer1.0.relu2.out", true);
-    check_unit(p, "layer2.0.shortcut.1", OMQ_UNIT_CONV, "layer2.0.shortcut.0.in", "-",
-               "layer2.0.shortcut.1.out", false);
-    check_unit(p, "layer2.0.relu2", OMQ_UNIT_CONV, "layer2.0.conv2.in", "layer2.0.shortcut.1.out",
-               "layer2.0.relu2.out", true);
-    check_unit(p, "avgpool", OMQ_UNIT_AVGPOOL, "layer3.0.relu2.out", "-", "linear.in", false);
-    check_unit(p, "linear", OMQ_UNIT_CONV, "linear.in", "-", "", false);
+    check_fused(p, "relu", OMQ_UNIT_CONV, "", "-", "relu.out", true);
+    check_fused(p, "layer1.0.conv1.in", OMQ_UNIT_REQUANT, "relu.out", "-", "layer1.0.conv1.in",
+                false);
+    check_fused(p, "layer1.0.relu1", OMQ_UNIT_CONV, "layer1.0.conv1.in", "-", "layer1.0.conv2.in",
+                true);
+    check_fused(p, "layer1.0.relu2", OMQ_UNIT_CONV, "layer1.0.conv2.in", "relu.out",
+                "layer1.0.relu2.out", true);
+    check_fused(p, "layer2.0.shortcut.1", OMQ_UNIT_CONV, "layer2.0.shortcut.0.in", "-",
+                "layer2.0.shortcut.1.out", false);
+    check_fused(p, "layer2.0.relu2", OMQ_UNIT_CONV, "layer2.0.conv2.in", "layer2.0.shortcut.1.out",
+                "layer2.0.relu2.out", true);
+    check_fused(p, "avgpool", OMQ_UNIT_AVGPOOL, "layer3.0.relu2.out", "-", "linear.in", false);
+    check_fused(p, "linear", OMQ_UNIT_CONV, "linear.in", "-", "", false);
     for (int l = 0; l < p->n_layers; l++)
         ck_assert_int_eq(p->layers[l].edge, strcmp(p->layers[l].name, "conv1") == 0 ||
                                                 strcmp(p->layers[l].name, "linear") == 0);
@@ -157,13 +116,6 @@ START_TEST(methods_know_a_norm)
 }
 END_TEST
 
-static void plan_of(struct omq_plan *p, struct omq_graph *g)
-{
-    ck_assert_msg(omq_plan_init(p, g, &err) == OMQ_OK, "%s", err.msg);
-    check_plan(p);
-    omq_graph_release(g);
-}
-
 /* Pools and concats have what they move from batch norms where all of it is. */
 START_TEST(norms_go_through_moves)
 {
@@ -200,10 +152,10 @@ START_TEST(plan_of_lenet5)
     ck_assert_int_eq(p->n_layers, 4);
     ck_assert_int_eq(p->n_units, 6);
     ck_assert_int_eq(p->n_sites, 3);
-    check_unit(p, "relu1", OMQ_UNIT_CONV, "", "-", "conv2.in", true);
-    check_unit(p, "pool1", OMQ_UNIT_MAXPOOL, "conv2.in", "-", "conv2.in", false);
-    check_unit(p, "pool2", OMQ_UNIT_MAXPOOL, "fc1.in", "-", "fc1.in", false);
-    check_unit(p, "relu3", OMQ_UNIT_CONV, "fc1.in", "-", "fc2.in", true);
+    check_fused(p, "relu1", OMQ_UNIT_CONV, "", "-", "conv2.in", true);
+    check_fused(p, "pool1", OMQ_UNIT_MAXPOOL, "conv2.in", "-", "conv2.in", false);
+    check_fused(p, "pool2", OMQ_UNIT_MAXPOOL, "fc1.in", "-", "fc1.in", false);
+    check_fused(p, "relu3", OMQ_UNIT_CONV, "fc1.in", "-", "fc2.in", true);
     u = unit_of(p, "relu3"); /* over what was flattened */
     ck_assert(u->win.kh == 4 && u->win.kw == 4 && u->win.c_count == 50 && u->oc == 500);
     ck_assert(p->layers[0].edge && !p->layers[1].edge && !p->layers[2].edge && p->layers[3].edge);
@@ -228,11 +180,11 @@ START_TEST(max_pools_do_not_mix_steps)
     a = join(&g, "add", conv(&g, "d", a, 4, 3, 1), b);
     head(&g, a);
     plan_of(&p, &g);
-    check_unit(&p, "a_relu", OMQ_UNIT_CONV, "", "-", "a_relu.out", true);
-    check_unit(&p, "c.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "c.in", false);
-    check_unit(&p, "a_pool.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "d.in", false);
-    check_unit(&p, "a_pool", OMQ_UNIT_MAXPOOL, "d.in", "-", "d.in", false);
-    check_unit(&p, "b", OMQ_UNIT_MAXPOOL, "b.out", "-", "b.out", false);
+    check_fused(&p, "a_relu", OMQ_UNIT_CONV, "", "-", "a_relu.out", true);
+    check_fused(&p, "c.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "c.in", false);
+    check_fused(&p, "a_pool.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "d.in", false);
+    check_fused(&p, "a_pool", OMQ_UNIT_MAXPOOL, "d.in", "-", "d.in", false);
+    check_fused(&p, "b", OMQ_UNIT_MAXPOOL, "b.out", "-", "b.out", false);
     ck_assert_int_eq(p.n_sites, 6); /* and add.out, fc.in */
     omq_plan_release(&p);
 }
@@ -251,9 +203,9 @@ START_TEST(a_residual_of_one_layer_keeps_its_bits)
     x = join(&g, "add", conv(&g, "b", x, 4, 3, 1), x);
     head(&g, x);
     plan_of(&p, &g);
-    check_unit(&p, "b.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "b.in", false);
-    check_unit(&p, "add", OMQ_UNIT_CONV, "b.in", "a_relu.out", "add.out", false);
-    check_unit(&p, "fc.in", OMQ_UNIT_REQUANT, "add.out", "-", "fc.in", false);
+    check_fused(&p, "b.in", OMQ_UNIT_REQUANT, "a_relu.out", "-", "b.in", false);
+    check_fused(&p, "add", OMQ_UNIT_CONV, "b.in", "a_relu.out", "add.out", false);
+    check_fused(&p, "fc.in", OMQ_UNIT_REQUANT, "add.out", "-", "fc.in", false);
     ck_assert_int_eq(site_of(&p, "a_relu.out")->layer, -1);
     ck_assert(site_of(&p, "fc.in")->is_signed);
     omq_plan_release(&p);
@@ -307,10 +259,10 @@ START_TEST(relus_go_before_max_pools)
                  (struct omq_node){.op = OMQ_OP_RELU}));
     plan_of(&p, &g);
     ck_assert_int_eq(p.n_units, 7);
-    check_unit(&p, "a_bn", OMQ_UNIT_CONV, "", "-", "b.in", true);
-    check_unit(&p, "a_max2", OMQ_UNIT_MAXPOOL, "b.in", "-", "b.in", false);
-    check_unit(&p, "b", OMQ_UNIT_CONV, "b.in", "-", "b_max.out", true);
-    check_unit(&p, "b_max", OMQ_UNIT_MAXPOOL, "b_max.out", "-", "b_max.out", false);
+    check_fused(&p, "a_bn", OMQ_UNIT_CONV, "", "-", "b.in", true);
+    check_fused(&p, "a_max2", OMQ_UNIT_MAXPOOL, "b.in", "-", "b.in", false);
+    check_fused(&p, "b", OMQ_UNIT_CONV, "b.in", "-", "b_max.out", true);
+    check_fused(&p, "b_max", OMQ_UNIT_MAXPOOL, "b_max.out", "-", "b_max.out", false);
     ck_assert(site_of(&p, "b.in")->max == 6 && site_of(&p, "b_max.out")->max == 0);
     for (int s = 0; s < p.n_sites; s++)
         ck_assert(!p.sites[s].is_signed);

@@ -6,7 +6,7 @@
 
 Suite *omq_suite_plan_refuse(void);
 
-static void relu_alone(struct omq_graph *g)
+static void relu_of_input(struct omq_graph *g)
 {
     head(g, conv(g, "a", relu(g, "culprit", 0), 4, 3, 1));
 }
@@ -78,14 +78,7 @@ static void relu_of_a_part(struct omq_graph *g)
 
 static void relu_with_less(struct omq_graph *g)
 {
-    int x = add(g, "r", conv(g, "a", 0, 4, 3, 1), (struct omq_node){.op = OMQ_OP_RELU, .max = 6});
-
-    head(g, add(g, "culprit", x, (struct omq_node){.op = OMQ_OP_RELU, .max = 4}));
-}
-
-static void relu_of_input(struct omq_graph *g)
-{
-    head(g, conv(g, "a", relu(g, "culprit", 0), 4, 3, 1));
+    head(g, relu_to(g, "culprit", 4, relu_to(g, "r", 6, conv(g, "a", 0, 4, 3, 1))));
 }
 
 static void pool_of_input(struct omq_graph *g)
@@ -182,9 +175,9 @@ static void ends_elsewhere(struct omq_graph *g)
 }
 
 static void (*const patterns[])(struct omq_graph *g) = {
-    relu_alone, relu_after_pool, norm_of_input, two_norms, norm_after_relu, conv_read_twice,
+    relu_of_input, relu_after_pool, norm_of_input, two_norms, norm_after_relu, conv_read_twice,
     add_of_pools, add_to_itself, two_adds, add_of_input, relu_of_a_part, relu_with_less,
-    relu_of_input, pool_of_input, global_pool_of_input, dead_end, ends_in_relu, ends_in_add,
+    pool_of_input, global_pool_of_input, dead_end, ends_in_relu, ends_in_add,
     ends_in_pool, ends_in_image, one_layer, no_layer, bias_before_norm, conv_of_flat,
     pool_of_flat, add_of_flat, ends_elsewhere,
 };
