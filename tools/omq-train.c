@@ -346,6 +346,8 @@ int main(int argc, char **argv)
         tool_init_library();
         return tool_finish(run_recalibrate(config));
     }
+    if (strcmp(config, "-") == 0 && isatty(STDIN_FILENO))
+        tool_usage("standard input is a terminal, not a configuration");
     add_sets();
     if (!dry_run && !dump_config && !bench)
         tool_catch_signals(on_signal, signals);

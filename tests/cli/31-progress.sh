@@ -19,3 +19,5 @@ SHELL=/bin/sh script -qec "omq-train -q --force tiny.yaml" /dev/null >typed </de
 empty typed
 SHELL=/bin/sh script -qec "omq-eval -" /dev/null >typed </dev/null && fail "a model from a terminal"
 has typed "standard input is a terminal"
+SHELL=/bin/sh script -qec "omq-train -" /dev/null >typed </dev/null && fail "a typed configuration"
+has typed "standard input is a terminal, not a configuration"

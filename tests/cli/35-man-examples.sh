@@ -3,7 +3,7 @@
 # Every line of the man pages' examples that begins with a prompt is run. The training
 # that several pages begin with is run in the first of them; the others get its folder.
 [ -e "$OMQ_SRC/configs/quickstart.yaml" ] || skip "no configs/quickstart.yaml"
-short="omq-train --set train.epochs=1 --set data.train_limit=300 \\
+short="omq-train --force --set train.epochs=1 --set data.train_limit=300 \\
     --set train.widths_per_step=0 --set output_dir=runs/try \\
     configs/quickstart.yaml"
 for page in omq-eval.1 omq.7 omq-train.1 omq-run.1 omq-switch.1 omq-export.1; do
