@@ -246,12 +246,14 @@ int tool_governor_simulate(struct tool_governor *g, struct omq_model *m, const c
     if (omq_governor_simulate(g->governor, trace, print_switch, &p, &sum, &err) != OMQ_OK)
         return tool_fail(&err);
     if (omq_governor_lacks(g->governor))
-        tool_message("warning: the governor changes nothing: '%s' has no %s", trace,
+        tool_message("warning: the governor changes nothing: '%s' has no %s",
+                     strcmp(trace, "-") == 0 ? "standard input" : trace,
                      omq_governor_lacks(g->governor));
     if (tool_common.quiet)
         return TOOL_OK;
-    tool_message("%ld samples over %.1f s, %ld switches", sum.n_samples, sum.duration_s,
-                 sum.n_switches);
+    tool_message("%ld sample%s over %.1f s, %ld switch%s", sum.n_samples,
+                 sum.n_samples == 1 ? "" : "s", sum.duration_s, sum.n_switches,
+                 sum.n_switches == 1 ? "" : "es");
     for (int i = 0; i < g->n; i++)
         if (sum.share[i] > 0)
             tool_message("%s: %.1f %% of the time", name_of(&p, i), 100 * sum.share[i]);

@@ -56,8 +56,8 @@ static int take_line(struct trace *t, const char **line, size_t *n, struct omq_e
     return 1;
 }
 
-/* The next field of a line, moved past it; false behind the last. *line NULL
- * means that there is none left. */
+/* The next field of a line, without blanks around it, moved past it; false behind the last.
+ * *line NULL means that there is none left. */
 static bool take_field(const char **line, size_t *n, const char **field, size_t *size)
 {
     const char *comma;
@@ -69,6 +69,10 @@ static bool take_field(const char **line, size_t *n, const char **field, size_t 
     *size = comma ? (size_t)(comma - *line) : *n;
     *n -= *size + (comma ? 1 : 0);
     *line = comma ? comma + 1 : NULL;
+    for (; *size > 0 && **field == ' '; --*size)
+        ++*field;
+    while (*size > 0 && (*field)[*size - 1] == ' ')
+        --*size;
     return true;
 }
 
@@ -152,8 +156,8 @@ static int take_sample(struct trace *t, struct omq_governor_sample *s, struct om
         }
     }
     if (i != t->n_columns)
-        return omq_fail(err, OMQ_EFORMAT, "'%s' line %ld has %d values for %d columns", t->path,
-                        t->line, i, t->n_columns);
+        return omq_fail(err, OMQ_EFORMAT, "'%s' line %ld has %d value%s for %d column%s", t->path,
+                        t->line, i, i == 1 ? "" : "s", t->n_columns, t->n_columns == 1 ? "" : "s");
     if (x[T_S] < t->before)
         return omq_fail(err, OMQ_EFORMAT, "'%s' line %ld: time goes back, from %.10g to %.10g s",
                         t->path, t->line, t->before, x[T_S]);

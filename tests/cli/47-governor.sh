@@ -18,6 +18,11 @@ has out "thermal: 80 C, over 75 C for 2 s"
 has err "51 samples over 50.0 s, 4 switches" \
     "w8a8: 42.0 % of the time" "w4a8: 28.0 %" "w2a2: 30.0 %"
 cp out text
+# With blanks it is the same table.
+expect 0 omq-run -g thermal:75 --simulate <(sed 's/,/ , /' warm.csv) $M
+cmp out text
+expect 0 omq-run -g battery:30 --simulate - $M <warm.csv
+has err "warning: the governor changes nothing: 'standard input' has no battery_percent"
 expect 1 omq-run -g manual --simulate - $M <<<t_s
 has err "'standard input' has no samples"
 expect 1 omq-run -g manual --simulate - $M <&-
