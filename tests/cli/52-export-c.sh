@@ -8,7 +8,7 @@ make_raw images $((40 * 144))
 
 # answers PROGRAM [PRECISION]: those of the program are omq-run's at the precision.
 answers() {
-    omq-run --bits "${2:-w8a8}" run/model.omq <images | cut -f 2,3 >want
+    omq-run --bits "${2:-8}" run/model.omq <images | cut -f 2,3 >want
     expect 0 "$@" <images
     empty err
     [ "$(wc -l <want)" -eq 40 ] || fail "not 40 answers"
@@ -28,8 +28,30 @@ for precision in w8a8 w2a2 w1a1 w4a8; do
     answers ./all $precision
 done
 answers ./all
-expect 1 ./all w3a3 <images
-has err 'no such precision'
+for word in 8 2 1; do
+    answers ./all $word
+done
+for word in w3a3 3 "" 88 fast; do
+    expect 1 ./all "$word" <images
+    empty out
+    has err "all: no precision '$word'" "default: 8 2 1 w4a8"
+done
+expect 1 ./all -x <images
+has err "all: no option '-x'" "usage: all [-l] [PRECISION] <images"
+expect 1 ./all 8 2 <images
+has err "more than one precision" "usage: all"
+for word in --help -h; do
+    expect 0 ./all $word
+    empty err
+    has out "usage: all [-l] [PRECISION] <images" "12 x 12 x 1 bytes" "default: 8 2 1 w4a8"
+done
+expect 1 bash -c "./all --help >/dev/full"
+has err "cannot write"
+expect 0 ./all -l 2 <images
+cp out logits
+expect 0 ./all -l w2a2 <images
+cmp out logits
+[ "$(awk 'NF == 4' logits | wc -l)" -eq 40 ] || fail "not four logits of 40 images"
 head -c 200 images | expect 1 ./all
 has err 'not complete'
 [ "$(wc -l <out)" -eq 1 ] || fail "not one answer"

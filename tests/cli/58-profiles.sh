@@ -26,6 +26,15 @@ expect 1 omq-eval --engine float --bits fast --limit 8 run/model.omq
 has err "profiles run on the integer engine only"
 expect 0 omq-export --bits fast -o fast.json run/model.omq
 has fast.json '"name": "fast"'
+if command -v cc >/dev/null; then # by name in a program of its own, too
+    make_raw frames $((20 * 144))
+    omq-export --bits 8,fast,all-eight --main -o net.c run/model.omq
+    cc -O1 -o net net.c
+    expect 0 ./net fast <frames
+    omq-run --bits fast run/model.omq <frames | cut -f 2 | diff - <(cut -f 1 out)
+    expect 1 ./net 2 <frames
+    has err "no precision '2'" "default: 8 fast all-eight"
+fi
 
 # A model gets one more, and whatever else it holds stays.
 expect 0 omq-train -q --recalibrate --profile "late w4a8 conv1=2" -o more.omq run/model.omq
