@@ -189,6 +189,9 @@ struct omq_export_options {
     const char *style;   /* a variant of the format, or NULL */
     const char *name;    /* what is written is called; NULL: after the output, or the model */
     bool with_main, integer, cmsis, act_s8, weight_u8;
+    /* Called for each file that is there, in order; "-" is standard output. Or NULL. */
+    void (*wrote)(void *ctx, const char *path, bool is_tar);
+    void *ctx;
 };
 
 /* The formats, in order: name, what it is, the ending of its (first) file. */

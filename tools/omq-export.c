@@ -119,14 +119,73 @@ static const char *default_bits(struct omq_export *x, int format)
     return i < 0 ? "all" : omq_export_name(x, i);
 }
 
+/* Text that is put together; what does not fit is cut, as messages are. */
+struct text {
+    char s[2048];
+};
+
+static void add(struct text *t, const char *a, const char *b, const char *c)
+{
+    const size_t used = strlen(t->s);
+
+    snprintf(t->s + used, sizeof(t->s) - used, "%s%s%s", a, b, c);
+}
+
+/* What was written: "in 'm.param' and 'm.bin'". */
+struct places {
+    struct text names;
+    int n;
+    bool has_hidden_tar; /* by a name that does not say so */
+};
+
+static void add_place(void *ctx, const char *path, bool is_tar)
+{
+    struct places *p = ctx;
+    const char *dot = strrchr(path, '.');
+
+    if (strcmp(path, "-") == 0)
+        add(&p->names, "on standard output", "", "");
+    else
+        add(&p->names, p->n ? " and '" : "in '", path, "'");
+    p->n++;
+    if (is_tar && !(dot && strcmp(dot, ".tar") == 0)) {
+        add(&p->names, ", a tar", "", "");
+        p->has_hidden_tar = true;
+    }
+}
+
+/* Whether a precision was chosen among several, which nobody asked for. */
+static bool is_chosen(struct omq_export *x, int format, const int *list)
+{
+    if (bits || omq_export_format_holds_several(format))
+        return false;
+    for (int i = 0; i < omq_export_count(x); i++)
+        if (i != list[0] && !omq_export_is_float(x, i))
+            return true;
+    return false;
+}
+
+/* A line where more happened than what the options name. */
+static void say_what_is_where(struct omq_export *x, const int *list, int n, bool chosen,
+                              const struct places *p)
+{
+    struct text what = { "" };
+
+    for (int i = 0; i < n; i++)
+        add(&what, i ? ", " : "", omq_export_name(x, list[i]), "");
+    if (!tool_common.quiet && (chosen || p->n > 1 || p->has_hidden_tar))
+        tool_message("%s %s%s", what.s, p->names.s, chosen ? "; --bits chooses others" : "");
+}
+
 static int export(struct omq_export *x, int i)
 {
     const struct tool_choices all = { x, omq_export_count(x), find, is_integer };
+    struct places places = { .n = 0 };
     const struct omq_export_options opt = {
         .format = omq_export_format_name(i), .style = style, .name = name,
         .with_main = with_main, .integer = integer, .cmsis = cmsis,
         .act_s8 = strcmp(act_type, "s8") == 0, .weight_u8 = strcmp(weight_type, "u8") == 0,
-        .vectors = vectors,
+        .vectors = vectors, .wrote = add_place, .ctx = &places,
     };
     const char *words = bits ? bits : default_bits(x, i);
     struct omq_err err = { 0 };
@@ -134,6 +193,8 @@ static int export(struct omq_export *x, int i)
 
     if (rc == TOOL_OK && omq_export_write(x, &opt, list, n, output, &err) != OMQ_OK)
         rc = strcmp(output, "-") == 0 && tool_reader_gone() ? TOOL_FAILED : tool_fail(&err);
+    if (rc == TOOL_OK)
+        say_what_is_where(x, list, n, is_chosen(x, i, list), &places);
     free(list);
     return rc;
 }

@@ -91,6 +91,12 @@ static int make_files(const struct omq_export_request *r, const char *name, cons
 
 /* ---- to where they belong ---- */
 
+static void tell(const struct omq_export_request *r, const char *path, bool is_tar)
+{
+    if (r->opt->wrote)
+        r->opt->wrote(r->opt->ctx, path, is_tar);
+}
+
 static bool ends_with(const char *s, const char *end)
 {
     return strlen(s) > strlen(end) && strcmp(s + strlen(s) - strlen(end), end) == 0;
@@ -155,8 +161,14 @@ static int put_beside(const struct omq_export_request *r, const struct files *f,
         rc = make_beside(r, f, i, &a[i], err);
     for (int i = f->n - 1; rc == OMQ_OK && i >= 0; i--) /* the first last: it is the sign */
         rc = omq_atomic_commit(&a[i], err);
-    for (int i = 0; i < f->n; i++)
+    for (int i = 0; i < f->n; i++) {
+        char *path = rc == OMQ_OK ? name_beside(r, f, i) : NULL;
+
         omq_atomic_abort(&a[i]);
+        if (path)
+            tell(r, path, false);
+        free(path);
+    }
     return rc;
 }
 
@@ -260,6 +272,8 @@ static int put_tar(const struct omq_export_request *r, const int *choices, int n
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate a tar");
     if (rc == OMQ_OK)
         rc = put_file(r->output, bytes, size, err);
+    if (rc == OMQ_OK)
+        tell(r, r->output, true);
     json_decref(t.list);
     free(bytes);
     return rc;
@@ -304,6 +318,8 @@ int omq_export_put(const struct omq_export_request *r, const int *choices, int n
         return put_tar(r, choices, n, err);
     if ((rc = make_files(r, r->name, choices, n, &f, err)) == OMQ_OK)
         rc = streams ? put_file(r->output, f.bytes[0], f.size[0], err) : put_beside(r, &f, err);
+    if (rc == OMQ_OK && streams)
+        tell(r, r->output, false);
     files_release(&f);
     return rc;
 }

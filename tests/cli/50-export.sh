@@ -67,6 +67,7 @@ has err "two files of the tar would be called 'manifest.json'"
 
 # Golden vectors: beside a file, and in a tar.
 expect 0 omq-export --bits 2 --vectors 3 -o golden.json $M
+[ "$(<err)" = "omq-export: w2a2 in 'golden.json' and 'golden_vectors.npz'" ] || fail "$(<err)"
 expect 0 omq-export --bits 2 --vectors 3 -f json --name golden $M
 [ "$(tar -tf out | tr '\n' ' ')" = "golden.json golden_vectors.npz manifest.json " ] ||
     fail "$(tar -tf out)"
@@ -74,6 +75,31 @@ tar -xOf out golden_vectors.npz | cmp - golden_vectors.npz
 tar -xOf out golden.json | cmp - golden.json
 expect 2 omq-export --vectors 0 -o golden.json $M
 has err "--vectors"
+
+# What nobody named is told: a precision, a second file, a tar; what was asked for is not.
+while IFS='|' read -r options note; do
+    # shellcheck disable=SC2086 # several words
+    expect 0 omq-export $options $M
+    [ "$(<err)" = "${note:+omq-export: $note}" ] || fail "$options: $(<err)"
+    # shellcheck disable=SC2086
+    expect 0 omq-export -q $options $M
+    empty err
+done <<'END_OF_NOTES'
+-o n.onnx|w8a8 in 'n.onnx'; --bits chooses others
+-f onnx|w8a8 on standard output; --bits chooses others
+-b 2 -o n.onnx|
+-o n.param|w2a2 in 'n.param' and 'n.bin'; --bits chooses others
+-b 2 -o n.bin|w2a2 in 'n.param' and 'n.bin'
+-b 2 -f ncnn|w2a2 on standard output, a tar
+-b 2 -f ncnn -o n.tar|
+-b 8,2 -f onnx -o n|w8a8, w2a2 in 'n', a tar
+-o n.c|w8a8, w2a2, w4a8 in 'n.c' and 'n.h'
+-o n.npz|
+-f json|
+END_OF_NOTES
+expect 0 omq-export -b 2 -o n.omq $M
+expect 0 omq-export -o n.onnx n.omq
+empty err
 
 # The model itself, by its own name and by others.
 cp $M before.omq
