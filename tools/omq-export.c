@@ -22,8 +22,8 @@ static int vectors;
 static const struct tool_option options[] = {
     { .name = "bits", .letter = 'b', .arg = "LIST", .text = &bits,
       .help = "Precisions to export, with commas between: a width such as 4, a precision such as "
-              "w4a8, the name of a profile, or all; without the option, all if the format's file "
-              "holds several, else the best that it can hold." },
+              "w4a8, the name of a profile, or all, which are those of integers; without the "
+              "option, all if the format's file holds several, else the best that it can hold." },
     { .name = "format", .letter = 'f', .arg = "NAME", .text = &format,
       .help = "Format, see --list-formats; without the option, the one that the output's name "
               "ends like." },
@@ -177,6 +177,28 @@ static void say_what_is_where(struct omq_export *x, const int *list, int n, bool
         tool_message("%s %s%s", what.s, p->names.s, chosen ? "; --bits chooses others" : "");
 }
 
+static bool has_word(const char *words, const char *word)
+{
+    const size_t n = strlen(word);
+
+    for (const char *p = words; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+        if (strncmp(p, word, n) == 0 && (p[n] == ',' || p[n] == '\0'))
+            return true;
+    return false;
+}
+
+/* All precisions are not all if some are in floating point. */
+static void say_what_is_missing(struct omq_export *x, const char *words)
+{
+    struct text what = { "" };
+
+    for (int i = 0; i < omq_export_count(x); i++)
+        if (omq_export_is_float(x, i))
+            add(&what, what.s[0] ? ", " : "", omq_export_name(x, i), "");
+    if (!tool_common.quiet && what.s[0] && has_word(words, "all"))
+        tool_message("without %s: formats hold precisions of integers", what.s);
+}
+
 static int export(struct omq_export *x, int i)
 {
     const struct tool_choices all = { x, omq_export_count(x), find, is_integer };
@@ -193,6 +215,8 @@ static int export(struct omq_export *x, int i)
 
     if (rc == TOOL_OK && omq_export_write(x, &opt, list, n, output, &err) != OMQ_OK)
         rc = strcmp(output, "-") == 0 && tool_reader_gone() ? TOOL_FAILED : tool_fail(&err);
+    if (rc == TOOL_OK)
+        say_what_is_missing(x, words);
     if (rc == TOOL_OK)
         say_what_is_where(x, list, n, is_chosen(x, i, list), &places);
     free(list);

@@ -182,8 +182,17 @@ empty out
 has err "cannot export 'w32a32': it is in floating point: choose one of integers"
 expect 0 omq-export --bits mixed -f json two.omq
 has out '"name": "mixed"'
-expect 0 omq-export -f json two.omq
-has_not out w32a32
+for all in "" "-b all" "-b mixed,all"; do
+    # shellcheck disable=SC2086 # several words
+    expect 0 omq-export $all -f json two.omq
+    has_not out w32a32
+    [ "$(<err)" = "omq-export: without w32a32: formats hold precisions of integers" ] ||
+        fail "$all: $(<err)"
+done
+expect 0 omq-export -q -b all -f json two.omq
+empty err
+expect 0 omq-export -b mixed -f json two.omq
+empty err
 expect 2 omq-export -f jsn $M
 has err "unknown format 'jsn'; there are " json
 expect 2 omq-export -o model.jsn $M
