@@ -194,13 +194,14 @@ struct omq_export_options {
     void *ctx;
 };
 
-/* The formats, in order: name, what it is, the ending of its (first) file. */
+/* The formats, in order: name, what it is, the endings of its files, NULL behind the last. */
 int omq_export_format_count(void);
 const char *omq_export_format_name(int i);
 const char *omq_export_format_summary(int i);
-const char *omq_export_format_suffix(int i);
+const char *omq_export_format_suffix(int i, int n);
 /* Whether one file holds several precisions: else several are a tar. */
 bool omq_export_format_holds_several(int i);
+bool omq_export_format_is_text(int i); /* what goes to standard output */
 /* Index of a name, or of the format whose files end like `output`; OMQ_EARG. */
 int omq_export_format_find(const char *name, struct omq_err *err) OMQ_WARN_UNUSED;
 int omq_export_format_of(const char *output, struct omq_err *err) OMQ_WARN_UNUSED;

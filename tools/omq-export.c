@@ -4,8 +4,10 @@
  */
 #define _GNU_SOURCE /* isatty */
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "omq_tools.h"
@@ -53,10 +55,10 @@ static const struct tool_option options[] = {
     { .name = "cmsis", .flag = &cmsis,
       .help = "With format c, call CMSIS-NN, in integers, for convolutions, linear layers and "
               "pools." },
-    { .name = "force", .flag = &force, .help = "Write even to a terminal." },
+    { .name = "force", .flag = &force, .help = "Write even what is no text to a terminal." },
     { .name = "list-formats", .flag = &list_formats,
-      .help = "Print the formats, how their files are called, and what they are; MODEL may be "
-              "missing then." },
+      .help = "Print the formats, how the names of their files end, whether one holds several "
+              "precisions, and what they are; MODEL may be missing then." },
 };
 
 static const char *const examples[] = {
@@ -78,9 +80,18 @@ static const struct tool program = {
 
 static int print_formats(void)
 {
-    for (int i = 0; i < omq_export_format_count(); i++)
-        printf("%-12s %-12s %s\n", omq_export_format_name(i), omq_export_format_suffix(i),
+    const char *end;
+
+    printf("%-12s %-12s %-10s %s\n", "format", "files", "precisions", "for");
+    for (int i = 0; i < omq_export_format_count(); i++) {
+        char ends[32] = "";
+
+        for (int n = 0; (end = omq_export_format_suffix(i, n)); n++)
+            snprintf(ends + strlen(ends), sizeof(ends) - strlen(ends), "%s%s", n ? " " : "", end);
+        printf("%-12s %-12s %-10s %s\n", omq_export_format_name(i), ends,
+               omq_export_format_holds_several(i) ? "several" : "one",
                omq_export_format_summary(i));
+    }
     return tool_finish(TOOL_OK);
 }
 
@@ -88,17 +99,40 @@ static int print_formats(void)
 static int find_format(void)
 {
     struct omq_err err = { 0 };
-    int i;
+    int i = format ? omq_export_format_find(format, &err) : omq_export_format_of(output, &err);
 
-    if (format)
-        i = omq_export_format_find(format, &err);
-    else if (strcmp(output, "-") == 0)
-        tool_usage("give --format, or an output whose name ends like one");
-    else
-        i = omq_export_format_of(output, &err);
     if (i < 0)
         tool_usage("%s", err.msg);
     return i;
+}
+
+/* Standard output, or one by another name. Only a device is opened: a pipe's reader would
+ * take that for all. */
+static bool is_terminal(const char *path)
+{
+    struct stat st;
+    bool is;
+    int fd;
+
+    if (strcmp(path, "-") == 0)
+        return isatty(STDOUT_FILENO);
+    if (stat(path, &st) < 0 || !S_ISCHR(st.st_mode) ||
+        (fd = open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK)) < 0)
+        return false;
+    is = isatty(fd);
+    close(fd);
+    return is;
+}
+
+static void check_terminal(int format)
+{
+    const bool is_text = omq_export_format_is_text(format) && vectors == 0;
+
+    if (force || is_text || !is_terminal(output))
+        return;
+    if (strcmp(output, "-") == 0)
+        tool_usage("standard output is a terminal: give -o FILE, a pipe, or --force");
+    tool_usage("'%s' is a terminal: give another file, a pipe, or --force", output);
 }
 
 static int find(void *x, const char *word, struct omq_err *err)
@@ -235,8 +269,7 @@ int main(int argc, char **argv)
     if (strcmp(model, "-") == 0 && isatty(STDIN_FILENO))
         tool_usage("standard input is a terminal, not a model");
     i = find_format();
-    if (strcmp(output, "-") == 0 && isatty(STDOUT_FILENO) && !force)
-        tool_usage("standard output is a terminal: give -o FILE, a pipe, or --force");
+    check_terminal(i);
     tool_init_library();
     if (omq_export_open(&x, model, &err) != OMQ_OK)
         status = tool_fail(&err);

@@ -79,6 +79,7 @@ struct omq_export_format {
     const char *suffixes[3];   /* of its files, ".c" first; NULL-terminated */
     bool one_stream;           /* of several files, the first alone can hold all */
     bool several;              /* one file holds several choices */
+    bool is_text;              /* for people, too */
     int act_bits;              /* most that its layers may read; 0: any */
     const char *const *styles; /* words of --style, the default first, or NULL */
     bool takes_main, takes_integer, takes_cmsis, takes_types;

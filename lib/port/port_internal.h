@@ -25,6 +25,11 @@ struct omq_export_request {
     char name[OMQ_EXPORT_NAME_SIZE]; /* of what is written */
 };
 
+/* ---- formats.c ---- */
+
+/* "omq, npz, ...": the formats, or those whose file holds several choices. */
+void omq_export_list_formats(bool only_several, char list[256]);
+
 /* ---- write.c ---- */
 
 /* The n choices to where they belong; see omq_export_write(). */

@@ -294,10 +294,14 @@ static bool is_stream(const char *path)
 /* A tar under the name of a file of the format would be taken for one. */
 static int check_tar_name(const struct omq_export_request *r, struct omq_err *err)
 {
+    char list[256];
+
+    omq_export_list_formats(true, list);
     for (int i = 0; i < n_suffixes(r->format); i++)
         if (ends_with(r->output, r->format->suffixes[i]))
             return omq_fail(err, OMQ_EARG, "'%s' holds one precision: name the output FILE.tar for "
-                            "several, or take a format that has them in one file", r->output);
+                            "several, or give a --format that has them in one file: %s",
+                            r->output, list);
     return OMQ_OK;
 }
 

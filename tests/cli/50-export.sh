@@ -42,8 +42,10 @@ expect 0 omq-export --format json -o - - <$M
 cmp out piped
 [ "$(omq-export --format json $M | wc -c)" -eq "$(wc -c <piped)" ] || fail "a pipe"
 expect 0 omq-export --list-formats
-grep -q '^json  *\.json  *what the model is' out || fail "$(<out)"
-awk 'NF < 3 { exit 1 }' out || fail "$(<out)"
+grep -q '^json  *\.json  *several  *what the model is' out || fail "$(<out)"
+grep -q '^ncnn  *\.param \.bin  *one  *a graph' out || fail "$(<out)"
+grep -q '^c  *\.c \.h  *several  *C99' out || fail "$(<out)"
+awk 'NF < 4 { exit 1 }' out || fail "$(<out)"
 
 # The same bytes at another time, from another place, with other kernels.
 expect 0 omq-export --bits 8,2 --format json -o one.tar --name n $M
@@ -196,9 +198,9 @@ empty err
 expect 2 omq-export -f jsn $M
 has err "unknown format 'jsn'; there are " json
 expect 2 omq-export -o model.jsn $M
-has err "the name 'model.jsn' does not say in what format: give --format"
+has err "the name 'model.jsn' does not say in what format: give --format; there are omq, "
 expect 2 omq-export $M
-has err "give --format"
+has err "give --format, or an --output whose name ends like one; there are omq, npz, safetensors"
 expect 2 omq-export -o a.json
 has err MODEL
 for option in "--style qonnx" --main --integer "--act-type s8" "--weight-type u8"; do
@@ -212,10 +214,22 @@ done
 need script
 script -qec true /dev/null >/dev/null 2>&1 </dev/null || skip "no pseudo-terminals here"
 export SHELL=/bin/sh
-script -qec "omq-export -f json $M" /dev/null >typed </dev/null && fail "to a terminal"
+script -qec "omq-export -f npz $M" /dev/null >typed </dev/null && fail "to a terminal"
 has typed "standard output is a terminal: give -o FILE, a pipe, or --force"
-has_not typed bit_operations
-script -qec "omq-export -f json --force $M" /dev/null >typed </dev/null || fail "--force"
+has_not typed PK
+script -qec "omq-export -f npz --force $M" /dev/null >typed </dev/null || fail "--force"
+has typed PK
+ln -s /dev/stdout links/name.npz
+for name in /dev/stdout /dev/tty links/name.npz; do
+    script -qec "omq-export -f npz -o $name $M" /dev/null >typed </dev/null && fail "to $name"
+    has typed "'$name' is a terminal: give another file"
+    has_not typed PK
+done
+script -qec "omq-export -f c --vectors 2 $M" /dev/null >typed </dev/null && fail "to a terminal"
+has typed "standard output is a terminal"
+script -qec "omq-export -f json $M" /dev/null >typed </dev/null || fail "text to a terminal"
 has typed bit_operations
+script -qec "omq-export -f c $M" /dev/null >typed </dev/null || fail "text to a terminal"
+has typed model_run
 script -qec "omq-export -f json -o a.json -" /dev/null >typed </dev/null && fail "from a terminal"
 has typed "standard input is a terminal, not a model"

@@ -31,7 +31,8 @@ for text in omq.version omq.arch w4a4 omq.preprocess omq.classes QuantizeLinear;
     grep -qaF $text first.onnx || fail "no '$text' in first.onnx"
 done
 expect 2 omq-export --bits 4,1 -o several.onnx resnet8/model.omq
-has err "'several.onnx' holds one precision: name the output FILE.tar for several"
+has err "'several.onnx' holds one precision: name the output FILE.tar for several" \
+    "one file: omq, npz, safetensors, json, c, onnx-switch"
 [ ! -e several.onnx ] || fail "a tar is called .onnx"
 expect 0 omq-export --bits 4,1 -f onnx -o several.tar resnet8/model.omq
 tar -tf several.tar | tr '\n' ' ' >out
