@@ -91,6 +91,8 @@ static int read_fd(struct omq_ckpt *c, int fd, uint64_t max_bytes, struct omq_er
     ssize_t n;
     int rc;
 
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+        return omq_fail(err, OMQ_EIO, "cannot be read: Is a directory; give the .omq file in it");
     if (fstat(fd, &st) < 0 || (n = read_full(fd, head, sizeof(head))) < 0)
         return omq_fail_errno(err, OMQ_EIO, "cannot be read");
     rc = omq_ckpt_header_decode(&c->h, head, (size_t)n, err);

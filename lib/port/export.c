@@ -94,24 +94,50 @@ int omq_export_find(const struct omq_export *x, const char *word, struct omq_err
 
 /* ---- requests ---- */
 
+/* Options that only some formats have. */
+enum { MAIN, INTEGER, CMSIS, ACT_TYPE, WEIGHT_TYPE, STYLE, N_OPTIONS };
+static const char *const option_names[N_OPTIONS] = {"main", "integer", "cmsis", "act-type",
+                                                    "weight-type", "style"};
+
+static bool has_option(const struct omq_export_format *f, int option)
+{
+    const bool has[N_OPTIONS] = {f->takes_main, f->takes_integer, f->takes_cmsis, f->takes_types,
+                                 f->takes_types, f->styles != NULL};
+
+    return has[option];
+}
+
+static void add_word(char list[256], const char *word)
+{
+    const size_t n = strlen(list);
+
+    snprintf(list + n, 256 - n, "%s%s", n ? ", " : "", word);
+}
+
 static int check_options(const struct omq_export_format *f, const struct omq_export_options *opt,
                          struct omq_err *err)
 {
-    const struct { bool asked, there; const char *name; } flags[] = {
-        {opt->with_main, f->takes_main, "main"}, {opt->integer, f->takes_integer, "integer"},
-        {opt->cmsis, f->takes_cmsis, "cmsis"}, {opt->act_s8, f->takes_types, "act-type"},
-        {opt->weight_u8, f->takes_types, "weight-type"},
-    };
+    const bool asked[N_OPTIONS] = {opt->with_main, opt->integer, opt->cmsis, opt->act_s8,
+                                   opt->weight_u8, opt->style != NULL};
+    char list[256] = "";
 
-    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
-        if (flags[i].asked && !flags[i].there)
-            return omq_fail(err, OMQ_EARG, "format '%s' has no option --%s", f->name,
-                            flags[i].name);
-    for (int i = 0; opt->style && f->styles && f->styles[i]; i++)
+    for (int o = 0; o < N_OPTIONS; o++) {
+        if (!asked[o] || has_option(f, o))
+            continue;
+        for (int i = 0; i < omq_export_format_count(); i++)
+            if (has_option(&omq_export_formats[i], o))
+                add_word(list, omq_export_formats[i].name);
+        return omq_fail(err, OMQ_EARG, "format '%s' has no option --%s, which is for %s", f->name,
+                        option_names[o], list);
+    }
+    for (int i = 0; opt->style && f->styles[i]; i++) {
         if (strcmp(opt->style, f->styles[i]) == 0)
             return OMQ_OK;
+        add_word(list, f->styles[i]);
+    }
     if (opt->style)
-        return omq_fail(err, OMQ_EARG, "format '%s' has no style '%s'", f->name, opt->style);
+        return omq_fail(err, OMQ_EARG, "format '%s' has no style '%s'; it has %s", f->name,
+                        opt->style, list);
     return OMQ_OK;
 }
 

@@ -206,8 +206,15 @@ has err MODEL
 for option in "--style qonnx" --main --integer "--act-type s8" "--weight-type u8"; do
     # shellcheck disable=SC2086 # several words
     expect 2 omq-export $option -o a.json $M
-    has err "format 'json' has no"
+    has err "format 'json' has no option ${option%% *}, which is for "
 done
+has err "which is for onnx, onnx-switch"
+expect 2 omq-export --main -o a.json $M
+has err "which is for c"
+expect 2 omq-export --style qonnx -f onnx-switch $M
+has err "format 'onnx-switch' has no style 'qonnx'; it has qcdq, exact"
+expect 1 omq-export -o a.json run
+has err "'run': cannot be read: Is a directory; give the .omq file in it"
 [ ! -e a.json ] || fail "a.json"
 
 # A terminal.
