@@ -28,10 +28,12 @@ static const struct tool_option options[] = {
               "--set init=FILE." },
     { .name = "map", .arg = "OLD=NEW", .list = &maps,
       .help = "Change names in that file, where OLD is a name or what stands before one of its "
-              "dots. Can be given several times. Short for --set init_map=[OLD=NEW,...]." },
+              "dots; one that fits no name is an error. Can be given several times. Short for "
+              "--set init_map=[OLD=NEW,...]." },
     { .name = "skip", .arg = "PATTERN", .list = &skips,
       .help = "Keep the random values of parameters: by name, pattern of names, or module, as in "
-              "fc. Can be given several times. Short for --set init_skip=[PATTERN,...]." },
+              "linear; one that fits none is an error. Can be given several times. Short for "
+              "--set init_skip=[PATTERN,...]." },
     { .name = "no-strict", .flag = &no_strict,
       .help = "Load what fits, and list what is missing, unexpected or of another shape. Short "
               "for --set init_strict=false." },

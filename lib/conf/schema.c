@@ -74,10 +74,11 @@ const struct omq_conf_key omq_conf_keys[] = {
          "Changes of the names in that file, each as\n"
          ".Dq OLD=NEW ,\n"
          "where OLD is a name or what stands before one of its dots; the first that\n"
-         "fits a name counts."),
+         "fits a name counts, and one that fits none is an error."),
     LIST("init_skip", OMQ_CONF_TEXTS, init.skip, init.n_skip, 0, 0,
          "Parameters that keep their random values: names, or patterns of names in\n"
-         "which * stands for any characters, or the modules that they are in, as in fc."),
+         "which * stands for any characters, or the modules that they are in, as in\n"
+         "linear; one that fits none is an error."),
     BOOL("init_strict", init.strict,
          "Parameters that are missing from the file, unexpected in it, or of another\n"
          "shape are an error; else they are listed, and those of the network keep\n"

@@ -19,6 +19,7 @@
 struct omq_weights_result {
     int loaded;        /* arrays that were taken */
     int missing, unexpected, misshapen, skipped;
+    const char *idle_skip; /* the first of cfg->skip that fits no name of either side, or NULL */
     char *text;        /* a line for each of these but skipped ones; allocated, or NULL */
 };
 void omq_weights_result_release(struct omq_weights_result *r);
@@ -70,7 +71,8 @@ int omq_entries_init(struct omq_entries *e, const struct omq_source *s,
                      struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_entries_release(struct omq_entries *e);
 struct omq_entry *omq_entry_find(const struct omq_entries *e, const char *name);
-/* Whether cfg->skip has a pattern that fits the name, or a module it is in. */
+/* Whether a pattern fits the name, or a module it is in; whether one of cfg->skip does. */
+bool omq_name_fits(const char *pattern, const char *name);
 bool omq_name_skipped(const struct omq_init_config *cfg, const char *name);
 
 #endif

@@ -195,6 +195,25 @@ static void match_all(struct loading *w)
         fprintf(w->text, "(%d lines of a kind are shown)\n", MAX_LINES);
 }
 
+/* A pattern that skips nothing is a slip of the pen: what it was for would be loaded. */
+static bool is_idle(const struct loading *w, const char *pattern)
+{
+    for (int i = 0; i < w->targets.n; i++)
+        if (omq_name_fits(pattern, w->targets.list[i].name))
+            return false;
+    for (int i = 0; i < w->entries.n; i++)
+        if (omq_name_fits(pattern, w->entries.list[i].name))
+            return false;
+    return true;
+}
+
+static void find_idle_skip(struct loading *w)
+{
+    for (int i = 0; i < w->cfg->n_skip && !w->r->idle_skip; i++)
+        if (is_idle(w, w->cfg->skip[i]))
+            w->r->idle_skip = w->cfg->skip[i];
+}
+
 static int judge(const struct loading *w)
 {
     const struct omq_weights_result *r = w->r;
@@ -328,6 +347,7 @@ int omq_weights_load(struct omq_net *net, const struct omq_source *s,
     if ((rc = targets_init(&w.targets, net, err)) == OMQ_OK &&
         (rc = omq_entries_init(&w.entries, s, &w.targets, cfg, err)) == OMQ_OK) {
         match_all(&w);
+        find_idle_skip(&w);
         rc = judge(&w);
         if (rc == OMQ_OK)
             rc = load_all(&w);

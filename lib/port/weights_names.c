@@ -78,29 +78,55 @@ static void strip_all(struct omq_entries *e, const struct omq_expected_list *t)
 /* ---- the user's words ---- */
 
 /* OLD is the whole name, or what stands before one of its dots. */
+static bool map_fits(const char *map, const char *name)
+{
+    size_t n = strcspn(map, "=");
+
+    return map[n] == '=' && strncmp(name, map, n) == 0 &&
+           (n == 0 || map[n - 1] == '.' || name[n] == '.' || name[n] == 0);
+}
+
 static void map_name(char name[OMQ_ENTRY_NAME], const struct omq_init_config *cfg)
 {
-    for (int i = 0; i < cfg->n_map; i++) {
-        const char *map = cfg->map[i];
-        size_t n = strcspn(map, "=");
+    for (int i = 0; i < cfg->n_map; i++)
+        if (map_fits(cfg->map[i], name)) {
+            size_t n = strcspn(cfg->map[i], "=");
 
-        if (map[n] == '=' && strncmp(name, map, n) == 0 &&
-            (n == 0 || map[n - 1] == '.' || name[n] == '.' || name[n] == 0)) {
-            replace(name, n, map + n + 1);
+            replace(name, n, cfg->map[i] + n + 1);
             return;
         }
+}
+
+/* One that changes nothing is a slip of the pen: what it was for would be left as it is. */
+static int check_maps(const struct omq_entries *e, const char *path,
+                      const struct omq_init_config *cfg, struct omq_err *err)
+{
+    for (int i = 0; i < cfg->n_map; i++) {
+        bool fits = false;
+
+        for (int k = 0; k < e->n && !fits; k++)
+            fits = map_fits(cfg->map[i], e->list[k].name);
+        if (!fits)
+            return omq_fail(err, OMQ_ECONFIG, "init_map has '%s', which fits no name in '%.200s', "
+                            "such as '%.100s'; leave it out, and --dry-run lists the names that "
+                            "do not fit", cfg->map[i], path, e->n ? e->list[0].name : "");
     }
+    return OMQ_OK;
+}
+
+bool omq_name_fits(const char *pattern, const char *name)
+{
+    char within[OMQ_PROFILE_TEXT_SIZE + 2];
+
+    snprintf(within, sizeof(within), "%s.*", pattern);
+    return fnmatch(pattern, name, 0) == 0 || fnmatch(within, name, 0) == 0;
 }
 
 bool omq_name_skipped(const struct omq_init_config *cfg, const char *name)
 {
-    for (int i = 0; i < cfg->n_skip; i++) {
-        char within[OMQ_PROFILE_TEXT_SIZE + 2];
-
-        snprintf(within, sizeof(within), "%s.*", cfg->skip[i]);
-        if (fnmatch(cfg->skip[i], name, 0) == 0 || fnmatch(within, name, 0) == 0)
+    for (int i = 0; i < cfg->n_skip; i++)
+        if (omq_name_fits(cfg->skip[i], name))
             return true;
-    }
     return false;
 }
 
@@ -288,6 +314,8 @@ int omq_entries_init(struct omq_entries *e, const struct omq_source *s,
                      const struct omq_expected_list *t, const struct omq_init_config *cfg,
                      struct omq_err *err)
 {
+    int rc;
+
     for (int i = 0; i < cfg->n_map; i++)
         if (!strchr(cfg->map[i], '='))
             return omq_fail(err, OMQ_ECONFIG, "init_map has '%s', which is not OLD=NEW",
@@ -302,6 +330,8 @@ int omq_entries_init(struct omq_entries *e, const struct omq_source *s,
         snprintf(e->list[e->n++].name, OMQ_ENTRY_NAME, "%s", s->list[i].name);
     }
     strip_all(e, t);
+    if ((rc = check_maps(e, s->path, cfg, err)) < 0)
+        return rc;
     for (int i = 0; i < e->n; i++)
         map_name(e->list[i].name, cfg);
     rename_all(e, t);

@@ -53,12 +53,18 @@ static int add_lines(struct omq_beginning *b, const struct omq_weights_result *r
     return OMQ_OK;
 }
 
+/* is_last: no other source has the names that skip may be for. */
 static int load(struct omq_beginning *b, struct omq_net *net, const struct omq_source *s,
-                const struct omq_init_config *cfg, const char *remedy, struct omq_err *err)
+                const struct omq_init_config *cfg, bool is_last, const char *remedy,
+                struct omq_err *err)
 {
     struct omq_weights_result r;
     int rc = omq_weights_load(net, s, cfg, remedy, &r, err), said;
 
+    if (rc == OMQ_OK && is_last && r.idle_skip)
+        rc = omq_fail(err, OMQ_ECONFIG, "init_skip has '%s', which fits no parameter: the last "
+                      "layer is '%s', and --dry-run without it lists all layers", r.idle_skip,
+                      net->plan.layers[net->plan.n_layers - 1].name);
     said = add_lines(b, &r, s->path, rc == OMQ_OK, rc < 0 ? NULL : err);
     omq_weights_result_release(&r);
     b->has_weights |= rc == OMQ_OK;
@@ -74,7 +80,7 @@ static int load_onnx(struct omq_beginning *b, struct omq_net *net,
     cfg.n_map = 0;
     cfg.strict = true;
     cfg.bn_eps = OMQ_BN_EPS;
-    return load(b, net, &b->onnx->weights, &cfg, "--skip LAYER", err);
+    return load(b, net, &b->onnx->weights, &cfg, !init->file[0], "--skip LAYER", err);
 }
 
 static int load_init(struct omq_beginning *b, struct omq_net *net,
@@ -85,7 +91,7 @@ static int load_init(struct omq_beginning *b, struct omq_net *net,
 
     if (rc < 0)
         return rc;
-    rc = load(b, net, &s, init, "--map, --skip or --no-strict", err);
+    rc = load(b, net, &s, init, true, "--map, --skip or --no-strict", err);
     omq_source_release(&s);
     return rc;
 }
@@ -112,11 +118,25 @@ static void release_onnx(struct omq_beginning *b)
     b->onnx = NULL;
 }
 
+/* What is said of a file that there is none of; init_skip may be for an ONNX file's, too. */
+static int check_alone(const struct omq_beginning *b, const struct omq_init_config *init,
+                       struct omq_err *err)
+{
+    const bool skips = init->n_skip > 0 && !b->onnx;
+
+    if (init->file[0] || b->resuming || (init->n_map == 0 && !skips))
+        return OMQ_OK;
+    return omq_fail(err, OMQ_ECONFIG, "%s is for weights of a file, and there is none: name one by "
+                    "--init FILE, or leave it out", init->n_map ? "init_map" : "init_skip");
+}
+
 int omq_begin_weights(struct omq_beginning *b, const struct omq_init_config *init,
                       struct omq_net *net, struct omq_err *err)
 {
-    int rc = OMQ_OK;
+    int rc = check_alone(b, init, err);
 
+    if (rc < 0)
+        return rc;
     if (b->onnx && !b->resuming && ((rc = load_onnx(b, net, init, err)) < 0 ||
                                     (rc = mark_added(b, &net->plan, err)) < 0))
         return rc;

@@ -39,8 +39,21 @@ expect 2 omq-train --init float.omq --map layer1=first --map nothing "${fresh[@]
 has err "init_map has 'nothing', which is not OLD=NEW"
 expect 2 omq-train --init float.omq --map layer1=first "${fresh[@]}"
 has err "missing: layer1.0.conv1.weight" "unexpected: first.0.conv1.weight"
-expect 0 omq-train --init float.omq --map layer1=first --map first=layer1 --skip layer1 \
+expect 0 omq-train --init float.omq --map layer1=first --map layer1.0=layer1 --skip layer1 \
     --skip first "${fresh[@]}"
+
+# What fits no name would be for nothing.
+expect 2 omq-train --dry-run --init float.omq --skip linear --skip fc tiny.yaml
+has err "init_skip has 'fc', which fits no parameter: the last layer is 'linear', and --dry-run"
+has_not err "arrays loaded"
+expect 2 omq-train --no-strict --init float.omq --skip lineer "${fresh[@]}"
+has err "init_skip has 'lineer', which fits no parameter"
+expect 2 omq-train --init float.omq --map conv1=conv1 --map foo=bar "${fresh[@]}"
+has err "init_map has 'foo=bar', which fits no name in 'float.omq', such as '"
+for word in map=foo=bar skip=linear; do
+    expect 2 omq-train --dry-run "--$word" tiny.yaml
+    has err "init_${word%%=*} is for weights of a file, and there is none: name one by --init FILE"
+done
 
 # The options are keys: --resume needs the same ones, and no weights.
 expect 0 omq-train --dump-config --init 'a "b' --map x=y --skip z --no-strict tiny.yaml

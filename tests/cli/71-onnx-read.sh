@@ -41,6 +41,8 @@ expect 0 omq-eval --bits 32 --logits a.npy before.omq
 expect 0 omq-train -q -f --set train.epochs=0 --init before.omq --set seed=9 resnet.yaml
 expect 0 omq-eval --bits 32 --logits b.npy run/model.omq
 expect 0 omq-train -q -f --set train.epochs=0 --set data.synthetic.classes=7 --skip fc resnet.yaml
+expect 2 omq-train --dry-run --skip linear resnet.yaml
+has err "init_skip has 'linear', which fits no parameter: the last layer is 'fc'"
 
 # Refusals.
 rm -r run
