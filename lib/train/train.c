@@ -271,25 +271,70 @@ static int calibrate(struct run *r, struct omq_err *err)
 
 /* ---- begin ---- */
 
+/* The share of so many epochs that is n of them, rounded down, as it would be typed. */
+static double share_of(int n, int epochs, double most, char text[24])
+{
+    snprintf(text, 24, "%.4g", n > 0 && epochs > 0 ? fmin((n + 0.5) / epochs, most) : 0.0);
+    return strtod(text, NULL);
+}
+
+/* The options, none, one or two, with which a run of the schedule `was` could go on if
+ * train.epochs were `epochs`; false if there are none. */
+static bool find_way(const struct omq_train *t, const struct omq_schedule *was, int epochs,
+                     char *buf, size_t size)
+{
+    enum { HIGHEST = 1, VIEWS = 2, BOTH = 3 };
+    char first[24], last[24];
+    const double highest = share_of(was->epochs[OMQ_STAGE_HIGHEST], epochs, 1, first);
+    const double views = share_of(was->epochs[OMQ_STAGE_VIEWS], epochs, 10, last);
+
+    for (int keys = 0; keys <= BOTH; keys++) {
+        struct omq_train_config c = t->config.train;
+        struct omq_schedule s;
+
+        c.epochs = epochs;
+        c.highest_first = keys & HIGHEST ? highest : c.highest_first;
+        c.views_last = keys & VIEWS ? views : c.views_last;
+        omq_schedule_init(&s, &c, &t->net);
+        if (!omq_schedule_goes_on(&s, was, t->at.epoch, t->at.step))
+            continue;
+        snprintf(buf, size, "%s%s%s%s", keys & HIGHEST ? " --set train.highest_first=" : "",
+                 keys & HIGHEST ? first : "", keys & VIEWS ? " --set train.views_last=" : "",
+                 keys & VIEWS ? last : "");
+        return true;
+    }
+    return false;
+}
+
+/* "2 epochs", "1 epoch and 3 steps" */
+static void put_done(const struct omq_position *at, char *buf, size_t size)
+{
+    int n = snprintf(buf, size, "%d %s", at->epoch, at->epoch == 1 ? "epoch" : "epochs");
+
+    if (at->step)
+        snprintf(buf + n, size - (size_t)n, " and %d %s", at->step,
+                 at->step == 1 ? "step" : "steps");
+}
+
 static int check_position(const struct omq_train *t, const struct omq_schedule *was,
                           struct omq_err *err)
 {
-    const struct omq_schedule *is = &t->schedule;
-    const int done = t->at.epoch, alone = was->epochs[OMQ_STAGE_HIGHEST];
-    char share[40] = "";
+    const char *dir = t->config.output_dir;
+    const int epochs = t->config.train.epochs;
+    const int had = was->epochs[OMQ_STAGE_HIGHEST] + was->epochs[OMQ_STAGE_TOGETHER];
+    char done[64], way[128], as_it_was[200] = "";
 
-    if (omq_schedule_goes_on(is, was, done, t->at.step))
+    if (omq_schedule_goes_on(&t->schedule, was, t->at.epoch, t->at.step))
         return OMQ_OK;
-    if (alone != is->epochs[OMQ_STAGE_HIGHEST] && alone < t->config.train.epochs)
-        snprintf(share, sizeof(share), " (%.4g for %d epochs)",
-                 (alone + 0.5) / t->config.train.epochs, alone);
-    return omq_fail(err, OMQ_ECONFIG, "the run in '%s' has done %d epochs and %d steps of the next,"
-                    " of %d epochs of the highest precision alone, then %d of several and %d of "
-                    "views; the configuration has %d, %d and %d, which does not go on from there: "
-                    "give train.epochs, train.highest_first%s and train.views_last that leave "
-                    "what is done as it is, or begin another run from its weights (--init)",
-                    t->config.output_dir, done, t->at.step, was->epochs[0], was->epochs[1],
-                    was->epochs[2], is->epochs[0], is->epochs[1], is->epochs[2], share);
+    put_done(&t->at, done, sizeof(done));
+    if (find_way(t, was, epochs, way, sizeof(way)))
+        return omq_fail(err, OMQ_ECONFIG, "the run in '%.200s' has done %s, which would be "
+                        "spent in another way now: add%s", dir, done, way);
+    if (t->at.epoch < omq_schedule_epochs(was) && find_way(t, was, had, way, sizeof(way)))
+        snprintf(as_it_was, sizeof(as_it_was), "add --set train.epochs=%d%s, or ", had, way);
+    return omq_fail(err, OMQ_ECONFIG, "the run in '%.200s' has done %s and cannot go on with "
+                    "train.epochs %d: %sbegin another run from its weights (--init FILE)", dir,
+                    done, epochs, as_it_was);
 }
 
 /* What is other than it was when the checkpoint was written. */

@@ -64,7 +64,9 @@ START_TEST(test_rows_stay)
                             "train.highest_first=0.1667"};
 
     run_a(NULL, 0, false);
-    refused(larger, 2, true, OMQ_ECONFIG, "train.highest_first (0.1667 for 0 epochs)");
+    refused(larger, 2, true, OMQ_ECONFIG,
+            "2 epochs, which would be spent in another way now: add --set "
+            "train.highest_first=0");
     run_a(larger, 3, true);
     ck_assert_int_eq(rows_with("\"epoch\": 1,"), 5);
     ck_assert_int_eq(rows_with("\"epoch\": 2,"), 5);
@@ -157,10 +159,13 @@ START_TEST(test_not_ended_earlier)
 
     ck_assert_int_eq(omq_train_run(t, false, false, &cb, &stop, &err), OMQ_ESTOPPED);
     omq_train_close(t);
-    refused(one, 1, true, OMQ_ECONFIG, "has done 1 epochs and 2 steps of the next, of 1 epochs");
+    refused(one, 1, true, OMQ_ECONFIG,
+            "has done 1 epoch and 2 steps and cannot go on with "
+            "train.epochs 1: add --set train.epochs=4, or begin another run");
     ck_assert_int_ne(access(in_a("model.omq"), F_OK), 0);
     run_a(four, 2, true);
-    refused(one, 1, true, OMQ_ECONFIG, "has done 4 epochs and 0 steps");
+    refused(one, 1, true, OMQ_ECONFIG,
+            "has done 4 epochs and cannot go on with train.epochs 1: begin");
 }
 END_TEST
 
