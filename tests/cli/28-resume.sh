@@ -54,6 +54,7 @@ has_not err " and was "
 # A run that was stopped at an epoch's last step has no speed to tell of that epoch.
 last=(--set output_dir=last --set train.batch_size=96 --set train.highest_first=0)
 for _ in {1..50}; do # the signal may come between two epochs, too
+    rm -f err # the last one says what is waited for
     omq-train --force "${last[@]}" --set train.epochs=9999 tiny.yaml >out 2>err &
     pid=$!
     wait_for $pid err "epoch 1/9999"
