@@ -44,8 +44,8 @@ int omq_eval_net_how(const struct omq_net *net, const struct omq_eval_how *how,
                      struct omq_eval_counts *out, struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* Opens a split of the data that the model was trained on, in another folder where root is not
- * NULL. OMQ_EARG if its images cannot be shown to net, or folders are other classes than the
- * model's. The caller closes *out. */
+ * NULL. OMQ_EARG if its images cannot be shown to net, folders are other classes than the
+ * model's, or there is a root for data that needs none. The caller closes *out. */
 int omq_eval_open_data(struct omq_dataset **out, const struct omq_net *net,
                        const struct omq_model_info *info, const char *root, enum omq_split split,
                        struct omq_err *err) OMQ_WARN_UNUSED;

@@ -47,6 +47,17 @@ static int check_classes(const struct omq_model_info *info, const char *root,
     return OMQ_OK;
 }
 
+/* The root of a model is that of its training: elsewhere it is no folder, or another one. */
+static int open_set(struct omq_dataset **out, const struct omq_data_config *cfg, bool is_own,
+                    enum omq_split split, uint64_t seed, struct omq_err *err)
+{
+    int rc = omq_dataset_open(out, cfg, split, seed, err);
+
+    if (is_own && (rc == OMQ_EIO || rc == OMQ_ECONFIG))
+        return omq_wrap(err, rc, "the model's own data is not to be had here; give --data DIR");
+    return rc;
+}
+
 int omq_eval_open_data(struct omq_dataset **out, const struct omq_net *net,
                        const struct omq_model_info *info, const char *root, enum omq_split split,
                        struct omq_err *err)
@@ -58,9 +69,12 @@ int omq_eval_open_data(struct omq_dataset **out, const struct omq_net *net,
     if (root && strlen(root) >= sizeof(cfg.root))
         return omq_fail(err, OMQ_EARG, "the name of the data folder is longer than %zu bytes",
                         sizeof(cfg.root) - 1);
+    if (root && cfg.format == OMQ_FORMAT_SYNTHETIC)
+        return omq_fail(err, OMQ_EARG, "the data of this model is synthetic and in no folder: "
+                        "leave out --data");
     if (root)
         snprintf(cfg.root, sizeof(cfg.root), "%s", root);
-    if ((rc = omq_dataset_open(&ds, &cfg, split, info->config.seed, err)) < 0)
+    if ((rc = open_set(&ds, &cfg, !root, split, info->config.seed, err)) < 0)
         return rc;
     if ((rc = check_shape(net, ds, err)) < 0)
         omq_wrap(err, rc, "the model and the data do not fit");

@@ -112,6 +112,15 @@ expect 0 omq-eval --limit 10 --confusion --bits 8 run-ragged/model.omq
 awk '$1 ~ /^c[0-9]$/ { for (i = n = 0; i++ < 10;) n += $(i + 1); print n }' out >rows
 [ "$(sort rows | uniq -c | tr -s ' ')" = " 10 1" ] || fail "not one image of each class: $(<rows)"
 
+# elsewhere the folder of the training is not that folder
+for tool in "omq-eval -b 8" "omq-train --recalibrate -o new.omq"; do
+    # shellcheck disable=SC2086 # words
+    (cd shards && expect 1 $tool ../run-ragged/model.omq &&
+        has err "give --data DIR: there is no folder 'ragged/t")
+done
+expect 1 omq-eval --data nosuch -b 8 run-ragged/model.omq
+has_not err "give --data"
+
 mkdir fewer # classes, whose numbers are not those of the model
 cp -r square/test fewer/test
 expect 0 omq-eval --data fewer --bits 8 run-ragged/model.omq

@@ -13,6 +13,11 @@ cmp run/model.omq before.omq || fail "the model that was read has changed"
 cmp new.omq before.omq || fail "statistics anew are not those of the end of training"
 has err "calibrated  top-1 8:" "model in 'new.omq'"
 empty out
+for tool in omq-eval "omq-train --recalibrate -o none.omq"; do # a folder that nothing is read from
+    # shellcheck disable=SC2086 # words
+    expect 2 $tool --data nosuch run/model.omq
+    has err "the data of this model is synthetic and in no folder: leave out --data"
+done
 expect 0 omq-train -q --set train.bn_batches=0 --set output_dir=running tiny.yaml
 expect 0 omq-train -q --recalibrate -o new.omq running/model.omq
 cmp -s new.omq running/model.omq && fail "nothing was taken anew"
