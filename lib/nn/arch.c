@@ -4,6 +4,7 @@
  */
 #include "nn/nn_internal.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -312,10 +313,29 @@ static const struct arch *find(const char *name)
     return NULL;
 }
 
+/* Whether two names differ in capitals, '-' and '_' only: "ResNet-8" is resnet8. */
+static bool same_word(const char *a, const char *b)
+{
+    for (;;) {
+        a += strspn(a, "-_");
+        b += strspn(b, "-_");
+        if (tolower((unsigned char)*a) != tolower((unsigned char)*b))
+            return false;
+        if (!*a)
+            return true;
+        a++;
+        b++;
+    }
+}
+
 static int unknown(const char *name, struct omq_err *err)
 {
     char names[256] = "";
 
+    for (int i = 0; i < N_ARCHS; i++)
+        if (same_word(archs[i].name, name))
+            return omq_fail(err, OMQ_ECONFIG, "unknown network 'model.arch: %s'; did you mean "
+                            "'%s'?", name, archs[i].name);
     for (int i = 0; i < N_ARCHS; i++) {
         strncat(names, i ? ", " : "", sizeof(names) - strlen(names) - 1);
         strncat(names, archs[i].name, sizeof(names) - strlen(names) - 1);

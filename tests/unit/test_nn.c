@@ -368,6 +368,12 @@ START_TEST(architectures_that_cannot_be)
     ck_assert_int_eq(omq_arch_build(&g, &cfg, 8, 8, 1, 2, &err), OMQ_ECONFIG);
     has_text("unknown network 'model.arch: resnet9'");
     has_text("lenet5, resnet8, resnet20, resnet32, resnet44, resnet56");
+    snprintf(cfg.arch, sizeof(cfg.arch), "ResNet-8");
+    ck_assert_int_eq(omq_arch_build(&g, &cfg, 8, 8, 1, 2, &err), OMQ_ECONFIG);
+    has_text("unknown network 'model.arch: ResNet-8'; did you mean 'resnet8'?");
+    snprintf(cfg.arch, sizeof(cfg.arch), "MobileNetV2");
+    ck_assert_int_eq(omq_arch_build(&g, &cfg, 8, 8, 1, 2, &err), OMQ_ECONFIG);
+    has_text("did you mean 'mobilenet_v2'?");
     snprintf(cfg.arch, sizeof(cfg.arch), "lenet5");
     for (int side = 1; side < 16; side++) {
         ck_assert_int_eq(omq_arch_build(&g, &cfg, side, side, 1, 2, &err), OMQ_ECONFIG);
