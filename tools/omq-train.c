@@ -46,7 +46,8 @@ static const struct tool_option options[] = {
     { .name = "resume", .letter = 'r', .flag = &resume,
       .help = "Continue the run in output_dir from its last checkpoint." },
     { .name = "force", .letter = 'f', .flag = &force,
-      .help = "Start anew although output_dir holds a run, whose files are replaced." },
+      .help = "Start anew although output_dir holds a run, whose files are replaced one by one: "
+              "model.omq when all is done, so that after a stop it still is the earlier run's." },
     { .name = "bench", .flag = &bench,
       .help = "Time training steps instead of training; writes no file." },
     { .name = "steps", .arg = "N", .number = &bench_steps, .min = 1, .max = 100000,

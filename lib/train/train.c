@@ -125,14 +125,28 @@ static int evaluate(struct run *r, double *mean, struct omq_err *err)
 
 /* ---- the loop ---- */
 
+/* Of models that are not of this run as it stands: those of the one that it replaces, or its own
+ * from when it had fewer epochs. */
+static const char *from_before(const struct omq_train *t)
+{
+    const bool has_best = t->at.best < 0 && omq_folder_has(t->config.output_dir, "best.omq");
+
+    if (!omq_folder_has(t->config.output_dir, "model.omq"))
+        return has_best ? "; best.omq there is still the one from before" : "";
+    return has_best ? "; model.omq and best.omq there are still those from before"
+                    : "; model.omq there is still the one from before";
+}
+
 static int stopped(struct run *r, struct omq_err *err)
 {
+    const struct omq_train *t = r->t;
     int rc = omq_checkpoint_save(r->t, "last.omq", true, err);
 
     if (rc < 0)
         return rc;
     return omq_fail(err, OMQ_ESTOPPED, "stopped at epoch %d step %d; --resume continues from "
-                    "'%s/last.omq'", r->t->at.epoch + 1, r->t->at.step, r->t->config.output_dir);
+                    "'%.300s/last.omq'%s", t->at.epoch + 1, t->at.step, t->config.output_dir,
+                    from_before(t));
 }
 
 /* What is worth saying of the images of an epoch that took so many seconds. */

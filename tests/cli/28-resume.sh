@@ -14,6 +14,7 @@ kill -USR1 $pid
 ended $pid 75
 has err "omq-train: finishing the step; Ctrl-C now stops at once" \
     "to continue: omq-train --resume --set train.epochs=30 " " tiny.yaml"
+has_not err "from before"
 empty out
 [ ! -e run/model.omq ] || fail "a model of half a training"
 [ -s run/last.omq ] || fail "no checkpoint"
