@@ -67,6 +67,10 @@ int omq_train_open(struct omq_train **out, const char *config_path, const char *
                    int n_sets, char **errors, struct omq_err *err) OMQ_WARN_UNUSED;
 void omq_train_close(struct omq_train *t); /* NULL is fine */
 
+/* The key that a word names, by all of it or, where that is so of one only, its last part:
+ * "train.lr" for "lr"; NULL: none, or several. */
+const char *omq_train_find_key(const char *word);
+
 /* The resolved configuration as YAML, ending in a newline; allocated, NULL when
  * out of memory. */
 char *omq_train_dump_config(const struct omq_train *t);

@@ -59,6 +59,7 @@ static const struct tool program = {
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
     .shared = TOOL_WITH_JSON | TOOL_WITH_THREADS,
+    .stray = tool_stray_precision,
 };
 
 /* All results that may belong to one precision. */

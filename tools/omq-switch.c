@@ -52,6 +52,13 @@ static const char *const examples[] = {
     NULL,
 };
 
+/* "set" is nearest to get, which is the contrary. */
+static void unknown_option(const char *typed)
+{
+    if (strncmp(typed, "set", 3) == 0 && (typed[3] == '\0' || typed[3] == '='))
+        tool_usage("unknown option '--set'; did you mean '--bits'?");
+}
+
 static const struct tool program = {
     .name = "omq-switch",
     .operand = "MODEL",
@@ -60,6 +67,8 @@ static const struct tool program = {
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
     .shared = TOOL_WITH_JSON | TOOL_WITH_THREADS,
+    .stray = tool_stray_precision,
+    .unknown = unknown_option,
 };
 
 static volatile sig_atomic_t stop_signal;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -75,6 +76,21 @@ static const char *const examples[] = {
     NULL,
 };
 
+/* A key of the configuration is set by --set. */
+static void unknown_option(const char *typed)
+{
+    char word[64];
+    size_t n = strcspn(typed, "=");
+    const char *key;
+
+    snprintf(word, sizeof(word), "%.*s", (int)n, typed);
+    for (char *p = word; *p; p++)
+        *p = *p == '-' ? '_' : *p;
+    if ((key = omq_train_find_key(word)))
+        tool_usage("unknown option '--%.*s'; did you mean '--set %s=%s'?", (int)n, typed, key,
+                   typed[n] ? typed + n + 1 : "VALUE");
+}
+
 static const struct tool program = {
     .name = "omq-train",
     .operand = "CONFIG.yaml",
@@ -83,6 +99,7 @@ static const struct tool program = {
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
     .shared = TOOL_WITH_JSON | TOOL_WITH_THREADS,
+    .unknown = unknown_option,
 };
 
 /* ---- signals ---- */

@@ -56,6 +56,9 @@ struct tool {
     const struct tool_option *options;
     int n_options;
     unsigned shared;
+    /* May end the program by tool_usage(), knowing better what was meant: an option that there is
+     * not, without its dashes; an operand behind the one there is. NULL: do not know. */
+    void (*unknown)(const char *typed), (*stray)(const char *operand);
 };
 
 /* Values of the shared options. */
@@ -168,6 +171,8 @@ struct tool_choices {
 /* "8,w4a8,..." or "all" to indices in that order, none twice: *n of them in *list,
  * to be freed. Returns the program's status; *list is NULL if that is not TOOL_OK. */
 int tool_choose(const struct tool_choices *c, const char *words, int **list, int *n);
+/* For struct tool's stray: "8" and "w4a8" are values of --bits. */
+void tool_stray_precision(const char *operand);
 
 /* ---- tool_live.c: what the programs around a live model share ---- */
 

@@ -66,3 +66,12 @@ int tool_choose(const struct tool_choices *c, const char *words, int **list, int
     }
     return rc;
 }
+
+void tool_stray_precision(const char *operand)
+{
+    int w, a, n;
+
+    if ((sscanf(operand, "%1d%n", &w, &n) == 1 && operand[n] == '\0') ||
+        (sscanf(operand, "w%1da%1d%n", &w, &a, &n) == 2 && operand[n] == '\0'))
+        tool_usage("one MODEL at a time; did you mean '--bits %s'?", operand);
+}

@@ -93,6 +93,8 @@ static _Noreturn void unknown_long(const char *element)
     char typed[64];
     int best_distance;
 
+    if (tool->unknown)
+        tool->unknown(element + 2);
     snprintf(typed, sizeof(typed), "%.*s", (int)strcspn(element + 2, "="), element + 2);
     best_distance = omq_typo_limit(typed) + 1;
     for (int i = 0; i < n_shown; i++) {
@@ -262,6 +264,8 @@ const char *tool_start(const struct tool *t, int argc, char **argv)
         return NULL;
     if (optind == argc)
         tool_usage("no %s given", tool->operand);
+    if (argc - optind > 1 && tool->stray)
+        tool->stray(argv[optind + 1]);
     if (argc - optind > 1 && !tool->more)
         tool_usage("one %s at a time: what is '%s'?", tool->operand, argv[optind + 1]);
     if (argv[optind][0] == '\0')

@@ -213,6 +213,9 @@ void omq_config_forget_place(struct omq_config *c);
  * of memory. */
 char *omq_config_changes(const struct omq_config *was, const struct omq_config *is);
 
+/* The key of which word is all or, for one key only, the last part; NULL: none, or several. */
+const char *omq_config_find_key(const char *word);
+
 /* The keys with type, range, default and meaning, as the mdoc list that
  * omq-config.5 includes. */
 void omq_config_print_mdoc(FILE *f);

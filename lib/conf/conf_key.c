@@ -110,6 +110,27 @@ int omq_conf_row(const char *path)
     return row;
 }
 
+const char *omq_config_find_key(const char *word)
+{
+    const char *found = NULL;
+    int n_found = 0;
+    size_t n;
+
+    for (int i = 0; i < omq_conf_n_keys; i++) {
+        const char *path = omq_conf_keys[i].path;
+
+        if (omq_conf_keys[i].type == OMQ_CONF_SECTION)
+            continue;
+        if (strcmp(path, word) == 0)
+            return path;
+        if (strcmp(omq_conf_last_word(path, &n), word) == 0) {
+            found = path;
+            n_found++;
+        }
+    }
+    return n_found == 1 ? found : NULL;
+}
+
 struct omq_conf_place omq_conf_place_of(const struct omq_conf_state *s, const char *path)
 {
     char section[OMQ_CONF_PATH_SIZE] = "";

@@ -54,6 +54,8 @@ void omq_train_close(struct omq_train *t)
     free(t);
 }
 
+const char *omq_train_find_key(const char *word) { return omq_config_find_key(word); }
+
 char *omq_train_dump_config(const struct omq_train *t) { return omq_config_dump(&t->config); }
 
 const char *omq_train_output_dir(const struct omq_train *t) { return t->config.output_dir; }

@@ -15,3 +15,11 @@ try omq-train --json -Z x.yaml
 try omq-eval --bit 4 model.omq
 try omq-eval --bist=4 model.omq
 try omq-eval --verbos model.omq
+# Keys of the configuration; what is nearest in letters may be the contrary.
+try omq-train --epochs 3 x.yaml
+try omq-train --lr=3 x.yaml
+try omq-train --batch-size=3 x.yaml
+try omq-train --train.lr x.yaml
+try omq-train --output_dir=x x.yaml
+try omq-train --scale 3 x.yaml  # of two sections
+try omq-switch --set 2 model.omq

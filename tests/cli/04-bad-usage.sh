@@ -19,3 +19,6 @@ try omq-train --steps 5 x.yaml
 try omq-eval --split tset model.omq
 try omq-eval --engine fast model.omq
 try omq-train -- --help x.yaml
+try omq-switch model.omq 2
+try omq-eval model.omq w4a8
+try omq-switch model.omq 2.omq
