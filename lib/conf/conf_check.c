@@ -68,13 +68,22 @@ static void only_for(struct omq_conf_state *s, bool is_read, const char *path, b
         omq_conf_error(s, place(s, path), "'%s' is for %s", path, formats);
 }
 
+/* What CIFAR's pictures have may be said: then one file serves them in folders, too. */
+static bool is_cifar_size(const struct omq_data_config *d)
+{
+    enum { SIDE = 32 };
+    const bool cifar = d->format == OMQ_FORMAT_CIFAR10 || d->format == OMQ_FORMAT_CIFAR100;
+
+    return cifar && d->size[0] == SIDE && (d->n_size < 2 || d->size[1] == SIDE);
+}
+
 static void check_format_keys(struct omq_conf_state *s, bool any_size)
 {
     static const char pictures[] = "formats whose pictures have any size: folder and shards";
     const struct omq_data_config *d = &s->c.data;
     const bool idx = d->format == OMQ_FORMAT_IDX, shards = d->format == OMQ_FORMAT_SHARDS;
 
-    only_for(s, any_size, "data.size", d->n_size > 0, pictures);
+    only_for(s, any_size || is_cifar_size(d), "data.size", d->n_size > 0, pictures);
     only_for(s, any_size, "data.resize", d->resize > 0, pictures);
     only_for(s, any_size, "data.grayscale", d->grayscale, pictures);
     only_for(s, idx, "data.transpose", d->transpose, "format idx");

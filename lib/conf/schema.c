@@ -106,7 +106,7 @@ const struct omq_conf_key omq_conf_keys[] = {
     {.path = "data.size", .type = OMQ_CONF_INTS, .offset = offsetof(struct omq_config, data.size),
      .count_offset = AT(int, data.n_size), .size = LENGTH(data.size), .one = true, .lo = 1,
      .hi = 4096, .doc = "Side of the network's input in pixels, or its height and width;\n"
-                        "for formats whose pictures have any size."},
+                        "for formats whose pictures have any size, and 32 for CIFAR's."},
     INT("data.resize", data.resize, 0, 16384,
         "Length that the shorter side of a test picture is resized to, before the\n"
         "network's input is cut from its centre; 0 is the longer side of that input.\n"

@@ -81,6 +81,27 @@ static bool exists(const char *path)
     return stat(path, &st) == 0;
 }
 
+/* CIFAR as it is downloaded is files of another format; "" if root has none of them. */
+static const char *cifar_hint(const char *root)
+{
+    static const struct { const char *name, *hint; } files[] = {
+        {"data_batch_1.bin", "; data.format: cifar10 reads the files that are there"},
+        {"cifar-10-batches-bin", "; data.format: cifar10 reads the files that are there"},
+        {"train.bin", "; data.format: cifar100 reads the files that are there"},
+        {"cifar-100-binary", "; data.format: cifar100 reads the files that are there"},
+    };
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        char *path = omq_path_join(root, files[i].name);
+        bool there = path && exists(path);
+
+        free(path);
+        if (there)
+            return files[i].hint;
+    }
+    return "";
+}
+
 /* The folder of a split. Of test and val it is the first that has classes; where
  * there is neither, the error names both. */
 static int find_split(char **out, const char *root, bool test, struct omq_err *err)
@@ -115,9 +136,9 @@ static int find_split(char **out, const char *root, bool test, struct omq_err *e
     *out = found;
     if (found)
         return OMQ_OK;
-    return omq_fail(err, OMQ_EIO, "there is no folder '%.400s/%s' (data.root): pictures are "
-                    "expected in train/CLASS/, and in test/CLASS/ or val/CLASS/", root,
-                    test ? "test' or 'val" : "train");
+    return omq_fail(err, OMQ_EIO, "there is no folder '%.300s/%s' (data.root): pictures are "
+                    "expected in train/CLASS/, and in test/CLASS/ or val/CLASS/%s", root,
+                    test ? "test' or 'val" : "train", cifar_hint(root));
 }
 
 static int list_classes(struct omq_names *l, const char *path, struct omq_err *err)

@@ -82,6 +82,14 @@ trained square --set data.format=folder --set data.root=square "${any[@]}"
 trained shards --set data.format=shards --set data.root=shards/square "${any[@]}"
 has cifar.txt w8a8 w2a2 "taken for class" c9
 cmp cifar.txt square.txt
+# a configuration for folders, with CIFAR as it is downloaded
+mkdir below
+cp -r cifar below/cifar-10-batches-bin
+for root in cifar below; do
+    expect 1 omq-train -n --set data.format=folder --set data.root=$root "${any[@]}" any.yaml
+    has err "val/CLASS/; data.format: cifar10 reads the files that are there"
+    expect 0 omq-train -n --set data.format=cifar10 --set data.root=$root "${any[@]}" any.yaml
+done
 cmp cifar.txt shards.txt
 for other in square shards; do # all but speed and time
     cmp <(cut -d, -f-8 run-cifar/metrics.csv) <(cut -d, -f-8 run-$other/metrics.csv)

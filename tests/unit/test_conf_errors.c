@@ -190,6 +190,8 @@ static const struct {
                 "folder and shards"},
     {"size: 8, format: cifar10", "x.yaml:2:48: error: 'data.size' is for formats whose pictures "
                                  "have any size: folder and shards"},
+    {"size: [32, 31], format: cifar100", "x.yaml:2:48: error: 'data.size' is for formats whose "
+                                         "pictures have any size: folder and shards"},
     {"resize: 40", "x.yaml:2:50: error: 'data.resize' is for formats whose pictures have any size: "
                    "folder and shards"},
     {"grayscale: true, format: cifar10", "x.yaml:2:53: error: 'data.grayscale' is for formats "
