@@ -68,6 +68,12 @@ static const char *const examples[] = {
     NULL,
 };
 
+static void stray(const char *operand)
+{
+    tool_stray_precision(operand);
+    tool_usage("one MODEL at a time; did you mean '-o %s'?", operand);
+}
+
 static const struct tool program = {
     .name = "omq-export",
     .operand = "MODEL",
@@ -76,6 +82,7 @@ static const struct tool program = {
     .examples = examples,
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
+    .stray = stray,
 };
 
 static int print_formats(void)

@@ -240,3 +240,8 @@ script -qec "omq-export -f c $M" /dev/null >typed </dev/null || fail "text to a 
 has typed model_run
 script -qec "omq-export -f json -o a.json -" /dev/null >typed </dev/null && fail "from a terminal"
 has typed "standard input is a terminal, not a model"
+# A second operand is an output, or a precision, without its option.
+expect 2 omq-export run/model.omq net.onnx
+has err "one MODEL at a time; did you mean '-o net.onnx'?"
+expect 2 omq-export run/model.omq w4a4
+has err "one MODEL at a time; did you mean '--bits w4a4'?"
