@@ -26,7 +26,7 @@ curves() { awk -f scripts/bench/curves.awk -v title="$1"; }
 # accuracy.sh --curves of configs/bench/cifar10.tsv, seed 1, as runs were finished.
 awk -F '\t' -v OFS='\t' '
     BEGIN {
-        name["one-joint"] = "one model"
+        name["one"] = "one model"
         name["one-shared"] = "one model, shared batches, distilled"
         name["off"] = "one model, view: off"
         name["scratch-10epochs"] = "one model, 10 epochs"
