@@ -30,8 +30,10 @@ BUILD      ?= build
 
 # Ours; CFLAGS stays the user's. No contraction: an epilogue is one fmaf, in
 # the order it is written, on every machine. The prefix map keeps the place of
-# the checkout out of the objects, so that two builds are the same bytes.
+# the checkout out of the objects, so that two builds are the same bytes. The
+# library may be linked into shared objects, where its calls stay its own.
 OWN  := -std=c11 -Wall -Wextra -ffp-contract=off -fno-math-errno \
+        -fPIC -fno-semantic-interposition \
         '-ffile-prefix-map=$(CURDIR)=.' -Ilib
 LIBS := -lopenblas -lyaml -ljansson -ljpeg -lspng -lz -lm -lpthread
 

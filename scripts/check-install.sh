@@ -26,7 +26,7 @@ done
 # shellcheck disable=SC2086
 if command -v pkg-config >/dev/null; then
     export PKG_CONFIG_PATH=$root$prefix/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root
-    read -ra flags < <(pkg-config --cflags --static --libs omq)
+    read -ra flags < <(pkg-config --cflags --libs omq)
     cat >"$dir/use.c" <<'END'
 #include <omq.h>
 #include <string.h>
@@ -34,6 +34,11 @@ int main(void) { return strcmp(omq_version(), OMQ_VERSION) != 0; }
 END
     $cc -o "$dir/use" "$dir/use.c" "${flags[@]}"
     "$dir/use" || { echo "the installed header and library are of different versions"; exit 1; }
+    # A plugin of another program: the library within a shared object.
+    echo '#include <omq.h>
+int open_it(struct omq_model **m) { return omq_model_open(m, "-", 0, 0); }' >"$dir/plugin.c"
+    $cc -shared -fPIC -o "$dir/plugin.so" "$dir/plugin.c" "${flags[@]}" ||
+        { echo "the library cannot be linked into a shared object"; exit 1; }
     [ "$(pkg-config --modversion omq)" = "$(sed -n 's/^.define OMQ_VERSION "\(.*\)"/\1/p' \
         lib/omq.h)" ] || { echo "omq.pc has another version than omq.h"; exit 1; }
 
