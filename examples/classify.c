@@ -3,7 +3,7 @@
  * classify.c - a program around libomq: the class of each raw frame on standard
  * input, and from frame FROM on at another precision.
  *
- *     cc -o classify classify.c $(pkg-config --cflags --static --libs omq)
+ *     cc -o classify classify.c $(pkg-config --cflags --libs omq)
  *     ./classify model.omq [FROM PRECISION] <frames
  */
 #include <stdio.h>
@@ -52,12 +52,15 @@ int main(int argc, char **argv)
         for (int c = 1; c < shape.n_classes; c++)
             best = logits[c] > logits[best] ? c : best;
         omq_model_precision(model, batch.ran_at, &ran);
-        printf("%ld\t%d\t%s\t%s\n", i, best, omq_model_class_name(model, best), ran.name);
+        if (printf("%ld\t%d\t%s\t%s\n", i, best, omq_model_class_name(model, best), ran.name) < 0)
+            break;
     }
     free(logits);
     free(frame);
     omq_model_close(model);
-    if (got > 0 || ferror(stdin))
-        return fail("the last frame is cut off");
-    return fclose(stdout) == 0 ? EXIT_SUCCESS : fail("cannot write the answers");
+    if (ferror(stdout) || fclose(stdout) != 0)
+        return fail("cannot write the answers");
+    if (ferror(stdin))
+        return fail("cannot read the frames");
+    return got == 0 ? EXIT_SUCCESS : fail("the last frame is cut off");
 }

@@ -73,7 +73,13 @@ int omq_init(const char *isa, struct omq_err *err) OMQ_WARN_UNUSED;
 /* ---- a model ----
  *
  * A model is for any number of threads: all functions but open and close may be
- * called at any time by any of them. */
+ * called at any time by any of them. Its own threads take no signals but those of
+ * their faults. Of a process that forks only the parent goes on with its models:
+ * their threads are not in the child, which can neither run nor close them.
+ *
+ * Pointers to models, options with a name, batches and outputs are not NULL but
+ * where that is said. Rounding is to nearest, as C has it at the start. A thread
+ * that is inside is not to be cancelled. */
 
 struct omq_model;
 
@@ -85,7 +91,8 @@ struct omq_open_options {
     int resident;          /* precisions kept ready at once; 0: all, from the start */
     const char *precision; /* active at first; NULL: as the file says, or the best */
     /* Told what nobody waits for, such as a switch that failed; may be NULL. Any
-     * thread may call it. The line has no newline. */
+     * thread may call it, until the model is closed, which it may not do itself. The
+     * line has no newline. */
     void (*log)(void *ctx, const char *line);
     void *log_ctx;
 };
@@ -105,6 +112,7 @@ void omq_model_close(struct omq_model *m);
 struct omq_model_shape {
     int height, width, channels; /* of an image, [height][width][channels] */
     int n_classes;
+    const double *mean, *std;    /* [channels], of OMQ_VALUES; the model's */
     const char *arch;            /* "onnx": the graph is that of an ONNX file */
     /* Pictures of any size, as the model was tested: their shorter side is resized to
      * `resize` pixels, antialiased, and height x width are cut from the centre. */
@@ -113,7 +121,7 @@ struct omq_model_shape {
     bool transpose; /* of idx files: they hold images column by column */
 };
 void omq_model_shape(const struct omq_model *m, struct omq_model_shape *out);
-/* "" if the model has no name for it. */
+/* "" if the model has no name for it, or no such class. */
 const char *omq_model_class_name(const struct omq_model *m, int c);
 
 /* Precisions, best first as the model lists them; then its profiles. */
@@ -125,12 +133,13 @@ struct omq_model_precision {
     bool resident;         /* ready */
 };
 int omq_model_count(const struct omq_model *m);
+/* Of precision i, or OMQ_ACTIVE; name is "" if there is no such one. */
 void omq_model_precision(struct omq_model *m, int i, struct omq_model_precision *out);
 /* Index of "4" (w4a4), "w4a8" or a profile's name; OMQ_EARG with what there is. */
 int omq_model_find(const struct omq_model *m, const char *word,
                    struct omq_err *err) OMQ_WARN_UNUSED;
 
-/* Makes a precision the active one. If it is ready, that is one store, and
+/* Makes a precision, by its index, the active one. If it is ready, that is one store, and
  * batches that start later run at it. If not, it is prepared by the model's own
  * thread and becomes active then, while the old one serves on; what fails there
  * is logged, counted, and leaves the old one. omq_model_set_wait() returns when
@@ -152,7 +161,7 @@ struct omq_batch_io {
     const void *images;       /* [n][height][width][channels] */
     enum omq_image_type type;
     int n;                    /* at least 1 */
-    int precision;            /* of this batch alone; OMQ_ACTIVE: the active one */
+    int precision;            /* of this batch alone, by index: 0 is the best; or OMQ_ACTIVE */
     float *logits;            /* [n][n_classes], written */
     int ran_at;               /* written: the precision that it ran at */
 };
@@ -169,7 +178,9 @@ void omq_model_counters(const struct omq_model *m, struct omq_counters *out);
  *
  * A follower runs a model file as omq-switch says: it looks at the file's switch
  * word, or at a control file's, and once a second whether another file took the
- * name of either. One thread at a time may use it; the model is for any. */
+ * name of either. One thread at a time may use it. Its model is for any, but they
+ * must be outside while it is polled, which may close the model. omq-switch's
+ * --wait, --watch and --status know of omq-run only, not of other followers. */
 
 struct omq_follow;
 

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/thread.h"
+
 struct worker {
     struct omq_pool *pool;
     pthread_t thread;
@@ -139,7 +141,7 @@ int omq_pool_open(struct omq_pool **out, int n_threads, struct omq_err *err)
         struct worker *w = &p->workers[i - 1];
 
         *w = (struct worker){.pool = p, .index = i};
-        if (pthread_create(&w->thread, NULL, work, w) != 0) {
+        if (omq_thread_start(&w->thread, work, w) != 0) {
             omq_pool_close(p);
             return omq_fail(err, OMQ_ENOMEM, "cannot start thread %d of %d", i + 1, n_threads);
         }

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "base/thread.h"
 #include "data/data_internal.h"
 #include "data/transform.h"
 
@@ -214,7 +215,7 @@ int omq_loader_open(struct omq_loader **out, const struct omq_dataset *ds,
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->done, NULL);
     for (int i = 0; i < opt->workers; i++) {
-        if (pthread_create(&l->workers[i].thread, NULL, work, &l->workers[i]) != 0) {
+        if (omq_thread_start(&l->workers[i].thread, work, &l->workers[i]) != 0) {
             omq_loader_close(l);
             return omq_fail(err, OMQ_ENOMEM, "cannot start loader thread %d of %d", i + 1,
                             opt->workers);

@@ -4,6 +4,7 @@
  */
 #include "engine/model_internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "engine/live.h"
@@ -146,7 +147,7 @@ void omq_model_shape(const struct omq_model *m, struct omq_model_shape *out)
 
     *out = (struct omq_model_shape){
         .height = m->pre.height, .width = m->pre.width, .channels = m->pre.channels,
-        .n_classes = m->n_classes,
+        .n_classes = m->n_classes, .mean = m->pre.mean, .std = m->pre.std,
         .arch = m->info.config.model.arch[0] ? m->info.config.model.arch : "onnx",
         .resize = data->resize > longer ? data->resize : longer,
         .bicubic = data->interpolation == OMQ_INTERPOLATION_BICUBIC,
@@ -163,8 +164,15 @@ int omq_model_count(const struct omq_model *m) { return m->n_choices; }
 
 void omq_model_precision(struct omq_model *m, int i, struct omq_model_precision *out)
 {
-    const struct omq_choice *c = &m->choices[i];
+    const struct omq_choice *c;
 
+    if (i == OMQ_ACTIVE)
+        i = omq_model_active(m);
+    if (i < 0 || i >= m->n_choices) {
+        *out = (struct omq_model_precision){.name = "", .top1 = (double)NAN};
+        return;
+    }
+    c = &m->choices[i];
     *out = (struct omq_model_precision){
         .name = c->name, .w = c->w, .a = c->a, .top1 = c->top1, .weight_bytes = c->weight_bytes,
         .resident = omq_residents_ready(m->residents, i),

@@ -10,6 +10,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/thread.h"
+
 struct resident {
     struct omq_engine *plan; /* NULL: not ready */
     int users;               /* batches that run it */
@@ -184,7 +186,7 @@ int omq_residents_open(struct omq_residents **out, const struct omq_net *net,
     if (!r->choices)
         rc = omq_fail(err, OMQ_ENOMEM, "cannot allocate a model");
     else if ((rc = opt->lazy ? OMQ_OK : prepare_first(r, err)) == OMQ_OK) {
-        r->has_thread = pthread_create(&r->thread, NULL, serve, r) == 0;
+        r->has_thread = omq_thread_start(&r->thread, serve, r) == 0;
         if (!r->has_thread)
             rc = omq_fail(err, OMQ_ENOMEM, "cannot start a thread");
     }

@@ -3,7 +3,9 @@
 #include <check.h>
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 #include "base/number.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "base/thread.h"
 #include "base/typo.h"
 #include "failalloc.h"
 
@@ -458,6 +461,32 @@ START_TEST(times_are_summed_up)
 }
 END_TEST
 
+/* ---- thread */
+
+static void *ask_mask(void *mask)
+{
+    pthread_sigmask(SIG_SETMASK, NULL, mask);
+    return NULL;
+}
+
+/* Signals are for the program's threads, which keep theirs. */
+START_TEST(threads_take_no_signals)
+{
+    sigset_t theirs, ours, after;
+    pthread_t thread;
+
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGUSR2);
+    ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &ours, NULL), 0);
+    ck_assert_int_eq(omq_thread_start(&thread, ask_mask, &theirs), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    ck_assert(sigismember(&theirs, SIGTERM) && sigismember(&theirs, SIGUSR1));
+    ck_assert(!sigismember(&theirs, SIGSEGV) && !sigismember(&theirs, SIGPROF));
+    ck_assert(sigismember(&after, SIGUSR2) && !sigismember(&after, SIGTERM));
+}
+END_TEST
+
 /* ---- number */
 
 START_TEST(numbers)
@@ -530,6 +559,7 @@ Suite *omq_suite_base(void)
     tcase_add_test(t, cursor_error_is_sticky);
     tcase_add_test(t, put_and_get);
     tcase_add_test(t, times_are_summed_up);
+    tcase_add_test(t, threads_take_no_signals);
     tcase_add_test(t, numbers);
     tcase_add_test(t, typos);
     suite_add_tcase(s, t);

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <check.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -127,6 +128,12 @@ START_TEST(a_model_says_what_it_is)
     omq_model_precision(m, 1, &p);
     ck_assert_str_eq(p.name, "w4a8");
     ck_assert(p.w == 4 && p.a == 8 && p.resident && p.weight_bytes > 0);
+    omq_model_precision(m, OMQ_ACTIVE, &p);
+    ck_assert_str_eq(p.name, "w2a2");
+    for (int i = -2; i <= n_choices; i += n_choices + 2) { /* there are no such ones */
+        omq_model_precision(m, i, &p);
+        ck_assert(p.name[0] == '\0' && isnan(p.top1) && !p.resident);
+    }
     ck_assert_str_eq(omq_model_class_name(m, CLASSES), "");
     ck_assert_str_eq(omq_model_class_name(m, -1), "");
     ck_assert_int_eq(omq_model_find(m, "8", &err), 0);
@@ -140,13 +147,16 @@ END_TEST
 START_TEST(values_are_what_pixels_mean)
 {
     struct omq_model *m = open_model(2, 0, NULL);
-    static const double mean[CHANNELS] = {0.5, 0.31}, std[CHANNELS] = {0.25, 0.3};
+    struct omq_model_shape shape;
     float values[IMAGES * IMAGE], logits[IMAGES * CLASSES];
     struct omq_batch_io b = {.images = values, .type = OMQ_VALUES, .n = IMAGES, .precision = 0,
                              .logits = logits};
 
+    omq_model_shape(m, &shape);
+    ck_assert(shape.mean[0] == 0.5 && shape.mean[1] == 0.31 && shape.std[1] == 0.3);
     for (int i = 0; i < IMAGES * IMAGE; i++)
-        values[i] = (float)((pixels[i] / 255.0 - mean[i % CHANNELS]) / std[i % CHANNELS]);
+        values[i] = (float)((pixels[i] / 255.0 - shape.mean[i % CHANNELS]) /
+                            shape.std[i % CHANNELS]);
     ck_assert_msg(omq_model_run(m, &b, &err) == 0, "%s", err.msg);
     ck_assert(memcmp(logits, want[0], sizeof(logits)) == 0);
     omq_model_close(m);
