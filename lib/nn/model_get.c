@@ -130,7 +130,7 @@ int omq_model_load(struct omq_net *net, struct omq_model_info *info, struct omq_
         return rc;
     if ((rc = omq_model_get(net, info, c, err)) < 0)
         omq_wrap(err, rc, "cannot load '%s'", path);
-    if (active)
+    else if (active)
         *active = omq_ckpt_switch(c);
     omq_ckpt_close(c);
     return rc;
