@@ -77,9 +77,8 @@ int omq_init(const char *isa, struct omq_err *err) OMQ_WARN_UNUSED;
  * their faults. Of a process that forks only the parent goes on with its models:
  * their threads are not in the child, which can neither run nor close them.
  *
- * Pointers to models, options with a name, batches and outputs are not NULL but
- * where that is said. Rounding is to nearest, as C has it at the start. A thread
- * that is inside is not to be cancelled. */
+ * Pointers are not NULL but where that is said. Rounding is to nearest, as C has
+ * it at the start. A thread that is inside is not to be cancelled. */
 
 struct omq_model;
 
