@@ -57,7 +57,7 @@ int omq_data_check_shape(uint64_t n, uint64_t height, uint64_t width, uint64_t c
 }
 
 int omq_pictures_shape(struct omq_raw *raw, const struct omq_data_config *cfg,
-                     struct omq_err *err)
+                       struct omq_err *err)
 {
     int h = cfg->size[0], w = cfg->n_size > 1 ? cfg->size[1] : h, longer = h > w ? h : w;
 

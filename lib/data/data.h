@@ -32,7 +32,7 @@ struct omq_dataset {
     const char *const *class_names; /* [n_classes] */
     uint32_t fingerprint;     /* CRC-32 of pixels, or of the names of pictures, and labels */
     struct omq_data_config cfg; /* that it was opened with */
-    struct omq_pictures *source;  /* NULL where pixels is not */
+    struct omq_pictures *source; /* NULL where pixels is not */
     const uint32_t *in_source;  /* [n]: number in source; NULL: the same */
 };
 

@@ -127,7 +127,7 @@ int omq_cifar_read(struct omq_raw *raw, int fd, uint64_t size, const char *name,
 /* What a set of pictures of any size shows the network, to raw, as cfg says;
  * OMQ_ECONFIG if it does not. */
 int omq_pictures_shape(struct omq_raw *raw, const struct omq_data_config *cfg,
-                     struct omq_err *err) OMQ_WARN_UNUSED;
+                       struct omq_err *err) OMQ_WARN_UNUSED;
 
 /* Names to show for classes that are called by folders, sorted: a line "FOLDER
  * <tab> NAME" of root/classes.txt, else the folder's. *names is for free(). */

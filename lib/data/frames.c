@@ -183,13 +183,12 @@ static int decode_picture(const struct omq_frames *f, const uint8_t *bytes, size
     if (s->channels != 1 && s->channels != 3)
         return omq_fail(err, OMQ_EUNSUP, "pictures have 1 or 3 channels, but the model takes %d: "
                         "give it raw frames on standard input", s->channels);
-    rc = omq_image_decode(&im, bytes, n, s->channels, f->paths[f->at], err);
-    if (rc == OMQ_EFORMAT && n > 0 && n % f->frame == 0)
-        return omq_fail(err, rc, "'%s' is no picture; if it is %zu frame%s of %d x %d x %d bytes, "
+    if (n > 0 && n % f->frame == 0 && !omq_image_is_known(bytes, n))
+        return omq_fail(err, OMQ_EFORMAT, "'%s' is no picture; if it is %zu frame%s of %d x %d x %d bytes, "
                         "give it as standard input: <%s", f->paths[f->at], n / f->frame,
                         n == f->frame ? "" : "s", s->height, s->width, s->channels,
                         f->paths[f->at]);
-    if (rc < 0)
+    if ((rc = omq_image_decode(&im, bytes, n, s->channels, f->paths[f->at], err)) < 0)
         return rc;
     if ((rc = omq_image_fit(&im, s->resize, s->height, s->width,
                             s->bicubic ? OMQ_BICUBIC : OMQ_BILINEAR, err)) == OMQ_OK)

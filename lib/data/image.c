@@ -57,17 +57,29 @@ static int unknown_format(const uint8_t *bytes, size_t n_bytes, const char *name
                     "%02x %02x %02x %02x", name, bytes[0], bytes[1], bytes[2], bytes[3]);
 }
 
+static const struct omq_image_format *find_format(const uint8_t *bytes, size_t n_bytes)
+{
+    for (int i = 0; i < N_FORMATS; i++)
+        if (n_bytes >= (size_t)formats[i]->n_magic &&
+            memcmp(bytes, formats[i]->magic, (size_t)formats[i]->n_magic) == 0)
+            return formats[i];
+    return NULL;
+}
+
+bool omq_image_is_known(const uint8_t *bytes, size_t n_bytes)
+{
+    return find_format(bytes, n_bytes) != NULL;
+}
+
 int omq_image_decode(struct omq_image *out, const uint8_t *bytes, size_t n_bytes, int channels,
                      const char *name, struct omq_err *err)
 {
+    const struct omq_image_format *f;
+
     if (channels != 1 && channels != 3)
         return omq_fail(err, OMQ_EARG, "cannot decode '%s' to %d channels: 1 or 3 are possible",
                         name, channels);
-    for (int i = 0; i < N_FORMATS; i++) {
-        const struct omq_image_format *f = formats[i];
-
-        if (n_bytes >= (size_t)f->n_magic && memcmp(bytes, f->magic, (size_t)f->n_magic) == 0)
-            return f->decode(out, bytes, n_bytes, channels, name, err);
-    }
-    return unknown_format(bytes, n_bytes, name, err);
+    f = find_format(bytes, n_bytes);
+    return f ? f->decode(out, bytes, n_bytes, channels, name, err)
+             : unknown_format(bytes, n_bytes, name, err);
 }

@@ -38,6 +38,9 @@ struct omq_image {
 /* Frees the pixels; the struct is zero then. A zeroed struct is fine. */
 void omq_image_release(struct omq_image *im);
 
+/* Whether it begins as a picture of a kind that is read. */
+bool omq_image_is_known(const uint8_t *bytes, size_t n_bytes);
+
 /* A picture of n_bytes in memory; name stands for it in messages. channels: 1
  * for ITU-R 601 luma, 3 for RGB. Alpha and palettes' transparency are dropped,
  * colour profiles, gamma and EXIF orientation not applied, and 16-bit grey is

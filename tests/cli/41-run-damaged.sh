@@ -15,6 +15,10 @@ expect 1 omq-run run/model.omq good.png cut.png missing.png . empty.png tiny.yam
 has err "'cut.png'" "'missing.png': No such file" "'.': Is a directory" "'empty.png'" \
     "'tiny.yaml' is neither a JPEG nor a PNG picture" \
     "the images of 'wrong.idx' are 12 x 10 x 1, but the model takes 12 x 12 x 1" "'short.idx'"
+# A picture that is cut off is not taken for frames, of whatever size it is.
+head -c 144 good.png >frame.png
+expect 1 omq-run run/model.omq frame.png
+has_not err "is no picture"
 make_raw frames 288
 expect 1 omq-run run/model.omq frames
 has err "'frames' is no picture; if it is 2 frames of 12 x 12 x 1 bytes, give it as standard input"
