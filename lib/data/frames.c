@@ -184,8 +184,8 @@ static int decode_picture(const struct omq_frames *f, const uint8_t *bytes, size
         return omq_fail(err, OMQ_EUNSUP, "pictures have 1 or 3 channels, but the model takes %d: "
                         "give it raw frames on standard input", s->channels);
     if (n > 0 && n % f->frame == 0 && !omq_image_is_known(bytes, n))
-        return omq_fail(err, OMQ_EFORMAT, "'%s' is no picture; if it is %zu frame%s of %d x %d x %d "
-                        "bytes, give it as standard input: <%s", f->paths[f->at], n / f->frame,
+        return omq_fail(err, OMQ_EFORMAT, "'%s' is no picture; if it is %zu frame%s of %d x %d x "
+                        "%d bytes, give it as standard input: <%s", f->paths[f->at], n / f->frame,
                         n == f->frame ? "" : "s", s->height, s->width, s->channels,
                         f->paths[f->at]);
     if ((rc = omq_image_decode(&im, bytes, n, s->channels, f->paths[f->at], err)) < 0)
